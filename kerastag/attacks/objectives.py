@@ -1,0 +1,36 @@
+"""What an attack increases: a loss per jet, from one-hot labels `(batch, classes)` and logits `(batch, classes)`.
+
+An attack never uses the loss that a model was compiled with. A focal loss with γ = 25, for one, has input gradients of
+exactly 0 for confident jets in float32; their sign is 0, the jets stay where they are, and the tagger looks robust.
+"""
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from kerastag.losses import DoubleSoftmaxFocal
+from kerastag.metrics import DISCRIMINATORS
+
+_PAPER = DoubleSoftmaxFocal(reduction=None)
+
+
+def cross_entropy(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Softmax cross-entropy, `(batch,)`."""
+    return tf.nn.softmax_cross_entropy_with_logits(y, logits)
+
+
+def _discriminator(over: int, against: int) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Against one discriminator: push jets of `over` down and jets of `against` up; leave other flavours alone."""
+
+    def objective(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        return (y[:, against] - y[:, over]) * (logits[:, over] - logits[:, against])
+
+    return objective
+
+
+OBJECTIVES: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
+    "cross_entropy": cross_entropy,
+    "paper": lambda y, logits: keras.ops.convert_to_tensor(_PAPER(y, logits)),
+    **{name: _discriminator(over, against) for name, (over, against) in DISCRIMINATORS.items()},
+}

@@ -1,0 +1,71 @@
+"""Callbacks that evaluate a tagger under attack while it trains."""
+
+import warnings
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerastag.attacks import Attack
+from kerastag.evaluation.logits import attacked_logits
+from kerastag.metrics import HEADLINE, NotDefined, discriminator_auc
+
+
+class AttackedAUC(keras.callbacks.Callback):
+    """At each epoch, area under the ROC curve and cross-entropy, clean and under each attack, as entries of `logs`.
+
+    Entries are `val_BvL_auc`, `val_CvB_auc`, `val_CvL_auc` and `val_cross_entropy` for clean jets, with `_<name>` behind
+    for each attack, so `EarlyStopping`, `ModelCheckpoint`, `CSVLogger` and `TensorBoard` can use them. They must stand
+    behind this callback in the list.
+
+    Args:
+        x: Validation features, float32 `(jets, features)`.
+        y: True flavours, one-hot `(jets, classes)`.
+        attacks: Attacks by name.
+        batch_size: Jets attacked at once.
+    """
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, attacks: dict[str, Attack], batch_size: int = 8192):
+        super().__init__()
+        self._x, self._y = x, y
+        self._attacks = attacks
+        self._batch_size = batch_size
+        self._said: set[str] = set()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Add the entries."""
+        tagger = getattr(self.model, "tagger", self.model)
+        for suffix, attack in {"": None, **{f"_{name}": attack for name, attack in self._attacks.items()}}.items():
+            logits = attacked_logits(tagger, self._x, self._y, attack, self._batch_size)
+            for name, area in discriminator_auc(self._y, logits, names=HEADLINE).items():
+                self._add(logs, f"val_{name}_auc{suffix}", area)
+            logs[f"val_cross_entropy{suffix}"] = float(
+                tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(self._y, logits))
+            )
+
+    def _add(self, logs: dict, name: str, area: float | NotDefined) -> None:
+        if not isinstance(area, NotDefined):
+            logs[name] = area
+        elif name not in self._said:
+            self._said.add(name)
+            warnings.warn(f"{name} is {area}.", stacklevel=2)
+
+
+def warn_of_order(callbacks: Sequence[keras.callbacks.Callback] | keras.callbacks.CallbackList | None) -> None:
+    """Warn if a callback that reads the logs stands before an `AttackedAUC`."""
+    listed = list(getattr(callbacks, "callbacks", callbacks) or [])
+    consumers = (
+        keras.callbacks.EarlyStopping,
+        keras.callbacks.ModelCheckpoint,
+        keras.callbacks.ReduceLROnPlateau,
+        keras.callbacks.CSVLogger,
+        keras.callbacks.TensorBoard,
+    )
+    for place, callback in enumerate(listed):
+        early = [type(other).__name__ for other in listed[:place] if isinstance(other, consumers)]
+        if isinstance(callback, AttackedAUC) and early:
+            warnings.warn(
+                f"AttackedAUC stands behind {', '.join(early)}, which will not see its metrics; put it first.",
+                stacklevel=3,
+            )

@@ -1,0 +1,251 @@
+"""The TFDS data set of jets as batches of (x, y, w).
+
+x is float32 `(batch, features)` in physical units, y one-hot float32 `(batch, classes)`, w float32 `(batch,)`. A split that
+fits in half of the machine's memory is decoded once and permuted anew each epoch; a larger one is streamed. In both cases the
+order of the jets depends on nothing but (seed, epoch), so a resumed training sees the same batches.
+"""
+
+import dataclasses
+import functools
+import os
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from kerastag.errors import UserError
+from kerastag.schema import Schema
+from kerastag.statistics import Statistics
+from kerastag.weights import KinematicWeights
+
+# Streaming: blocks that wait to be drawn, and jets that are permuted together.
+_BLOCK_BUFFER = 256
+_JET_BUFFER = 65_536
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """A split in memory: features `(jets, features)`, label `(jets,)`, and spectators `(jets,)` by name."""
+
+    features: np.ndarray
+    label: np.ndarray
+    spectators: dict[str, np.ndarray]
+
+    @functools.cached_property
+    def events(self) -> np.ndarray:
+        """Index of the event of each jet, int64 `(jets,)`; a jet without an event id is an event of its own."""
+        event = self.spectators["event"]
+        unit = np.where(event < 0, self.spectators["entry"], event)
+        keys = np.stack([self.spectators["source"], event < 0, unit], axis=1)
+        return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+class JetDataset:
+    """A built data set: its schema, its statistics, and its splits as arrays or batches."""
+
+    def __init__(self, builder: tfds.core.DatasetBuilder):
+        self._builder = builder
+        self._splits: dict[str, Split] = {}
+        self._weights: dict[str, KinematicWeights] = {}
+        metadata = builder.info.metadata
+        self.schema = Schema.from_dict(metadata["schema"])
+        self.statistics = Statistics.from_dict(metadata["statistics"])
+        self.fingerprint: str = metadata["fingerprint"]
+        self.cleaning: dict = metadata["cleaning"]
+        self.jets: dict[str, dict[str, int]] = metadata["jets"]
+
+    @property
+    def path(self) -> Path:
+        """Folder of the shards."""
+        return Path(self._builder.data_path)
+
+    def count(self, split: str) -> int:
+        """Number of jets of a split.
+
+        Raises:
+            UserError: if the data set has no such split.
+        """
+        if split not in self._builder.info.splits:
+            raise UserError(
+                f"The data set in '{self.path}' has no split '{split}', only {', '.join(self._builder.info.splits)}."
+            )
+        return sum(self.jets[split].values())
+
+    def arrays(self, split: str) -> Split:
+        """A whole split in memory, decoded once."""
+        if split not in self._splits:
+            self._splits[split] = self._decode(split)
+        return self._splits[split]
+
+    def one_hot(self, label: np.ndarray) -> np.ndarray:
+        """Labels `(jets,)` as float32 `(jets, classes)`."""
+        return np.eye(len(self.schema.classes), dtype=np.float32)[label]
+
+    def fits_in_memory(self, split: str) -> bool:
+        """Whether the split takes at most half of the machine's memory."""
+        size = self.count(split) * (len(self.schema.features) + 16) * 4
+        return size <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2
+
+    def batches(
+        self,
+        split: str,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        first_epoch: int = 0,
+        weights: str = "none",
+        spectators: bool = False,
+        in_memory: bool | None = None,
+    ) -> tf.data.Dataset:
+        """Batches `(x, y, w)`, or `(x, y, w, spectators)`.
+
+        Args:
+            split: "train", "validation" or "test".
+            batch_size: Jets in a batch, at most those of the split.
+            shuffle: False gives one pass in stored order. True gives endless epochs of `steps(split, batch_size)` full
+                batches, each epoch in an order of its own; the jets that do not fill a batch are left out of that epoch.
+            seed: Of the order.
+            first_epoch: Number of the first epoch, above 0 when a training is resumed.
+            weights: "none", or a binning of `KinematicWeights`.
+            spectators: Whether to add a dictionary of the spectators.
+            in_memory: Whether to decode the split once; None decides by `fits_in_memory`.
+
+        Raises:
+            UserError: if the data set has no such split.
+        """
+        batch_size = min(batch_size, self.count(split))
+        in_memory = self.fits_in_memory(split) if in_memory is None else in_memory
+        epoch = self._epoch_in_memory(split, batch_size) if in_memory else self._epoch_streamed(split, batch_size)
+        if shuffle:
+            epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
+            dataset = epochs.flat_map(lambda number: epoch(tf.stack([tf.cast(seed, tf.int64), number])))
+        else:
+            dataset = epoch(None)
+        finish = functools.partial(self._finish, weights=self._kinematic_weights(weights), spectators=spectators)
+        return dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+    def steps(self, split: str, batch_size: int) -> int:
+        """Number of batches in a shuffled epoch."""
+        return self.count(split) // min(batch_size, self.count(split))
+
+    def _finish(self, block: dict[str, tf.Tensor], weights, spectators: bool):
+        """One batch from the columns of its jets."""
+        x, label = block.pop("features"), block.pop("label")
+        w = tf.ones_like(label, tf.float32) if weights is None else weights(x, label)
+        y = tf.one_hot(label, len(self.schema.classes))
+        return (x, y, w, block) if spectators else (x, y, w)
+
+    def _kinematic_weights(self, binning: str) -> KinematicWeights | None:
+        if binning == "none":
+            return None
+        if binning not in self._weights:
+            made = KinematicWeights(self.schema, binning)
+            for block in self._blocks("train").as_numpy_iterator():
+                made.update(block["features"], block["label"])
+            made.normalise()
+            self._weights[binning] = made
+        return self._weights[binning]
+
+    def _blocks(self, split: str) -> tf.data.Dataset:
+        """Blocks in stored order."""
+        config = tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1)
+        return self._builder.as_dataset(split=split, read_config=config, shuffle_files=False)
+
+    def _decode(self, split: str) -> Split:
+        jets = self.count(split)
+        columns: dict[str, np.ndarray] = {}
+        first = 0
+        for block in self._blocks(split).prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+            for name, values in block.items():
+                if name not in columns:
+                    columns[name] = np.empty((jets, *values.shape[1:]), values.dtype)
+                columns[name][first : first + len(values)] = values
+            first += len(block["label"])
+        return Split(columns.pop("features"), columns.pop("label"), columns)
+
+    def _epoch_in_memory(self, split: str, batch_size: int):
+        """A function from a seed `(2,)`, or None, to the batches of one epoch, all jets at hand."""
+        arrays = self.arrays(split)
+        jets = len(arrays.label)
+        with tf.device("CPU"):  # or TensorFlow would put the whole split on a GPU
+            columns = {name: tf.constant(values) for name, values in arrays.spectators.items()}
+            columns |= {"features": tf.constant(arrays.features), "label": tf.constant(arrays.label)}
+
+        def epoch(seed: tf.Tensor | None) -> tf.data.Dataset:
+            order = tf.range(jets, dtype=tf.int64)
+            last = jets if seed is None else jets - jets % batch_size
+            if seed is not None:
+                order = tf.random.experimental.stateless_shuffle(order, seed)
+            starts = tf.data.Dataset.range(0, last, batch_size)
+            indices = starts.map(lambda start: order[start : start + batch_size])
+            return indices.map(
+                lambda index: {name: tf.gather(values, index) for name, values in columns.items()},
+                num_parallel_calls=tf.data.AUTOTUNE,
+                deterministic=True,
+            )
+
+        return epoch
+
+    def _epoch_streamed(self, split: str, batch_size: int):
+        """A function from a seed `(2,)`, or None, to the batches of one epoch, read from the shards."""
+        paths = [str(path) for path in self._builder.info.splits[split].filepaths]
+        decode = self._builder.info.features.deserialize_example
+
+        def epoch(seed: tf.Tensor | None) -> tf.data.Dataset:
+            files = tf.data.Dataset.from_tensor_slices(paths)
+            if seed is None:
+                return files.flat_map(tf.data.TFRecordDataset).map(decode).rebatch(batch_size)
+            draw = tf.random.stateless_uniform([3], seed, minval=None, maxval=None, dtype=tf.int64)
+            files = files.shuffle(len(paths), seed=draw[0])
+            records = files.interleave(tf.data.TFRecordDataset, cycle_length=16)
+            blocks = records.shuffle(_BLOCK_BUFFER, seed=draw[1])
+            blocks = blocks.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+            buffers = blocks.rebatch(max(_JET_BUFFER, batch_size)).enumerate()
+            return buffers.map(lambda number, block: _permute(block, draw[2] + number)).rebatch(
+                batch_size, drop_remainder=True
+            )
+
+        return epoch
+
+
+def _permute(block: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    order = tf.random.experimental.stateless_shuffle(tf.range(tf.shape(block["label"])[0]), [seed, 0])
+    return {name: tf.gather(values, order) for name, values in block.items()}
+
+
+def prepare(config: str, *, data_dir: str | Path | None = None, manual_dir: str | Path | None = None) -> JetDataset:
+    """Open a data set and build it first if it is not there.
+
+    Args:
+        config: Name of the schema, such as "deepntuple".
+        data_dir: Where TFDS keeps data sets; its own default if None.
+        manual_dir: Folder of the ROOT files, needed to build; if given, an existing data set must be made of them.
+
+    Raises:
+        UserError: if there is no such config, the files cannot be read, or the existing data set is made of others.
+    """
+    from tfds_jets.tfds_jets_dataset_builder import Builder
+
+    if config not in Builder.builder_configs:
+        raise UserError(f"There is no data set config '{config}'; choose one of {', '.join(Builder.builder_configs)}.")
+    if manual_dir is not None and not Path(manual_dir).expanduser().is_dir():
+        raise UserError(f"The folder '{manual_dir}' (--manual-dir) does not exist.")
+    builder = Builder(config=config, data_dir=data_dir and Path(data_dir).expanduser())
+    directory = manual_dir and Path(manual_dir).expanduser()
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=directory))
+    return JetDataset(builder)
+
+
+def load(
+    config: str,
+    split: str,
+    batch_size: int,
+    *,
+    data_dir: str | Path | None = None,
+    manual_dir: str | Path | None = None,
+    **options,
+) -> tf.data.Dataset:
+    """Batches `(x, y, w)` of a split in one call: `prepare` and `JetDataset.batches`, whose options it takes."""
+    return prepare(config, data_dir=data_dir, manual_dir=manual_dir).batches(split, batch_size, **options)

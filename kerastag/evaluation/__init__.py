@@ -1,0 +1,1 @@
+"""How well taggers do on clean and on attacked jets."""

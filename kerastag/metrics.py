@@ -1,0 +1,151 @@
+"""Discriminators between flavours, their ROC curves, and areas with uncertainties. NumPy alone."""
+
+import dataclasses
+
+import numpy as np
+
+# Name: the class to find and the class to find it against, as indices into b, c, light.
+DISCRIMINATORS = {"BvL": (0, 2), "BvC": (0, 1), "CvB": (1, 0), "CvL": (1, 2)}
+HEADLINE = ("BvL", "CvB", "CvL")
+_FLAVOURS = ("b", "c", "light")
+
+
+class NotDefined(str):
+    """Stands where a number would, and says why there is none."""
+
+    __slots__ = ()
+
+
+def discriminant(scores: np.ndarray, name: str) -> np.ndarray:
+    """A score that orders jets as P(over)/(P(over) + P(against)) does, float64 `(jets,)`.
+
+    From logits it is their difference: no two jets tie at a probability of 1. Probabilities are recognised by lying in
+    [0, 1] and adding up to 1.
+
+    Args:
+        scores: Logits (preferred) or probabilities, `(jets, classes)`.
+        name: A name in `DISCRIMINATORS`.
+    """
+    over, against = (scores[:, number].astype(np.float64) for number in DISCRIMINATORS[name])
+    if not _are_probabilities(scores):
+        return over - against
+    total = over + against
+    return np.divide(over, total, out=np.full_like(total, 0.5), where=total > 0)
+
+
+def _are_probabilities(scores: np.ndarray) -> bool:
+    return bool((scores >= 0).all() and (scores <= 1).all() and np.allclose(scores.sum(axis=1), 1, atol=1e-3))
+
+
+def discriminator_auc(
+    y: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None, names: tuple[str, ...] = HEADLINE
+) -> dict[str, float | NotDefined]:
+    """Area under the ROC curve of each discriminator, over the jets of its two flavours.
+
+    Args:
+        y: True flavours, one-hot `(jets, classes)` or indices `(jets,)`.
+        scores: Logits (preferred) or probabilities, `(jets, classes)`.
+        weights: `(jets,)`; negative ones are allowed as long as each flavour's sum is positive.
+        names: Which discriminators.
+
+    Returns:
+        A number per name, or `NotDefined` where a flavour has no jets.
+    """
+    return {name: RankedPair(y, scores, name).auc(weights) for name in names}
+
+
+class RankedPair:
+    """The jets of two flavours, sorted once by their discriminant; areas for many sets of weights are then cheap.
+
+    Args:
+        y: One-hot `(jets, classes)` or indices `(jets,)`.
+        scores: `(jets, classes)`.
+        name: A name in `DISCRIMINATORS`.
+    """
+
+    def __init__(self, y: np.ndarray, scores: np.ndarray, name: str):
+        label = np.argmax(y, axis=1) if np.ndim(y) == 2 else np.asarray(y)
+        over, against = DISCRIMINATORS[name]
+        self.missing = [_FLAVOURS[number] for number in (over, against) if not (label == number).any()]
+        jets = np.flatnonzero((label == over) | (label == against))
+        value = discriminant(np.asarray(scores)[jets], name)
+        order = np.argsort(value, kind="stable")
+        self._jets = jets[order]
+        self._is_over = label[self._jets] == over
+        value = value[order]
+        # A group of tied jets ends where the next value differs.
+        self._ends = np.flatnonzero(np.append(value[1:] != value[:-1], True)) if len(value) else np.zeros(0, int)
+
+    def auc(self, weights: np.ndarray | None = None) -> float | NotDefined:
+        """Probability that a jet to find scores above one to reject; ties count half.
+
+        Args:
+            weights: `(jets,)`, of all jets; None for equal ones.
+        """
+        if self.missing:
+            return NotDefined(f"not defined: no {' and no '.join(self.missing)} jets")
+        w = np.ones(len(self._jets)) if weights is None else np.asarray(weights, np.float64)[self._jets]
+        found, rejected = (
+            np.diff(np.cumsum(np.where(flag, w, 0))[self._ends], prepend=0) for flag in (self._is_over, ~self._is_over)
+        )
+        if found.sum() <= 0 or rejected.sum() <= 0:
+            return NotDefined("not defined: the weights of a flavour do not add up to more than 0")
+        below = np.cumsum(rejected) - rejected / 2
+        return float((found * below).sum() / (found.sum() * rejected.sum()))
+
+    def roc(self, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Efficiency, mistag rate and number of mistagged jets, loosest cut last, `(thresholds,)` each."""
+        w = np.ones(len(self._jets)) if weights is None else np.asarray(weights, np.float64)[self._jets]
+        starts = np.append(0, self._ends[:-1] + 1)
+        tail = [np.cumsum(np.where(flag, w, 0)[::-1])[::-1][starts] for flag in (self._is_over, ~self._is_over)]
+        mistagged = np.cumsum(~self._is_over[::-1])[::-1][starts]
+        return tail[0][::-1] / tail[0][0], tail[1][::-1] / tail[1][0], mistagged[::-1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """A number and its 68 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def error(self) -> float:
+        """Half the width of the interval."""
+        return (self.high - self.low) / 2
+
+
+class Bootstrap:
+    """Resamples events with replacement, so that jets of one event stay together.
+
+    The same resamples serve all taggers and attacks, which makes differences between them paired.
+
+    Args:
+        events: Index of each jet's event, int `(jets,)`.
+        replicates: Number of resamples.
+        seed: Of the resampling.
+    """
+
+    def __init__(self, events: np.ndarray, replicates: int = 200, seed: int = 0):
+        self._events = np.asarray(events)
+        self._number = int(self._events.max()) + 1
+        self.replicates = replicates
+        self._seed = seed
+
+    def aucs(self, pair: RankedPair) -> np.ndarray:
+        """Area of each resample, `(replicates,)`; NaN where a resample lacks a flavour."""
+        generator = np.random.default_rng(self._seed)
+        areas = np.full(self.replicates, np.nan)
+        for replicate in range(self.replicates):
+            draws = np.bincount(generator.integers(0, self._number, self._number), minlength=self._number)
+            area = pair.auc(draws[self._events])
+            areas[replicate] = np.nan if isinstance(area, NotDefined) else area
+        return areas
+
+    def interval(self, pair: RankedPair) -> Interval | NotDefined:
+        """The area and the central 68 % of the resampled ones."""
+        value = pair.auc()
+        if isinstance(value, NotDefined):
+            return value
+        return Interval(value, *np.nanquantile(self.aucs(pair), [0.16, 0.84]).tolist())

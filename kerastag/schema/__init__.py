@@ -1,0 +1,37 @@
+"""What a jet consists of: one frozen description per input format.
+
+A schema is the only place where feature names, ROOT branches, units, defaults, valid ranges and integer flags live.
+Nothing here imports TensorFlow. `python -m kerastag.schema NAME` prints a schema as a table.
+"""
+
+from kerastag.errors import UserError
+from kerastag.schema.deepntuple import DEEPNTUPLE
+from kerastag.schema.jet_flavor import JET_FLAVOR
+from kerastag.schema.structure import Feature, FlavourClass, Group, Schema, Spectator, Variable
+
+SCHEMAS = {schema.name: schema for schema in (JET_FLAVOR, DEEPNTUPLE)}
+
+
+def get(name: str) -> Schema:
+    """Return the schema called `name`.
+
+    Raises:
+        UserError: if there is none; the message lists those that exist.
+    """
+    if name not in SCHEMAS:
+        raise UserError(f"There is no schema '{name}'; choose one of {', '.join(SCHEMAS)}.")
+    return SCHEMAS[name]
+
+
+__all__ = [
+    "DEEPNTUPLE",
+    "JET_FLAVOR",
+    "SCHEMAS",
+    "Feature",
+    "FlavourClass",
+    "Group",
+    "Schema",
+    "Spectator",
+    "Variable",
+    "get",
+]

@@ -1,0 +1,96 @@
+"""CMS DeepNTuple in its early quark/gluon form: jets of tt̄ simulation with charged candidates and secondary vertices.
+
+Lengths are cm, momenta GeV. Why these inputs:
+
+* Candidates stay in stored order, which follows impact-parameter significance; sorted by |dxy| the leading ones are
+  pile-up and interaction products. Those beyond |dxy| 0.5 cm or |dz| 1 cm, half of them pile-up, take no slot.
+* `dxy` has no lifetime sign, so the signed one replaces it: sign(-dxy·sin(phirel))·|dxy|.
+* Variances span ten decades; their square roots, the uncertainties, are inputs.
+* Left out: neutral candidates, jet_qgl and QG_* (made to tell quarks from gluons) and all generator-level branches.
+"""
+
+from kerastag.schema.structure import FlavourClass, Group, Schema, Spectator, Variable
+
+_ABSENT = -999.0
+
+_JET = Group(
+    "jet",
+    (
+        Variable("jet_pt", "jet_pt", "GeV", r"jet $p_T$", default=_ABSENT, valid_min=0.0),
+        Variable("jet_abs_eta", "abs(jet_eta)", "", r"jet $|\eta|$", default=_ABSENT),
+        Variable("n_charged", "n_Cpfcand", "", "charged candidates", default=_ABSENT, integer=True),
+        Variable("n_neutral", "n_Npfcand", "", "neutral candidates", default=_ABSENT, integer=True),
+        Variable("n_vertices", "n_sv", "", "secondary vertices", default=_ABSENT, integer=True),
+        Variable("n_primary_vertices", "npv", "", "primary vertices", default=_ABSENT, integer=True),
+    ),
+    optional=False,
+)
+
+
+def _track(name: str, branch: str, unit: str, label: str, **facts) -> Variable:
+    return Variable(f"track_{{slot}}_{name}", branch, unit, label, default=_ABSENT, **facts)
+
+
+def _vertex(name: str, branch: str, unit: str, label: str, **facts) -> Variable:
+    return Variable(f"vertex_{{slot}}_{name}", branch, unit, label, default=_ABSENT, **facts)
+
+
+_TRACK = Group(
+    "track",
+    (
+        _track("pt", "Cpfcan_pt", "GeV", "$p_T$", valid_min=0.0),
+        _track("eta_rel", "Cpfcan_etarel", "", r"$\Delta\eta$"),
+        _track("phi_rel", "Cpfcan_phirel", "rad", r"$\Delta\phi$"),
+        _track(
+            "signed_dxy",
+            "copysign(Cpfcan_dxy, -Cpfcan_dxy * sin(Cpfcan_phirel))",
+            "cm",
+            r"lifetime-signed $d_{xy}$",
+        ),
+        _track("dz", "Cpfcan_dz", "cm", "$d_z$"),
+        _track("pt_error", "sqrt(Cpfcan_dptdpt)", "GeV", r"$\sigma(p_T)$", valid_min=0.0),
+        _track("eta_error", "sqrt(Cpfcan_detadeta)", "", r"$\sigma(\eta)$", valid_min=0.0),
+        _track("phi_error", "sqrt(Cpfcan_dphidphi)", "rad", r"$\sigma(\phi)$", valid_min=0.0),
+        _track("vertex_association", "Cpfcan_VTX_ass", "", "vertex association", integer=True),
+        _track("chi2", "Cpfcan_chi2", "", r"$\chi^2/\mathrm{ndf}$", integer=True, valid_min=0.0),
+    ),
+    slots=8,
+    select="(abs(Cpfcan_dxy) < 0.5) & (abs(Cpfcan_dz) < 1)",
+)
+
+_VERTEX = Group(
+    "vertex",
+    (
+        _vertex("pt", "sv_pt", "GeV", "$p_T$", valid_min=0.0),
+        _vertex("mass", "sv_mass", "GeV", "mass", valid_min=0.0),
+        _vertex("n_tracks", "sv_ntracks", "", "tracks", integer=True, valid_min=0.0),
+        _vertex("chi2", "sv_chi2", "", r"$\chi^2$", valid_min=0.0),
+        _vertex("dxy", "sv_dxy", "cm", "$L_{xy}$"),
+        _vertex("dxy_significance", "sv_dxy / sv_dxyerr", "", r"$L_{xy}/\sigma$"),
+        _vertex("d3d", "sv_d3d", "cm", "$L_{3D}$"),
+        _vertex("d3d_significance", "sv_d3d / sv_d3derr", "", r"$L_{3D}/\sigma$"),
+        _vertex("cos_pointing", "sv_costhetasvpv", "", r"cos of the pointing angle", valid_min=-1.0, valid_max=1.0),
+    ),
+    slots=2,
+)
+
+DEEPNTUPLE = Schema(
+    name="deepntuple",
+    version="1.0",
+    description="CMS DeepNTuple (quark/gluon form): 6 jet inputs, 8 tracks, 2 secondary vertices.",
+    tree="deepntuplizer/tree",
+    groups=(_JET, _TRACK, _VERTEX),
+    classes=(
+        FlavourClass("b", "isB != 0", "b jets", "#e42536"),
+        FlavourClass("c", "isC != 0", "c jets", "#f89c20"),
+        FlavourClass("light", "(isUDS != 0) | (isG != 0)", "light jets", "#5790fc"),
+    ),
+    spectators=(
+        Spectator("event", "event_no"),
+        Spectator("parton_flavour", "jet_parton_flavour"),
+        Spectator("hadron_flavour", "jet_hadron_flavour"),
+        Spectator("generator_weight", "generator_weight", default=1.0),
+    ),
+    pt="jet_pt",
+    eta="jet_abs_eta",
+)

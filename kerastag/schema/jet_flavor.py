@@ -1,0 +1,144 @@
+"""The 184 inputs of the Jet Flavor 2016 data set (Guest et al., arXiv:1607.08633) as arXiv:2203.13890 uses them.
+
+Lengths are mm, momenta GeV; phi and theta of a track are relative to the jet axis. The sign of D0 is geometric. Tracks are
+sorted by descending D0/sqrt(D0D0). Each default lies just below the smallest value found in the published training jets,
+or is 0 where physics allows only positive values.
+"""
+
+from kerastag.schema.structure import FlavourClass, Group, Schema, Spectator, Variable
+
+_JET = Group(
+    "jet",
+    (
+        Variable("jet_pt", "jet_pt", "GeV", r"jet $p_T$"),
+        Variable("jet_eta", "jet_eta", "", r"jet $\eta$", default=-3.0),
+        Variable("track_2_d0_significance", "track_2_d0_significance", "", r"2nd $|d_0|/\sigma$", valid_min=0.0),
+        Variable("track_3_d0_significance", "track_3_d0_significance", "", r"3rd $|d_0|/\sigma$", valid_min=0.0),
+        Variable("track_2_z0_significance", "track_2_z0_significance", "", r"2nd $|z_0|/\sigma$", valid_min=0.0),
+        Variable("track_3_z0_significance", "track_3_z0_significance", "", r"3rd $|z_0|/\sigma$", valid_min=0.0),
+        Variable(
+            "n_tracks_over_d0_threshold",
+            "n_tracks_over_d0_threshold",
+            "",
+            r"tracks with $|d_0|/\sigma > 1.8$",
+            default=-0.001,
+            integer=True,
+            valid_min=0.0,
+        ),
+        Variable("jet_prob", "jet_prob", "", "jet probability", default=-0.001, valid_min=0.0),
+        Variable("jet_width_eta", "jet_width_eta", "", r"jet width in $\eta$", valid_min=0.0),
+        Variable("jet_width_phi", "jet_width_phi", "rad", r"jet width in $\phi$", valid_min=0.0),
+    ),
+    optional=False,
+)
+
+_VERTEX = Group(
+    "vertex",
+    (
+        Variable("vertex_significance", "vertex_significance", "", "vertex significance", valid_min=0.0),
+        Variable("n_secondary_vertices", "n_secondary_vertices", "", "secondary vertices", integer=True, valid_min=1.0),
+        Variable(
+            "n_secondary_vertex_tracks",
+            "n_secondary_vertex_tracks",
+            "",
+            "tracks at secondary vertices",
+            integer=True,
+            valid_min=1.0,
+        ),
+        Variable("delta_r_vertex", "delta_r_vertex", "", r"$\Delta R$(vertex, jet)", valid_min=0.0),
+        Variable("vertex_mass", "vertex_mass", "GeV", "vertex mass", valid_min=0.0),
+        Variable("vertex_energy_fraction", "vertex_energy_fraction", "", "vertex energy fraction", valid_min=0.0),
+    ),
+)
+
+
+def _track(name: str, unit: str, label: str, default: float | tuple[float, ...] = 0.0, **facts) -> Variable:
+    return Variable(f"track_{{slot}}_{name}", f"track_{name}", unit, label, default, **facts)
+
+
+_TRACK = Group(
+    "track",
+    (
+        _track("D0", "mm", "$d_0$", (-7.92894, -7.99566, -8.00002, -8.00068, -7.99889, -8.00028)),
+        _track("Z0", "mm", "$z_0$", (-393.905, -185.666, -253.084, -237.929, -209.216, -272.433)),
+        _track("PHI", "rad", r"$\phi$", (-0.400934, -0.400985, -0.400956, -0.400959, -0.400948, -0.40093)),
+        _track("THETA", "rad", r"$\theta$", (-0.397828, -0.398026, -0.397841, -0.397209, -0.39752, -0.396707)),
+        _track("QOVERP", "1/GeV", "$q/p$", (-2.00089, -2.00089, -2.00061, -2.00039, -2.00067, -1.99867)),
+        _track("D0D0", "mm²", r"cov($d_0$, $d_0$)", valid_min=0.0),
+        _track("Z0D0", "mm²", r"cov($z_0$, $d_0$)", -3.55404e-05),
+        _track("Z0Z0", "mm²", r"cov($z_0$, $z_0$)", valid_min=0.0),
+        _track("PHID0", "mm rad", r"cov($\phi$, $d_0$)", -2.22598e-05),
+        _track("PHIZ0", "mm rad", r"cov($\phi$, $z_0$)", -2.57313e-06),
+        _track("PHIPHI", "rad²", r"cov($\phi$, $\phi$)", valid_min=0.0),
+        _track("THETAD0", "mm rad", r"cov($\theta$, $d_0$)", -1.63849e-07),
+        _track(
+            "THETAZ0",
+            "mm rad",
+            r"cov($\theta$, $z_0$)",
+            (1.3957e-06, 1.30425e-06, 8.1567e-07, 1.42289e-06, 1.42289e-06, 1.42289e-06),
+        ),
+        _track(
+            "THETAPHI",
+            "rad²",
+            r"cov($\theta$, $\phi$)",
+            (-1.48111e-09, -1.27775e-09, -1.48111e-09, -1.27775e-09, -1.27775e-09, -1.27775e-09),
+        ),
+        _track("THETATHETA", "rad²", r"cov($\theta$, $\theta$)", valid_min=0.0),
+        _track("QOVERPD0", "mm/GeV", r"cov($q/p$, $d_0$)", -1.87058e-05),
+        _track("QOVERPZ0", "mm/GeV", r"cov($q/p$, $z_0$)", -6.48033e-06),
+        _track(
+            "QOVERPPHI",
+            "rad/GeV",
+            r"cov($q/p$, $\phi$)",
+            (8.35556e-09, 9.5057e-09, 8.22917e-09, 1.08042e-08, 1.08042e-08, 1.08042e-08),
+        ),
+        _track(
+            "QOVERPTHETA",
+            "rad/GeV",
+            r"cov($q/p$, $\theta$)",
+            (-5.68441e-09, -5.44631e-09, -5.68441e-09, -4.36869e-09, -5.44631e-09, -4.36869e-09),
+        ),
+        _track("QOVERPQOVERP", "1/GeV²", r"cov($q/p$, $q/p$)", valid_min=0.0),
+        _track("weight", "", "weight in the vertex fit", valid_min=0.0, valid_max=1.0),
+        _track("vertex_mass", "GeV", "mass of the track's vertex", valid_min=0.0),
+        _track("vertex_displacement", "mm", "displacement of the track's vertex", -0.001, valid_min=0.0),
+        _track(
+            "vertex_delta_eta_jet",
+            "",
+            r"$\Delta\eta$(vertex, jet)",
+            (-8.11261, -8.11261, -7.57414, -8.10895, -8.10895, -8.11261),
+        ),
+        _track(
+            "vertex_delta_phi_jet",
+            "rad",
+            r"$\Delta\phi$(vertex, jet)",
+            (-3.14259, -3.14259, -3.14259, -3.14259, -3.14259, -3.14258),
+        ),
+        _track("vertex_displacement_significance", "", r"vertex displacement$/\sigma$", -0.001, valid_min=0.0),
+        _track("vertex_n_tracks", "", "tracks at the track's vertex", integer=True, valid_min=1.0),
+        _track("vertex_energy_fraction", "", "energy fraction of the track's vertex", valid_min=0.0),
+    ),
+    slots=6,
+    order="track_D0 / sqrt(track_D0D0)",
+)
+
+JET_FLAVOR = Schema(
+    name="jet_flavor",
+    version="1.0",
+    description="Jet Flavor 2016, Delphes simulation: 16 jet inputs and 28 of each of the 6 leading tracks.",
+    tree="jets",
+    groups=(_JET, _VERTEX, _TRACK),
+    classes=(
+        FlavourClass("b", "jet_parton_flavour == 5", "b jets", "#e42536"),
+        FlavourClass("c", "jet_parton_flavour == 4", "c jets", "#f89c20"),
+        FlavourClass("light", "jet_parton_flavour == 0", "light jets", "#5790fc"),
+    ),
+    spectators=(
+        Spectator("event", "event"),
+        Spectator("parton_flavour", "jet_parton_flavour"),
+        Spectator("hadron_flavour", "jet_hadron_flavour"),
+        Spectator("generator_weight", "generator_weight", default=1.0),
+    ),
+    pt="jet_pt",
+    eta="jet_eta",
+)

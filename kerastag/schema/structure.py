@@ -1,0 +1,222 @@
+"""The parts of a schema: variables in groups, their slots, flavour classes and spectators."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+
+from kerastag.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Variable:
+    """A quantity measured for the jet, for each track or for each vertex.
+
+    Attributes:
+        name: Name of the feature; holds `{slot}` where its group has slots.
+        branch: ROOT branch, or an expression of branches in uproot's language (`"Jet_pt * (1 - Jet_rawFactor)"`). In a
+            group with slots a branch that holds `{slot}` is flat, one branch a slot; any other is jagged.
+        unit: Physical unit, "" if it has none.
+        label: Axis label, matplotlib's mathtext.
+        default: Value that stands for "absent", verbatim in physical units; a tuple gives one per slot.
+        integer: Whether only whole numbers make sense; such cells are never attacked.
+        valid_min: Smallest value that is physically possible; below it a value becomes the default. None: no limit.
+        valid_max: Largest such value.
+    """
+
+    name: str
+    branch: str
+    unit: str = ""
+    label: str = ""
+    default: float | tuple[float, ...] = 0.0
+    integer: bool = False
+    valid_min: float | None = None
+    valid_max: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Variables that belong to one kind of object: the jet itself, its tracks or its vertices.
+
+    Attributes:
+        name: "jet", "track", "vertex", …
+        variables: The variables; features run variable by variable, all slots of one before the next.
+        slots: How many leading objects are inputs; None for quantities of the jet, which have no slots.
+        count: Branch with the number of objects that are filled. Flat slots at or beyond it are absent.
+        order: Expression by which jagged objects are sorted, largest first; None keeps the stored order.
+        select: Expression that a jagged object must fulfil to enter a slot.
+        optional: Whether a jet can be without it. Optional groups get presence flags in a model.
+    """
+
+    name: str
+    variables: tuple[Variable, ...]
+    slots: int | None = None
+    count: str | None = None
+    order: str | None = None
+    select: str | None = None
+    optional: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class FlavourClass:
+    """An output class of a tagger: its name, the expression that is true for its jets, and how it is drawn."""
+
+    name: str
+    branch: str
+    label: str
+    color: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Spectator:
+    """A quantity that travels with a jet and is no input. An absent optional branch gives the default."""
+
+    name: str
+    branch: str
+    default: float = -1
+    optional: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Feature:
+    """One input column: a `Variable` in one slot of its group."""
+
+    name: str
+    branch: str
+    unit: str
+    label: str
+    default: float
+    integer: bool
+    group: str
+    slot: int | None
+    valid_min: float | None
+    valid_max: float | None
+
+    @property
+    def axis_label(self) -> str:
+        """Label with unit, for an axis."""
+        return f"{self.label} [{self.unit}]" if self.unit else self.label
+
+
+def _features(group: Group) -> list[Feature]:
+    """Expand a group to its columns, variable by variable, slot by slot."""
+    columns = []
+    for variable in group.variables:
+        for slot in [None] if group.slots is None else range(group.slots):
+            default = variable.default
+            columns.append(
+                Feature(
+                    name=variable.name.format(slot=slot),
+                    branch=variable.branch.format(slot=slot),
+                    unit=variable.unit,
+                    label=variable.label if slot is None else f"{variable.label}, {group.name} {slot + 1}",
+                    default=default[slot] if isinstance(default, tuple) else default,
+                    integer=variable.integer,
+                    group=group.name,
+                    slot=slot,
+                    valid_min=variable.valid_min,
+                    valid_max=variable.valid_max,
+                )
+            )
+    return columns
+
+
+@dataclasses.dataclass(frozen=True)
+class Schema:
+    """Everything that reading, training, attacking and plotting must know of an input format.
+
+    Attributes:
+        name: Name, also of the data set's config.
+        version: Raised whenever a feature, default or selection changes.
+        description: One sentence.
+        tree: Path of the TTree inside each ROOT file, one entry per jet.
+        groups: The input groups; their features, one after the other, are the columns of x.
+        classes: The output classes, in the order of the logits.
+        spectators: Quantities kept beside the inputs.
+        pt: Name of the feature that is the jet's transverse momentum, for weights.
+        eta: Name of the feature that is the jet's pseudorapidity, for weights.
+    """
+
+    name: str
+    version: str
+    description: str
+    tree: str
+    groups: tuple[Group, ...]
+    classes: tuple[FlavourClass, ...]
+    spectators: tuple[Spectator, ...]
+    pt: str
+    eta: str
+
+    @functools.cached_property
+    def features(self) -> tuple[Feature, ...]:
+        """The input columns in order."""
+        return tuple(feature for group in self.groups for feature in _features(group))
+
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        """Feature names in column order."""
+        return tuple(feature.name for feature in self.features)
+
+    @functools.cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names in the order of the logits."""
+        return tuple(flavour.name for flavour in self.classes)
+
+    @functools.cached_property
+    def defaults(self) -> np.ndarray:
+        """Defaults, float32 `(features,)`."""
+        return np.array([feature.default for feature in self.features], np.float32)
+
+    @functools.cached_property
+    def integer(self) -> np.ndarray:
+        """Integer flags, bool `(features,)`."""
+        return np.array([feature.integer for feature in self.features], bool)
+
+    @functools.cached_property
+    def optional_objects(self) -> tuple[tuple[int, ...], ...]:
+        """Columns of each object that may be absent: one tuple per track slot, vertex slot or vertex group."""
+        optional = {group.name for group in self.groups if group.optional}
+        objects: dict[tuple, list[int]] = {}
+        for column, feature in enumerate(self.features):
+            if feature.group in optional:
+                objects.setdefault((feature.group, feature.slot), []).append(column)
+        return tuple(tuple(columns) for columns in objects.values())
+
+    def index(self, name: str) -> int:
+        """Column of the feature called `name`.
+
+        Raises:
+            UserError: if there is no such feature; the message names the nearest that exist.
+        """
+        if name not in self.names:
+            raise UserError(f"Schema {self.name} has no feature '{name}'; the nearest are {nearest(name, self.names)}.")
+        return self.names.index(name)
+
+    def to_dict(self) -> dict:
+        """The whole description as plain Python data, for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict) -> "Schema":
+        """The inverse of `to_dict`, also after a round trip through JSON (lists for tuples)."""
+        groups = tuple(
+            Group(**{**group, "variables": tuple(_variable(variable) for variable in group["variables"])})
+            for group in content["groups"]
+        )
+        classes = tuple(FlavourClass(**flavour) for flavour in content["classes"])
+        spectators = tuple(Spectator(**spectator) for spectator in content["spectators"])
+        return cls(**{**content, "groups": groups, "classes": classes, "spectators": spectators})
+
+
+def _variable(content: dict) -> Variable:
+    default = content["default"]
+    return Variable(**{**content, "default": tuple(default) if isinstance(default, list | tuple) else default})
+
+
+def nearest(name: str, choices: Sequence[str]) -> str:
+    """The existing names that look most like `name`, for an error message."""
+    import difflib
+
+    found = difflib.get_close_matches(name, choices, n=3, cutoff=0.0)
+    return ", ".join(f"'{choice}'" for choice in found) or "none at all"

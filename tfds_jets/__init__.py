@@ -1,0 +1,1 @@
+"""The TFDS data set of jets: `tfds build tfds_jets --config NAME --manual_dir DIR`."""

@@ -1,0 +1,49 @@
+"""A split's jets on disk between the pass over the ROOT files and the writing of blocks; keeps memory flat."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tfds_jets.reading import Jets
+
+BLOCK = 1000
+
+
+class Spool:
+    """An append-only store of jets in a folder, read back in blocks of `BLOCK` jets."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._types: dict[str, np.dtype] = {}
+        self._width = 0
+        self.jets = 0
+        folder.mkdir(parents=True)
+
+    def append(self, jets: Jets) -> None:
+        """Add jets at the end."""
+        self._width = jets.features.shape[1]
+        self.jets += len(jets)
+        columns = {"features": jets.features, "label": jets.label, **jets.spectators}
+        for name, values in columns.items():
+            self._types[name] = values.dtype
+            with (self._folder / name).open("ab") as stream:
+                np.ascontiguousarray(values).tofile(stream)
+
+    def blocks(self) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+        """Yield a key and an example of at most `BLOCK` jets; the key is made of the first jet's source and entry."""
+        if not self.jets:
+            return
+        columns = {name: self._column(name) for name in self._types}
+        for first in range(0, self.jets, BLOCK):
+            block = {name: np.array(values[first : first + BLOCK]) for name, values in columns.items()}
+            yield f"{block['source'][0]:015x}-{block['entry'][0]:012d}", block
+
+    def sample(self, jets: int) -> np.ndarray:
+        """Features of at most `jets` jets, evenly spread over the store, float32 `(jets, features)`."""
+        step = -(-self.jets // jets)
+        return np.array(self._column("features")[::step])
+
+    def _column(self, name: str) -> np.ndarray:
+        values = np.memmap(self._folder / name, self._types[name], "r")
+        return values.reshape(self.jets, self._width) if name == "features" else values

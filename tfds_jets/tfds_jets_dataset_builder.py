@@ -1,0 +1,228 @@
+"""TFDS builder: ROOT files of jets → shards of blocks of about 1,000 jets, with statistics and a fingerprint.
+
+`tfds build tfds_jets --config deepntuple --manual_dir DIR`
+"""
+
+import dataclasses
+import hashlib
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import tensorflow_datasets as tfds
+from absl import logging
+from tqdm.auto import tqdm
+
+from kerastag import schema as schemas
+from kerastag.errors import UserError
+from kerastag.schema import Schema
+from kerastag.statistics import Moments, Statistics, quartiles
+from tfds_jets import reading, splitting
+from tfds_jets.spool import Spool
+
+# Training jets from which medians and quartiles are taken: enough for 0.3 % of an interquartile range.
+SAMPLE = 200_000
+
+
+@dataclasses.dataclass
+class JetsConfig(tfds.core.BuilderConfig):
+    """What to read and which jets to keep.
+
+    Attributes:
+        schema: Name of the schema in `kerastag.schema`.
+        selection: Expression of branches that a jet must fulfil; "" keeps all.
+    """
+
+    schema: str = "jet_flavor"
+    selection: str = ""
+
+
+def _config(described: Schema) -> JetsConfig:
+    version = f"{described.version}.0"
+    return JetsConfig(
+        name=described.name,
+        schema=described.name,
+        description=described.description,
+        version=tfds.core.Version(version),
+    )
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """Jets with their flavour, in blocks: `features` `(jets, features)`, `label` `(jets,)` and spectators `(jets,)`."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "Initial release: blocks of jets, statistics and fingerprint in the metadata."}
+    BUILDER_CONFIGS = [_config(described) for described in schemas.SCHEMAS.values()]
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "Put the ROOT files, at any depth, into a folder and name it with --manual_dir."
+
+    @property
+    def schema(self) -> Schema:
+        """The schema of this config."""
+        return schemas.get(self.builder_config.schema)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        spectators = ["source", "entry", *(spectator.name for spectator in self.schema.spectators)]
+        per_jet = {name: _tensor(reading.spectator_dtype(name)) for name in spectators}
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(
+                {
+                    "features": _tensor(np.float32, len(self.schema.features)),
+                    "label": _tensor(np.int64),
+                    **per_jet,
+                }
+            ),
+            metadata=tfds.core.MetadataDict(),
+        )
+
+    def download_and_prepare(
+        self, *, download_dir=None, download_config=None, file_format=None, permissions=None
+    ) -> None:
+        """Build the data set, or reuse it if it was made of the same files, schema and selection.
+
+        Raises:
+            UserError: if it exists and was made of others.
+        """
+        directory = download_config.manual_dir if download_config else None
+        if self.data_path.exists() and directory and Path(directory).is_dir():
+            self.check_fingerprint(Path(directory))
+        options = {} if permissions is None else {"permissions": permissions}
+        self.data_path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="spool_", dir=self.data_path.parent) as spool:
+            self._spool_dir = Path(spool)
+            super().download_and_prepare(
+                download_dir=download_dir, download_config=download_config, file_format=file_format, **options
+            )
+
+    def check_fingerprint(self, directory: Path) -> None:
+        """Raise a `UserError` unless the existing data set was made of the files below `directory`."""
+        if self.info.metadata["fingerprint"] != self.fingerprint(reading.find_files(directory)):
+            raise UserError(
+                f"The data set in '{self.data_path}' was made of other files than those below '{directory}' "
+                "or with another schema; choose another data directory, or delete that one."
+            )
+
+    def fingerprint(self, files: list[reading.RootFile]) -> str:
+        """SHA-256 over the contents of the input files, the schema, the selection and the builder's version."""
+        content = {
+            "files": [file.sha256 for file in files],
+            "schema": self.schema.to_dict(),
+            "selection": self.builder_config.selection,
+            "version": str(self.VERSION),
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def _split_generators(self, dl_manager):
+        """Read the files once: clean, count, split, and spool each split to disk."""
+        try:
+            directory = dl_manager.manual_dir
+        except AssertionError as error:
+            raise UserError(
+                f"No ROOT files were given for config '{self.builder_config.name}'; add --manual_dir DIR, "
+                "a folder that holds them (train.py: --manual-dir)."
+            ) from error
+        files = reading.find_files(Path(directory))
+        cleaning = reading.Cleaning.none(self.schema)
+        spools = {name: Spool(self._spool_dir / name) for name in splitting.FRACTIONS}
+        moments = Moments(self.schema.defaults)
+        counts = np.zeros((len(spools), len(self.schema.classes)), np.int64)
+        progress = tqdm(desc="Reading ROOT files", unit=" jets", unit_scale=True, leave=False, disable=None)
+        for jets in reading.read(files, self.schema, self.builder_config.selection, cleaning):
+            self._distribute(jets, spools, moments, counts)
+            progress.update(len(jets))
+        progress.close()
+        self._check(counts, cleaning, directory)
+        median, iqr = quartiles(spools["train"].sample(SAMPLE), self.schema.defaults)
+        statistics = Statistics(moments.mean, moments.sigma, median, iqr, moments.default_fraction)
+        self.info.metadata.update(self._metadata(files, cleaning, statistics, counts))
+        return {name: self._generate_examples(spool) for name, spool in spools.items() if spool.jets}
+
+    def _generate_examples(self, spool: Spool):
+        """Yield a key and a block of jets."""
+        yield from spool.blocks()
+
+    def _distribute(self, jets: reading.Jets, spools: dict[str, Spool], moments: Moments, counts: np.ndarray) -> None:
+        """Mix a chunk and append its jets to the spools of their splits."""
+        if not len(jets):
+            return
+        seed = [int(jets.spectators["source"][0]), int(jets.spectators["entry"][0])]
+        jets = jets.take(np.random.default_rng(seed).permutation(len(jets)))
+        split = splitting.split_of(jets.spectators)
+        for number, (name, spool) in enumerate(spools.items()):
+            share = jets.take(split == number)
+            spool.append(share)
+            counts[number] += np.bincount(share.label, minlength=counts.shape[1])
+            if name == "train":
+                moments.update(share.features)
+
+    def _check(self, counts: np.ndarray, cleaning: reading.Cleaning, directory) -> None:
+        """Refuse a data set without jets; warn of empty splits, empty classes and straying flavour fractions."""
+        if not counts.sum():
+            raise UserError(
+                f"None of the {cleaning.read} jets below '{directory}' is left: {cleaning.not_selected} do not pass "
+                f"the selection '{self.builder_config.selection}', {cleaning.unknown_flavour} have no known flavour."
+            )
+        splits = list(splitting.FRACTIONS)
+        if not counts[0].sum():
+            raise UserError(f"The {counts.sum()} jets below '{directory}' are too few to train on.")
+        for number in np.flatnonzero(counts.sum(axis=1) == 0):
+            logging.warning("Split '%s' is left out: none of the %d jets falls into it.", splits[number], counts.sum())
+        for number in np.flatnonzero(counts.sum(axis=0) == 0):
+            logging.warning("There are no %s.", self.schema.classes[number].label)
+        for split, label in splitting.straying_fractions(counts):
+            name = self.schema.class_names[label]
+            logging.warning("The share of %s in '%s' is off by more than 4 binomial sigma.", name, splits[split])
+        if cleaning.unknown_flavour:
+            logging.warning("%d jets of unknown flavour were left out.", cleaning.unknown_flavour)
+
+    def _metadata(self, files, cleaning: reading.Cleaning, statistics: Statistics, counts: np.ndarray) -> dict:
+        """Statistics that travel with the data set, as plain JSON."""
+        names = self.schema.names
+        not_finite = _by_name(names, cleaning.not_finite)
+        out_of_range = _by_name(names, cleaning.out_of_range)
+        logging.info("Set to default, not finite: %s; outside the valid range: %s.", not_finite, out_of_range)
+        return {
+            "schema": self.schema.to_dict(),
+            "selection": self.builder_config.selection,
+            "fingerprint": self.fingerprint(files),
+            "sources": {str(file.source): file.sha256 for file in files},
+            "jets": {
+                split: dict(zip(self.schema.class_names, row.tolist(), strict=True))
+                for split, row in zip(splitting.FRACTIONS, counts, strict=True)
+            },
+            "statistics": statistics.to_dict(),
+            "cleaning": {
+                "read": cleaning.read,
+                "not_selected": cleaning.not_selected,
+                "unknown_flavour": cleaning.unknown_flavour,
+                "not_finite": not_finite,
+                "out_of_range": out_of_range,
+            },
+        }
+
+
+def _tensor(dtype: type, *width: int) -> tfds.features.Tensor:
+    """A block's column: any number of jets, stored as raw bytes, which is what makes blocks fast."""
+    return tfds.features.Tensor(shape=(None, *width), dtype=dtype, encoding=tfds.features.Encoding.BYTES)
+
+
+def _by_name(names: tuple[str, ...], counts: np.ndarray) -> dict[str, int]:
+    return {name: int(count) for name, count in zip(names, counts, strict=True) if count}
+
+
+def _print_user_errors_plainly() -> None:
+    """Let the `tfds` command end in one sentence where a user's mistake would give a traceback."""
+    hook = sys.excepthook
+
+    def plainly(kind, error, traceback):
+        if issubclass(kind, UserError):
+            print(f"error: {error}", file=sys.stderr)
+        else:
+            hook(kind, error, traceback)
+
+    sys.excepthook = plainly
+
+
+if Path(sys.argv[0]).name == "tfds":
+    _print_user_errors_plainly()
