@@ -40,9 +40,7 @@ class AttackedAUC(keras.callbacks.Callback):
             logits = attacked_logits(tagger, self._x, self._y, attack, self._batch_size)
             for name, area in discriminator_auc(self._y, logits, names=HEADLINE).items():
                 self._add(logs, f"val_{name}_auc{suffix}", area)
-            logs[f"val_cross_entropy{suffix}"] = float(
-                tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(self._y, logits))
-            )
+            logs[f"val_cross_entropy{suffix}"] = float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(self._y, logits)))
 
     def _add(self, logs: dict, name: str, area: float | NotDefined) -> None:
         if not isinstance(area, NotDefined):

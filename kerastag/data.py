@@ -203,9 +203,7 @@ class JetDataset:
             blocks = records.shuffle(_BLOCK_BUFFER, seed=draw[1])
             blocks = blocks.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
             buffers = blocks.rebatch(max(_JET_BUFFER, batch_size)).enumerate()
-            return buffers.map(lambda number, block: _permute(block, draw[2] + number)).rebatch(
-                batch_size, drop_remainder=True
-            )
+            return buffers.map(lambda number, block: _permute(block, draw[2] + number)).rebatch(batch_size, drop_remainder=True)
 
         return epoch
 

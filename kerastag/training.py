@@ -19,7 +19,6 @@ class AdversarialTagger(keras.Model):
     model, or against stronger attacks than it was evaluated with.
 
     Example:
-
     ```python
     model = AdversarialTagger(tagger, FGSM(ThreatModel.from_schema(schema, statistics.sigma)))
     model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))

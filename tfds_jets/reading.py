@@ -112,9 +112,7 @@ def read(files: list[RootFile], schema: Schema, selection: str, cleaning: Cleani
             raise
         except Exception as error:  # uproot raises many kinds on damaged files
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(
-                f"'{file.path}' cannot be read as ROOT, it may be truncated or damaged: {reason}"
-            ) from error
+            raise UserError(f"'{file.path}' cannot be read as ROOT, it may be truncated or damaged: {reason}") from error
 
 
 def _read_file(file: RootFile, schema: Schema, selection: str, cleaning: Cleaning) -> Iterator[Jets]:
@@ -216,9 +214,7 @@ def spectator_dtype(name: str) -> type:
     return np.float32 if name.endswith("weight") else np.int64
 
 
-def _fill(
-    target: np.ndarray, absent: np.ndarray, columns: dict[str, ak.Array], group: Group, features: list[Feature]
-) -> None:
+def _fill(target: np.ndarray, absent: np.ndarray, columns: dict[str, ak.Array], group: Group, features: list[Feature]) -> None:
     """Fill the rows of one group, `target` and `absent` both `(features of the group, jets)`."""
     jagged = group.slots is not None and columns[features[0].branch].ndim > 1
     slots = _slot_index(columns, group, features[0].branch) if jagged else None
@@ -254,9 +250,8 @@ def _slot_index(columns: dict[str, ak.Array], group: Group, branch: str) -> np.n
 def _clean(by_feature: np.ndarray, absent: np.ndarray, schema: Schema, cleaning: Cleaning) -> None:
     """Replace absent, non-finite and impossible values by the default and count the latter two.
 
-    Args:
-        by_feature: float32 `(features, jets)`, changed in place.
-        absent: bool `(features, jets)`, cells whose object does not exist.
+    `by_feature`, float32 `(features, jets)`, is changed in place; `absent`, bool `(features, jets)`, marks cells whose
+    object does not exist.
     """
     for row, feature in enumerate(schema.features):
         values = by_feature[row]

@@ -76,9 +76,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             metadata=tfds.core.MetadataDict(),
         )
 
-    def download_and_prepare(
-        self, *, download_dir=None, download_config=None, file_format=None, permissions=None
-    ) -> None:
+    def download_and_prepare(self, *, download_dir=None, download_config=None, file_format=None, permissions=None) -> None:
         """Build the data set, or reuse it if it was made of the same files, schema and selection.
 
         Raises:

@@ -7,9 +7,7 @@ from kerastag.schema import Schema
 from kerastag.statistics import Statistics
 
 
-def mlp(
-    schema: Schema, statistics: Statistics, hidden: tuple[int, ...] = (128, 128), dropout: float = 0.3
-) -> keras.Model:
+def mlp(schema: Schema, statistics: Statistics, hidden: tuple[int, ...] = (128, 128), dropout: float = 0.3) -> keras.Model:
     """A small network on robustly scaled features and presence flags.
 
     Args:

@@ -6,6 +6,8 @@ Lengths are cm, momenta GeV. Why these inputs:
   pile-up and interaction products. Those beyond |dxy| 0.5 cm or |dz| 1 cm, half of them pile-up, take no slot.
 * `dxy` has no lifetime sign, so the signed one replaces it: sign(-dxy·sin(phirel))·|dxy|.
 * Variances span ten decades; their square roots, the uncertainties, are inputs.
+* The pointing angle replaces its cosine: half the cosines lie within 0.001 of 1, so a budget in units of their σ would
+  exceed what tells vertices apart.
 * Left out: neutral candidates, jet_qgl and QG_* (made to tell quarks from gluons) and all generator-level branches.
 """
 
@@ -69,7 +71,7 @@ _VERTEX = Group(
         _vertex("dxy_significance", "sv_dxy / sv_dxyerr", "", r"$L_{xy}/\sigma$"),
         _vertex("d3d", "sv_d3d", "cm", "$L_{3D}$"),
         _vertex("d3d_significance", "sv_d3d / sv_d3derr", "", r"$L_{3D}/\sigma$"),
-        _vertex("cos_pointing", "sv_costhetasvpv", "", r"cos of the pointing angle", valid_min=-1.0, valid_max=1.0),
+        _vertex("pointing_angle", "arccos(fmin(sv_costhetasvpv, 1))", "rad", "pointing angle", valid_min=0.0),
     ),
     slots=2,
 )

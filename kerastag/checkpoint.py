@@ -1,0 +1,102 @@
+"""The state of a training on disk, so that a killed run resumes to the same result, bit for bit on a CPU.
+
+Keras' own parts fall short: `BackupAndRestore` writes in place, `EarlyStopping` forgets its best epoch at a restart.
+A checkpoint is one folder, renamed into place: `state.npz` (weights, optimizer, random states, callbacks' arrays) and
+`state.json` (epoch, history, callbacks' numbers). Nothing in it is pickled.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerastag.errors import UserError
+from kerastag.files import remove_leftovers, replaced, write_json
+
+_STATE = {
+    keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch", "best_weights"),
+    keras.callbacks.ModelCheckpoint: ("best",),
+    keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
+}
+
+
+class TrainingState(keras.callbacks.Callback):
+    """Writes a checkpoint after each epoch and restores the newest when a training begins.
+
+    Put it last in the list. Pass `initial_epoch=state.epoch` to `fit`, and data that start at that epoch.
+
+    Args:
+        directory: Folder of the checkpoints.
+        callbacks: The other callbacks, whose state is part of a checkpoint.
+
+    Attributes:
+        epoch: Number of epochs that are done.
+        history: The logs of each epoch that is done.
+    """
+
+    def __init__(self, directory: Path, callbacks: Sequence[keras.callbacks.Callback]):
+        super().__init__()
+        self._directory = directory
+        self._callbacks = [
+            (callback, names) for callback in callbacks for kind, names in _STATE.items() if isinstance(callback, kind)
+        ]
+        directory.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(directory)
+        self._newest = max(directory.glob("epoch-*"), default=None)
+        state = json.loads((self._newest / "state.json").read_text()) if self._newest else {"epoch": 0, "history": []}
+        self.epoch: int = state["epoch"]
+        self.history: list[dict[str, float]] = state["history"]
+        self._numbers: list[dict[str, Any]] = state.get("callbacks", [])
+
+    def on_train_begin(self, logs=None):
+        """Restore; by now Keras has built every variable and reset the other callbacks."""
+        if self._newest:
+            self._restore(self._newest)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write a checkpoint and remove the one before."""
+        self.epoch = epoch + 1
+        self.history.append({name: float(value) for name, value in (logs or {}).items()})
+        before = self._newest
+        self._newest = self._directory / f"epoch-{self.epoch:05d}"
+        with replaced(self._newest) as folder:
+            folder.mkdir()
+            self._write(folder)
+        if before:
+            shutil.rmtree(before)
+
+    def _variables(self) -> list[keras.Variable]:
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+    def _write(self, folder: Path) -> None:
+        arrays = {f"variable_{i:05d}": np.asarray(variable) for i, variable in enumerate(self._variables())}
+        numbers = []
+        for place, (callback, names) in enumerate(self._callbacks):
+            state = {name: getattr(callback, name) for name in names}
+            for name, value in list(state.items()):
+                if isinstance(value, list):
+                    arrays |= {f"callback_{place}_{name}_{i:05d}": array for i, array in enumerate(state.pop(name))}
+                else:
+                    state[name] = None if value is None else float(value)
+            numbers.append(state)
+        np.savez(folder / "state.npz", **arrays)
+        write_json(folder / "state.json", {"epoch": self.epoch, "history": self.history, "callbacks": numbers})
+
+    def _restore(self, folder: Path) -> None:
+        with np.load(folder / "state.npz", allow_pickle=False) as arrays:
+            variables = self._variables()
+            stored = [name for name in arrays.files if name.startswith("variable_")]
+            shapes = [arrays[name].shape for name in stored]
+            if shapes != [tuple(variable.shape) for variable in variables]:
+                raise UserError(f"The checkpoint in '{folder}' belongs to another model; start a new run directory.")
+            for variable, name in zip(variables, stored, strict=True):
+                variable.assign(arrays[name])
+            for place, (callback, names) in enumerate(self._callbacks):
+                for name in names:
+                    key = f"callback_{place}_{name}_"
+                    found = [arrays[file] for file in arrays.files if file.startswith(key)]
+                    setattr(callback, name, found or self._numbers[place].get(name))

@@ -1,0 +1,133 @@
+"""Several taggers side by side, clean and under several attacks, with intervals: the numbers behind every table."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerastag.attacks import FGSM, PGD, Attack, ThreatModel
+from kerastag.data import Split
+from kerastag.evaluation.logits import attacked_logits
+from kerastag.metrics import HEADLINE, Bootstrap, NotDefined, RankedPair
+from kerastag.schema import Schema
+
+RELATIVE_CAP = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """Under what a tagger is evaluated: a name for tables and the attack, None for clean jets."""
+
+    name: str
+    attack: Attack | None
+
+
+def conditions(
+    schema: Schema,
+    scale: np.ndarray,
+    epsilons: Iterable[float],
+    caps: Iterable[float | None] = (None, RELATIVE_CAP),
+    pgd_steps: int = 0,
+) -> list[Condition]:
+    """Clean, and for each ε FGSM and, if `pgd_steps` is above 0, PGD, for each cap.
+
+    Args:
+        schema: Says which cells are frozen.
+        scale: Standard deviations of the training jets, `(features,)`.
+        epsilons: Sizes of the box.
+        caps: Relative caps; None is none.
+        pgd_steps: Steps of PGD.
+    """
+    listed = [Condition("clean", None)]
+    for cap in caps:
+        for epsilon in epsilons:
+            threat_model = ThreatModel.from_schema(schema, scale, epsilon, cap)
+            suffix = f" ε={epsilon:g}" + (f" cap {cap:.0%}" if cap is not None else "")
+            listed.append(Condition("FGSM" + suffix, FGSM(threat_model)))
+            if pgd_steps:
+                listed.append(Condition(f"PGD-{pgd_steps}" + suffix, PGD(threat_model, steps=pgd_steps)))
+    return listed
+
+
+def compare(
+    taggers: dict[str, keras.Model],
+    split: Split,
+    y: np.ndarray,
+    under: list[Condition],
+    replicates: int = 200,
+    progress: Callable[[list], Iterable] = iter,
+) -> tuple[dict, dict]:
+    """Evaluate each tagger under each condition on the same jets and the same bootstrap resamples.
+
+    Args:
+        taggers: By name.
+        split: Clean jets; resamples are of its events.
+        y: True flavours, one-hot `(jets, classes)`.
+        under: The conditions; the first must be clean.
+        replicates: Number of resamples.
+        progress: Wraps the list of (tagger, condition) pairs, for a progress bar.
+
+    Returns:
+        Results as `results[tagger][condition]`, plain data for JSON: per discriminator `value`, `low`, `high` (68 %) and
+        `loss`, `loss_low`, `loss_high` (clean minus attacked, paired), or the reason why it is not defined; and
+        `cross_entropy`. And the logits, `logits[tagger][condition]`, `(jets, classes)`.
+    """
+    bootstrap = Bootstrap(split.events, replicates)
+    results: dict = {name: {} for name in taggers}
+    logits: dict = {name: {} for name in taggers}
+    clean: dict = {}
+    for name, condition in progress([(name, condition) for name in taggers for condition in under]):
+        scores = attacked_logits(taggers[name], split.features, y, condition.attack)
+        logits[name][condition.name] = scores
+        row: dict = {"cross_entropy": _mean_cross_entropy(y, scores)}
+        for discriminator in HEADLINE:
+            pair = RankedPair(y, scores, discriminator)
+            value = pair.auc()
+            if isinstance(value, NotDefined):
+                row[discriminator] = str(value)
+                continue
+            areas = bootstrap.aucs(pair)
+            if condition is under[0]:
+                clean[name, discriminator] = value, areas
+            reference, reference_areas = clean[name, discriminator]
+            row[discriminator] = {
+                "value": value,
+                **_limits("", areas),
+                "loss": reference - value,
+                **_limits("loss_", reference_areas - areas),
+            }
+        results[name][condition.name] = row
+    return results, logits
+
+
+def _limits(prefix: str, resampled: np.ndarray) -> dict[str, float]:
+    low, high = np.nanquantile(resampled, [0.16, 0.84])
+    return {f"{prefix}low": float(low), f"{prefix}high": float(high)}
+
+
+def _mean_cross_entropy(y: np.ndarray, logits: np.ndarray) -> float:
+    return float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, logits)))
+
+
+def markdown(results: dict) -> str:
+    """A table with a row per tagger and condition; ± is half the 68 % interval of the area."""
+    header = ["tagger", "jets", *(f"{name} AUC" for name in HEADLINE), "loss of BvL AUC", "cross-entropy"]
+    rows = [header]
+    for tagger, by_condition in results.items():
+        for condition, row in by_condition.items():
+            cells = [_with_error(row[name], "") for name in HEADLINE]
+            loss = "" if condition == "clean" else _with_error(row["BvL"], "loss_", "loss")
+            rows.append([tagger, condition, *cells, loss, f"{row['cross_entropy']:.4f}"])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    rows.insert(1, ["-" * width for width in widths])
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    )
+
+
+def _with_error(cell: dict | str, prefix: str, value: str = "value") -> str:
+    if isinstance(cell, str):
+        return cell
+    return f"{cell[value]:.4f} ± {(cell[f'{prefix}high'] - cell[f'{prefix}low']) / 2:.4f}"

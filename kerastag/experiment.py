@@ -1,0 +1,271 @@
+"""One training from settings to a run directory, resumable at any moment.
+
+config.json      everything needed to repeat it: settings, versions, git commit, data set fingerprint
+tagger.keras     the trained tagger, raw features to logits
+saved_model/     the same for experiments
+history.csv      logs of each epoch
+metrics.json     clean and attacked areas on the test split
+checkpoints/  logs/  figures/
+"""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import kerastag
+from kerastag import attacks, data, export, models, plots
+from kerastag.callbacks import AttackedAUC
+from kerastag.checkpoint import TrainingState
+from kerastag.errors import UserError
+from kerastag.evaluation.comparison import RELATIVE_CAP, compare, conditions, markdown
+from kerastag.files import remove_leftovers, replaced, write_json, write_text
+from kerastag.losses import DoubleSoftmaxFocal
+from kerastag.recipes import Recipe, Settings
+from kerastag.training import AdversarialTagger
+
+
+class Speed(keras.callbacks.Callback):
+    """Adds `jets_per_second` to the logs. Put it first, so that other callbacks do not count.
+
+    Args:
+        jets: Jets in an epoch.
+    """
+
+    def __init__(self, jets: int):
+        super().__init__()
+        self._jets = jets
+        self._start = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Start the clock."""
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Add the entry."""
+        logs["jets_per_second"] = self._jets / (time.perf_counter() - self._start)
+
+
+def run(settings: Settings, output: Path, resume: bool = False) -> None:
+    """Train, evaluate and export into the folder `output`.
+
+    Raises:
+        UserError: if the folder has a run and `resume` is false, or the run was made with other settings or data.
+    """
+    started = _check_output(settings, output, resume)
+    dataset = data.prepare(settings.config, data_dir=settings.data_dir, manual_dir=settings.manual_dir)
+    if started and started["fingerprint"] != dataset.fingerprint:
+        raise UserError(f"The run in '{output}' was made with another data set than the one in '{dataset.path}'.")
+    output.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(output)
+    _say_what_was_cleaned(dataset)
+    write_json(output / "config.json", _config(settings, dataset))
+    keras.utils.set_random_seed(settings.seed)
+    tagger, state = train(settings, dataset, output)
+    finish(settings, dataset, tagger, state, output)
+
+
+def train(settings: Settings, dataset: data.JetDataset, output: Path) -> tuple[keras.Model, TrainingState]:
+    """Fit a tagger; returns it with the state that knows its history."""
+    recipe = settings.hyperparameters
+    batch_size = _batch_size(recipe, dataset)
+    steps = dataset.steps("train", batch_size)
+    model = _model(settings, dataset, steps)
+    callbacks = _callbacks(settings, dataset, output, batch_size * steps)
+    state = TrainingState(output / "checkpoints", callbacks)
+    if state.epoch:
+        print(f"Resuming '{output}' after epoch {state.epoch} of {recipe.epochs}.")
+    batches = dataset.batches(
+        "train",
+        batch_size,
+        shuffle=True,
+        seed=settings.seed,
+        first_epoch=state.epoch,
+        weights=recipe.weights,
+    )
+    # A run that was killed after its last epoch passes through here with no epoch left: callbacks restore what it chose.
+    model.fit(
+        batches,
+        epochs=recipe.epochs,
+        initial_epoch=state.epoch,
+        steps_per_epoch=steps,
+        callbacks=[*callbacks, state],
+        shuffle=False,
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    return model.tagger, state
+
+
+def finish(settings: Settings, dataset: data.JetDataset, tagger: keras.Model, state: TrainingState, output: Path):
+    """Save, export, evaluate on the test split, draw, and print where things are."""
+    schema, statistics = dataset.schema, dataset.statistics
+    with replaced(output / "tagger.keras") as new:
+        tagger.save(new)
+    export.export(tagger, schema, statistics, output / "saved_model")
+    write_text(output / "history.csv", _csv(state.history))
+    plots.save(plots.history(state.history, settings.attack, settings.epsilon), output / "figures" / "history.png")
+    split = "test" if "test" in dataset.jets and sum(dataset.jets["test"].values()) else "train"
+    jets = dataset.arrays(split)
+    y = dataset.one_hot(jets.label)
+    caps = (None, RELATIVE_CAP)
+    results, _ = compare({output.name: tagger}, jets, y, conditions(schema, statistics.sigma, [settings.epsilon], caps))
+    write_json(output / "metrics.json", {"split": split, "jets": len(y), "results": results})
+    print(f"\n{len(y):,} jets of the {split} split, ± half the 68 % bootstrap interval:\n\n{markdown(results)}\n")
+    speed = np.median([row["jets_per_second"] for row in state.history])
+    print(f"Trained at {speed:,.0f} jets/s (median over {len(state.history)} epochs, callbacks apart).")
+    print(f"Tagger {output / 'tagger.keras'}, SavedModel {output / 'saved_model'}, numbers {output / 'metrics.json'},")
+    print(f"epochs {output / 'history.csv'}, figure {output / 'figures' / 'history.png'}.")
+
+
+def make_attack(settings: Settings, dataset: data.JetDataset) -> attacks.Attack:
+    """The attack that the settings describe."""
+    threat_model = attacks.ThreatModel.from_schema(
+        dataset.schema, dataset.statistics.sigma, settings.epsilon, settings.relative_cap
+    )
+    if settings.attack == "pgd":
+        return attacks.PGD(threat_model, settings.attack_objective, steps=settings.attack_steps, seed=settings.seed)
+    return attacks.FGSM(threat_model, settings.attack_objective)
+
+
+def make_loss(name: str) -> keras.losses.Loss:
+    """The loss of a recipe, from logits."""
+    if name == "focal":
+        return keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=2.0, from_logits=True)
+    if name == "double_softmax_focal":
+        return DoubleSoftmaxFocal()
+    return keras.losses.CategoricalCrossentropy(from_logits=True)
+
+
+def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    """Adam or AdamW with the recipe's schedule.
+
+    Args:
+        recipe: The hyper-parameters.
+        steps: Steps in an epoch.
+    """
+    if recipe.schedule == "inverse_epoch":
+        rate = keras.optimizers.schedules.InverseTimeDecay(recipe.learning_rate, steps, 1 / 30, staircase=True)
+        return keras.optimizers.Adam(rate, epsilon=1e-8)
+    rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps * recipe.epochs)
+    if recipe.weight_decay:
+        return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+    return keras.optimizers.Adam(rate)
+
+
+def _model(settings: Settings, dataset: data.JetDataset, steps: int) -> AdversarialTagger:
+    """The tagger in its trainer, compiled."""
+    tagger = models.get(settings.hyperparameters.model)(dataset.schema, dataset.statistics)
+    model = AdversarialTagger(
+        tagger,
+        make_attack(settings, dataset) if settings.adversarial else None,
+        attack_in_training_mode=settings.attack_mode == "training",
+        mix=settings.mix,
+    )
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    jit = {"on": True, "off": False, "auto": on_gpu}[settings.jit]
+    model.compile(
+        make_optimizer(settings.hyperparameters, steps),
+        make_loss(settings.hyperparameters.loss),
+        jit_compile=jit,
+        steps_per_execution=_steps_per_execution(steps),
+    )
+    return model
+
+
+def _steps_per_execution(steps: int) -> int:
+    """The largest divisor of `steps` up to 8: Keras would round an epoch up to whole executions."""
+    return max(number for number in range(1, 9) if steps % number == 0)
+
+
+def _callbacks(settings: Settings, dataset: data.JetDataset, output: Path, jets: int) -> list:
+    """Those that measure first, those that use what they measured behind."""
+    listed: list[keras.callbacks.Callback] = [Speed(jets)]
+    if sum(dataset.jets["validation"].values()):
+        validation = dataset.arrays("validation")
+        attack = make_attack(settings, dataset)
+        y = dataset.one_hot(validation.label)
+        listed.append(AttackedAUC(validation.features, y, {settings.attack: attack}))
+    if settings.select != "last":
+        epochs = settings.hyperparameters.epochs
+        mode = "min" if "entropy" in settings.select or "loss" in settings.select else "max"
+        listed.append(keras.callbacks.EarlyStopping(settings.select, mode=mode, patience=epochs, restore_best_weights=True))
+    listed.append(keras.callbacks.TensorBoard(output / "logs"))
+    return listed
+
+
+def _batch_size(recipe: Recipe, dataset: data.JetDataset) -> int:
+    """The recipe's batch, or a smaller one on a data set that is small for it."""
+    jets = dataset.count("train")
+    if recipe.fixed_steps and jets // recipe.batch_size < recipe.fixed_steps:
+        batch_size = max(1, jets // recipe.fixed_steps)
+        print(f"Batch of {batch_size} instead of {recipe.batch_size} jets: {jets} jets make {recipe.fixed_steps} steps.")
+        return batch_size
+    return recipe.batch_size
+
+
+def _check_output(settings: Settings, output: Path, resume: bool) -> dict | None:
+    """The config of the run that is there, if it is to be resumed."""
+    file = output / "config.json"
+    if not file.is_file():
+        if output.exists() and any(output.iterdir()):
+            raise UserError(f"The folder '{output}' is not empty and holds no run; choose another --output.")
+        return None
+    if not resume:
+        raise UserError(f"There is a run in '{output}' already; continue it with --resume, or choose another --output.")
+    started = json.loads(file.read_text())
+    theirs, ours = started["settings"], json.loads(json.dumps(settings.to_dict()))
+    changed = [name for name in ours if theirs.get(name) != ours[name] and name not in ("data_dir", "manual_dir")]
+    if changed:
+        name = changed[0]
+        raise UserError(
+            f"The run in '{output}' was started with {name}={theirs.get(name)}, not {ours[name]}; "
+            "give the same options to resume it."
+        )
+    return started
+
+
+def _config(settings: Settings, dataset: data.JetDataset) -> dict:
+    """Everything needed to repeat the run."""
+    folder = Path(kerastag.__file__).parent
+    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
+    return {
+        "settings": settings.to_dict(),
+        "command": sys.argv,
+        "versions": {
+            "kerastag": kerastag.__version__,
+            "python": sys.version.split()[0],
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+        },
+        "git_commit": git.stdout.strip() or None,
+        "fingerprint": dataset.fingerprint,
+        "jets": dataset.jets,
+    }
+
+
+def _say_what_was_cleaned(dataset: data.JetDataset) -> None:
+    cleaning = dataset.cleaning
+    bad = sum(cleaning["not_finite"].values()) + sum(cleaning["out_of_range"].values())
+    counts = {split: sum(by_class.values()) for split, by_class in dataset.jets.items()}
+    print(
+        f"Data set {dataset.path}: " + ", ".join(f"{split} {jets:,}" for split, jets in counts.items()) + " jets; "
+        f"left out {cleaning['not_selected']:,} not selected and {cleaning['unknown_flavour']:,} of unknown flavour; "
+        f"{bad:,} values set to their default."
+    )
+
+
+def _csv(rows: list[dict[str, float]]) -> str:
+    text = io.StringIO()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, ["epoch", *names], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({"epoch": number, **row} for number, row in enumerate(rows, start=1))
+    return text.getvalue()

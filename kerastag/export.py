@@ -1,0 +1,134 @@
+"""Taggers on disk: SavedModels for experiments, and one `load` for everything that kerastag writes."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from kerastag.errors import UserError
+from kerastag.files import replaced
+from kerastag.schema import Schema
+from kerastag.statistics import Statistics
+
+ASSET = "kerastag.json"
+
+# Operations that reach out of the graph: a SavedModel is a program, and a tagger needs none of them.
+_UNSAFE = {
+    "EagerPyFunc",
+    "PyFunc",
+    "PyFuncStateless",
+    "ReadFile",
+    "WriteFile",
+    "MatchingFiles",
+    "FixedLengthRecordReaderV2",
+    "WholeFileReaderV2",
+    "TextLineReaderV2",
+    "TFRecordReaderV2",
+    "TextLineDataset",
+    "TFRecordDataset",
+    "TFRecordDatasetV2",
+    "FixedLengthRecordDataset",
+    "FixedLengthRecordDatasetV2",
+    "DebugIdentityV2",
+    "DebugIdentityV3",
+    "PrintV2",
+    "SaveDataset",
+    "SaveDatasetV2",
+    "SummaryWriter",
+    "CreateSummaryFileWriter",
+}
+
+
+def export(tagger: keras.Model, schema: Schema, statistics: Statistics, path: Path) -> None:
+    """Write a SavedModel from raw features, float32 `(batch, features)` in schema order and physical units.
+
+    Endpoints: `logits` and `probabilities`, `(batch, classes)`; `serving_default` is the latter. The asset `kerastag.json`
+    holds the schema (defaults, integer flags, class names) and the statistics (scale).
+    """
+    signature = [tf.TensorSpec((None, len(schema.features)), tf.float32, name="features")]
+    module = tf.Module()
+    module.tagger = tagger
+    module.logits = tf.function(lambda features: tagger(features, training=False), input_signature=signature)
+    module.probabilities = tf.function(
+        lambda features: tf.nn.softmax(tagger(features, training=False)), input_signature=signature
+    )
+    signatures = {
+        "serving_default": tf.function(
+            lambda features: {"probabilities": module.probabilities(features)}, input_signature=signature
+        ),
+        "logits": tf.function(lambda features: {"logits": module.logits(features)}, input_signature=signature),
+        "probabilities": tf.function(
+            lambda features: {"probabilities": module.probabilities(features)}, input_signature=signature
+        ),
+    }
+    with replaced(Path(path)) as new:
+        asset = new.parent / ASSET
+        asset.write_text(json.dumps({"schema": schema.to_dict(), "statistics": statistics.to_dict()}))
+        module.description = tf.saved_model.Asset(str(asset))
+        tf.saved_model.save(module, str(new), signatures=signatures)
+
+
+def load(path: str | Path) -> keras.Model:
+    """A tagger from raw features to logits, out of a run directory, a `.keras` file or a SavedModel.
+
+    Raises:
+        UserError: if there is none, or it holds code that a tagger does not need.
+    """
+    path = Path(path)
+    if (path / "tagger.keras").is_file():
+        path = path / "tagger.keras"
+    if (path / "saved_model.pb").is_file():
+        return _load_saved_model(path)
+    if path.suffix == ".keras" and path.is_file():
+        return _load_keras(path)
+    raise UserError(f"'{path}' is no tagger: neither a run directory, nor a .keras file, nor a SavedModel.")
+
+
+def description(path: str | Path) -> Schema | None:
+    """The schema that travels with a run directory or SavedModel; None for a bare `.keras` file."""
+    path = Path(path)
+    folder = path / "saved_model" if (path / "tagger.keras").is_file() else path
+    asset = folder / "assets" / ASSET
+    return Schema.from_dict(json.loads(asset.read_text())["schema"]) if asset.is_file() else None
+
+
+def _load_keras(path: Path) -> keras.Model:
+    import kerastag.preprocessing
+    import kerastag.training  # noqa: F401  (both register their classes)
+
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"'{path}' is not a .keras file, or it is truncated.")
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"'{path}' cannot be loaded: {reason}") from error
+    return getattr(model, "tagger", model)
+
+
+def _load_saved_model(path: Path) -> keras.Model:
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    proto = saved_model_pb2.SavedModel()
+    try:
+        proto.ParseFromString((path / "saved_model.pb").read_bytes())
+    except Exception as error:  # protobuf's DecodeError has no stable home
+        raise UserError(f"'{path}' is not a SavedModel, or it is damaged.") from error
+    unsafe = _UNSAFE & {node.op for graph in proto.meta_graphs for node in _nodes(graph.graph_def)}
+    if unsafe:
+        raise UserError(f"'{path}' is refused: it uses {', '.join(sorted(unsafe))}, which no tagger needs.")
+    try:
+        layer = keras.layers.TFSMLayer(str(path), call_endpoint="logits", trainable=False)
+    except ValueError as error:
+        raise UserError(f"'{path}' has no endpoint 'logits', so it is no tagger of kerastag.") from error
+    specification = layer.call_endpoint_fn.input_signature[0]
+    inputs = keras.Input(specification.shape[1:], name="features")
+    return keras.Model(inputs, layer(inputs), name="saved_model")
+
+
+def _nodes(graph):
+    yield from graph.node
+    for function in graph.library.function:
+        yield from function.node_def

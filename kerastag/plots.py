@@ -1,0 +1,99 @@
+"""Figures, in mplhep's style: clean solid, attacked dashed or dash-dotted."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import mplhep
+import numpy as np
+
+from kerastag.files import replaced
+from kerastag.metrics import DISCRIMINATORS, RankedPair
+
+# Fewer mistagged jets than this and a point of a ROC curve says nothing.
+MINIMUM_MISTAGGED = 20
+_STYLES = ("-", "--", "-.", ":")
+_NAMES = ("b", "c", "light")
+# Okabe and Ito's palette, told apart with any colour vision.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+
+def roc(y: np.ndarray, logits: dict[str, dict[str, np.ndarray]], discriminators: Iterable[str], title: str) -> plt.Figure:
+    """ROC curves: a panel per discriminator, a colour per tagger, a line style per condition.
+
+    Args:
+        y: One-hot `(jets, classes)`.
+        logits: `logits[tagger][condition]`, `(jets, classes)`.
+        discriminators: Names in `DISCRIMINATORS`.
+        title: Says what sample this is.
+    """
+    names = list(discriminators)
+    with plt.style.context(mplhep.style.ROOT):
+        figure, axes = plt.subplots(1, len(names), figsize=(9 * len(names), 9), squeeze=False, layout="constrained")
+        for axis, name in zip(axes[0], names, strict=True):
+            for color, (tagger, by_condition) in zip(_COLORS, logits.items(), strict=False):
+                for style, (condition, scores) in zip(_STYLES, by_condition.items(), strict=False):
+                    _roc_curve(axis, RankedPair(y, scores, name), color, style, f"{tagger}, {condition}")
+            over, against = (_NAMES[number] for number in DISCRIMINATORS[name])
+            axis.set(
+                xlabel=f"{over} tagging efficiency",
+                ylabel=f"mistag rate of {against} jets",
+                yscale="log",
+                xlim=(0, 1),
+                ylim=(1e-3, 1),
+            )
+            axis.grid(alpha=0.3, which="both")
+            axis.legend(title=name, fontsize="xx-small", title_fontsize="small", loc="upper left")
+        figure.suptitle(title, fontsize="small")
+    return figure
+
+
+def _roc_curve(axis: plt.Axes, pair: RankedPair, color: str, style: str, label: str) -> None:
+    if pair.missing:
+        return
+    efficiency, mistag, mistagged = pair.roc()
+    shown = mistagged >= MINIMUM_MISTAGGED
+    axis.plot(efficiency[shown], mistag[shown], style, color=color, label=f"{label} ({pair.auc():.3f})")
+
+
+def history(rows: list[dict[str, float]], attack: str, epsilon: float) -> plt.Figure:
+    """AUC and cross-entropy of the validation jets against the epoch, clean and attacked, and the loss ratio.
+
+    Args:
+        rows: Logs of each epoch, as `AttackedAUC` makes them.
+        attack: Name of the attack in the logs.
+        epsilon: Its size.
+    """
+    epochs = np.arange(1, len(rows) + 1)
+
+    def series(name: str) -> np.ndarray:
+        return np.array([row.get(name, np.nan) for row in rows])
+
+    with plt.style.context(mplhep.style.ROOT):
+        figure, (left, middle, right) = plt.subplots(1, 3, figsize=(27, 8), layout="constrained")
+        for color, name in zip(_COLORS, ("BvL", "CvB", "CvL"), strict=False):
+            left.plot(epochs, series(f"val_{name}_auc"), color=color, label=f"{name}, clean")
+            left.plot(epochs, series(f"val_{name}_auc_{attack}"), "--", color=color, label=f"{name}, attacked")
+        left.set(xlabel="epoch", ylabel="validation AUC")
+        clean, attacked = series("val_cross_entropy"), series(f"val_cross_entropy_{attack}")
+        middle.plot(epochs, clean, color=_COLORS[0], label="clean")
+        middle.plot(epochs, attacked, "--", color=_COLORS[0], label="attacked")
+        middle.set(xlabel="epoch", ylabel="validation cross-entropy")
+        right.plot(epochs, attacked / clean, color=_COLORS[1], label="attacked / clean")
+        right.set(xlabel="epoch", ylabel="ratio of cross-entropies")
+        for axis in (left, middle, right):
+            axis.grid(alpha=0.3)
+            axis.legend(fontsize="xx-small")
+        figure.suptitle(f"{attack.upper()}, ε = {epsilon:g}", fontsize="small")
+    return figure
+
+
+def save(figure: plt.Figure, path: Path) -> None:
+    """Write a figure whole and release it."""
+    with replaced(path) as new:
+        figure.savefig(new, dpi=100)
+    plt.close(figure)

@@ -1,0 +1,73 @@
+"""Compare taggers on the test split: clean, under FGSM and PGD, with and without the 20 % cap."""
+
+import argparse
+import sys
+from pathlib import Path
+
+try:
+    from kerastag.cli import run
+    from kerastag.errors import UserError
+    from kerastag.schema import SCHEMAS
+except ImportError as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
+
+EPILOG = """\
+example:
+  evaluate.py runs/deepntuple-nominal runs/deepntuple-adversarial --output comparison
+
+All taggers meet the same jets and the same budgets: ε times the standard deviation of the data set's training jets. The
+capped attack is the threat model in which every one-dimensional distribution still looks normal. Differences of areas
+below the quoted intervals mean nothing.
+"""
+EPSILONS = (0.005, 0.01, 0.02, 0.05, 0.1)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("taggers", nargs="+", metavar="TAGGER", help="run directory, .keras file or SavedModel; NAME=PATH")
+    made.add_argument("--config", default="deepntuple", help=f"data set: {', '.join(SCHEMAS)} (default: %(default)s)")
+    made.add_argument("--manual-dir", metavar="DIR", help="folder of ROOT files to build the data set from")
+    made.add_argument("--data-dir", metavar="DIR", help="folder where TFDS keeps data sets")
+    made.add_argument("--split", default="test", help="split to evaluate on (default: %(default)s)")
+    made.add_argument(
+        "--epsilon",
+        type=float,
+        nargs="+",
+        default=EPSILONS,
+        metavar="E",
+        help="sizes of the attacks (default: %(default)s)",
+    )
+    made.add_argument("--pgd-steps", type=int, default=20, metavar="N", help="steps of PGD, 0 for none (default: 20)")
+    made.add_argument("--max-jets", type=int, metavar="N", help="evaluate on the first N jets alone")
+    made.add_argument("--replicates", type=int, default=200, metavar="N", help="bootstrap resamples (default: 200)")
+    made.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for metrics.json, table and figure")
+    made.add_argument("--overwrite", action="store_true", help="replace what is in --output")
+    return made
+
+
+def main() -> None:
+    """Parse, compare, write."""
+    options = parser().parse_args()
+    if (options.output / "metrics.json").exists() and not options.overwrite:
+        raise UserError(f"There are results in '{options.output}' already; add --overwrite or choose another --output.")
+
+    from kerastag.evaluation import report
+
+    report.run(
+        options.taggers,
+        options.output,
+        config=options.config,
+        data_dir=options.data_dir,
+        manual_dir=options.manual_dir,
+        split=options.split,
+        epsilons=options.epsilon,
+        pgd_steps=options.pgd_steps,
+        max_jets=options.max_jets,
+        replicates=options.replicates,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

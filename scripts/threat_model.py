@@ -1,0 +1,39 @@
+"""Print what an attack may do to each feature: its budget in physical units, and how much of it a relative cap leaves."""
+
+import argparse
+import sys
+
+try:
+    from kerastag.cli import run
+    from kerastag.schema import SCHEMAS
+except ImportError as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(description=__doc__)
+    made.add_argument("--config", default="deepntuple", help=f"data set: {', '.join(SCHEMAS)} (default: %(default)s)")
+    made.add_argument("--manual-dir", metavar="DIR", help="folder of ROOT files to build the data set from")
+    made.add_argument("--data-dir", metavar="DIR", help="folder where TFDS keeps data sets")
+    made.add_argument("--epsilon", type=float, default=0.01, metavar="E", help="size of the attack (default: %(default)s)")
+    made.add_argument(
+        "--relative-cap", type=float, default=0.2, metavar="SHARE", help="cap for the last two columns (default: 0.2)"
+    )
+    return made
+
+
+def main() -> None:
+    """Parse, look at the training jets, print."""
+    options = parser().parse_args()
+
+    from kerastag import data
+    from kerastag.evaluation.budget import table
+
+    dataset = data.prepare(options.config, data_dir=options.data_dir, manual_dir=options.manual_dir)
+    print(table(dataset, options.epsilon, options.relative_cap))
+
+
+if __name__ == "__main__":
+    run(main)

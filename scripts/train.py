@@ -1,0 +1,77 @@
+"""Train a jet tagger, nominally or on attacked jets, and evaluate it clean and attacked."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+try:
+    from kerastag.cli import run
+    from kerastag.recipes import RECIPES, Settings, read_toml
+    from kerastag.schema import SCHEMAS
+except ImportError as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
+
+EPILOG = """\
+examples:
+  train.py --config deepntuple --manual-dir ROOT_FILES                    nominal training
+  train.py --config deepntuple --manual-dir ROOT_FILES --adversarial      on jets attacked with FGSM, ε = 0.01
+  train.py --adversarial --attack pgd --epsilon 0.05 --relative-cap 0.2   a stronger attack, within 20 % of each value
+  train.py --output runs/mine --resume                                    go on where a killed run stopped
+
+The data set is built with TFDS if it is not there. The run directory then holds the tagger (tagger.keras and saved_model/),
+history.csv, metrics.json, figures/ and everything needed to resume. Settings in a TOML file have the names of the options.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; options that are not given are None, so that files and recipes can speak."""
+    made = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = made.add_argument_group("data").add_argument
+    add("--config", metavar="NAME", help=f"data set: {', '.join(SCHEMAS)} (default: deepntuple)")
+    add("--manual-dir", metavar="DIR", help="folder of ROOT files to build the data set from")
+    add("--data-dir", metavar="DIR", help="folder where TFDS keeps data sets (default: ~/tensorflow_datasets)")
+    add = made.add_argument_group("attack and defence").add_argument
+    add("--adversarial", action="store_true", default=None, help="train on attacked jets")
+    add("--epsilon", type=float, metavar="E", help="size of the attack in standard deviations (default: 0.01)")
+    add("--relative-cap", type=float, metavar="SHARE", help="largest change relative to each value (default: none)")
+    add("--attack", choices=("fgsm", "pgd"), help="attack in training and at each epoch (default: fgsm)")
+    add("--attack-steps", type=int, metavar="N", help="steps of PGD (default: 7)")
+    add("--attack-objective", metavar="NAME", help="what the attack increases (default: cross_entropy)")
+    add("--attack-mode", choices=("inference", "training"), help="mode of the attacked network (default: inference)")
+    add("--mix", choices=("adversarial", "mean"), help="update on attacked jets, or on the mean of both losses")
+    add = made.add_argument_group("training").add_argument
+    add("--recipe", choices=tuple(RECIPES), help="hyper-parameters (default: default)")
+    add("--model", metavar="NAME", help="mlp, paper_mlp, or module:function of your own")
+    add("--epochs", type=int, metavar="N")
+    add("--batch-size", type=int, metavar="N")
+    add("--learning-rate", type=float, metavar="RATE")
+    add("--weights", choices=("none", "uniform", "variable"), help="(pT, η) weights and their binning")
+    add("--select", metavar="LOG", help="'last' epoch (default), or the best by a log: val_BvL_auc, val_BvL_auc_fgsm, …")
+    add("--seed", type=int, metavar="N", help="of weights, dropout, order and attack (default: 0)")
+    add("--jit", choices=("auto", "on", "off"), help="XLA (default: auto, on a GPU only)")
+    add = made.add_argument_group("run").add_argument
+    add("--output", type=Path, metavar="DIR", help="run directory (default: runs/<config>-<nominal or adversarial>)")
+    add("--resume", action="store_true", help="continue the run in --output")
+    add("--settings", type=Path, metavar="FILE", help="TOML file of settings; options override it")
+    return made
+
+
+def main() -> None:
+    """Parse, train, report."""
+    options = vars(parser().parse_args())
+    output, resume, file = (options.pop(name) for name in ("output", "resume", "settings"))
+    given = (read_toml(file) if file else {}) | {name: value for name, value in options.items() if value is not None}
+    settings = Settings.resolve(given)
+    output = output or Path("runs") / f"{settings.config}-{'adversarial' if settings.adversarial else 'nominal'}"
+    if resume and (output / "config.json").is_file():
+        settings = Settings.resolve(json.loads((output / "config.json").read_text())["settings"] | given)
+
+    from kerastag import experiment
+
+    experiment.run(settings, output, resume)
+
+
+if __name__ == "__main__":
+    run(main)
