@@ -2,10 +2,11 @@
 
 Each line of the file is a jet:
 
-    [jet_pt, jet_eta, flavour, [8 track-based], [6 vertex-based], [[[5 parameters], [15 covariances], [weight], [7 of its vertex]], …]]
+    [jet_pt, jet_eta, flavour, [8 track-based], [6 vertex-based], [track, …]]
 
-with the values in the order of `JET_FLAVOR`; non-finite numbers are the strings "NaN", "-NaN", "inf" and "-inf". Flavours come in
-runs of hundreds of thousands, so each jet goes to an output file drawn at random.
+where a track is `[[5 parameters], [15 covariances], [weight], [7 of its vertex]]`, with the values in the order of
+`JET_FLAVOR`; non-finite numbers are the strings "NaN", "-NaN", "inf" and "-inf". Flavours come in runs of hundreds of
+thousands, so each jet goes to an output file drawn at random.
 """
 
 import gzip

@@ -112,13 +112,11 @@ def read(files: list[RootFile], schema: Schema, selection: str, cleaning: Cleani
             raise
         except Exception as error:  # uproot raises many kinds on damaged files
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(f"'{file.path}' cannot be read as ROOT, it may be truncated or damaged: {reason}") from error
+            raise UserError(f"'{file.path}' cannot be read, it may be damaged: {reason}") from error
 
 
 def _read_file(file: RootFile, schema: Schema, selection: str, cleaning: Cleaning) -> Iterator[Jets]:
-    with file.path.open("rb") as stream:
-        if stream.read(4) != b"root":
-            raise UserError(f"'{file.path}' is not a ROOT file.")
+    _check_header(file.path)
     with uproot.open(file.path) as root:
         tree = _tree(root, file.path, schema.tree)
         expressions, unknown_spectators = _expressions(tree, file.path, schema, selection)
@@ -128,6 +126,19 @@ def _read_file(file: RootFile, schema: Schema, selection: str, cleaning: Cleanin
             columns = {expression: chunk[expression] for expression in expressions}
             entry = np.arange(report.tree_entry_start, report.tree_entry_stop, dtype=np.int64)
             yield _jets(columns, entry, file, schema, selection, unknown_spectators, cleaning)
+
+
+def _check_header(path: Path) -> None:
+    """Refuse what is not ROOT, and a file shorter than its header says: uproot reads such a one as far as it gets."""
+    with path.open("rb") as stream:
+        header = stream.read(20)
+    if len(header) < 20 or not header.startswith(b"root"):
+        raise UserError(f"'{path}' is not a ROOT file.")
+    version = int.from_bytes(header[4:8], "big")
+    # TFile's fEND, of 8 bytes in files beyond 2 GB, which are marked by their version.
+    end = int.from_bytes(header[12:20] if version >= 1_000_000 else header[12:16], "big")
+    if path.stat().st_size < end:
+        raise UserError(f"'{path}' is truncated: it has {path.stat().st_size:,} of {end:,} bytes.")
 
 
 def _tree(root, path: Path, name: str):

@@ -6,9 +6,10 @@ from collections.abc import Callable
 import keras
 
 from kerastag.errors import UserError
+from kerastag.models.deep_sets import deep_sets
 from kerastag.models.mlp import mlp, paper_mlp
 
-MODELS: dict[str, Callable[..., keras.Model]] = {"mlp": mlp, "paper_mlp": paper_mlp}
+MODELS: dict[str, Callable[..., keras.Model]] = {"deep_sets": deep_sets, "mlp": mlp, "paper_mlp": paper_mlp}
 
 
 def get(name: str) -> Callable[..., keras.Model]:
@@ -28,4 +29,4 @@ def get(name: str) -> Callable[..., keras.Model]:
         raise UserError(f"The model '{name}' cannot be imported: {error}.") from error
 
 
-__all__ = ["MODELS", "get", "mlp", "paper_mlp"]
+__all__ = ["MODELS", "deep_sets", "get", "mlp", "paper_mlp"]

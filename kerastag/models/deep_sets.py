@@ -1,0 +1,65 @@
+"""A tagger that treats all tracks alike, and all vertices: one small encoder each, applied to every slot."""
+
+import keras
+
+from kerastag.preprocessing import PresenceFlags, Standardize
+from kerastag.schema import Group, Schema
+from kerastag.statistics import Statistics
+
+
+def deep_sets(
+    schema: Schema,
+    statistics: Statistics,
+    encoder: tuple[int, ...] = (64, 64),
+    hidden: tuple[int, ...] = (128,),
+    dropout: float = 0.5,
+) -> keras.Model:
+    """Encode each track and vertex, add the codes up, and classify the sums beside the jet's own features.
+
+    Sharing the encoder over the slots makes every jet several training examples of a track, which is what small samples
+    lack. Features are robustly scaled; absent objects contribute nothing.
+
+    Reference: Zaheer et al., Deep Sets, arXiv:1703.06114; for flavour tagging ATL-PHYS-PUB-2020-014.
+
+    Args:
+        schema: Says which columns belong to which object.
+        statistics: Of the training jets.
+        encoder: Widths of the layers applied to each track or vertex.
+        hidden: Widths of the layers behind the sums.
+        dropout: Rate before and after each hidden layer.
+
+    Returns:
+        A model from raw features `(batch, features)` to logits `(batch, classes)`.
+    """
+    inputs = keras.Input((len(schema.features),), name="features")
+    scaled = Standardize.robust(schema, statistics, name="scaled")(inputs)
+    present = PresenceFlags(schema.optional_objects, schema.defaults, name="present")(inputs)
+    parts = [present]
+    column = flag = 0
+    for group in schema.groups:
+        width = len(group.variables) * (group.slots or 1)
+        values = scaled[:, column : column + width]
+        column += width
+        if group.slots is None:
+            parts.append(values)
+            flag += group.optional
+        else:
+            parts.append(_pooled(group, values, present[:, flag : flag + group.slots], encoder))
+            flag += group.slots
+    x = keras.layers.Dropout(dropout)(keras.layers.Concatenate()(parts))
+    for width in hidden:
+        x = keras.layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
+        x = keras.layers.Dropout(dropout)(x)
+    return keras.Model(inputs, keras.layers.Dense(len(schema.classes), name="logits")(x), name="deep_sets")
+
+
+def _pooled(group: Group, values, present, encoder: tuple[int, ...]):
+    """Sum of the codes of a group's objects, `(batch, code)`.
+
+    `values` is `(batch, variables * slots)`, variable by variable; `present` is `(batch, slots)`.
+    """
+    by_variable = keras.layers.Reshape((len(group.variables), group.slots))(values)
+    x = keras.layers.Permute((2, 1))(by_variable)
+    for width in encoder:
+        x = keras.layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
+    return keras.layers.Dot(axes=1)([x, present])

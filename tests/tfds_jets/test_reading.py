@@ -1,0 +1,164 @@
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+
+from kerastag.errors import UserError
+from kerastag.schema import DEEPNTUPLE, FlavourClass, Group, Schema, Spectator, Variable
+from tests.conftest import NTUPLE, needs_ntuple
+from tfds_jets import reading
+
+CLASSES = (FlavourClass("b", "flavour == 5", "b", "red"), FlavourClass("light", "flavour == 0", "light", "blue"))
+TOY = Schema(
+    name="toy",
+    version="1",
+    description="",
+    tree="folder/jets",
+    groups=(
+        Group("jet", (Variable("pt", "jet_pt * (1 - raw)", valid_min=0.0), Variable("eta", "abs(jet_eta)", default=-3.0))),
+        Group(
+            "track",
+            (
+                Variable("track_{slot}_d0", "track_d0", default=(-9.0, -8.0)),
+                Variable("track_{slot}_n", "track_n", default=-1.0, integer=True),
+            ),
+            slots=2,
+            order="abs(track_d0)",
+            select="track_d0 < 5",
+        ),
+        Group("flat", (Variable("flat_{slot}", "flat_{slot}", default=-999.0),), slots=2, count="n_flat"),
+    ),
+    classes=CLASSES,
+    spectators=(Spectator("event", "event"), Spectator("generator_weight", "weight", default=1.0)),
+    pt="pt",
+    eta="eta",
+)
+
+
+def write(path, tree="folder/jets", **replaced):
+    content = {
+        "jet_pt": np.array([50.0, 60.0, 70.0, 80.0], np.float32),
+        "raw": np.array([0.1, 0.0, 0.5, 2.0], np.float32),
+        "jet_eta": np.array([-1.0, 2.0, np.nan, 0.0], np.float32),
+        "flavour": np.array([5, 0, 0, 4], np.int32),
+        "event": np.array([7, 7, 8, 9], np.int64),
+        "n_flat": np.array([0, 1, 2, 2], np.int32),
+        "flat_0": np.array([1e31, 1.0, 2.0, 3.0], np.float32),
+        "flat_1": np.array([1e31, 1e31, 4.0, 5.0], np.float32),
+        "track": ak.zip(
+            {"d0": ak.Array([[0.1, -0.3, 0.2], [], [np.inf, 9.0, -0.5], [1.0]]), "n": [[1, 2, 3], [], [4, 5, 6], [7]]}
+        ),
+    } | replaced
+    write_tree(path, tree, {name: values for name, values in content.items() if values is not None})
+    return path
+
+
+def write_tree(path, name, content, entries=slice(None)):
+    types = {
+        key: ak.type(values[:0]).content if isinstance(values, ak.Array) else values.dtype for key, values in content.items()
+    }
+    with uproot.recreate(path) as file:
+        file.mktree(name, types)
+        if entries == slice(None):
+            file[name].extend(content)
+
+
+def read(folder, schema=TOY, selection=""):
+    cleaning = reading.Cleaning.none(schema)
+    jets = list(reading.read(reading.find_files(folder), schema, selection, cleaning))
+    return jets[0] if jets else None, cleaning
+
+
+def test_expressions_slots_and_defaults(tmp_path):
+    write(tmp_path / "a.root")
+    jets, cleaning = read(tmp_path)
+    expected = [
+        # pt, eta, d0 by |d0|, its n, flat
+        [45.0, 1.0, -0.3, 0.2, 2, 3, -999.0, -999.0],
+        [60.0, 2.0, -9.0, -8.0, -1, -1, 1.0, -999.0],
+        [35.0, -3.0, -0.5, -8.0, 6, -1, 2.0, 4.0],
+    ]
+    np.testing.assert_allclose(jets.features, np.array(expected, np.float32), rtol=1e-6)
+    assert jets.label.tolist() == [0, 1, 1]
+    assert jets.spectators["event"].tolist() == [7, 7, 8]
+    assert jets.spectators["entry"].tolist() == [0, 1, 2]
+    assert jets.spectators["generator_weight"].tolist() == [1.0, 1.0, 1.0]
+    assert (cleaning.read, cleaning.unknown_flavour) == (4, 1)
+    assert cleaning.not_finite.tolist() == [0, 1, 0, 0, 0, 0, 0, 0]
+
+
+def test_impossible_values_become_the_default_and_are_counted(tmp_path):
+    write(tmp_path / "a.root", raw=np.array([3.0, 0, 0, 0], np.float32))
+    jets, cleaning = read(tmp_path)
+    assert jets.features[0, 0] == 0.0
+    assert cleaning.out_of_range[0] == 1
+
+
+def test_selection_is_counted(tmp_path):
+    write(tmp_path / "a.root")
+    jets, cleaning = read(tmp_path, selection="jet_pt > 55")
+    assert len(jets) == 2
+    assert cleaning.not_selected == 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda path: write(path, jet_pt=None), r"has no branch 'jet_pt'; the nearest that exist are 'jet_eta'"),
+        (lambda path: write(path, tree="other"), r"has no tree 'folder/jets'; it holds 'other'"),
+        (lambda path: path.write_text("hello"), r"a\.root' is not a ROOT file"),
+        (lambda path: path.write_bytes(b""), r"a\.root' is not a ROOT file"),
+    ],
+)
+def test_bad_files_get_one_sentence(tmp_path, damage, sentence):
+    damage(tmp_path / "a.root")
+    with pytest.raises(UserError, match=sentence) as caught:
+        read(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_truncated_file_is_named(tmp_path):
+    path = write(tmp_path / "a.root", jet_pt=np.random.default_rng(0).random(4).astype(np.float32))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"a\.root' is truncated") as caught:
+        read(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_empty_tree_is_named(tmp_path):
+    columns = ("jet_pt", "raw", "jet_eta", "flavour", "event", "n_flat", "flat_0", "flat_1")
+    content = {name: np.zeros(0, np.float32) for name in columns} | {"track": ak.zip({"d0": [[0.1]], "n": [[1]]})}
+    write_tree(tmp_path / "a.root", "folder/jets", content, entries=None)
+    with pytest.raises(UserError, match="is empty"):
+        read(tmp_path)
+
+
+def test_same_content_twice_is_refused(tmp_path):
+    write(tmp_path / "a.root")
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "deeper" / "b.root").write_bytes((tmp_path / "a.root").read_bytes())
+    with pytest.raises(UserError, match="same content"):
+        read(tmp_path)
+
+
+def test_no_files_is_said(tmp_path):
+    with pytest.raises(UserError, match=r"No \*\.root file below"):
+        read(tmp_path)
+
+
+@needs_ntuple
+def test_lifetime_sign_of_the_ntuple_is_positive_in_b_jets_and_symmetric_in_light_ones(tmp_path):
+    """Every candidate of CMS' file, through the schema: 81.6 % positive in b jets, 52.5 % in light ones."""
+    signed, pt = _branches("signed_dxy", "pt")
+    arrays = uproot.open(NTUPLE)[DEEPNTUPLE.tree].arrays([signed, pt, *(flavour.branch for flavour in DEEPNTUPLE.classes)])
+    inside = (arrays[pt] > 1) & (abs(arrays[signed]) > 0.02) & (abs(arrays[signed]) < 0.2)
+    positive = {
+        flavour.name: float(ak.mean(ak.flatten((arrays[signed] > 0)[inside][arrays[flavour.branch]])))
+        for flavour in DEEPNTUPLE.classes
+    }
+    assert positive["b"] == pytest.approx(0.816, abs=0.001)
+    assert positive["light"] == pytest.approx(0.525, abs=0.001)
+
+
+def _branches(*names):
+    return [next(v.branch for v in DEEPNTUPLE.groups[1].variables if v.name == f"track_{{slot}}_{name}") for name in names]
