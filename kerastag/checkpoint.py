@@ -53,8 +53,10 @@ class TrainingState(keras.callbacks.Callback):
         self._numbers: list[dict[str, Any]] = state.get("callbacks", [])
 
     def on_train_begin(self, logs=None):
-        """Restore; by now Keras has built every variable and reset the other callbacks."""
+        """Restore; by now Keras has reset the other callbacks."""
         if self._newest:
+            if not self.model.optimizer.built:
+                self.model.optimizer.build(self.model.trainable_variables)
             self._restore(self._newest)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -73,13 +75,13 @@ class TrainingState(keras.callbacks.Callback):
         return [*self.model.variables, *self.model.optimizer.variables]
 
     def _write(self, folder: Path) -> None:
-        arrays = {f"variable_{i:05d}": np.asarray(variable) for i, variable in enumerate(self._variables())}
+        arrays = {f"variable_{i:05d}": variable.numpy() for i, variable in enumerate(self._variables())}
         numbers = []
         for place, (callback, names) in enumerate(self._callbacks):
             state = {name: getattr(callback, name) for name in names}
             for name, value in list(state.items()):
                 if isinstance(value, list):
-                    arrays |= {f"callback_{place}_{name}_{i:05d}": array for i, array in enumerate(state.pop(name))}
+                    arrays |= {f"callback_{place}.{name}.{i:05d}": array for i, array in enumerate(state.pop(name))}
                 else:
                     state[name] = None if value is None else float(value)
             numbers.append(state)
@@ -97,6 +99,6 @@ class TrainingState(keras.callbacks.Callback):
                 variable.assign(arrays[name])
             for place, (callback, names) in enumerate(self._callbacks):
                 for name in names:
-                    key = f"callback_{place}_{name}_"
+                    key = f"callback_{place}.{name}."
                     found = [arrays[file] for file in arrays.files if file.startswith(key)]
                     setattr(callback, name, found or self._numbers[place].get(name))

@@ -1,7 +1,10 @@
-"""What all scripts share: exit codes and quiet start-up."""
+"""What all scripts share: exit codes and a quiet start-up."""
 
+import importlib
+import logging
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 
 from kerastag.errors import UserError
@@ -10,9 +13,8 @@ from kerastag.errors import UserError
 def run(main: Callable[[], None]) -> None:
     """Call `main` and turn its outcome into an exit code.
 
-    0: done; 2: the user's mistake, one line on stderr; 130: interrupted. Anything else is a defect of ours: a traceback and 1.
+    0: done; 2: the user's mistake, one line on stderr; 130: interrupted. Anything else is a defect of ours: traceback, 1.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         main()
     except UserError as error:
@@ -23,3 +25,27 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow, Keras and TFDS without the lines that they print of themselves.
+
+    Since 2.19 TensorFlow's C++ logs ignore TF_CPP_MIN_LOG_LEVEL while it is imported (tensorflow issue 100442), so file
+    descriptor 2 points elsewhere meanwhile; what came is shown if the import fails.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as printed:
+        os.dup2(printed.fileno(), 2)
+        try:
+            for name in ("tensorflow", "keras", "tensorflow_datasets", "tfds_jets.tfds_jets_dataset_builder"):
+                importlib.import_module(name)
+            sys.modules["tensorflow"].config.list_logical_devices()  # looks for a GPU, and complains if there is none
+        except BaseException:
+            printed.seek(0)
+            os.write(stderr, printed.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+    logging.getLogger("absl").addFilter(lambda record: "FeatureConnector.dtype" not in record.getMessage())

@@ -124,11 +124,10 @@ def finish(settings: Settings, dataset: data.JetDataset, tagger: keras.Model, st
     print(f"epochs {output / 'history.csv'}, figure {output / 'figures' / 'history.png'}.")
 
 
-def make_attack(settings: Settings, dataset: data.JetDataset) -> attacks.Attack:
-    """The attack that the settings describe."""
-    threat_model = attacks.ThreatModel.from_schema(
-        dataset.schema, dataset.statistics.sigma, settings.epsilon, settings.relative_cap
-    )
+def make_attack(settings: Settings, dataset: data.JetDataset, epsilon: float | None = None) -> attacks.Attack:
+    """The attack that the settings describe, of another size if `epsilon` is given."""
+    epsilon = settings.epsilon if epsilon is None else epsilon
+    threat_model = attacks.ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, epsilon, settings.relative_cap)
     if settings.attack == "pgd":
         return attacks.PGD(threat_model, settings.attack_objective, steps=settings.attack_steps, seed=settings.seed)
     return attacks.FGSM(threat_model, settings.attack_objective)
@@ -189,9 +188,10 @@ def _callbacks(settings: Settings, dataset: data.JetDataset, output: Path, jets:
     listed: list[keras.callbacks.Callback] = [Speed(jets)]
     if sum(dataset.jets["validation"].values()):
         validation = dataset.arrays("validation")
-        attack = make_attack(settings, dataset)
         y = dataset.one_hot(validation.label)
-        listed.append(AttackedAUC(validation.features, y, {settings.attack: attack}))
+        monitored = {settings.attack: make_attack(settings, dataset)}
+        monitored |= {f"{settings.attack}_{epsilon:g}": make_attack(settings, dataset, epsilon) for epsilon in settings.monitor}
+        listed.append(AttackedAUC(validation.features, y, monitored))
     if settings.select != "last":
         epochs = settings.hyperparameters.epochs
         mode = "min" if "entropy" in settings.select or "loss" in settings.select else "max"

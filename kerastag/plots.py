@@ -19,7 +19,7 @@ MINIMUM_MISTAGGED = 20
 _STYLES = ("-", "--", "-.", ":")
 _NAMES = ("b", "c", "light")
 # Okabe and Ito's palette, told apart with any colour vision.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def roc(y: np.ndarray, logits: dict[str, dict[str, np.ndarray]], discriminators: Iterable[str], title: str) -> plt.Figure:
@@ -35,7 +35,7 @@ def roc(y: np.ndarray, logits: dict[str, dict[str, np.ndarray]], discriminators:
     with plt.style.context(mplhep.style.ROOT):
         figure, axes = plt.subplots(1, len(names), figsize=(9 * len(names), 9), squeeze=False, layout="constrained")
         for axis, name in zip(axes[0], names, strict=True):
-            for color, (tagger, by_condition) in zip(_COLORS, logits.items(), strict=False):
+            for color, (tagger, by_condition) in zip(COLORS, logits.items(), strict=False):
                 for style, (condition, scores) in zip(_STYLES, by_condition.items(), strict=False):
                     _roc_curve(axis, RankedPair(y, scores, name), color, style, f"{tagger}, {condition}")
             over, against = (_NAMES[number] for number in DISCRIMINATORS[name])
@@ -75,15 +75,15 @@ def history(rows: list[dict[str, float]], attack: str, epsilon: float) -> plt.Fi
 
     with plt.style.context(mplhep.style.ROOT):
         figure, (left, middle, right) = plt.subplots(1, 3, figsize=(27, 8), layout="constrained")
-        for color, name in zip(_COLORS, ("BvL", "CvB", "CvL"), strict=False):
+        for color, name in zip(COLORS, ("BvL", "CvB", "CvL"), strict=False):
             left.plot(epochs, series(f"val_{name}_auc"), color=color, label=f"{name}, clean")
             left.plot(epochs, series(f"val_{name}_auc_{attack}"), "--", color=color, label=f"{name}, attacked")
         left.set(xlabel="epoch", ylabel="validation AUC")
         clean, attacked = series("val_cross_entropy"), series(f"val_cross_entropy_{attack}")
-        middle.plot(epochs, clean, color=_COLORS[0], label="clean")
-        middle.plot(epochs, attacked, "--", color=_COLORS[0], label="attacked")
+        middle.plot(epochs, clean, color=COLORS[0], label="clean")
+        middle.plot(epochs, attacked, "--", color=COLORS[0], label="attacked")
         middle.set(xlabel="epoch", ylabel="validation cross-entropy")
-        right.plot(epochs, attacked / clean, color=_COLORS[1], label="attacked / clean")
+        right.plot(epochs, attacked / clean, color=COLORS[1], label="attacked / clean")
         right.set(xlabel="epoch", ylabel="ratio of cross-entropies")
         for axis in (left, middle, right):
             axis.grid(alpha=0.3)

@@ -80,6 +80,7 @@ class Settings:
         mix: "adversarial" or "mean", see `AdversarialTagger`.
         recipe: Name of the recipe.
         hyperparameters: The recipe with its overrides.
+        monitor: Further sizes of the attack to evaluate at each epoch; their logs end in `_<ε>`.
         select: "last", or the entry of the logs by which the best epoch is chosen.
         seed: Of initial weights, dropout, order of jets and attack.
         jit: "auto" (XLA on a GPU only), "on" or "off".
@@ -98,6 +99,7 @@ class Settings:
     mix: str = "adversarial"
     recipe: str = "default"
     hyperparameters: Recipe = Recipe()
+    monitor: tuple[float, ...] = ()
     select: str = "last"
     seed: int = 0
     jit: str = "auto"
@@ -178,6 +180,10 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 def _checked(name: str, value: Any, kind: Any) -> Any:
     """The value, with whole numbers accepted as real ones; a `UserError` if it is of another kind."""
+    if kind == tuple[float, ...]:
+        if not isinstance(value, list | tuple):
+            raise UserError(f"The setting '{name}' must be a list of numbers, not {value!r}.")
+        return tuple(_checked(name, item, float) for item in value)
     if kind in (float, float | None) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):

@@ -59,6 +59,7 @@ class AdversarialTagger(keras.Model):
         self.attack_seed_generator = getattr(attack, "seed_generator", None)
         self.attack_in_training_mode = attack_in_training_mode
         self.mix = mix
+        self.built = tagger.built
 
     def call(self, inputs, training=None):
         """Logits of the tagger."""

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 try:
-    from kerastag.cli import run
+    from kerastag.cli import load_tensorflow, run
     from kerastag.errors import UserError
     from kerastag.schema import SCHEMAS
 except ImportError as error:
@@ -52,6 +52,8 @@ def main() -> None:
     options = parser().parse_args()
     if (options.output / "metrics.json").exists() and not options.overwrite:
         raise UserError(f"There are results in '{options.output}' already; add --overwrite or choose another --output.")
+
+    load_tensorflow()
 
     from kerastag.evaluation import report
 

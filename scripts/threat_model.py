@@ -4,7 +4,7 @@ import argparse
 import sys
 
 try:
-    from kerastag.cli import run
+    from kerastag.cli import load_tensorflow, run
     from kerastag.schema import SCHEMAS
 except ImportError as error:
     print(f"error: {error}", file=sys.stderr)
@@ -27,6 +27,8 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Parse, look at the training jets, print."""
     options = parser().parse_args()
+
+    load_tensorflow()
 
     from kerastag import data
     from kerastag.evaluation.budget import table

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 try:
-    from kerastag.cli import run
+    from kerastag.cli import load_tensorflow, run
     from kerastag.recipes import RECIPES, Settings, read_toml
     from kerastag.schema import SCHEMAS
 except ImportError as error:
@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     add("--attack-steps", type=int, metavar="N", help="steps of PGD (default: 7)")
     add("--attack-objective", metavar="NAME", help="what the attack increases (default: cross_entropy)")
     add("--attack-mode", choices=("inference", "training"), help="mode of the attacked network (default: inference)")
+    add("--monitor", type=float, nargs="+", metavar="E", help="further sizes of the attack to evaluate at each epoch")
     add("--mix", choices=("adversarial", "mean"), help="update on attacked jets, or on the mean of both losses")
     add = made.add_argument_group("training").add_argument
     add("--recipe", choices=tuple(RECIPES), help="hyper-parameters (default: default)")
@@ -67,6 +68,8 @@ def main() -> None:
     output = output or Path("runs") / f"{settings.config}-{'adversarial' if settings.adversarial else 'nominal'}"
     if resume and (output / "config.json").is_file():
         settings = Settings.resolve(json.loads((output / "config.json").read_text())["settings"] | given)
+
+    load_tensorflow()
 
     from kerastag import experiment
 

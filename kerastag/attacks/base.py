@@ -53,6 +53,9 @@ class Attack:
         self.nonfinite_gradients.assign_add(tf.math.count_nonzero(~finite))
         return loss, tf.sign(tf.where(finite, gradient, tf.zeros_like(gradient)))
 
+    def restart(self) -> None:
+        """Start random draws over, so that the next call repeats the first. Nothing to do where none are made."""
+
     def get_config(self) -> dict:
         """Everything that `__init__` takes."""
         return {"threat_model": keras.saving.serialize_keras_object(self.threat_model), "objective": self.objective}

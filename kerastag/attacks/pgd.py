@@ -48,6 +48,7 @@ class PGD(Attack):
         self.steps, self.step_size, self.random_start, self.restarts = steps, step_size, random_start, restarts
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
+        self._first_state = self.seed_generator.state.numpy()
 
     def __call__(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, *, training: bool = False) -> tf.Tensor:
         """As `Attack.__call__`."""
@@ -80,6 +81,10 @@ class PGD(Attack):
                 maximum_iterations=self.steps,
             )
         return best
+
+    def restart(self) -> None:
+        """As `Attack.restart`."""
+        self.seed_generator.state.assign(self._first_state)
 
     def _uniform(self, x: tf.Tensor) -> tf.Tensor:
         return keras.random.uniform(tf.shape(x), -1.0, 1.0, dtype="float32", seed=self.seed_generator)

@@ -21,10 +21,12 @@ def attacked_logits(
         tagger: From raw features to logits; called in inference mode.
         x: Clean features, float32 `(jets, features)`.
         y: True flavours, one-hot `(jets, classes)`.
-        attack: White-box attack on this tagger.
+        attack: White-box attack on this tagger; its random draws start over, so the same call gives the same result.
         batch_size: Jets in memory at once.
     """
     graph = _graph(tagger, attack)
+    if attack is not None:
+        attack.restart()
     batches = range(0, len(x), batch_size)
     return np.concatenate(
         [graph(tf.constant(x[i : i + batch_size]), tf.constant(y[i : i + batch_size])).numpy() for i in batches]

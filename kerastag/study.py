@@ -1,0 +1,134 @@
+"""Nominal against adversarial training over several seeds, beside boosted trees on the same inputs.
+
+All trainings share recipe and number of updates, and the last epoch counts, so nothing is chosen after the fact.
+"""
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import mplhep
+import numpy as np
+from tqdm.auto import tqdm
+
+from kerastag import data, experiment, export, plots
+from kerastag.evaluation.comparison import compare, conditions
+from kerastag.files import write_json, write_text
+from kerastag.metrics import HEADLINE, discriminator_auc
+from kerastag.recipes import Settings
+
+
+def run(
+    settings: Settings, output: Path, seeds: list[int], train_epsilons: list[float], epsilons: list[float], pgd_steps: int
+) -> None:
+    """Train what is missing below `output`, compare on the test split, and write table, numbers and figure.
+
+    Args:
+        settings: Of the nominal training; ε and seed are varied.
+        output: Folder of the study; runs that are complete are used as they are, others resumed.
+        seeds: One nominal and one adversarial training for each.
+        train_epsilons: Sizes of the attack in adversarial training.
+        epsilons: Sizes of the attacks in the evaluation.
+        pgd_steps: Steps of PGD in the evaluation.
+    """
+    dataset = data.prepare(settings.config, data_dir=settings.data_dir, manual_dir=settings.manual_dir)
+    runs: dict[str, list[Path]] = {}
+    for seed in seeds:
+        for epsilon in (None, *train_epsilons):
+            name = "nominal" if epsilon is None else f"trained at {epsilon:g}"
+            folder = output / f"{name.replace(' ', '_')}-seed{seed}"
+            runs.setdefault(name, []).append(folder)
+            own = dataclasses.replace(settings, seed=seed, monitor=tuple(train_epsilons))
+            if epsilon is not None:
+                own = dataclasses.replace(own, adversarial=True, epsilon=epsilon)
+            if not (folder / "metrics.json").is_file():
+                experiment.run(own, folder, resume=(folder / "config.json").is_file())
+    results = _evaluate(dataset, runs, conditions(dataset.schema, dataset.statistics.sigma, epsilons, pgd_steps=pgd_steps))
+    trees = _trees(dataset, seeds)
+    table = _table(results, trees, len(seeds), dataset.count("test"))
+    write_json(output / "metrics.json", {"results": results, "boosted trees": trees, "seeds": seeds})
+    write_text(output / "table.md", table)
+    plots.save(_epochs(runs, settings.attack, train_epsilons), output / "epochs.png")
+    print(f"\n{table}\nNumbers {output / 'metrics.json'}, table {output / 'table.md'}, figure {output / 'epochs.png'}.")
+
+
+def _evaluate(dataset: data.JetDataset, runs: dict[str, list[Path]], under: list) -> dict:
+    """`results[training][condition][quantity]`, a list with a number for each seed."""
+    split = dataset.arrays("test")
+    y = dataset.one_hot(split.label)
+    results: dict = {}
+    for name, folders in tqdm(runs.items(), "Attacking", disable=None):
+        taggers = {folder.name: export.load(folder) for folder in folders}
+        by_seed = list(compare(taggers, split, y, under, replicates=2)[0].values())
+        results[name] = {
+            condition.name: {
+                **{f"{d} AUC": [seed[condition.name][d]["value"] for seed in by_seed] for d in HEADLINE},
+                "loss of BvL AUC": [seed[condition.name]["BvL"]["loss"] for seed in by_seed],
+                "cross-entropy": [seed[condition.name]["cross_entropy"] for seed in by_seed],
+            }
+            for condition in under
+        }
+    return results
+
+
+def _trees(dataset: data.JetDataset, seeds: list[int]) -> dict[str, list[float]]:
+    """Areas of scikit-learn's gradient-boosted trees with their default settings, on the same inputs."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    train, test = dataset.arrays("train"), dataset.arrays("test")
+    areas: dict[str, list[float]] = {f"{name} AUC": [] for name in HEADLINE}
+    for seed in seeds:
+        trees = HistGradientBoostingClassifier(random_state=seed).fit(train.features, train.label)
+        found = discriminator_auc(test.label, trees.predict_proba(test.features))
+        for name in HEADLINE:
+            areas[f"{name} AUC"].append(found[name])
+    return areas
+
+
+def _table(results: dict, trees: dict[str, list[float]], seeds: int, jets: int) -> str:
+    """Markdown: mean over seeds ± their standard deviation."""
+
+    def cell(values: list[float]) -> str:
+        return f"{np.mean(values):.4f} ± {np.std(values, ddof=1) if len(values) > 1 else 0:.4f}"
+
+    names = list(next(iter(next(iter(results.values())).values())))
+    rows = [["training", "jets", *names]]
+    for training, by_condition in results.items():
+        for condition, quantities in by_condition.items():
+            rows.append([training, condition, *(cell(quantities[name]) for name in names)])
+    rows.append(["boosted trees", "clean", *(cell(trees[name]) if name in trees else "" for name in names)])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    rows.insert(1, ["-" * width for width in widths])
+    lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in rows]
+    return f"Mean ± standard deviation over {seeds} seeds; {jets:,} test jets.\n\n" + "\n".join(lines) + "\n"
+
+
+def _epochs(runs: dict[str, list[Path]], attack: str, epsilons: list[float]) -> plt.Figure:
+    """Validation BvL AUC and ratio of cross-entropies against the epoch, mean over seeds; a column per ε."""
+    with plt.style.context(mplhep.style.ROOT):
+        figure, axes = plt.subplots(2, len(epsilons), figsize=(10 * len(epsilons), 14), squeeze=False, layout="constrained")
+        for column, epsilon in enumerate(epsilons):
+            area, ratio = axes[:, column]
+            for color, (name, folders) in zip(plots.COLORS, runs.items(), strict=False):
+                clean, attacked = (_mean_history(folders, f"val_BvL_auc{s}") for s in ("", f"_{attack}_{epsilon:g}"))
+                losses = [_mean_history(folders, f"val_cross_entropy{s}") for s in ("", f"_{attack}_{epsilon:g}")]
+                epochs = np.arange(1, len(clean) + 1)
+                area.plot(epochs, clean, color=color, label=f"{name}, clean")
+                area.plot(epochs, attacked, "--", color=color, label=f"{name}, attacked")
+                ratio.plot(epochs, losses[1] / losses[0], color=color, label=name)
+            area.set(ylabel="validation BvL AUC", title=f"{attack.upper()} ε = {epsilon:g}")
+            ratio.set(xlabel="epoch", ylabel="cross-entropy, attacked / clean")
+            for axis in (area, ratio):
+                axis.grid(alpha=0.3)
+                axis.legend(fontsize="xx-small")
+    return figure
+
+
+def _mean_history(folders: list[Path], name: str) -> np.ndarray:
+    """Mean over runs of a column of their histories, `(epochs,)`."""
+    columns = []
+    for folder in folders:
+        with (folder / "history.csv").open(newline="") as stream:
+            columns.append([float(row[name]) for row in csv.DictReader(stream)])
+    return np.mean(columns, axis=0)

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from kerastag.attacks import PGD, ThreatModel
+from kerastag.evaluation.comparison import compare, conditions, markdown
+from kerastag.evaluation.logits import attacked_logits
+from kerastag.metrics import discriminator_auc
+
+
+def test_same_call_gives_the_same_attacked_logits_in_any_number_of_batches(dataset, tagger):
+    split = dataset.arrays("test")
+    x, y = split.features[:100], dataset.one_hot(split.label[:100])
+    attack = PGD(ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, 0.5), steps=3)
+    first, second = (attacked_logits(tagger, x, y, attack) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(attacked_logits(tagger, x, y, None, batch_size=7), tagger(x), rtol=1e-5, atol=1e-6)
+
+
+def test_table_holds_areas_and_paired_losses(dataset, tagger):
+    split = dataset.arrays("test")
+    y = dataset.one_hot(split.label)
+    under = conditions(dataset.schema, dataset.statistics.sigma, [0.01], pgd_steps=2)
+    results, logits = compare({"a": tagger}, split, y, under, replicates=50)
+    assert list(results["a"]) == ["clean", "FGSM ε=0.01", "PGD-2 ε=0.01", "FGSM ε=0.01 cap 20%", "PGD-2 ε=0.01 cap 20%"]
+    for name, scores in logits["a"].items():
+        assert results["a"][name]["BvL"]["value"] == pytest.approx(discriminator_auc(y, scores)["BvL"])
+    attacked, clean = results["a"]["FGSM ε=0.01"]["BvL"], results["a"]["clean"]["BvL"]
+    assert attacked["loss"] == pytest.approx(clean["value"] - attacked["value"])
+    # Pairing pays: the loss is known better than the areas.
+    assert attacked["loss_high"] - attacked["loss_low"] < 0.5 * np.hypot(
+        attacked["high"] - attacked["low"], clean["high"] - clean["low"]
+    )
+    table = markdown(results).splitlines()
+    assert len(table) == 2 + 5
+    assert f"{attacked['value']:.4f} ±" in table[3]
+
+
+def test_missing_flavour_is_said_in_the_table(dataset, tagger):
+    from kerastag.data import Split
+
+    split = dataset.arrays("test")
+    no_b = split.label != 0
+    part = Split(split.features[no_b], split.label[no_b], {n: v[no_b] for n, v in split.spectators.items()})
+    results, _ = compare(
+        {"a": tagger}, part, dataset.one_hot(part.label), conditions(dataset.schema, dataset.statistics.sigma, [])
+    )
+    assert results["a"]["clean"]["BvL"] == "not defined: no b jets"
+    assert "not defined: no b jets" in markdown(results)

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from kerastag.metrics import DISCRIMINATORS, Bootstrap, NotDefined, RankedPair, discriminator_auc
+
+
+def sample(jets=20_000, strength=4.0, seed=0):
+    generator = np.random.default_rng(seed)
+    label = generator.choice(3, jets, p=[0.4, 0.15, 0.45])
+    logits = (generator.normal(size=(jets, 3)) + strength * np.eye(3)[label]).astype(np.float32)
+    return label, logits, generator.uniform(0.1, 3, jets)
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+@pytest.mark.parametrize("strength", [0.5, 4.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_area_equals_scikit_learn(name, strength, weighted):
+    label, logits, w = sample(strength=strength)
+    over, against = DISCRIMINATORS[name]
+    pair = (label == over) | (label == against)
+    p = softmax(logits.astype(np.float64), axis=1)
+    expected = roc_auc_score(
+        label[pair] == over, (p[:, over] / (p[:, over] + p[:, against]))[pair], sample_weight=w[pair] if weighted else None
+    )
+    found = discriminator_auc(label, logits, w if weighted else None, names=(name,))[name]
+    assert found == pytest.approx(expected, abs=1e-6)
+    if strength > 1:
+        assert found > 0.98  # where 200 thresholds are not enough
+
+
+def test_one_hot_and_probabilities_give_the_same():
+    label, logits, _ = sample()
+    from_logits = discriminator_auc(label, logits)
+    from_probabilities = discriminator_auc(np.eye(3)[label], softmax(logits.astype(np.float64), axis=1))
+    assert from_logits == pytest.approx(from_probabilities, abs=1e-9)
+
+
+def test_logits_tell_jets_apart_that_tie_at_probability_one():
+    label = np.array([0, 2] * 500)
+    margin = np.where(label == 0, 60.0, 50.0)
+    logits = np.stack([margin, np.zeros(1000), np.zeros(1000)], axis=1).astype(np.float32)
+    probabilities = softmax(logits, axis=1)
+    assert discriminator_auc(label, logits)["BvL"] == 1.0
+    assert discriminator_auc(label, probabilities)["BvL"] == 0.5
+
+
+def test_ties_count_half_as_in_scikit_learn():
+    generator = np.random.default_rng(1)
+    label, logits = generator.integers(0, 3, 3000), generator.integers(0, 4, (3000, 3)).astype(np.float32)
+    pair = label != 1
+    expected = roc_auc_score(label[pair] == 0, (logits[:, 0] - logits[:, 2])[pair])
+    assert discriminator_auc(label, logits)["BvL"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_missing_flavour_is_said():
+    label, logits, _ = sample()
+    areas = discriminator_auc(label[label != 0], logits[label != 0])
+    assert areas["BvL"] == areas["CvB"] == "not defined: no b jets"
+    assert isinstance(areas["BvL"], NotDefined)
+    assert 0.9 < areas["CvL"] < 1
+
+
+def test_negative_weights_cancel_jets():
+    label, logits, _ = sample(2000)
+    doubled = np.concatenate([np.ones(2000), -np.ones(500), np.ones(500)])
+    index = np.concatenate([np.arange(2000), np.arange(500), np.arange(500)])
+    areas = discriminator_auc(label[index], logits[index], doubled)
+    assert areas == pytest.approx(discriminator_auc(label, logits), abs=1e-12)
+
+
+def test_roc_curve_equals_scikit_learn():
+    label, logits, w = sample(3000)
+    efficiency, mistag, mistagged = RankedPair(label, logits, "BvL").roc(w)
+    pair = label != 1
+    fpr, tpr, _ = roc_curve(
+        label[pair] == 0, (logits[:, 0].astype(float) - logits[:, 2])[pair], sample_weight=w[pair], drop_intermediate=False
+    )
+    np.testing.assert_allclose(efficiency, tpr[1:], atol=1e-12)
+    np.testing.assert_allclose(mistag, fpr[1:], atol=1e-12)
+    assert mistagged[-1] == (label == 2).sum()
+
+
+def test_bootstrap_error_is_that_of_hanley_and_mcneil():
+    """For independent jets the error of an area is known: Radiology 143 (1982) 29."""
+    label, logits, _ = sample(4000, strength=1.0)
+    pair = RankedPair(label, logits, "BvL")
+    area = pair.auc()
+    n, m = (label == 0).sum(), (label == 2).sum()
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    expected = np.sqrt((area * (1 - area) + (n - 1) * (q1 - area**2) + (m - 1) * (q2 - area**2)) / (n * m))
+    interval = Bootstrap(np.arange(4000), replicates=400).interval(pair)
+    assert interval.value == area
+    assert interval.error == pytest.approx(expected, rel=0.2)
+
+
+def test_bootstrap_keeps_events_together():
+    """Each jet four times: resampling jets would halve the error, resampling events must not."""
+    label, logits, _ = sample(1000, strength=1.0)
+    once = Bootstrap(np.arange(1000), 300).aucs(RankedPair(label, logits, "BvL")).std()
+    copied = RankedPair(np.tile(label, 4), np.tile(logits, (4, 1)), "BvL")
+    assert Bootstrap(np.tile(np.arange(1000), 4), 300).aucs(copied).std() == pytest.approx(once, rel=0.15)
+    assert Bootstrap(np.arange(4000), 300).aucs(copied).std() < 0.65 * once

@@ -1,0 +1,55 @@
+import keras
+import numpy as np
+import pytest
+
+from kerastag import models
+from kerastag.errors import UserError
+from kerastag.schema import DEEPNTUPLE
+from kerastag.statistics import Statistics
+
+
+def test_paper_network_has_its_published_number_of_parameters(dataset):
+    assert models.paper_mlp(dataset.schema, dataset.statistics).count_params() == 59_203
+
+
+def test_paper_network_starts_like_pytorch(dataset):
+    keras.utils.set_random_seed(0)
+    kernel, bias = models.paper_mlp(dataset.schema, dataset.statistics).layers[2].get_weights()
+    limit = 184**-0.5
+    assert 0.99 * limit < abs(kernel).max() <= limit
+    assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.03)
+    assert 0.5 * limit < abs(bias).max() <= limit
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_gives_logits_and_survives_saving(dataset, name, tmp_path, jets):
+    model = models.get(name)(dataset.schema, dataset.statistics)
+    logits = model(jets[0]).numpy()
+    assert logits.shape == (256, 3)
+    assert (logits.sum(axis=1) != 1).all()
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(jets[0]), logits)
+
+
+def test_deep_sets_does_not_care_in_which_slot_a_track_is(random_deepntuple):
+    x = random_deepntuple
+    # The same statistics in every slot, or the scaling would tell slots apart.
+    flat = Statistics(*(np.full(x.shape[1], value) for value in (0.0, 1.0, 0.0, 1.0, 0.0)))
+    model = models.deep_sets(DEEPNTUPLE, flat)
+    swapped = x.copy()
+    first, second = (list(DEEPNTUPLE.optional_objects[slot]) for slot in (1, 4))
+    swapped[:, first], swapped[:, second] = x[:, second], x[:, first]
+    # The flags of whole slots reach the classifier: compare jets in which both tracks are there.
+    both = (x[:, first] != DEEPNTUPLE.defaults[first]).any(axis=1) & (x[:, second] != DEEPNTUPLE.defaults[second]).any(axis=1)
+    assert both.sum() > 100
+    np.testing.assert_allclose(model(swapped[both]), model(x[both]), rtol=1e-4, atol=1e-5)
+
+
+def test_unknown_models_are_refused():
+    for name in ("transformer", "no_such_module:model", "json:no_such_function"):
+        with pytest.raises(UserError, match=name.split(":")[-1]):
+            models.get(name)
+
+
+def test_own_model_is_found_by_module_and_function():
+    assert models.get("kerastag.models.mlp:mlp") is models.mlp

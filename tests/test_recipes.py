@@ -1,0 +1,67 @@
+import keras
+import numpy as np
+import pytest
+
+from kerastag.errors import UserError
+from kerastag.experiment import make_optimizer
+from kerastag.recipes import RECIPES, Settings, read_toml
+
+
+def test_options_override_recipe():
+    settings = Settings.resolve({"recipe": "paper", "epochs": 3, "adversarial": True, "epsilon": 1, "weights": None})
+    assert settings.hyperparameters.epochs == 3
+    assert settings.hyperparameters.weights == "uniform"
+    assert settings.hyperparameters.loss == "double_softmax_focal"
+    assert settings.epsilon == 1.0 and settings.adversarial
+
+
+def test_flat_dictionary_and_back():
+    settings = Settings.resolve({"recipe": "paper", "epochs": 3, "relative_cap": 0.2})
+    assert Settings.resolve(settings.to_dict()) == settings
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"epsilonn": 0.1},
+        {"recipe": "best"},
+        {"epochs": 0},
+        {"epochs": "many"},
+        {"attack": "cw"},
+        {"weights": "fine"},
+        {"adversarial": 1},
+        {"learning_rate": True},
+    ],
+)
+def test_mistakes_are_named(options):
+    with pytest.raises(UserError, match=f"'{next(iter(options.values()))}'|'{next(iter(options))}'"):
+        Settings.resolve(options)
+
+
+def test_toml_files(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text('recipe = "paper"\nbatch-size = 10\nadversarial = true\n')
+    settings = Settings.resolve(read_toml(path))
+    assert settings.hyperparameters.batch_size == 10 and settings.adversarial
+    path.write_text("epochs = = 3")
+    with pytest.raises(UserError, match=r"run\.toml' is not valid TOML"):
+        read_toml(path)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_toml(tmp_path / "none.toml")
+
+
+def test_paper_rate_falls_with_the_epoch():
+    rate = make_optimizer(RECIPES["paper"], steps=10)._learning_rate
+    for epoch in (0, 1, 30, 200):
+        for step in (0, 9):
+            assert float(rate(epoch * 10 + step)) == pytest.approx(1e-4 / (1 + epoch / 30), rel=1e-5)
+
+
+def test_what_the_recipe_says_of_adam_epsilon():
+    """Keras at step 1 with gradient g moves by lr·g/(|g| + ε/sqrt(1 - β₂)): ε counts 32 times."""
+    variable = keras.Variable(np.zeros(1, np.float32))
+    optimizer = keras.optimizers.Adam(1.0, epsilon=1e-8)
+    optimizer.build([variable])
+    gradient = 1e-6
+    optimizer.apply([np.full(1, gradient, np.float32)])
+    assert float(-variable[0]) == pytest.approx(gradient / (gradient + 1e-8 / np.sqrt(1 - 0.999)), rel=1e-3)

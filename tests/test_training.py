@@ -1,0 +1,183 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerastag import models
+from kerastag.attacks import FGSM, PGD, ThreatModel
+from kerastag.callbacks import AttackedAUC
+from kerastag.errors import UserError
+from kerastag.metrics import discriminator_auc
+from kerastag.training import AdversarialTagger
+
+
+def network(dataset, seed=0):
+    keras.utils.set_random_seed(seed)
+    return models.mlp(dataset.schema, dataset.statistics, hidden=(16,))
+
+
+def threat_model(dataset, epsilon):
+    return ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, epsilon)
+
+
+def fitted(dataset, attack=None, epochs=2, compile_options=None, **options):
+    model = AdversarialTagger(network(dataset), attack, **options)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-2), loss, weighted_metrics=["accuracy"], **(compile_options or {}))
+    batches = dataset.batches("train", 240, shuffle=True, weights="variable")
+    model.fit(batches, epochs=epochs, steps_per_epoch=8, shuffle=False, verbose=0)
+    return model
+
+
+def weights(model):
+    return [variable.numpy() for variable in model.tagger.weights]
+
+
+@pytest.mark.parametrize("attack", [FGSM, PGD])
+def test_epsilon_zero_is_bit_equal_to_nominal_training(dataset, attack):
+    nominal, adversarial = fitted(dataset), fitted(dataset, attack(threat_model(dataset, 0.0)))
+    for a, b in zip(weights(nominal), weights(adversarial), strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+def test_adversarial_training_differs_from_nominal(dataset):
+    nominal, adversarial = fitted(dataset), fitted(dataset, FGSM(threat_model(dataset, 0.1)))
+    assert any((a != b).any() for a, b in zip(weights(nominal), weights(adversarial), strict=True))
+
+
+def test_step_updates_on_attacked_jets(dataset):
+    """One step of plain SGD equals the gradient of the loss at inputs that were attacked outside."""
+    split = dataset.arrays("train")
+    x, y = tf.constant(split.features[:100]), tf.constant(dataset.one_hot(split.label[:100]))
+    attack = FGSM(threat_model(dataset, 0.1))
+    keras.utils.set_random_seed(0)
+    tagger = models.mlp(dataset.schema, dataset.statistics, hidden=(8,), dropout=0.0)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    for mix in ("adversarial", "mean"):
+        start = tagger.get_weights()
+        attacked = attack(tagger, x, y)
+        with tf.GradientTape() as tape:
+            value = loss(y, tagger(attacked)) if mix == "adversarial" else (loss(y, tagger(x)) + loss(y, tagger(attacked))) / 2
+        gradients = tape.gradient(value, [variable.value for variable in tagger.trainable_variables])
+        expected = [weight - 0.1 * gradient for weight, gradient in zip(start, gradients, strict=True)]
+        model = AdversarialTagger(tagger, attack, mix=mix)
+        model.compile(keras.optimizers.SGD(0.1), loss)
+        model.train_on_batch(x, y)
+        for new, wanted in zip(tagger.get_weights(), expected, strict=True):
+            np.testing.assert_allclose(new, wanted, rtol=1e-4, atol=1e-6)
+        tagger.set_weights(start)
+
+
+def test_training_mode_attack_sees_dropout(dataset):
+    attack = FGSM(threat_model(dataset, 0.1))
+    inference, training = fitted(dataset, attack), fitted(dataset, attack, attack_in_training_mode=True)
+    assert any((a != b).any() for a, b in zip(weights(inference), weights(training), strict=True))
+
+
+@pytest.mark.parametrize("options", [{"jit_compile": True}, {"steps_per_execution": 4}, {"run_eagerly": True}])
+def test_composes_with_compile(dataset, options):
+    attack = PGD(threat_model(dataset, 0.1), steps=2)
+    plain, other = (fitted(dataset, attack, epochs=1, compile_options=o) for o in ({"jit_compile": False}, options))
+    assert np.isfinite(weights(other)[0]).all()
+    assert plain.optimizer.iterations == other.optimizer.iterations == 8
+
+
+def test_survives_saving(dataset, tmp_path):
+    model = fitted(dataset, PGD(threat_model(dataset, 0.1), steps=2), mix="mean")
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    x = dataset.arrays("test").features[:50]
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+    assert again.mix == "mean"
+    assert again.attack.get_config() == model.attack.get_config()
+
+
+def test_random_state_of_the_attack_is_a_variable_of_the_model(dataset):
+    attack = PGD(threat_model(dataset, 0.1))
+    model = AdversarialTagger(network(dataset), attack)
+    assert any(variable is attack.seed_generator.state for variable in model.variables)
+
+
+def test_any_tagger_will_do(dataset):
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.dense = keras.layers.BatchNormalization(), keras.layers.Dense(3)
+
+        def call(self, x, training=None):
+            return self.dense(self.norm(x, training=training))
+
+    tagger = Own()
+    tagger(np.zeros((1, 184), np.float32))
+    model = AdversarialTagger(tagger, FGSM(threat_model(dataset, 0.01)))
+    model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+    history = model.fit(dataset.batches("train", 100), epochs=1, shuffle=False, verbose=0)
+    assert np.isfinite(history.history["loss"][0])
+
+
+def test_other_precision_is_refused(dataset):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        tagger = keras.Sequential([keras.Input((184,)), keras.layers.Dense(3)])
+        with pytest.raises(UserError, match="float32, but layer"):
+            AdversarialTagger(tagger)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_unknown_mix_is_refused(dataset):
+    with pytest.raises(UserError, match="'both'"):
+        AdversarialTagger(network(dataset), mix="both")
+
+
+def validation(dataset):
+    split = dataset.arrays("validation")
+    return split.features, dataset.one_hot(split.label)
+
+
+def test_attacked_auc_is_in_the_logs_and_right(dataset, tmp_path):
+    x, y = validation(dataset)
+    attack = FGSM(threat_model(dataset, 0.1))
+    model = AdversarialTagger(network(dataset))
+    model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
+    callbacks = [
+        AttackedAUC(x, y, {"fgsm": attack}, batch_size=50),
+        keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", monitor="val_BvL_auc_fgsm", mode="max", save_best_only=True),
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+    ]
+    history = model.fit(
+        dataset.batches("train", 240, shuffle=True), epochs=3, steps_per_epoch=8, callbacks=callbacks, shuffle=False, verbose=0
+    ).history
+    attacked = attack(model.tagger, tf.constant(x), tf.constant(y))
+    for name, values in (("val_BvL_auc", x), ("val_BvL_auc_fgsm", attacked)):
+        expected = discriminator_auc(y, model.tagger(values).numpy())["BvL"]
+        assert history[name][-1] == pytest.approx(expected, abs=1e-9)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)(y, model.tagger(attacked))
+    assert history["val_cross_entropy_fgsm"][-1] == pytest.approx(float(loss), rel=1e-5)
+    assert "val_CvL_auc_fgsm" in (tmp_path / "log.csv").read_text().splitlines()[0]
+    best = keras.saving.load_model(tmp_path / "best.keras")
+    areas = discriminator_auc(y, best.tagger(attack(best.tagger, tf.constant(x), tf.constant(y))).numpy())
+    assert areas["BvL"] == pytest.approx(max(history["val_BvL_auc_fgsm"]), abs=1e-9)
+
+
+def test_attacked_auc_says_so_when_it_stands_behind_its_consumers(dataset):
+    x, y = validation(dataset)
+    model = AdversarialTagger(network(dataset))
+    model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
+    early = keras.callbacks.EarlyStopping("loss", mode="min")
+    with pytest.warns(UserWarning, match="AttackedAUC stands behind EarlyStopping"):
+        model.fit(dataset.batches("train", 500), epochs=1, shuffle=False, callbacks=[early, AttackedAUC(x, y, {})], verbose=0)
+
+
+def test_attacked_auc_says_which_flavour_is_missing(dataset):
+    x, y = validation(dataset)
+    keep = y[:, 2] == 0
+    model = AdversarialTagger(network(dataset))
+    model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
+    with pytest.warns(UserWarning, match=r"is not defined: no light jets") as caught:
+        history = model.fit(
+            dataset.batches("train", 500), epochs=2, shuffle=False, callbacks=[AttackedAUC(x[keep], y[keep], {})], verbose=0
+        ).history
+    assert "val_BvL_auc" not in history and len(history["val_CvB_auc"]) == 2
+    said = [str(warning.message).split()[0] for warning in caught]
+    assert sorted(said) == ["val_BvL_auc", "val_CvL_auc"]  # once each, not once an epoch
