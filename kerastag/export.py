@@ -67,7 +67,9 @@ def export(tagger: keras.Model, schema: Schema, statistics: Statistics, path: Pa
         asset = new.parent / ASSET
         asset.write_text(json.dumps({"schema": schema.to_dict(), "statistics": statistics.to_dict()}))
         module.description = tf.saved_model.Asset(str(asset))
-        tf.saved_model.save(module, str(new), signatures=signatures)
+        # Without the gradient of `symlog` an exported tagger could not be attacked.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
+        tf.saved_model.save(module, str(new), signatures=signatures, options=options)
 
 
 def load(path: str | Path) -> keras.Model:

@@ -33,7 +33,7 @@ def roc(y: np.ndarray, logits: dict[str, dict[str, np.ndarray]], discriminators:
     """
     names = list(discriminators)
     with plt.style.context(mplhep.style.ROOT):
-        figure, axes = plt.subplots(1, len(names), figsize=(9 * len(names), 9), squeeze=False, layout="constrained")
+        figure, axes = plt.subplots(1, len(names), figsize=(10 * len(names), 12), squeeze=False, layout="constrained")
         for axis, name in zip(axes[0], names, strict=True):
             for color, (tagger, by_condition) in zip(COLORS, logits.items(), strict=False):
                 for style, (condition, scores) in zip(_STYLES, by_condition.items(), strict=False):
@@ -44,12 +44,19 @@ def roc(y: np.ndarray, logits: dict[str, dict[str, np.ndarray]], discriminators:
                 ylabel=f"mistag rate of {against} jets",
                 yscale="log",
                 xlim=(0, 1),
-                ylim=(1e-3, 1),
+                ylim=(_lowest_mistag(y, name), 1),
+                title=name,
             )
             axis.grid(alpha=0.3, which="both")
-            axis.legend(title=name, fontsize="xx-small", title_fontsize="small", loc="upper left")
+            axis.legend(fontsize="xx-small", loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
         figure.suptitle(title, fontsize="small")
     return figure
+
+
+def _lowest_mistag(y: np.ndarray, name: str) -> float:
+    """Lower end of the axis: 1e-3, or where too few mistagged jets are left."""
+    rejected = max(y[:, DISCRIMINATORS[name][1]].sum(), 1)
+    return max(1e-3, 0.5 * MINIMUM_MISTAGGED / rejected)
 
 
 def _roc_curve(axis: plt.Axes, pair: RankedPair, color: str, style: str, label: str) -> None:

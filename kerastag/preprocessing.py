@@ -4,10 +4,24 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kerastag.errors import UserError
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
+
+
+@tf.custom_gradient
+def symlog(z: tf.Tensor):
+    """sign(z)·log(1 + |z|), linear in the core and logarithmic in the tails.
+
+    Its slope is 1/(1 + |z|) everywhere. Automatic differentiation would find 0 at exactly z = 0, where many cells lie, and
+    an attack would leave those alone. asinh does the same job but is not vectorised on CPUs: ten times slower.
+
+    Reference: Hafner et al., arXiv:2301.04104, eq. 9.
+    """
+    magnitude = tf.abs(z)
+    return tf.sign(z) * tf.math.log1p(magnitude), lambda upstream: upstream / (1 + magnitude)
 
 
 @keras.saving.register_keras_serializable("kerastag")
@@ -22,7 +36,7 @@ class Standardize(keras.layers.Layer):
         scale: `(features,)`, for instance the standard deviations; positive.
         default: `(features,)`, cells that equal it exactly become 0 after scaling. None scales them like any other.
         names: `(features,)`, for the error message.
-        compress: Whether to apply asinh afterwards, which keeps the core linear and makes tails logarithmic.
+        compress: Whether to apply `symlog` afterwards, which keeps the core linear and makes tails logarithmic.
 
     Raises:
         UserError: if a scale is 0; the message names the features.
@@ -58,7 +72,7 @@ class Standardize(keras.layers.Layer):
 
     @classmethod
     def robust(cls, schema: Schema, statistics: Statistics, **options) -> "Standardize":
-        """asinh((x - median)/IQR), for inputs with heavy tails; σ where the IQR is 0. Absent cells become 0."""
+        """`symlog((x - median)/IQR)`, for inputs with heavy tails; σ where the IQR is 0. Absent cells become 0."""
         scale = np.where(statistics.iqr > 0, statistics.iqr, statistics.sigma)
         return cls(statistics.median, scale, schema.defaults, schema.names, compress=True, **options)
 
@@ -68,7 +82,7 @@ class Standardize(keras.layers.Layer):
         scaled = (inputs - center) * inverse
         if self.default is not None:
             scaled = keras.ops.where(keras.ops.equal(inputs, self.default), keras.ops.zeros_like(scaled), scaled)
-        return keras.ops.arcsinh(scaled) if self.compress else scaled
+        return symlog(scaled) if self.compress else scaled
 
     def compute_output_shape(self, input_shape):
         """Shape of the input."""

@@ -41,6 +41,11 @@ def test_loaded_saved_model_is_attacked_like_the_original(dataset, tagger, saved
     attack = FGSM(ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, 0.1))
     loaded = kerastag.load(saved)
     np.testing.assert_array_equal(attack(loaded, *jets), attack(tagger, *jets))
+    # Cells at the median are where a lost gradient would show.
+    median = tf.constant(np.tile(dataset.statistics.median.astype(np.float32), (3, 1)))
+    moved = attack(loaded, median, tf.eye(3)).numpy()
+    np.testing.assert_array_equal(moved, attack(tagger, median, tf.eye(3)))
+    assert np.mean(moved != median.numpy()) > 0.8
 
 
 def test_schema_and_scale_travel_along(dataset, saved):

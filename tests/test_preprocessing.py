@@ -1,9 +1,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kerastag.errors import UserError
-from kerastag.preprocessing import PresenceFlags, Standardize
+from kerastag.preprocessing import PresenceFlags, Standardize, symlog
 from kerastag.schema import DEEPNTUPLE, JET_FLAVOR
 from kerastag.statistics import Moments, Statistics
 
@@ -69,3 +70,23 @@ def test_moments_in_chunks_equal_those_at_once_far_from_zero():
     whole = Statistics.of(x, np.array([-1, -1], np.float32))
     np.testing.assert_allclose(moments.sigma, whole.sigma, rtol=1e-9)
     assert moments.sigma[1] == pytest.approx(x[:, 1].astype(np.float64).std(), rel=1e-9)
+
+
+def test_symlog_and_its_slope_in_closed_form():
+    z = np.concatenate([-np.logspace(30, -30, 61), [0.0], np.logspace(-30, 30, 61)]).astype(np.float32)
+    x = tf.constant(z)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = symlog(x)
+    np.testing.assert_allclose(value, np.sign(z) * np.log1p(abs(z.astype(np.float64))), rtol=1e-6)
+    np.testing.assert_allclose(tape.gradient(value, x), 1 / (1 + abs(z.astype(np.float64))), rtol=1e-6)
+
+
+def test_cells_at_the_median_have_a_gradient(dataset):
+    layer = Standardize.robust(dataset.schema, dataset.statistics)
+    x = tf.constant(dataset.statistics.median.astype(np.float32)[None])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = layer(x)
+    present = dataset.statistics.median.astype(np.float32) != dataset.schema.defaults
+    assert (tape.gradient(value, x).numpy()[0, present] > 0).all()

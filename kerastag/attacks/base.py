@@ -49,9 +49,17 @@ class Attack:
             tape.watch(x)
             loss = OBJECTIVES[self.objective](y, tagger(x, training=training))
         gradient = tape.gradient(loss, x)
+        return loss, tf.sign(self._finite(gradient))
+
+    def _finite(self, gradient: tf.Tensor) -> tf.Tensor:
+        """The gradient with cells that are not finite set to 0 and counted; the usual case costs one look."""
         finite = tf.math.is_finite(gradient)
-        self.nonfinite_gradients.assign_add(tf.math.count_nonzero(~finite))
-        return loss, tf.sign(tf.where(finite, gradient, tf.zeros_like(gradient)))
+
+        def mend() -> tf.Tensor:
+            self.nonfinite_gradients.assign_add(tf.math.count_nonzero(~finite))
+            return tf.where(finite, gradient, tf.zeros_like(gradient))
+
+        return tf.cond(tf.reduce_all(finite), lambda: gradient, mend)
 
     def restart(self) -> None:
         """Start random draws over, so that the next call repeats the first. Nothing to do where none are made."""

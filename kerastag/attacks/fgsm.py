@@ -18,4 +18,6 @@ class FGSM(Attack):
     def __call__(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, *, training: bool = False) -> tf.Tensor:
         """As `Attack.__call__`."""
         _, direction = self.ascend(tagger, x, y, training)
-        return self.threat_model.project(x, x + self.threat_model.budget(x) * direction)
+        budget = self.threat_model.budget(x)
+        # In the box as it stands; `where` keeps frozen cells bit-equal, a negative zero too.
+        return tf.where(budget > 0, x + budget * direction, x)

@@ -1,5 +1,7 @@
 """A tagger that treats all tracks alike, and all vertices: one small encoder each, applied to every slot."""
 
+import itertools
+
 import keras
 
 from kerastag.preprocessing import PresenceFlags, Standardize
@@ -34,23 +36,21 @@ def deep_sets(
     inputs = keras.Input((len(schema.features),), name="features")
     scaled = Standardize.robust(schema, statistics, name="scaled")(inputs)
     present = PresenceFlags(schema.optional_objects, schema.defaults, name="present")(inputs)
+    widths = [len(group.variables) * (group.slots or 1) for group in schema.groups]
+    flags = [group.optional * (group.slots or 1) for group in schema.groups]
     parts = [present]
-    column = flag = 0
-    for group in schema.groups:
-        width = len(group.variables) * (group.slots or 1)
-        values = scaled[:, column : column + width]
-        column += width
-        if group.slots is None:
-            parts.append(values)
-            flag += group.optional
-        else:
-            parts.append(_pooled(group, values, present[:, flag : flag + group.slots], encoder))
-            flag += group.slots
+    for group, values, flag in zip(schema.groups, _split(scaled, widths), _split(present, flags), strict=True):
+        parts.append(values if group.slots is None else _pooled(group, values, flag, encoder))
     x = keras.layers.Dropout(dropout)(keras.layers.Concatenate()(parts))
     for width in hidden:
         x = keras.layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
         x = keras.layers.Dropout(dropout)(x)
     return keras.Model(inputs, keras.layers.Dense(len(schema.classes), name="logits")(x), name="deep_sets")
+
+
+def _split(values, widths: list[int]) -> list:
+    """Consecutive columns of `values`; unlike slices, their gradient is a single concatenation."""
+    return keras.ops.split(values, list(itertools.accumulate(widths))[:-1], axis=1)
 
 
 def _pooled(group: Group, values, present, encoder: tuple[int, ...]):
