@@ -100,6 +100,8 @@ def train(settings: Settings, dataset: data.JetDataset, output: Path) -> tuple[k
         shuffle=False,
         verbose=1 if sys.stdout.isatty() else 2,
     )
+    if model.attack is not None and (bad := int(model.attack.nonfinite_gradients)):
+        print(f"The attack met {bad:,} gradient cells that were not finite and took them as 0.")
     return model.tagger, state
 
 
@@ -258,7 +260,7 @@ def _say_what_was_cleaned(dataset: data.JetDataset) -> None:
     print(
         f"Data set {dataset.path}: " + ", ".join(f"{split} {jets:,}" for split, jets in counts.items()) + " jets; "
         f"left out {cleaning['not_selected']:,} not selected and {cleaning['unknown_flavour']:,} of unknown flavour; "
-        f"{bad:,} values set to their default."
+        f"{bad:,} values set to their default (by feature in metadata.json there)."
     )
 
 
