@@ -17,6 +17,8 @@ from kerastag.metrics import DISCRIMINATORS, RankedPair
 # Fewer mistagged jets than this and a point of a ROC curve says nothing.
 MINIMUM_MISTAGGED = 20
 _STYLES = ("-", "--", "-.", ":")
+# mplhep's style, without its search for a calligraphic font that few machines have.
+STYLE = [mplhep.style.ROOT, {"mathtext.cal": "sans"}]
 _NAMES = ("b", "c", "light")
 # Okabe and Ito's palette, told apart with any colour vision.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -32,7 +34,7 @@ def roc(y: np.ndarray, logits: dict[str, dict[str, np.ndarray]], discriminators:
         title: Says what sample this is.
     """
     names = list(discriminators)
-    with plt.style.context(mplhep.style.ROOT):
+    with plt.style.context(STYLE):
         figure, axes = plt.subplots(1, len(names), figsize=(10 * len(names), 12), squeeze=False, layout="constrained")
         for axis, name in zip(axes[0], names, strict=True):
             for color, (tagger, by_condition) in zip(COLORS, logits.items(), strict=False):
@@ -80,7 +82,7 @@ def history(rows: list[dict[str, float]], attack: str, epsilon: float) -> plt.Fi
     def series(name: str) -> np.ndarray:
         return np.array([row.get(name, np.nan) for row in rows])
 
-    with plt.style.context(mplhep.style.ROOT):
+    with plt.style.context(STYLE):
         figure, (left, middle, right) = plt.subplots(1, 3, figsize=(27, 8), layout="constrained")
         for color, name in zip(COLORS, ("BvL", "CvB", "CvL"), strict=False):
             left.plot(epochs, series(f"val_{name}_auc"), color=color, label=f"{name}, clean")

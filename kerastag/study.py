@@ -8,7 +8,6 @@ import dataclasses
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import mplhep
 import numpy as np
 from tqdm.auto import tqdm
 
@@ -106,7 +105,7 @@ def _table(results: dict, trees: dict[str, list[float]], seeds: int, jets: int) 
 
 def _epochs(runs: dict[str, list[Path]], attack: str, epsilons: list[float]) -> plt.Figure:
     """Validation BvL AUC and ratio of cross-entropies against the epoch, mean over seeds; a column per ε."""
-    with plt.style.context(mplhep.style.ROOT):
+    with plt.style.context(plots.STYLE):
         figure, axes = plt.subplots(2, len(epsilons), figsize=(10 * len(epsilons), 14), squeeze=False, layout="constrained")
         for column, epsilon in enumerate(epsilons):
             area, ratio = axes[:, column]

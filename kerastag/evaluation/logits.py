@@ -24,7 +24,7 @@ def attacked_logits(
         attack: White-box attack on this tagger; its random draws start over, so the same call gives the same result.
         batch_size: Jets in memory at once.
     """
-    graph = _graph(tagger, attack)
+    graph = _graph(tagger, attack, x, y)
     if attack is not None:
         attack.restart()
     batches = range(0, len(x), batch_size)
@@ -33,16 +33,17 @@ def attacked_logits(
     )
 
 
-def _graph(tagger: keras.Model, attack: Attack | None):
+def _graph(tagger: keras.Model, attack: Attack | None, x: np.ndarray, y: np.ndarray):
     of_tagger = _graphs.setdefault(tagger, {})
     if attack not in of_tagger:
         # The graph must not keep its own key alive.
         weak = weakref.ref(tagger)
 
-        @tf.function(reduce_retracing=True)
         def logits(x, y):
             model = weak()
             return model(x if attack is None else attack(model, x, y), training=False)
 
-        of_tagger[attack] = logits
+        # Traced once for batches of any size.
+        batches = [tf.TensorSpec((None, values.shape[1]), tf.float32) for values in (x, y)]
+        of_tagger[attack] = tf.function(logits).get_concrete_function(*batches)
     return of_tagger[attack]
