@@ -103,6 +103,6 @@ def history(rows: list[dict[str, float]], attack: str, epsilon: float) -> plt.Fi
 
 def save(figure: plt.Figure, path: Path) -> None:
     """Write a figure whole and release it."""
-    with replaced(path) as new:
+    with replaced(path) as new, plt.style.context(STYLE):  # fonts are looked up while drawing
         figure.savefig(new, dpi=100)
     plt.close(figure)
