@@ -33,6 +33,12 @@ class AttackedAUC(keras.callbacks.Callback):
         self._batch_size = batch_size
         self._said: set[str] = set()
 
+    @property
+    def names(self) -> list[str]:
+        """The entries that it adds to `logs`."""
+        suffixes = ["", *(f"_{name}" for name in self._attacks)]
+        return [name + suffix for suffix in suffixes for name in (*(f"val_{d}_auc" for d in HEADLINE), "val_cross_entropy")]
+
     def on_epoch_end(self, epoch, logs=None):
         """Add the entries."""
         tagger = getattr(self.model, "tagger", self.model)

@@ -1,8 +1,8 @@
 """The TFDS data set of jets as batches of (x, y, w).
 
 x is float32 `(batch, features)` in physical units, y one-hot float32 `(batch, classes)`, w float32 `(batch,)`. A split that
-fits in half of the machine's memory is decoded once and permuted anew each epoch; a larger one is streamed. In both cases the
-order of the jets depends on nothing but (seed, epoch), so a resumed training sees the same batches.
+fits in a quarter of the machine's memory is decoded once and permuted anew each epoch; a larger one is streamed. In both
+cases the order of the jets depends on nothing but (seed, epoch), so a resumed training sees the same batches.
 """
 
 import dataclasses
@@ -83,9 +83,9 @@ class JetDataset:
         return np.eye(len(self.schema.classes), dtype=np.float32)[label]
 
     def fits_in_memory(self, split: str) -> bool:
-        """Whether the split takes at most half of the machine's memory."""
+        """Whether the split takes at most a quarter of the machine's memory; it is held as array and as tensor."""
         size = self.count(split) * (len(self.schema.features) + 16) * 4
-        return size <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2
+        return size <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 4
 
     def batches(
         self,

@@ -188,13 +188,17 @@ def _steps_per_execution(steps: int) -> int:
 def _callbacks(settings: Settings, dataset: data.JetDataset, output: Path, jets: int) -> list:
     """Those that measure first, those that use what they measured behind."""
     listed: list[keras.callbacks.Callback] = [Speed(jets)]
+    logged = ["loss"]
     if sum(dataset.jets["validation"].values()):
         validation = dataset.arrays("validation")
         y = dataset.one_hot(validation.label)
         monitored = {settings.attack: make_attack(settings, dataset)}
         monitored |= {f"{settings.attack}_{epsilon:g}": make_attack(settings, dataset, epsilon) for epsilon in settings.monitor}
         listed.append(AttackedAUC(validation.features, y, monitored))
+        logged += listed[-1].names
     if settings.select != "last":
+        if settings.select not in logged:
+            raise UserError(f"The best epoch cannot be selected by '{settings.select}'; choose last, {', '.join(logged)}.")
         epochs = settings.hyperparameters.epochs
         mode = "min" if "entropy" in settings.select or "loss" in settings.select else "max"
         listed.append(keras.callbacks.EarlyStopping(settings.select, mode=mode, patience=epochs, restore_best_weights=True))

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from tqdm.auto import tqdm
 
-from kerastag import data, experiment, export, plots
+from kerastag import data, experiment, export, plots, tables
 from kerastag.evaluation.comparison import compare, conditions
 from kerastag.files import write_json, write_text
 from kerastag.metrics import HEADLINE, discriminator_auc
@@ -92,15 +92,13 @@ def _table(results: dict, trees: dict[str, list[float]], seeds: int, jets: int) 
         return f"{np.mean(values):.4f} ± {np.std(values, ddof=1) if len(values) > 1 else 0:.4f}"
 
     names = list(next(iter(next(iter(results.values())).values())))
-    rows = [["training", "jets", *names]]
+    rows = []
     for training, by_condition in results.items():
         for condition, quantities in by_condition.items():
             rows.append([training, condition, *(cell(quantities[name]) for name in names)])
     rows.append(["boosted trees", "clean", *(cell(trees[name]) if name in trees else "" for name in names)])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    rows.insert(1, ["-" * width for width in widths])
-    lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in rows]
-    return f"Mean ± standard deviation over {seeds} seeds; {jets:,} test jets.\n\n" + "\n".join(lines) + "\n"
+    table = tables.markdown(["training", "jets", *names], rows)
+    return f"Mean ± standard deviation over {seeds} seeds; {jets:,} test jets.\n\n{table}\n"
 
 
 def _epochs(runs: dict[str, list[Path]], attack: str, epsilons: list[float]) -> plt.Figure:

@@ -27,7 +27,7 @@ OPTIONS = {
     "attack": "pgd",
     "attack_steps": 2,
     "epochs": 6,
-    "batch_size": 270,
+    "batch_size": 290,  # 7 steps of about 2,160 jets, whatever the split makes of them
     "model": "mlp",
     "select": "val_BvL_auc_pgd",
 }
@@ -193,6 +193,7 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
         (["train.py", "--config", "nonsense"], "There is no data set config 'nonsense'"),
         (["train.py", "--manual-dir", "/no/such/folder"], "'/no/such/folder' (--manual-dir) does not exist"),
         (["train.py", "--epsilon", "-1", "--config", "jet_flavor", "--adversarial"], "`epsilon`"),
+        (["train.py", "--select", "val_nonsense", "--config", "jet_flavor"], "cannot be selected by 'val_nonsense'"),
         (["train.py", "--settings", "/no/such.toml"], "'/no/such.toml' cannot be read"),
         (["evaluate.py", "/no/such/run", "--config", "jet_flavor", "--output", "/tmp/never"], "is no tagger"),
         (["convert_jet_flavor.py", "/no/such.gz", "/tmp/never"], "There is no file '/no/such.gz'"),

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kerastag import tables
 from kerastag.data import JetDataset
 
 
@@ -18,7 +19,8 @@ def table(dataset: JetDataset, epsilon: float, relative_cap: float) -> str:
     """
     features = dataset.arrays("train").features
     statistics = dataset.statistics
-    rows = [("feature", "unit", "σ", "IQR", "ε·σ", "ε·σ/IQR", "capped cells", "median budget under cap")]
+    header = ("feature", "unit", "σ", "IQR", "ε·σ", "ε·σ/IQR", "capped cells", "median budget under cap")
+    rows = []
     for column, feature in enumerate(dataset.schema.features):
         values = features[:, column]
         values = values[values != np.float32(feature.default)]
@@ -41,8 +43,4 @@ def table(dataset: JetDataset, epsilon: float, relative_cap: float) -> str:
                 f"{np.median(capped):.3g}",
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    rows.insert(1, tuple("-" * width for width in widths))
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
-    )
+    return tables.markdown(header, rows)

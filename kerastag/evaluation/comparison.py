@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kerastag import tables
 from kerastag.attacks import FGSM, PGD, Attack, ThreatModel
 from kerastag.data import Split
 from kerastag.evaluation.logits import attacked_logits
@@ -114,17 +115,13 @@ def _mean_cross_entropy(y: np.ndarray, logits: np.ndarray) -> float:
 def markdown(results: dict) -> str:
     """A table with a row per tagger and condition; ± is half the 68 % interval of the area."""
     header = ["tagger", "jets", *(f"{name} AUC" for name in HEADLINE), "loss of BvL AUC", "cross-entropy"]
-    rows = [header]
+    rows = []
     for tagger, by_condition in results.items():
         for condition, row in by_condition.items():
             cells = [_with_error(row[name], "") for name in HEADLINE]
             loss = "" if condition == "clean" else _with_error(row["BvL"], "loss_", "loss")
             rows.append([tagger, condition, *cells, loss, f"{row['cross_entropy']:.4f}"])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    rows.insert(1, ["-" * width for width in widths])
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
-    )
+    return tables.markdown(header, rows)
 
 
 def _with_error(cell: dict | str, prefix: str, value: str = "value") -> str:
