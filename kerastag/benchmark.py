@@ -109,32 +109,37 @@ def _reading(folder: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _training(dataset: data.JetDataset, name: str, batch_size: int) -> Iterator[tuple[str, str, str]]:
-    """Epochs of fit: fed by the pipeline against one batch in memory, adversarial against nominal."""
-    sigma = np.maximum(dataset.statistics.sigma, 1e-12)
-    attacks = {
-        "nominal": None,
-        "FGSM": FGSM(ThreatModel.from_schema(dataset.schema, sigma, 0.01)),
-        "FGSM with cap": FGSM(ThreatModel.from_schema(dataset.schema, sigma, 0.01, 0.2)),
+    """Nominal training fed by the pipeline against one batch in memory, and adversarial against nominal.
+
+    All take turns, because a machine's speed drifts.
+    """
+    batches = dataset.batches("train", batch_size, shuffle=True)
+    one_batch = tf.data.Dataset.from_tensors(next(iter(batches))).cache().repeat()
+    threat_models = [ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, 0.01, cap) for cap in (None, 0.2)]
+    contestants = {
+        "nominal": (_compiled(dataset, name, None), batches),
+        "one batch": (_compiled(dataset, name, None), one_batch),
+        "FGSM": (_compiled(dataset, name, FGSM(threat_models[0])), batches),
+        "FGSM with cap": (_compiled(dataset, name, FGSM(threat_models[1])), batches),
     }
-    steps = dataset.steps("train", batch_size)
-    speeds = {label: _speed(dataset, name, attack, steps, batch_size, False) for label, attack in attacks.items()}
-    from_memory = _speed(dataset, name, None, steps, batch_size, True)
+    steps = 3 * dataset.steps("train", batch_size)
+    speeds = dict.fromkeys(contestants, 0.0)
+    for turn in range(1 + REPEATS):
+        for label, (model, source) in contestants.items():
+            speed = [Speed(steps * batch_size)]
+            history = model.fit(source, steps_per_epoch=steps, callbacks=speed, shuffle=False, verbose=0).history
+            if turn:  # the first one traces
+                speeds[label] = max(speeds[label], history["jets_per_second"][0])
     yield f"{name}: training, jets/s", f"{speeds['nominal']:,.0f}", ""
-    yield f"{name}: against one batch in memory", f"{speeds['nominal'] / from_memory:.2f}", "≥ 0.80"
+    yield f"{name}: against one batch in memory", f"{speeds['nominal'] / speeds['one batch']:.2f}", "≥ 0.80"
     for label in ("FGSM", "FGSM with cap"):
         yield f"{name}: {label} over nominal, time", f"{speeds['nominal'] / speeds[label]:.2f}", "≤ 1.80"
 
 
-def _speed(dataset: data.JetDataset, name: str, attack, steps: int, batch_size: int, one_batch: bool) -> float:
-    """Jets/s of the best epoch of fit after the first, which traces."""
+def _compiled(dataset: data.JetDataset, name: str, attack: FGSM | None) -> AdversarialTagger:
     model = AdversarialTagger(models.get(name)(dataset.schema, dataset.statistics), attack)
     model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True), jit_compile=False)
-    batches = dataset.batches("train", batch_size, shuffle=True)
-    if one_batch:
-        batches = tf.data.Dataset.from_tensors(next(iter(batches))).cache().repeat()
-    speed = Speed(steps * batch_size)
-    history = model.fit(batches, epochs=1 + REPEATS, steps_per_epoch=steps, callbacks=[speed], shuffle=False, verbose=0)
-    return max(history.history["jets_per_second"][1:])
+    return model
 
 
 def _attacked_auc(dataset: data.JetDataset) -> tuple[str, str, str]:

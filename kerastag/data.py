@@ -19,7 +19,7 @@ from kerastag.schema import Schema
 from kerastag.statistics import Statistics
 from kerastag.weights import KinematicWeights
 
-# Streaming: blocks that wait to be drawn, and jets that are permuted together.
+# Streaming: blocks, and then jets, that are permuted together.
 _BLOCK_BUFFER = 256
 _JET_BUFFER = 65_536
 
@@ -117,7 +117,8 @@ class JetDataset:
         """
         batch_size = min(batch_size, self.count(split))
         in_memory = self.fits_in_memory(split) if in_memory is None else in_memory
-        epoch = self._epoch_in_memory(split, batch_size) if in_memory else self._epoch_streamed(split, batch_size)
+        resident = functools.partial(self._epoch_in_memory, spectators=spectators)
+        epoch = (resident if in_memory else self._epoch_streamed)(split, batch_size)
         if shuffle:
             epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
             dataset = epochs.flat_map(lambda number: epoch(tf.stack([tf.cast(seed, tf.int64), number])))
@@ -165,13 +166,14 @@ class JetDataset:
             first += len(block["label"])
         return Split(columns.pop("features"), columns.pop("label"), columns)
 
-    def _epoch_in_memory(self, split: str, batch_size: int):
+    def _epoch_in_memory(self, split: str, batch_size: int, spectators: bool):
         """A function from a seed `(2,)`, or None, to the batches of one epoch, all jets at hand."""
         arrays = self.arrays(split)
         jets = len(arrays.label)
         with tf.device("CPU"):  # or TensorFlow would put the whole split on a GPU
-            columns = {name: tf.constant(values) for name, values in arrays.spectators.items()}
-            columns |= {"features": tf.constant(arrays.features), "label": tf.constant(arrays.label)}
+            columns = {"features": tf.constant(arrays.features), "label": tf.constant(arrays.label)}
+            if spectators:
+                columns |= {name: tf.constant(values) for name, values in arrays.spectators.items()}
 
         def epoch(seed: tf.Tensor | None) -> tf.data.Dataset:
             order = tf.range(jets, dtype=tf.int64)
@@ -192,25 +194,33 @@ class JetDataset:
         """A function from a seed `(2,)`, or None, to the batches of one epoch, read from the shards."""
         paths = [str(path) for path in self._builder.info.splits[split].filepaths]
         decode = self._builder.info.features.deserialize_example
+        fold_in = tf.random.experimental.stateless_fold_in
 
         def epoch(seed: tf.Tensor | None) -> tf.data.Dataset:
             files = tf.data.Dataset.from_tensor_slices(paths)
             if seed is None:
                 return files.flat_map(tf.data.TFRecordDataset).map(decode).rebatch(batch_size)
-            draw = tf.random.stateless_uniform([3], seed, minval=None, maxval=None, dtype=tf.int64)
-            files = files.shuffle(len(paths), seed=draw[0])
+            # Stateless draws: Dataset.shuffle takes no tensor for a seed once a global seed is set.
+            files = tf.data.Dataset.from_tensor_slices(_permuted(tf.constant(paths), seed))
             records = files.interleave(tf.data.TFRecordDataset, cycle_length=16)
-            blocks = records.shuffle(_BLOCK_BUFFER, seed=draw[1])
-            blocks = blocks.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+            groups = records.batch(_BLOCK_BUFFER).enumerate()
+            records = groups.map(lambda number, group: _permuted(group, fold_in(seed, 2 * number))).unbatch()
+            blocks = records.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
             buffers = blocks.rebatch(max(_JET_BUFFER, batch_size)).enumerate()
-            return buffers.map(lambda number, block: _permute(block, draw[2] + number)).rebatch(batch_size, drop_remainder=True)
+            return buffers.map(lambda number, buffer: _permuted(buffer, fold_in(seed, 2 * number + 1))).rebatch(
+                batch_size, drop_remainder=True
+            )
 
         return epoch
 
 
-def _permute(block: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-    order = tf.random.experimental.stateless_shuffle(tf.range(tf.shape(block["label"])[0]), [seed, 0])
-    return {name: tf.gather(values, order) for name, values in block.items()}
+def _permuted(values: tf.Tensor | dict[str, tf.Tensor], seed: tf.Tensor):
+    """A tensor, or each column of a dictionary, in an order that is drawn from `seed`, int64 `(2,)`."""
+    first = next(iter(values.values())) if isinstance(values, dict) else values
+    order = tf.random.experimental.stateless_shuffle(tf.range(tf.shape(first)[0]), seed)
+    if isinstance(values, dict):
+        return {name: tf.gather(column, order) for name, column in values.items()}
+    return tf.gather(values, order)
 
 
 def prepare(config: str, *, data_dir: str | Path | None = None, manual_dir: str | Path | None = None) -> JetDataset:

@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     add("--mix", choices=("adversarial", "mean"), help="update on attacked jets, or on the mean of both losses")
     add = made.add_argument_group("training").add_argument
     add("--recipe", choices=tuple(RECIPES), help="hyper-parameters (default: default)")
-    add("--model", metavar="NAME", help="deep_sets, mlp, paper_mlp, or module:function of your own (default: deep_sets)")
+    add("--model", metavar="NAME", help="deep_sets (default), mlp, paper_mlp, or your own module:function(schema, statistics)")
     add("--epochs", type=int, metavar="N")
     add("--batch-size", type=int, metavar="N")
     add("--learning-rate", type=float, metavar="RATE")

@@ -33,7 +33,9 @@ def test_unshuffled_pass_holds_each_jet_once_with_its_label(dataset, in_memory):
 
 
 @BOTH
-def test_order_is_a_function_of_seed_and_epoch(dataset, in_memory):
+@pytest.mark.parametrize("global_seed", [None, 5])
+def test_order_is_a_function_of_seed_and_epoch(dataset, in_memory, global_seed):
+    tf.random.set_seed(global_seed)
     first, second = epochs(dataset, 2, seed=3, in_memory=in_memory)
     (resumed,) = epochs(dataset, 1, first_epoch=1, seed=3, in_memory=in_memory)
     (other,) = epochs(dataset, 1, seed=4, in_memory=in_memory)

@@ -1,3 +1,5 @@
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -51,5 +53,9 @@ def test_unknown_models_are_refused():
             models.get(name)
 
 
-def test_own_model_is_found_by_module_and_function():
+def test_own_model_is_found_by_module_and_function_in_the_current_folder(tmp_path, monkeypatch):
     assert models.get("kerastag.models.mlp:mlp") is models.mlp
+    (tmp_path / "my_tagger.py").write_text("def build(schema, statistics):\n    return schema, statistics\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    assert models.get("my_tagger:build")("schema", "statistics") == ("schema", "statistics")

@@ -229,10 +229,16 @@ def _fill(target: np.ndarray, absent: np.ndarray, columns: dict[str, ak.Array], 
     """Fill the rows of one group, `target` and `absent` both `(features of the group, jets)`."""
     jagged = group.slots is not None and columns[features[0].branch].ndim > 1
     slots = _slot_index(columns, group, features[0].branch) if jagged else None
+    counts = ak.to_numpy(ak.num(columns[features[0].branch])) if jagged else None
     flat: dict[str, np.ndarray] = {}
     for row, feature in enumerate(features):
         if feature.branch not in flat:
             values = columns[feature.branch]
+            if jagged and not np.array_equal(ak.to_numpy(ak.num(values)), counts):
+                raise UserError(
+                    f"'{feature.branch}' and '{features[0].branch}' differ in their number of values in some jet, "
+                    f"but they describe the same {group.name}s."
+                )
             flat[feature.branch] = ak.to_numpy(ak.flatten(values) if jagged else values).astype(np.float32)
         if jagged:
             index = slots[feature.slot]

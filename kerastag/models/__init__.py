@@ -1,6 +1,8 @@
 """Taggers: functions `(schema, statistics, ...)` that return a `keras.Model` from raw features to logits."""
 
 import importlib
+import os
+import sys
 from collections.abc import Callable
 
 import keras
@@ -23,6 +25,8 @@ def get(name: str) -> Callable[..., keras.Model]:
     module_name, _, function_name = name.partition(":")
     if not function_name:
         raise UserError(f"There is no model '{name}'; choose one of {', '.join(MODELS)}, or give module:function.")
+    if os.getcwd() not in sys.path:  # a script's path starts at its own folder
+        sys.path.append(os.getcwd())
     try:
         return getattr(importlib.import_module(module_name), function_name)
     except (ImportError, AttributeError) as error:

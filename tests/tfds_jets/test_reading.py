@@ -133,6 +133,13 @@ def test_empty_tree_is_named(tmp_path):
         read(tmp_path)
 
 
+def test_branches_of_different_length_are_refused(tmp_path):
+    tracks = {"track_d0": ak.Array([[0.1], [], [0.2, 0.3], []]), "track_n": ak.Array([[1.0], [2.0], [3.0], []])}
+    write(tmp_path / "a.root", track=None, **tracks)
+    with pytest.raises(UserError, match=r"'track_n' and 'track_d0' differ .* the same tracks"):
+        read(tmp_path)
+
+
 def test_same_content_twice_is_refused(tmp_path):
     write(tmp_path / "a.root")
     (tmp_path / "deeper").mkdir()
