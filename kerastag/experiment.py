@@ -213,7 +213,7 @@ def _batch_size(recipe: Recipe, dataset: data.JetDataset) -> int:
         batch_size = max(1, jets // recipe.fixed_steps)
         print(f"Batch of {batch_size} instead of {recipe.batch_size} jets: {jets} jets make {recipe.fixed_steps} steps.")
         return batch_size
-    return recipe.batch_size
+    return min(recipe.batch_size, jets)
 
 
 def _check_output(settings: Settings, output: Path, resume: bool) -> dict | None:
