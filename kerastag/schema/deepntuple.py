@@ -8,53 +8,54 @@ Lengths are cm, momenta GeV. Why these inputs:
 * Variances span ten decades; their square roots, the uncertainties, are inputs.
 * The pointing angle replaces its cosine: half the cosines lie within 0.001 of 1, so a budget in units of their σ would
   exceed what tells vertices apart.
+* Defaults are 0 where only positive values occur, else a little below the smallest possible value: recipes that do not treat
+  absent cells apart (`paper`) must not meet them a million σ away.
 * Left out: neutral candidates, jet_qgl and QG_* (made to tell quarks from gluons) and all generator-level branches.
 """
 
 from kerastag.schema.structure import FlavourClass, Group, Schema, Spectator, Variable
 
-_ABSENT = -999.0
-
 _JET = Group(
     "jet",
     (
-        Variable("jet_pt", "jet_pt", "GeV", r"jet $p_T$", default=_ABSENT, valid_min=0.0),
-        Variable("jet_abs_eta", "abs(jet_eta)", "", r"jet $|\eta|$", default=_ABSENT),
-        Variable("n_charged", "n_Cpfcand", "", "charged candidates", default=_ABSENT, integer=True),
-        Variable("n_neutral", "n_Npfcand", "", "neutral candidates", default=_ABSENT, integer=True),
-        Variable("n_vertices", "n_sv", "", "secondary vertices", default=_ABSENT, integer=True),
-        Variable("n_primary_vertices", "npv", "", "primary vertices", default=_ABSENT, integer=True),
+        Variable("jet_pt", "jet_pt", "GeV", r"jet $p_T$", valid_min=0.0),
+        Variable("jet_abs_eta", "abs(jet_eta)", "", r"jet $|\eta|$", default=-1.0),
+        Variable("n_charged", "n_Cpfcand", "", "charged candidates", default=-1.0, integer=True),
+        Variable("n_neutral", "n_Npfcand", "", "neutral candidates", default=-1.0, integer=True),
+        Variable("n_vertices", "n_sv", "", "secondary vertices", default=-1.0, integer=True),
+        Variable("n_primary_vertices", "npv", "", "primary vertices", default=-1.0, integer=True),
     ),
     optional=False,
 )
 
 
-def _track(name: str, branch: str, unit: str, label: str, **facts) -> Variable:
-    return Variable(f"track_{{slot}}_{name}", branch, unit, label, default=_ABSENT, **facts)
+def _track(name: str, branch: str, unit: str, label: str, default: float = 0.0, **facts) -> Variable:
+    return Variable(f"track_{{slot}}_{name}", branch, unit, label, default, **facts)
 
 
-def _vertex(name: str, branch: str, unit: str, label: str, **facts) -> Variable:
-    return Variable(f"vertex_{{slot}}_{name}", branch, unit, label, default=_ABSENT, **facts)
+def _vertex(name: str, branch: str, unit: str, label: str, default: float = 0.0, **facts) -> Variable:
+    return Variable(f"vertex_{{slot}}_{name}", branch, unit, label, default, **facts)
 
 
 _TRACK = Group(
     "track",
     (
         _track("pt", "Cpfcan_pt", "GeV", "$p_T$", valid_min=0.0),
-        _track("eta_rel", "Cpfcan_etarel", "", r"$\Delta\eta$"),
-        _track("phi_rel", "Cpfcan_phirel", "rad", r"$\Delta\phi$"),
+        _track("eta_rel", "Cpfcan_etarel", "", r"$\Delta\eta$", -1.0),
+        _track("phi_rel", "Cpfcan_phirel", "rad", r"$\Delta\phi$", -1.0),
         _track(
             "signed_dxy",
             "copysign(Cpfcan_dxy, -Cpfcan_dxy * sin(Cpfcan_phirel))",
             "cm",
             r"lifetime-signed $d_{xy}$",
+            -0.55,
         ),
-        _track("dz", "Cpfcan_dz", "cm", "$d_z$"),
+        _track("dz", "Cpfcan_dz", "cm", "$d_z$", -1.1),
         _track("pt_error", "sqrt(Cpfcan_dptdpt)", "GeV", r"$\sigma(p_T)$", valid_min=0.0),
         _track("eta_error", "sqrt(Cpfcan_detadeta)", "", r"$\sigma(\eta)$", valid_min=0.0),
         _track("phi_error", "sqrt(Cpfcan_dphidphi)", "rad", r"$\sigma(\phi)$", valid_min=0.0),
-        _track("vertex_association", "Cpfcan_VTX_ass", "", "vertex association", integer=True),
-        _track("chi2", "Cpfcan_chi2", "", r"$\chi^2/\mathrm{ndf}$", integer=True, valid_min=0.0),
+        _track("vertex_association", "Cpfcan_VTX_ass", "", "vertex association", -1.0, integer=True),
+        _track("chi2", "Cpfcan_chi2", "", r"$\chi^2/\mathrm{ndf}$", -1.0, integer=True, valid_min=0.0),
     ),
     slots=8,
     select="(abs(Cpfcan_dxy) < 0.5) & (abs(Cpfcan_dz) < 1)",
@@ -71,7 +72,7 @@ _VERTEX = Group(
         _vertex("dxy_significance", "sv_dxy / sv_dxyerr", "", r"$L_{xy}/\sigma$"),
         _vertex("d3d", "sv_d3d", "cm", "$L_{3D}$"),
         _vertex("d3d_significance", "sv_d3d / sv_d3derr", "", r"$L_{3D}/\sigma$"),
-        _vertex("pointing_angle", "arccos(fmin(sv_costhetasvpv, 1))", "rad", "pointing angle", valid_min=0.0),
+        _vertex("pointing_angle", "arccos(fmin(sv_costhetasvpv, 1))", "rad", "pointing angle", -0.1, valid_min=0.0),
     ),
     slots=2,
 )
