@@ -26,7 +26,7 @@ from kerastag.callbacks import AttackedAUC
 from kerastag.checkpoint import TrainingState
 from kerastag.errors import UserError
 from kerastag.evaluation.comparison import RELATIVE_CAP, compare, conditions, markdown
-from kerastag.files import remove_leftovers, replaced, write_json, write_text
+from kerastag.files import SCRATCH, remove_leftovers, replaced, write_json, write_text
 from kerastag.losses import DoubleSoftmaxFocal
 from kerastag.recipes import Recipe, Settings
 from kerastag.training import AdversarialTagger
@@ -59,10 +59,10 @@ def run(settings: Settings, output: Path, resume: bool = False) -> None:
     Raises:
         UserError: if the folder has a run and `resume` is false, or the run was made with other settings or data.
     """
-    started = _check_output(settings, output, resume)
+    started = _started(output, resume)
     dataset = data.prepare(settings.config, data_dir=settings.data_dir, manual_dir=settings.manual_dir)
-    if started and started["fingerprint"] != dataset.fingerprint:
-        raise UserError(f"The run in '{output}' was made with another data set than the one in '{dataset.path}'.")
+    if started:
+        check_same(started, settings, dataset, output)
     output.mkdir(parents=True, exist_ok=True)
     remove_leftovers(output)
     _say_what_was_cleaned(dataset)
@@ -153,11 +153,13 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     """
     if recipe.schedule == "inverse_epoch":
         rate = keras.optimizers.schedules.InverseTimeDecay(recipe.learning_rate, steps, 1 / 30, staircase=True)
-        return keras.optimizers.Adam(rate, epsilon=1e-8)
-    rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps * recipe.epochs)
+        epsilon = 1e-8  # the paper's
+    else:
+        rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps * recipe.epochs)
+        epsilon = 1e-7  # Keras' default
     if recipe.weight_decay:
-        return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
-    return keras.optimizers.Adam(rate)
+        return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, epsilon=epsilon)
+    return keras.optimizers.Adam(rate, epsilon=epsilon)
 
 
 def _model(settings: Settings, dataset: data.JetDataset, steps: int) -> AdversarialTagger:
@@ -216,25 +218,31 @@ def _batch_size(recipe: Recipe, dataset: data.JetDataset) -> int:
     return min(recipe.batch_size, jets)
 
 
-def _check_output(settings: Settings, output: Path, resume: bool) -> dict | None:
-    """The config of the run that is there, if it is to be resumed."""
+def _started(output: Path, resume: bool) -> dict | None:
+    """The config of the run that is there, if it is to be resumed; None where a run may begin."""
     file = output / "config.json"
     if not file.is_file():
-        if output.exists() and any(output.iterdir()):
+        # A run that was killed while it wrote its first file has left nothing but scratch.
+        if output.exists() and any(not path.name.startswith(SCRATCH) for path in output.iterdir()):
             raise UserError(f"The folder '{output}' is not empty and holds no run; choose another --output.")
         return None
     if not resume:
         raise UserError(f"There is a run in '{output}' already; continue it with --resume, or choose another --output.")
-    started = json.loads(file.read_text())
+    return json.loads(file.read_text())
+
+
+def check_same(started: dict, settings: Settings, dataset: data.JetDataset, output: Path) -> None:
+    """Raise a `UserError` unless the run in `output`, with config `started`, has these settings and this data set."""
     theirs, ours = started["settings"], json.loads(json.dumps(settings.to_dict()))
     changed = [name for name in ours if theirs.get(name) != ours[name] and name not in ("data_dir", "manual_dir")]
     if changed:
         name = changed[0]
         raise UserError(
             f"The run in '{output}' was started with {name}={theirs.get(name)}, not {ours[name]}; "
-            "give the same options to resume it."
+            "give the same options, or choose another --output."
         )
-    return started
+    if started["fingerprint"] != dataset.fingerprint:
+        raise UserError(f"The run in '{output}' was made with another data set than the one in '{dataset.path}'.")
 
 
 def _config(settings: Settings, dataset: data.JetDataset) -> dict:

@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+# How the names of temporary folders begin.
+SCRATCH = ".writing_"
+
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, of the same suffix; what is written there, file or folder, is renamed into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".writing_", dir=path.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=path.parent) as scratch:
         new = Path(scratch) / path.name
         yield new
         if path.is_dir():  # a folder cannot be renamed onto one that has content
@@ -35,5 +38,5 @@ def write_json(path: Path, content: Any) -> None:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what a killed writer left in `folder`."""
-    for scratch in folder.glob(".writing_*"):
+    for scratch in folder.glob(f"{SCRATCH}*"):
         shutil.rmtree(scratch, ignore_errors=True)

@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 
+FLAVOURS = ("b", "c", "light")
 # Name: the class to find and the class to find it against, as indices into b, c, light.
 DISCRIMINATORS = {"BvL": (0, 2), "BvC": (0, 1), "CvB": (1, 0), "CvL": (1, 2)}
 HEADLINE = ("BvL", "CvB", "CvL")
-_FLAVOURS = ("b", "c", "light")
 
 
 class NotDefined(str):
@@ -66,7 +66,7 @@ class RankedPair:
     def __init__(self, y: np.ndarray, scores: np.ndarray, name: str):
         label = np.argmax(y, axis=1) if np.ndim(y) == 2 else np.asarray(y)
         over, against = DISCRIMINATORS[name]
-        self.missing = [_FLAVOURS[number] for number in (over, against) if not (label == number).any()]
+        self.missing = [FLAVOURS[number] for number in (over, against) if not (label == number).any()]
         jets = np.flatnonzero((label == over) | (label == against))
         value = discriminant(np.asarray(scores)[jets], name)
         order = np.argsort(value, kind="stable")

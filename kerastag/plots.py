@@ -12,14 +12,13 @@ import mplhep
 import numpy as np
 
 from kerastag.files import replaced
-from kerastag.metrics import DISCRIMINATORS, RankedPair
+from kerastag.metrics import DISCRIMINATORS, FLAVOURS, RankedPair
 
 # Fewer mistagged jets than this and a point of a ROC curve says nothing.
 MINIMUM_MISTAGGED = 20
 _STYLES = ("-", "--", "-.", ":")
 # mplhep's style, without its search for a calligraphic font that few machines have.
 STYLE = [mplhep.style.ROOT, {"mathtext.cal": "sans"}]
-_NAMES = ("b", "c", "light")
 # Okabe and Ito's palette, told apart with any colour vision.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
@@ -40,7 +39,7 @@ def roc(y: np.ndarray, logits: dict[str, dict[str, np.ndarray]], discriminators:
             for color, (tagger, by_condition) in zip(COLORS, logits.items(), strict=False):
                 for style, (condition, scores) in zip(_STYLES, by_condition.items(), strict=False):
                     _roc_curve(axis, RankedPair(y, scores, name), color, style, f"{tagger}, {condition}")
-            over, against = (_NAMES[number] for number in DISCRIMINATORS[name])
+            over, against = (FLAVOURS[number] for number in DISCRIMINATORS[name])
             axis.set(
                 xlabel=f"{over} tagging efficiency",
                 ylabel=f"mistag rate of {against} jets",

@@ -18,7 +18,7 @@ def symlog(z: tf.Tensor):
     Its slope is 1/(1 + |z|) everywhere. Automatic differentiation would find 0 at exactly z = 0, where many cells lie, and
     an attack would leave those alone. asinh does the same job but is not vectorised on CPUs: ten times slower.
 
-    Reference: Hafner et al., arXiv:2301.04104, eq. 9.
+    Reference: Hafner et al., arXiv:2301.04104.
     """
     magnitude = tf.abs(z)
     return tf.sign(z) * tf.math.log1p(magnitude), lambda upstream: upstream / (1 + magnitude)

@@ -5,6 +5,7 @@ All trainings share recipe and number of updates, and the last epoch counts, so 
 
 import csv
 import dataclasses
+import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -41,7 +42,9 @@ def run(
             own = dataclasses.replace(settings, seed=seed, monitor=tuple(train_epsilons))
             if epsilon is not None:
                 own = dataclasses.replace(own, adversarial=True, epsilon=epsilon)
-            if not (folder / "metrics.json").is_file():
+            if (folder / "metrics.json").is_file():
+                experiment.check_same(json.loads((folder / "config.json").read_text()), own, dataset, folder)
+            else:
                 experiment.run(own, folder, resume=(folder / "config.json").is_file())
     results = _evaluate(dataset, runs, conditions(dataset.schema, dataset.statistics.sigma, epsilons, pgd_steps=pgd_steps))
     trees = _trees(dataset, seeds)

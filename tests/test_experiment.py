@@ -87,7 +87,6 @@ def test_last_epoch_has_made_its_number_of_updates(dataset, run_directory):
 
 
 def test_selected_epoch_is_the_best_attacked_one(run_directory, dataset):
-    from kerastag.callbacks import AttackedAUC  # noqa: F401
     from kerastag.metrics import discriminator_auc
 
     split = dataset.arrays("validation")
@@ -145,6 +144,22 @@ def test_existing_run_is_not_overwritten(run_directory, data_dir, tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(UserError, match="not empty"):
         experiment.run(settings, tmp_path)
+
+
+def test_run_killed_while_it_wrote_its_first_file_can_begin(tmp_path):
+    (tmp_path / ".writing_left").mkdir()
+    assert experiment._started(tmp_path, resume=True) is None
+
+
+def test_finished_run_with_other_settings_is_not_mixed_into_a_study(run_directory, dataset, data_dir, tmp_path):
+    import shutil
+
+    from kerastag import study
+
+    shutil.copytree(run_directory, tmp_path / "nominal-seed0")
+    settings = Settings.resolve({**OPTIONS, "epochs": 1, "data_dir": str(data_dir)})
+    with pytest.raises(UserError, match="was started with"):
+        study.run(settings, tmp_path, [0], [0.01], [0.01], 0)
 
 
 def test_checkpoint_of_another_model_is_refused(run_directory, dataset):

@@ -12,7 +12,7 @@ class FGSM(Attack):
 
     Where the gradient is exactly 0 a cell stays.
 
-    Reference: Goodfellow, Shlens and Szegedy, arXiv:1412.6572, section 4; for jets arXiv:2203.13890, eq. 2.
+    Reference: Goodfellow, Shlens and Szegedy, arXiv:1412.6572, section 4; for jets arXiv:2203.13890.
     """
 
     def __call__(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, *, training: bool = False) -> tf.Tensor:

@@ -53,13 +53,13 @@ def write(path, tree="folder/jets", **replaced):
     return path
 
 
-def write_tree(path, name, content, entries=slice(None)):
+def write_tree(path, name, content, fill=True):
     types = {
         key: ak.type(values[:0]).content if isinstance(values, ak.Array) else values.dtype for key, values in content.items()
     }
     with uproot.recreate(path) as file:
         file.mktree(name, types)
-        if entries == slice(None):
+        if fill:
             file[name].extend(content)
 
 
@@ -128,7 +128,7 @@ def test_truncated_file_is_named(tmp_path):
 def test_empty_tree_is_named(tmp_path):
     columns = ("jet_pt", "raw", "jet_eta", "flavour", "event", "n_flat", "flat_0", "flat_1")
     content = {name: np.zeros(0, np.float32) for name in columns} | {"track": ak.zip({"d0": [[0.1]], "n": [[1]]})}
-    write_tree(tmp_path / "a.root", "folder/jets", content, entries=None)
+    write_tree(tmp_path / "a.root", "folder/jets", content, fill=False)
     with pytest.raises(UserError, match="is empty"):
         read(tmp_path)
 
