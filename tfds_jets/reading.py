@@ -265,13 +265,15 @@ def _slot_index(columns: dict[str, ak.Array], group: Group, branch: str) -> np.n
 
 
 def _clean(by_feature: np.ndarray, absent: np.ndarray, schema: Schema, cleaning: Cleaning) -> None:
-    """Replace absent, non-finite and impossible values by the default and count the latter two.
+    """Replace absent, non-finite and impossible values by the default and count the latter two; sentinels count as absent.
 
     `by_feature`, float32 `(features, jets)`, is changed in place; `absent`, bool `(features, jets)`, marks cells whose
-    object does not exist.
+    object does not exist; those that a sentinel marks are added to it.
     """
     for row, feature in enumerate(schema.features):
         values = by_feature[row]
+        if feature.sentinel is not None:
+            absent[row] |= values == np.float32(feature.sentinel)
         not_finite = ~np.isfinite(values) & ~absent[row]
         outside = np.zeros_like(not_finite)
         if feature.valid_min is not None:

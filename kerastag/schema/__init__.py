@@ -5,11 +5,12 @@ Nothing here imports TensorFlow. `python -m kerastag.schema NAME` prints a schem
 """
 
 from kerastag.errors import UserError
+from kerastag.schema.deepcsv import DEEPCSV
 from kerastag.schema.deepntuple import DEEPNTUPLE
 from kerastag.schema.jet_flavor import JET_FLAVOR
 from kerastag.schema.structure import Feature, FlavourClass, Group, Schema, Spectator, Variable
 
-SCHEMAS = {schema.name: schema for schema in (JET_FLAVOR, DEEPNTUPLE)}
+SCHEMAS = {schema.name: schema for schema in (JET_FLAVOR, DEEPCSV, DEEPNTUPLE)}
 
 
 def get(name: str) -> Schema:
@@ -24,6 +25,7 @@ def get(name: str) -> Schema:
 
 
 __all__ = [
+    "DEEPCSV",
     "DEEPNTUPLE",
     "JET_FLAVOR",
     "SCHEMAS",

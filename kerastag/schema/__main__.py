@@ -5,7 +5,7 @@ import argparse
 from kerastag import schema
 from kerastag.cli import run
 
-COLUMNS = ("#", "feature", "branch", "unit", "default", "integer", "group", "slot", "min", "max")
+COLUMNS = ("#", "feature", "branch", "unit", "default", "integer", "group", "slot", "min", "max", "sentinel")
 
 
 def rows(described: schema.Schema) -> list[tuple[str, ...]]:
@@ -26,6 +26,7 @@ def rows(described: schema.Schema) -> list[tuple[str, ...]]:
             text(feature.slot),
             text(feature.valid_min),
             text(feature.valid_max),
+            text(feature.sentinel),
         )
         for number, feature in enumerate(described.features)
     ]

@@ -25,7 +25,7 @@ _JET = Group(
             integer=True,
             valid_min=0.0,
         ),
-        Variable("jet_prob", "jet_prob", "", "jet probability", default=-0.001, valid_min=0.0),
+        Variable("jet_prob", "jet_prob", "", "jet probability", default=-0.001, valid_min=0.0, sentinel=-1.0),
         Variable("jet_width_eta", "jet_width_eta", "", r"jet width in $\eta$", valid_min=0.0),
         Variable("jet_width_phi", "jet_width_phi", "rad", r"jet width in $\phi$", valid_min=0.0),
     ),
@@ -35,8 +35,10 @@ _JET = Group(
 _VERTEX = Group(
     "vertex",
     (
-        Variable("vertex_significance", "vertex_significance", "", "vertex significance", valid_min=0.0),
-        Variable("n_secondary_vertices", "n_secondary_vertices", "", "secondary vertices", integer=True, valid_min=1.0),
+        Variable("vertex_significance", "vertex_significance", "", "vertex significance", valid_min=0.0, sentinel=-1.0),
+        Variable(
+            "n_secondary_vertices", "n_secondary_vertices", "", "secondary vertices", integer=True, valid_min=1.0, sentinel=-1.0
+        ),
         Variable(
             "n_secondary_vertex_tracks",
             "n_secondary_vertex_tracks",
@@ -44,9 +46,10 @@ _VERTEX = Group(
             "tracks at secondary vertices",
             integer=True,
             valid_min=1.0,
+            sentinel=-1.0,
         ),
         Variable("delta_r_vertex", "delta_r_vertex", "", r"$\Delta R$(vertex, jet)", valid_min=0.0),
-        Variable("vertex_mass", "vertex_mass", "GeV", "vertex mass", valid_min=0.0),
+        Variable("vertex_mass", "vertex_mass", "GeV", "vertex mass", valid_min=0.0, sentinel=-1.0),
         Variable("vertex_energy_fraction", "vertex_energy_fraction", "", "vertex energy fraction", valid_min=0.0),
     ),
 )

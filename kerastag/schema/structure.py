@@ -23,6 +23,7 @@ class Variable:
         integer: Whether only whole numbers make sense; such cells are never attacked.
         valid_min: Smallest value that is physically possible; below it a value becomes the default. None: no limit.
         valid_max: Largest such value.
+        sentinel: Value by which files say that it is absent; it becomes the default. None: they use no finite one.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Variable:
     integer: bool = False
     valid_min: float | None = None
     valid_max: float | None = None
+    sentinel: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Feature:
     slot: int | None
     valid_min: float | None
     valid_max: float | None
+    sentinel: float | None
 
     @property
     def axis_label(self) -> str:
@@ -117,6 +120,7 @@ def _features(group: Group) -> list[Feature]:
                     slot=slot,
                     valid_min=variable.valid_min,
                     valid_max=variable.valid_max,
+                    sentinel=variable.sentinel,
                 )
             )
     return columns

@@ -1,0 +1,115 @@
+"""The 66 inputs of CMS's DeepCSV tagger in its own order, under PFNano's branch names. Lengths are cm, momenta GeV.
+
+Files mark an absent value by -999, and in PFNano track slots beyond the number of tracks hold whatever was in memory. The
+network was trained with zeros in their place, so 0 is the default. Exceptions: whole numbers, where 0 has a meaning, get -1,
+and so do the four quantities "above charm", because they are -1 in jets whose tracks stay below the mass of charm. Where
+those are absent altogether a jet has too few tracks, and DeepCSV gives no answer.
+
+The jet's pT is that before calibration. Reference: CMS, JINST 13 (2018) P05011, arXiv:1712.07158, section 5.1.
+"""
+
+from kerastag.schema.structure import FlavourClass, Group, Schema, Spectator, Variable
+
+_ABSENT = -999.0
+_PREFIX = "Jet_DeepCSV_"
+
+
+def _real(name: str, unit: str, label: str, default: float = 0.0, branch: str | None = None) -> Variable:
+    return Variable(name, _PREFIX + (branch or name), unit, label, default, sentinel=_ABSENT)
+
+
+def _whole(name: str, label: str) -> Variable:
+    return Variable(name, _PREFIX + name, "", label, -1.0, integer=True, valid_min=0.0, sentinel=_ABSENT)
+
+
+_JET = Group(
+    "jet",
+    (
+        Variable("jetPt", "Jet_pt * (1 - Jet_rawFactor)", "GeV", r"jet $p_T$ before calibration"),
+        Variable("jetAbsEta", "abs(Jet_eta)", "", r"jet $|\eta|$", default=-1.0),
+        _whole("jetNSecondaryVertices", "secondary vertices"),
+        _real("trackSumJetEtRatio", "", r"$E_T$(tracks)/$E_T$(jet)"),
+        _real("trackSumJetDeltaR", "", r"$\Delta R$(tracks, jet)"),
+        _whole("vertexCategory", "category: vertex, pseudo-vertex, none"),
+    ),
+    optional=False,
+)
+
+_ABOVE_CHARM = Group(
+    "charm",
+    (
+        _real("trackSip2dValAboveCharm", "cm", "signed 2-D IP above charm", -1.0),
+        _real("trackSip2dSigAboveCharm", "", r"signed 2-D IP/$\sigma$ above charm", -1.0),
+        _real("trackSip3dValAboveCharm", "cm", "signed 3-D IP above charm", -1.0),
+        _real("trackSip3dSigAboveCharm", "", r"signed 3-D IP/$\sigma$ above charm", -1.0),
+    ),
+)
+
+_COUNT = Group(
+    "count",
+    (_whole("jetNSelectedTracks", "selected tracks"), _whole("jetNTracksEtaRel", r"tracks with $\eta_{rel}$")),
+    optional=False,
+)
+
+_TRACK = Group(
+    "track",
+    (
+        _real("trackJetDist_{slot}", "cm", "distance to jet axis", branch="trackJetDistVal_{slot}"),
+        _real("trackPtRel_{slot}", "GeV", r"$p_T^{rel}$"),
+        _real("trackDeltaR_{slot}", "", r"$\Delta R$(track, jet)"),
+        _real("trackPtRatio_{slot}", "", r"$p_T^{rel}/p$"),
+        _real("trackSip3dSig_{slot}", "", r"signed 3-D IP/$\sigma$"),
+        _real("trackSip2dSig_{slot}", "", r"signed 2-D IP/$\sigma$"),
+        _real("trackDecayLenVal_{slot}", "cm", "decay length"),
+    ),
+    slots=6,
+    count=_PREFIX + "jetNSelectedTracks",
+)
+
+_VERTEX_TRACK = Group(
+    "vertex track",
+    (_real("trackEtaRel_{slot}", "", r"$\eta_{rel}$"),),
+    slots=4,
+    count=_PREFIX + "jetNTracksEtaRel",
+)
+
+_VERTEX = Group(
+    "vertex",
+    (
+        _real("vertexMass", "GeV", "corrected vertex mass"),
+        _whole("vertexNTracks", "tracks at vertices"),
+        _real("vertexEnergyRatio", "", r"$E$(vertices)/$E$(tracks)"),
+        _real("vertexJetDeltaR", "", r"$\Delta R$(vertex, jet)"),
+    ),
+)
+
+_FLIGHT = Group(
+    "flight",
+    (
+        _real("flightDistance2dVal", "cm", "2-D flight distance"),
+        _real("flightDistance2dSig", "", r"2-D flight distance/$\sigma$"),
+        _real("flightDistance3dVal", "cm", "3-D flight distance"),
+        _real("flightDistance3dSig", "", r"3-D flight distance/$\sigma$"),
+    ),
+)
+
+DEEPCSV = Schema(
+    name="deepcsv",
+    version="1.0",
+    description="The 66 inputs of CMS's DeepCSV tagger: jet, 6 tracks, secondary vertices.",
+    tree="jets",
+    groups=(_JET, _ABOVE_CHARM, _COUNT, _TRACK, _VERTEX_TRACK, _VERTEX, _FLIGHT),
+    classes=(
+        FlavourClass("b", "Jet_hadronFlavour == 5", "b jets", "#e42536"),
+        FlavourClass("c", "Jet_hadronFlavour == 4", "c jets", "#f89c20"),
+        FlavourClass("light", "Jet_hadronFlavour == 0", "light jets", "#5790fc"),
+    ),
+    spectators=(
+        Spectator("event", "event"),
+        Spectator("parton_flavour", "jet_parton_flavour"),
+        Spectator("hadron_flavour", "Jet_hadronFlavour"),
+        Spectator("generator_weight", "generator_weight", default=1.0),
+    ),
+    pt="jetPt",
+    eta="jetAbsEta",
+)

@@ -1,0 +1,181 @@
+"""Events from Pythia 8 as flat NumPy arrays: final particles, heavy quarks and heavy hadrons."""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from kerastag.errors import UserError
+from kerastag.simulation.settings import BEAM_SPOT, Settings
+
+try:
+    import awkward as ak
+    import pythia8mc
+except ImportError as error:
+    raise UserError("Simulation needs Pythia and FastJet; install them with: pip install -e '.[simulation]'") from error
+
+_COMMON = (
+    "Print:quiet = on",
+    "Beams:eCM = 13000.",
+    "Random:setSeed = on",
+    "Random:seed = 1",
+)
+_PROCESS = {
+    "bottom": ("HardQCD:hardbbbar = on",),
+    "charm": ("HardQCD:hardccbar = on",),
+    "light": (
+        "HardQCD:gg2gg = on",
+        "HardQCD:gg2qqbar = on",
+        "HardQCD:qg2qg = on",
+        "HardQCD:qq2qq = on",
+        "HardQCD:qqbar2gg = on",
+        "HardQCD:qqbar2qqbarNew = on",
+    ),
+}
+
+# Hadrons that decay weakly, by PDG identifier.
+BOTTOM_HADRONS = (511, 521, 531, 541, 5122, 5132, 5232, 5332)
+CHARM_HADRONS = (411, 421, 431, 4122, 4132, 4232, 4332)
+STRANGE_HADRONS = (310, 3122, 3112, 3222, 3312, 3322, 3334)
+
+QUARK_PT = 1.0  # GeV
+
+# Where a final particle comes from: the heaviest weakly decaying hadron among its ancestors.
+PROMPT, STRANGE, CHARM, BOTTOM = 0, 1, 4, 5
+# Hadrons between a final particle and the parton that made its first ancestor never outnumber this.
+_GENERATIONS = 25
+
+
+@dataclasses.dataclass
+class Particles:
+    """Particles of many events, one row each.
+
+    Attributes:
+        event: int64, number of the event within the batch.
+        pdg: int32, PDG identifier.
+        momentum: float64 `(particles, 4)`, px, py, pz, E in GeV.
+        vertex: float64 `(particles, 3)`, production point, mm.
+        charge: int8.
+    """
+
+    event: np.ndarray
+    pdg: np.ndarray
+    momentum: np.ndarray
+    vertex: np.ndarray
+    charge: np.ndarray
+
+    @functools.cached_property
+    def pt(self) -> np.ndarray:
+        """Transverse momentum, GeV."""
+        return np.hypot(self.momentum[:, 0], self.momentum[:, 1])
+
+    @functools.cached_property
+    def eta(self) -> np.ndarray:
+        """Pseudorapidity."""
+        return np.arcsinh(self.momentum[:, 2] / np.maximum(self.pt, 1e-12))
+
+    @functools.cached_property
+    def phi(self) -> np.ndarray:
+        """Azimuth."""
+        return np.arctan2(self.momentum[:, 1], self.momentum[:, 0])
+
+    def take(self, index: np.ndarray) -> "Particles":
+        """The particles at `index`, or where a boolean `index` is true."""
+        return Particles(**{field.name: getattr(self, field.name)[index] for field in dataclasses.fields(self)})
+
+
+@dataclasses.dataclass
+class Events:
+    """A batch of generated events.
+
+    Attributes:
+        count: Number of events.
+        final: Stable particles.
+        origin: int8 `(final particles,)`, one of PROMPT, STRANGE, CHARM, BOTTOM.
+        quarks: b and c quarks with pT > 1 GeV; every copy in the event record counts.
+        hadrons: b and c hadrons that decay weakly.
+        decay: float64 `(hadrons, 3)`, where they decay, mm.
+        lifetime: float64 `(hadrons,)`, proper decay time, mm/c.
+    """
+
+    count: int
+    final: Particles
+    origin: np.ndarray
+    quarks: Particles
+    hadrons: Particles
+    decay: np.ndarray
+    lifetime: np.ndarray
+
+
+class Generator:
+    """Pythia, set up for one hard process. The same seed gives the same batch, whatever was generated before."""
+
+    def __init__(self, process: str, settings: Settings):
+        self._pythia = pythia8mc.Pythia("", False)
+        options = (
+            *_COMMON,
+            *_PROCESS[process],
+            f"PhaseSpace:pTHatMin = {settings.minimum_pthat}",
+            f"PartonLevel:MPI = {'on' if settings.mpi else 'off'}",
+            f"Beams:allowVertexSpread = {'on' if settings.beam_spot else 'off'}",
+            *(f"Beams:sigmaVertex{axis} = {sigma}" for axis, sigma in zip("XYZ", BEAM_SPOT, strict=True)),
+        )
+        for option in options:
+            if not self._pythia.readString(option):
+                raise RuntimeError(f"Pythia refuses '{option}'.")
+        if not self._pythia.init():
+            raise RuntimeError("Pythia cannot be initialised.")
+        self._charges: dict[int, int] = {}
+
+    def generate(self, count: int, seed: int) -> Events:
+        """Generate `count` events.
+
+        Args:
+            count: Events wanted; those that Pythia gives up on are missing.
+            seed: Between 1 and 900,000,000.
+        """
+        self._pythia.rndm.init(seed)
+        record = self._pythia.nextBatch(count).prt
+        offsets = np.concatenate([[0], np.cumsum(ak.to_numpy(ak.num(record)))])
+        event = np.repeat(np.arange(len(record)), np.diff(offsets))
+        flat = ak.flatten(record)
+        pdg = ak.to_numpy(flat.id)
+        size = np.abs(pdg)
+        mother = ak.to_numpy(flat.mother1) + offsets[event]
+
+        def particles(index: np.ndarray) -> Particles:
+            chosen = flat[index]
+            momentum = np.stack([ak.to_numpy(chosen.p[axis]) for axis in ("px", "py", "pz", "e")], axis=1)
+            vertex = np.stack([ak.to_numpy(ak.fill_none(chosen.vProd[axis], 0.0)) for axis in ("px", "py", "pz")], axis=1)
+            return Particles(event[index], pdg[index], momentum, vertex, self._charge(pdg[index]))
+
+        stable = np.flatnonzero(ak.to_numpy(flat.status) > 0)
+        quarks = particles(np.flatnonzero((size == 4) | (size == 5)))
+        decaying = np.flatnonzero(np.isin(size, (*BOTTOM_HADRONS, *CHARM_HADRONS)))
+        daughters = flat[ak.to_numpy(flat.daughter1)[decaying] + offsets[event[decaying]]].vProd
+        decay = np.stack([ak.to_numpy(ak.fill_none(daughters[axis], 0.0)) for axis in ("px", "py", "pz")], axis=1)
+        lifetime = ak.to_numpy(flat.tau)[decaying]
+        origin = _origin(stable, pdg, mother)
+        quarks = quarks.take(quarks.pt > QUARK_PT)
+        return Events(len(record), particles(stable), origin, quarks, particles(decaying), decay, lifetime)
+
+    def _charge(self, pdg: np.ndarray) -> np.ndarray:
+        """Electric charge of each particle, int8; coloured ones, whose charge is not whole, give 0."""
+        species, inverse = np.unique(pdg, return_inverse=True)
+        for code in set(species.tolist()) - self._charges.keys():
+            thirds = self._pythia.particleData.chargeType(code)
+            self._charges[code] = thirds // 3 if thirds % 3 == 0 else 0
+        return np.array([self._charges[code] for code in species.tolist()], np.int8)[inverse]
+
+
+def _origin(index: np.ndarray, pdg: np.ndarray, mother: np.ndarray) -> np.ndarray:
+    """Heaviest kind of weakly decaying hadron among the ancestors of the particles at `index`."""
+    kind = np.zeros(len(pdg), np.int8)
+    for code, hadrons in ((STRANGE, STRANGE_HADRONS), (CHARM, CHARM_HADRONS), (BOTTOM, BOTTOM_HADRONS)):
+        kind[np.isin(np.abs(pdg), hadrons)] = code
+    origin = np.zeros(len(index), np.int8)
+    ancestor = index
+    for _ in range(_GENERATIONS):
+        ancestor = mother[ancestor]
+        origin = np.maximum(origin, kind[ancestor])
+    return origin

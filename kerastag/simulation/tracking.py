@@ -1,0 +1,101 @@
+"""Charged particles → reconstructed tracks: efficiency and smearing with the covariance that is written out."""
+
+import dataclasses
+
+import numpy as np
+
+from kerastag.simulation import helix, resolution
+from kerastag.simulation.calorimeter import in_tracker
+from kerastag.simulation.generator import Particles
+
+PION_MASS = 0.13957  # GeV, taken for every track
+MINIMUM_PT = 0.1  # GeV
+MAXIMUM_ETA = 2.5
+
+
+@dataclasses.dataclass
+class Tracks:
+    """Reconstructed tracks. Nothing here tells what the particle was.
+
+    Attributes:
+        event: int64 `(tracks,)`, number of the event within the batch, ascending.
+        parameters: float64 `(tracks, 5)`, smeared, in the order of `helix.PARAMETERS`, reference point the origin.
+        covariance: float64 `(tracks, 5, 5)`, that of the smearing.
+        pt: float64 `(tracks,)`, GeV.
+        eta: float64 `(tracks,)`.
+    """
+
+    event: np.ndarray
+    parameters: np.ndarray
+    covariance: np.ndarray
+    pt: np.ndarray
+    eta: np.ndarray
+
+    @property
+    def d0(self) -> np.ndarray:
+        """Transverse impact parameter, mm, with its geometric sign."""
+        return self.parameters[:, 0]
+
+    @property
+    def z0(self) -> np.ndarray:
+        """Longitudinal impact parameter, mm."""
+        return self.parameters[:, 1]
+
+    @property
+    def phi(self) -> np.ndarray:
+        """Azimuth at the perigee."""
+        return self.parameters[:, 2]
+
+    @property
+    def charge(self) -> np.ndarray:
+        """Sign of the charge."""
+        return np.sign(self.parameters[:, 4])
+
+    @property
+    def momentum(self) -> np.ndarray:
+        """px, py, pz and E under the pion hypothesis, GeV, `(tracks, 4)`."""
+        pz = self.pt * np.sinh(self.eta)
+        energy = np.sqrt(self.pt**2 + pz**2 + PION_MASS**2)
+        return np.stack([self.pt * np.cos(self.phi), self.pt * np.sin(self.phi), pz, energy], axis=1)
+
+    def take(self, index: np.ndarray) -> "Tracks":
+        """The tracks at `index`, or where a boolean `index` is true."""
+        return Tracks(**{field.name: getattr(self, field.name)[index] for field in dataclasses.fields(self)})
+
+
+def efficiency(particles: Particles) -> np.ndarray:
+    """Probability `(particles,)` that a charged particle leaves a track."""
+    pt, abs_eta, pdg = particles.pt, np.abs(particles.eta), np.abs(particles.pdg)
+    soft, central = pt <= 1, abs_eta <= 1.5
+    probability = np.where(central, np.where(soft, 0.70, 0.95), np.where(soft, 0.60, 0.85))
+    electron = np.where(central, np.where(soft, 0.73, 0.95), np.where(soft, 0.50, 0.83))
+    electron = np.where(pt > 100, np.where(central, 0.99, 0.90), electron)
+    muon = np.where(central, np.where(soft, 0.75, 0.99), np.where(soft, 0.70, 0.98))
+    probability = np.select([pdg == 11, pdg == 13], [electron, muon], probability)
+    inside = (pt > MINIMUM_PT) & (abs_eta <= MAXIMUM_ETA) & in_tracker(particles)
+    return np.where(inside & (particles.charge != 0), probability, 0.0)
+
+
+def reconstruct(particles: Particles, physical: bool, rng: np.random.Generator) -> tuple[Tracks, np.ndarray, np.ndarray]:
+    """Find and smear tracks.
+
+    Args:
+        particles: Final particles.
+        physical: Whether resolutions grow with |η| as in a detector (see `resolution`).
+        rng: Source of randomness.
+
+    Returns:
+        The tracks; the index of the particle behind each; and the unsmeared parameters `(tracks, 5)`.
+    """
+    found = np.flatnonzero(rng.random(len(particles.pdg)) < efficiency(particles))
+    particles = particles.take(found)
+    true = helix.perigee(particles.vertex, particles.momentum[:, :3], particles.charge)
+    eta = particles.eta
+    row, column = resolution.bins(particles.pt, eta)
+    table = resolution.covariances(physical)
+    shift = np.einsum("tij,tj->ti", np.linalg.cholesky(table)[row, column], rng.standard_normal((len(found), 5)))
+    smeared = true + shift
+    smeared[:, 2] = (smeared[:, 2] + np.pi) % (2 * np.pi) - np.pi
+    pt = 1 / np.abs(smeared[:, 4]) / np.cosh(eta)
+    pseudorapidity = -np.log(np.tan(smeared[:, 3] / 2))
+    return Tracks(particles.event, smeared, table[row, column], pt, pseudorapidity), found, true

@@ -1,0 +1,70 @@
+"""What a jet really is: labels by quarks and by hadrons, and the heavy hadron in it. Reconstruction never sees this."""
+
+import numpy as np
+
+from kerastag.simulation.association import all_pairs
+from kerastag.simulation.calorimeter import CaloJets, wrapped
+from kerastag.simulation.generator import BOTTOM_HADRONS, Events, Particles
+
+QUARK_CONE = 0.5
+HADRON_CONE = 0.4
+HADRON_PT = 1.0  # GeV
+
+
+def jet_truth(jets: CaloJets, events: Events) -> dict[str, np.ndarray]:
+    """Truth branches of jets.
+
+    Args:
+        jets: Jets, ordered by event.
+        events: The events they were found in.
+
+    Returns:
+        `jet_parton_flavour`: 5 if a b quark with pT > 1 GeV lies within ΔR <= 0.5, else 4 if a c quark does, else 0.
+        `jet_hadron_flavour`: the same with weakly decaying hadrons of pT > 1 GeV and ΔR <= 0.4, each given to its nearest jet.
+        `jet_hadron_pdg`, `jet_hadron_pt`: species and pT (GeV) of the leading hadron of that flavour, 0 if none.
+        `jet_hadron_decay_length`, `jet_hadron_proper_time`: its path (mm) and proper decay time (mm/c), 0 if none.
+    """
+    jet, quark, _ = _matches(jets, events.quarks, events.count, QUARK_CONE)
+    quark_flavour = _heaviest(jet, np.abs(events.quarks.pdg[quark]), len(jets))
+    jet, hadron, distance = _matches(jets, events.hadrons, events.count, HADRON_CONE)
+    near = _nearest(hadron, distance) & (events.hadrons.pt[hadron] > HADRON_PT)
+    jet, hadron = jet[near], hadron[near]
+    flavour = np.where(np.isin(np.abs(events.hadrons.pdg), BOTTOM_HADRONS), 5, 4)
+    hadron_flavour = _heaviest(jet, flavour[hadron], len(jets))
+    columns = {"jet_parton_flavour": quark_flavour, "jet_hadron_flavour": hadron_flavour}
+    leading = np.full(len(jets), -1)
+    order = np.lexsort((events.hadrons.pt[hadron], flavour[hadron], jet))
+    leading[jet[order]] = hadron[order]  # of repeated indices the last: the heaviest flavour, then the highest pT
+    path = np.linalg.norm(events.decay - events.hadrons.vertex, axis=1)
+    for name, values in (
+        ("pdg", events.hadrons.pdg),
+        ("pt", events.hadrons.pt),
+        ("decay_length", path),
+        ("proper_time", events.lifetime),
+    ):
+        column = np.zeros(len(jets), values.dtype)
+        column[leading >= 0] = values[leading[leading >= 0]]
+        columns[f"jet_hadron_{name}"] = column
+    return columns
+
+
+def _matches(jets: CaloJets, particles: Particles, events: int, cone: float) -> tuple[np.ndarray, ...]:
+    """Jets, particles and their distances for all pairs closer than `cone`."""
+    jet, particle = all_pairs(jets.event, particles.event, events)
+    distance = np.hypot(particles.eta[particle] - jets.eta[jet], wrapped(particles.phi[particle] - jets.phi[jet]))
+    near = distance <= cone
+    return jet[near], particle[near], distance[near]
+
+
+def _nearest(particle: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """Whether a pair is the closest one of its particle."""
+    smallest = np.full(particle.max(initial=-1) + 1, np.inf)
+    np.minimum.at(smallest, particle, distance)
+    return distance == smallest[particle]
+
+
+def _heaviest(jet: np.ndarray, flavour: np.ndarray, jets: int) -> np.ndarray:
+    """Largest flavour among the matches of each jet, 0 without any."""
+    heaviest = np.zeros(jets, np.int64)
+    np.maximum.at(heaviest, jet, flavour)
+    return heaviest
