@@ -1,6 +1,6 @@
 """Figures, in mplhep's style: clean solid, attacked dashed or dash-dotted."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -13,6 +13,7 @@ import numpy as np
 
 from kerastag.files import replaced
 from kerastag.metrics import DISCRIMINATORS, FLAVOURS, RankedPair
+from kerastag.schema import Schema
 
 # Fewer mistagged jets than this and a point of a ROC curve says nothing.
 MINIMUM_MISTAGGED = 20
@@ -98,6 +99,49 @@ def history(rows: list[dict[str, float]], attack: str, epsilon: float) -> plt.Fi
             axis.legend(fontsize="xx-small")
         figure.suptitle(f"{attack.upper()}, ε = {epsilon:g}", fontsize="small")
     return figure
+
+
+def features(schema: Schema, x: np.ndarray, label: np.ndarray, names: Sequence[str], title: str) -> plt.Figure:
+    """Distributions of some features, one panel each, a line per flavour; absent values are left out and their share is told.
+
+    Args:
+        schema: Says what the columns are.
+        x: Features `(jets, features)`.
+        label: Class indices `(jets,)`.
+        names: Features to draw.
+        title: Says what sample this is.
+    """
+    columns = min(4, len(names))
+    rows = -(-len(names) // columns)
+    with plt.style.context(STYLE):
+        figure, axes = plt.subplots(rows, columns, figsize=(9 * columns, 7.5 * rows), squeeze=False, layout="constrained")
+        for axis, name in zip(axes.flat, names, strict=False):
+            _feature(axis, schema, x[:, schema.index(name)], label, name)
+        for axis in axes.flat[len(names) :]:
+            axis.axis("off")
+        axes.flat[0].legend(fontsize="small")
+        figure.suptitle(title)
+    return figure
+
+
+def _feature(axis: plt.Axes, schema: Schema, values: np.ndarray, label: np.ndarray, name: str) -> None:
+    """One feature by flavour: unit bins for whole numbers, else 50 over the central 99 %; the ends hold what lies beyond."""
+    feature = schema.features[schema.index(name)]
+    present = values != np.float32(feature.default)
+    low, high = np.percentile(values[present], (0.5, 99.5))
+    edges = np.arange(np.floor(low), np.ceil(high) + 2) - 0.5 if feature.integer else np.linspace(low, high, 51)
+    for number, flavour in enumerate(schema.classes):
+        own = np.clip(values[present & (label == number)], edges[0], edges[-1])
+        counts, _ = np.histogram(own, edges)
+        share = counts / max(counts.sum(), 1) / np.diff(edges)
+        axis.stairs(
+            share, edges, color=flavour.color, linewidth=3, linestyle=_STYLES[number % len(_STYLES)], label=flavour.label
+        )
+    axis.set(xlabel=feature.axis_label, ylabel="jets, normalised", yscale="log")
+    axis.xaxis.label.set_size("small")
+    if not present.all():
+        absent = [f"{np.mean(~present[label == number]):.0%}" for number in range(len(schema.classes))]
+        axis.set_title(f"absent: {', '.join(absent)} ({', '.join(schema.class_names)})", fontsize="small")
 
 
 def save(figure: plt.Figure, path: Path) -> None:

@@ -182,10 +182,10 @@ def _merged(found: InclusiveVertices, most_shared: float, significance: float) -
     pairs, shared = np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0, return_counts=True)
     first, second = pairs.T
     gap = found.position[second] - found.position[first]
-    distance = np.maximum(np.linalg.norm(gap, axis=1), 1e-9)
-    unit = gap / distance[:, None]
+    distance = np.linalg.norm(gap, axis=1)
+    unit = gap / np.maximum(distance, 1e-9)[:, None]
     variance = np.einsum("vi,vij,vj->v", unit, found.covariance[first] + found.covariance[second], unit)
-    near = distance < significance * np.sqrt(variance)
+    near = distance <= significance * np.sqrt(variance)  # equal for vertices at the same place
     loses = (size[first] < size[second]) | ((size[first] == size[second]) & (first > second))
     keep = np.ones(len(found.event), bool)
     keep[first[near & (shared > most_shared * size[first]) & loses]] = False

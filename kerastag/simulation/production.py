@@ -28,11 +28,11 @@ from kerastag.errors import UserError
 from kerastag.files import remove_leftovers, replaced, write_json
 from kerastag.simulation import helix
 from kerastag.simulation.settings import Settings
-from kerastag.simulation.unit import EVENTS, Simulation, Unit
+from kerastag.simulation.unit import Simulation, Unit
 
 TREE = "jets"
-_JETS_PER_UNIT = 4500  # about; the first guess of how many units a production takes
-_DIGITS = 13
+_JETS_PER_EVENT = 0.56  # about; the first guess of how many units a production takes
+_DIGITS = 14
 _STEPS_PER_SIGMA = 256
 # Units that are made ahead of the one that is waited for, for each process.
 _AHEAD = 2
@@ -82,7 +82,7 @@ def produce(target: Path, jets: int, settings: Settings, processes: int) -> Summ
         raise UserError(f"The number of jets must be positive, not {jets}.")
     if processes < 1:
         raise UserError(f"The number of processes must be positive, not {processes}.")
-    description = {"settings": dataclasses.asdict(settings), "events_per_unit": EVENTS, "versions": versions()}
+    description = {"settings": dataclasses.asdict(settings), "versions": versions()}
     parts = target.with_name(f"{target.name}.parts")
     _claim(parts, description)
     started = time.perf_counter()
@@ -126,7 +126,7 @@ def _make_parts(parts: Path, jets: int, settings: Settings, processes: int, summ
             for unit in itertools.count():
                 if total >= jets:
                     return unit
-                mean = total / unit if unit else _JETS_PER_UNIT
+                mean = max(total / unit, 1) if unit else _JETS_PER_EVENT * settings.events_per_unit
                 ahead = min(_AHEAD * processes, math.ceil((jets - total) / mean))
                 for number in range(unit, unit + ahead):
                     if number not in waiting and not _part(parts, number).exists():
@@ -202,7 +202,7 @@ def _stored(values: np.ndarray) -> np.ndarray:
 
 
 def significant(values: np.ndarray) -> np.ndarray:
-    """Reals rounded to 13 binary digits, float32; infinities and NaN stay."""
+    """Reals rounded to 14 binary digits, float32; infinities and NaN stay."""
     fraction, exponent = np.frexp(values)
     return np.ldexp(np.round(fraction * 2.0**_DIGITS), exponent - _DIGITS).astype(np.float32)
 

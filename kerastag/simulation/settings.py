@@ -1,7 +1,6 @@
 """What a simulated sample is made with; the defaults follow the Jet Flavor 2016 data set."""
 
 import dataclasses
-import json
 
 from kerastag.errors import UserError
 
@@ -22,6 +21,7 @@ class Settings:
         beam_spot: Whether primary vertices are spread by `BEAM_SPOT`; otherwise all lie at the origin.
         hadron_labels: Whether `jet_parton_flavour`, the label of `jet_flavor`, is that of hadrons instead of quarks.
         minimum_pthat: Smallest transverse momentum of the hard process, GeV.
+        events_per_unit: Events that are made at once; what a process holds in memory grows with it, 1 GB for the default.
     """
 
     seed: int = 1
@@ -30,13 +30,17 @@ class Settings:
     beam_spot: bool = False
     hadron_labels: bool = False
     minimum_pthat: float = 20.0
+    events_per_unit: int = 8000
 
     def __post_init__(self):
         if not 0 <= self.seed < 2**31:
             raise UserError(f"The seed must lie between 0 and 2147483647, not be {self.seed}.")
         if not self.minimum_pthat >= 10:
             raise UserError(f"The smallest pTHat must be at least 10 GeV, not {self.minimum_pthat:g}.")
+        if min(self.events_of.values()) < 1:
+            raise UserError(f"A unit must have at least 10 events, not {self.events_per_unit}.")
 
-    def to_json(self) -> str:
-        """The settings as one line of JSON."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+    @property
+    def events_of(self) -> dict[str, int]:
+        """Events of each process in a unit."""
+        return {name: round(share * self.events_per_unit) for name, share in PROCESSES.items()}

@@ -15,10 +15,6 @@ from kerastag.simulation.generator import Events, Generator
 from kerastag.simulation.jet_inputs import jet_inputs, primary_vertices
 from kerastag.simulation.settings import PROCESSES, Settings
 
-EVENTS = 8000
-# Events of each process; the rest is lost to rounding down.
-_SHARES = {name: int(share * EVENTS) for name, share in PROCESSES.items()}
-
 
 @dataclasses.dataclass
 class Unit:
@@ -54,7 +50,7 @@ class Simulation:
         """Make the unit of this number."""
         started = time.perf_counter()
         parts, in_generator, events, unlisted = [], 0.0, 0, 0
-        for process, (name, count) in enumerate(_SHARES.items()):
+        for process, (name, count) in enumerate(self.settings.events_of.items()):
             seed = np.random.SeedSequence([self.settings.seed, number, process])
             rng = np.random.default_rng(seed)
             before = time.perf_counter()
@@ -68,7 +64,7 @@ class Simulation:
             unlisted += int((counts == 0).sum())
         order = np.random.default_rng([self.settings.seed, number]).permutation(events)
         jets, tracks, counts = _shuffled(parts, order)
-        jets["event"] = jets["event"] + number * EVENTS
+        jets["event"] = jets["event"] + number * events
         return Unit(jets, tracks, counts, events, unlisted, in_generator, time.perf_counter() - started)
 
     def _columns(self, events: Events, rng: np.random.Generator) -> tuple[dict, dict, np.ndarray]:

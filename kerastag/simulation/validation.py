@@ -14,7 +14,7 @@ import numpy as np
 import uproot
 
 from kerastag.errors import UserError
-from kerastag.schema import JET_FLAVOR
+from kerastag.schema import DEEPCSV, JET_FLAVOR
 from kerastag.schema.structure import Schema
 from kerastag.simulation.production import TREE
 from kerastag.tables import markdown
@@ -200,6 +200,61 @@ def report(path: Path) -> str:
         _flavour_table(by_flavour(path)),
     ]
     return "\n\n".join(parts)
+
+
+def figures(path: Path, folder: Path) -> list[Path]:
+    """Draw the main inputs of both schemas by flavour into `folder`; return the figures' paths."""
+    from kerastag import plots
+
+    drawn = []
+    for schema, names in _DRAWN:
+        features, label = read(path, schema)
+        figure = plots.features(schema, features, label, names, f"{len(label):,} simulated jets, inputs of {schema.name}")
+        drawn.append(folder / f"{schema.name}.png")
+        plots.save(figure, drawn[-1])
+    return drawn
+
+
+_DRAWN = (
+    (
+        JET_FLAVOR,
+        (
+            "jet_pt",
+            "jet_eta",
+            "track_2_d0_significance",
+            "n_tracks_over_d0_threshold",
+            "jet_prob",
+            "jet_width_eta",
+            "n_secondary_vertices",
+            "vertex_significance",
+            "vertex_mass",
+            "vertex_energy_fraction",
+            "track_0_D0",
+            "track_0_PHI",
+            "track_0_weight",
+            "track_0_vertex_displacement",
+            "track_0_vertex_mass",
+            "track_5_D0",
+        ),
+    ),
+    (
+        DEEPCSV,
+        (
+            "jetNSelectedTracks",
+            "trackSip2dSig_0",
+            "trackSip3dSig_1",
+            "trackJetDist_0",
+            "trackPtRel_0",
+            "trackSip2dSigAboveCharm",
+            "vertexCategory",
+            "vertexMass",
+            "vertexEnergyRatio",
+            "flightDistance2dSig",
+            "trackEtaRel_0",
+            "trackSumJetEtRatio",
+        ),
+    ),
+)
 
 
 def _listed(features: np.ndarray, weight: np.ndarray) -> dict[int, float]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from kerastag.simulation import helix
 
-SIGNIFICANT = 1e-3  # weight of a track that supports a vertex; without a prior a fit needs two
+SIGNIFICANT = 1e-3  # weight of a track that supports a vertex; a fit without prior needs two at each step
 MEMBER = 1e-8  # weight above which a track belongs to a vertex
 LEAVES = 0.5  # weight above which it is no candidate for the next one
 FARTHEST = 1000.0  # mm; fits beyond it have run away
@@ -35,7 +35,7 @@ class Vertices:
     Attributes:
         position: float64 `(fits, 3)`, mm.
         covariance: float64 `(fits, 3, 3)`, mm².
-        valid: bool `(fits,)`; a fit fails for want of significant tracks or when it runs away.
+        valid: bool `(fits,)`; a fit fails as soon as it has fewer than two significant tracks, or runs away.
         weight: float64 `(tracks,)`, of each track in its fit.
     """
 
@@ -99,20 +99,19 @@ def fit(
         cut: χ_c.
         prior: σ of a Gaussian constraint around the origin, `(3,)`, mm; None: no constraint.
     """
-    needed = 2 if prior is None else 1
+    needed = 2 if prior is None else 0
     group = np.repeat(np.arange(len(counts)), counts)
     position = _starting_points(parameters, pt, group, len(counts))
     inverse = np.zeros((6, len(counts)))
     weight = np.zeros(len(group))
     precision = np.full(3, _LOOSE) if prior is None else np.asarray(prior) ** -2.0
-    active = np.flatnonzero(counts >= needed)
+    valid = counts >= max(needed, 1)
+    active = np.flatnonzero(valid)
     temperature = _FIRST_TEMPERATURE
     for step in range(_STEPS):
         if not len(active):
             break
-        alive = np.zeros(len(counts), bool)
-        alive[active] = True
-        rows = np.flatnonzero(alive[group])
+        rows = np.flatnonzero(np.isin(group, active, kind="table"))
         first, local = starts(counts[active]), np.repeat(np.arange(len(active)), counts[active])
         tracks = _Linearised(parameters[rows], covariance[rows], position[active][local])
         pull = np.zeros((3, len(active))) if prior is None else precision[:, None] * position[active].T
@@ -122,12 +121,11 @@ def fit(
         inverse[:, active] = _inverse(information)
         shift = -_product(inverse[:, active], gradient)
         position[active] += shift.T
-        if temperature < _COOL:
-            still = (shift**2).sum(axis=0) < _STILL**2
-            active = active[~still & (np.abs(position[active]) < 10 * FARTHEST).all(axis=1)]
+        near = (position[active] ** 2).sum(axis=1) < FARTHEST**2
+        valid[active] = near & (np.add.reduceat(weight[rows] > SIGNIFICANT, first, dtype=int) >= needed)
+        moving = (temperature >= _COOL) | ((shift**2).sum(axis=0) >= _STILL**2)
+        active = active[moving & valid[active]]
         temperature = 1 + (temperature - 1) * _COOLING
-    support = np.bincount(group, weight > SIGNIFICANT, minlength=len(counts))
-    valid = (support >= needed) & (np.linalg.norm(position, axis=1) < FARTHEST)
     xx, xy, xz, yy, yz, zz = inverse
     matrix = np.stack([xx, xy, xz, xy, yy, yz, xz, yz, zz], axis=1).reshape(-1, 3, 3)
     return Vertices(position, matrix, valid, weight)

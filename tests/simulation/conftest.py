@@ -1,0 +1,62 @@
+"""A few thousand simulated events of each process, with truth, for all tests of the simulation."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pythia8mc", reason="the simulation needs the extra 'simulation'")
+pytest.importorskip("fastjet", reason="the simulation needs the extra 'simulation'")
+
+from kerastag.simulation import calorimeter, tracking, truth
+from kerastag.simulation.generator import Events, Generator
+from kerastag.simulation.settings import Settings
+from kerastag.simulation.unit import reconstructed
+
+EVENTS = {"bottom": 3000, "charm": 2000, "light": 4000}
+
+
+@dataclasses.dataclass
+class Batch:
+    """Events of one process and everything that was made of them."""
+
+    events: Events
+    jets: calorimeter.CaloJets
+    tracks: tracking.Tracks
+    found: np.ndarray
+    true: np.ndarray
+    jet: dict[str, np.ndarray]
+    track: dict[str, np.ndarray]
+    counts: np.ndarray
+
+
+def simulate(process: str, count: int, settings: Settings, seed: int = 11) -> Batch:
+    """One batch."""
+    events = Generator(process, settings).generate(count, seed)
+    rng = np.random.default_rng(seed)
+    jets = calorimeter.find_jets(events.final, events.count, rng)
+    tracks, found, true = tracking.reconstruct(events.final, settings.physical_resolution, rng)
+    jet, track, counts, rows = reconstructed(jets, tracks, events.count)
+    track["origin"] = events.origin[found[rows]]
+    return Batch(events, jets, tracks, found, true, jet | truth.jet_truth(jets, events), track, counts)
+
+
+@pytest.fixture(scope="session")
+def batches() -> dict[str, Batch]:
+    """Batches of all three processes."""
+    return {process: simulate(process, count, Settings()) for process, count in EVENTS.items()}
+
+
+@pytest.fixture(scope="session")
+def sample(batches) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Jet and track columns of all processes together, jets without listed tracks included.
+
+    Tracks have the flavour of their jet beside them, `flavour`, and its number, `jet`.
+    """
+    parts = list(batches.values())
+    jets = {name: np.concatenate([part.jet[name] for part in parts]) for name in parts[0].jet}
+    jets["counts"] = np.concatenate([part.counts for part in parts])
+    tracks = {name: np.concatenate([part.track[name] for part in parts]) for name in parts[0].track}
+    tracks["jet"] = np.repeat(np.arange(len(jets["counts"])), jets["counts"])
+    tracks["flavour"] = jets["jet_parton_flavour"][tracks["jet"]]
+    return jets, tracks

@@ -1,0 +1,115 @@
+"""Inputs of Jet Flavor 2016 against plain loops over the jets and against closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from kerastag.simulation import association, jet_inputs
+
+
+def test_a_central_track_has_three_eighths_of_a_probability():
+    assert jet_inputs.jet_probability(np.zeros(1))[0] == pytest.approx(0.3749, abs=1e-4)
+
+
+def test_probability_is_an_integral_up_to_the_missing_factor():
+    """Two Gaussian cores, of which the integral lacks √2, and two exponential tails."""
+    s = 1.3
+    cores = sum(
+        a * integrate.quad(lambda x, w=w: math.exp(-(x**2) / (2 * w**2)), s, np.inf)[0] for a, w in ((0.32, 0.56), (0.19, 0.89))
+    )
+    tails = sum(integrate.quad(lambda x, a=a, b=b: math.exp(-a - b * x), s, np.inf)[0] for a, b in ((3.09, 0.81), (6.07, 0.23)))
+    assert jet_inputs.jet_probability(np.array([s]))[0] == pytest.approx(cores / math.sqrt(2) + tails, rel=1e-9)
+
+
+def in_loops(batch, number: int) -> dict[str, float]:
+    """The inputs of one jet that are made of tracks, calculated track by track."""
+    jets, tracks = batch.jets, batch.tracks
+    chosen = []
+    for track in np.flatnonzero(tracks.event == jets.event[number]):
+        delta_eta = tracks.eta[track] - jets.eta[number]
+        delta_phi = math.remainder(tracks.phi[track] - jets.phi[number], 2 * math.pi)
+        if tracks.pt[track] >= 0.5 and math.hypot(delta_eta, delta_phi) <= 0.4 and abs(tracks.d0[track]) <= 2:
+            chosen.append((abs(tracks.d0[track]), track, delta_eta, delta_phi))
+    chosen.sort(reverse=True)
+    s_d0 = [d0 / math.sqrt(tracks.covariance[track, 0, 0]) for d0, track, *_ in chosen]
+    s_z0 = [abs(tracks.z0[track]) / math.sqrt(tracks.covariance[track, 1, 1]) for _, track, *_ in chosen]
+    missing = -math.inf
+    product = math.prod(float(jet_inputs.jet_probability(np.array([s]))[0]) for s in s_d0)
+    series = sum((-math.log(product)) ** k / math.factorial(k) for k in range(len(chosen))) if chosen else 0
+    pt = sum(tracks.pt[track] for _, track, *_ in chosen)
+    return {
+        "track_2_d0_significance": s_d0[1] if len(chosen) > 1 else missing,
+        "track_3_d0_significance": s_d0[2] if len(chosen) > 2 else missing,
+        "track_2_z0_significance": s_z0[1] if len(chosen) > 1 else missing,
+        "track_3_z0_significance": s_z0[2] if len(chosen) > 2 else missing,
+        "n_tracks_over_d0_threshold": sum(s > 1.8 for s in s_d0) if len(chosen) > 1 else 0,
+        "jet_prob": product * series if chosen else -1,
+        "jet_width_eta": math.sqrt(sum(tracks.pt[t] * e**2 for _, t, e, _ in chosen) / pt) if chosen else missing,
+        "jet_width_phi": math.sqrt(sum(tracks.pt[t] * p**2 for _, t, _, p in chosen) / pt) if chosen else missing,
+    }
+
+
+def test_track_based_inputs_agree_with_loops(batches):
+    batch = batches["bottom"]
+    for number in range(0, len(batch.jets), 7):
+        for name, value in in_loops(batch, number).items():
+            assert batch.jet[name][number] == pytest.approx(value, rel=1e-6, abs=1e-300), (number, name)
+
+
+def test_jet_probability_of_prompt_tracks_at_zero():
+    """The largest possible values for one to six tracks."""
+    for count, expected in zip(range(1, 7), (0.375, 0.416, 0.436, 0.448, 0.457, 0.464), strict=True):
+        product = 0.3749**count
+        series = sum((-math.log(product)) ** k / math.factorial(k) for k in range(count))
+        assert product * series == pytest.approx(expected, abs=1e-3)
+        # The same sum is a Poisson probability, which is how the regularised Gamma function enters.
+        assert product * series == pytest.approx(stats.poisson.cdf(count - 1, -math.log(product)))
+
+
+def test_vertex_inputs_agree_with_the_vertices_of_the_listed_tracks(sample):
+    """In jets with a single vertex, the jet's inputs are those of its listed tracks."""
+    jets, tracks = sample
+    secondary = tracks["vertex_displacement"] > 0
+    single = np.flatnonzero(jets["n_secondary_vertices"] == 1)
+    first = {jet: row for row, jet in zip(np.flatnonzero(secondary)[::-1], tracks["jet"][secondary][::-1], strict=True)}
+    rows = np.array([first[jet] for jet in single])
+    own = {name: values[rows] for name, values in tracks.items()}
+    np.testing.assert_allclose(jets["vertex_mass"][single], own["vertex_mass"])
+    np.testing.assert_allclose(jets["vertex_energy_fraction"][single], own["vertex_energy_fraction"])
+    np.testing.assert_allclose(jets["n_secondary_vertex_tracks"][single], own["vertex_n_tracks"])
+    np.testing.assert_allclose(jets["vertex_significance"][single], 10 * own["vertex_displacement_significance"])
+    delta_r = np.hypot(own["vertex_delta_eta_jet"], own["vertex_delta_phi_jet"])
+    np.testing.assert_allclose(jets["delta_r_vertex"][single], delta_r)
+
+
+def test_jets_without_vertices_have_the_published_sentinels(sample):
+    jets, _ = sample
+    none = jets["n_secondary_vertices"] == -1
+    assert 0.4 < none.mean() < 0.9
+    for name, sentinel in (
+        ("vertex_significance", -1),
+        ("n_secondary_vertex_tracks", -1),
+        ("vertex_mass", -1),
+        ("delta_r_vertex", np.inf),
+        ("vertex_energy_fraction", -np.inf),
+    ):
+        assert (jets[name][none] == sentinel).all()
+        assert np.isfinite(jets[name][~none]).all()
+
+
+def test_primary_tracks_come_first_each_by_ascending_d0(sample):
+    _, tracks = sample
+    secondary = tracks["vertex_displacement"] > 0
+    same_jet = np.diff(tracks["jet"]) == 0
+    assert not (secondary[:-1] & ~secondary[1:])[same_jet].any()
+    same = same_jet & (secondary[:-1] == secondary[1:])
+    assert (np.diff(tracks["D0"])[same] >= 0).all()
+    assert np.isnan(tracks["vertex_delta_eta_jet"][~secondary]).all()
+    assert np.isfinite(tracks["vertex_delta_eta_jet"][secondary]).all()
+
+
+def test_pairs_of_two_collections():
+    one, two = association.all_pairs(np.array([2, 0, 1]), np.array([0, 0, 2]), 3)
+    assert list(zip(one.tolist(), two.tolist(), strict=True)) == [(0, 2), (1, 0), (1, 1)]
