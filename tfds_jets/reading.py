@@ -27,6 +27,12 @@ class RootFile:
     path: Path
     sha256: str
 
+    @classmethod
+    def of(cls, path: Path) -> "RootFile":
+        """The file at `path`."""
+        with path.open("rb") as stream:
+            return cls(path, hashlib.file_digest(stream, "sha256").hexdigest())
+
     @property
     def source(self) -> int:
         """Identifier of the file made from its content, a positive int64."""
@@ -89,14 +95,13 @@ def find_files(directory: Path) -> list[RootFile]:
     paths = sorted(path for path in Path(directory).expanduser().rglob("*.root") if path.is_file())
     if not paths:
         raise UserError(f"No *.root file below '{directory}'; point --manual_dir at a folder that holds some.")
-    by_content: dict[str, Path] = {}
+    by_content: dict[str, RootFile] = {}
     for path in paths:
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        if digest in by_content:
-            raise UserError(f"'{by_content[digest]}' and '{path}' have the same content; remove one of them.")
-        by_content[digest] = path
-    return [RootFile(path, digest) for digest, path in sorted(by_content.items())]
+        file = RootFile.of(path)
+        if file.sha256 in by_content:
+            raise UserError(f"'{by_content[file.sha256].path}' and '{path}' have the same content; remove one of them.")
+        by_content[file.sha256] = file
+    return [file for _, file in sorted(by_content.items())]
 
 
 def read(files: list[RootFile], schema: Schema, selection: str, cleaning: Cleaning) -> Iterator[Jets]:

@@ -22,8 +22,12 @@ from kerastag.statistics import Moments, Statistics, quartiles
 from tfds_jets import reading, splitting
 from tfds_jets.spool import Spool
 
+# Simulated jets that come with the package, for all configs whose branches they have.
+SAMPLE_FILE = Path(__file__).parent / "pythia_jets.root"
+SAMPLE_CONFIGS = ("jet_flavor", "deepcsv")
+
 # Training jets from which medians and quartiles are taken: enough for 0.3 % of an interquartile range.
-SAMPLE = 200_000
+QUARTILE_JETS = 200_000
 
 
 @dataclasses.dataclass
@@ -49,13 +53,23 @@ def _config(described: Schema) -> JetsConfig:
     )
 
 
+_CONFIGS = {described.name: _config(described) for described in schemas.SCHEMAS.values()}
+
+
 class Builder(tfds.core.GeneratorBasedBuilder):
     """Jets with their flavour, in blocks: `features` `(jets, features)`, `label` `(jets,)` and spectators `(jets,)`."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "Initial release: blocks of jets, statistics and fingerprint in the metadata."}
-    BUILDER_CONFIGS = [_config(described) for described in schemas.SCHEMAS.values()]
+    # `tfds build tfds_jets` makes every config in this list, so it holds the default alone; `builder_configs` has all.
+    BUILDER_CONFIGS = [_CONFIGS[schemas.JET_FLAVOR.name]]
     MANUAL_DOWNLOAD_INSTRUCTIONS = "Put the ROOT files, at any depth, into a folder and name it with --manual_dir."
+
+    @tfds.core.utils.classproperty
+    @classmethod
+    def builder_configs(cls) -> dict[str, JetsConfig]:
+        """All configs by name, one for each schema."""
+        return _CONFIGS
 
     @property
     def schema(self) -> Schema:
@@ -83,8 +97,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             UserError: if it exists and was made of others.
         """
         directory = download_config.manual_dir if download_config else None
-        if self.data_path.exists() and directory and Path(directory).is_dir():
-            self.check_fingerprint(Path(directory))
+        self._manual_dir = Path(directory) if directory else None
+        if self.data_path.exists() and self._manual_dir and self._manual_dir.is_dir():
+            self.check_fingerprint(self._manual_dir)
         options = {} if permissions is None else {"permissions": permissions}
         self.data_path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="spool_", dir=self.data_path.parent) as spool:
@@ -113,14 +128,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager):
         """Read the files once: clean, count, split, and spool each split to disk."""
-        try:
-            directory = dl_manager.manual_dir
-        except AssertionError as error:
-            raise UserError(
-                f"No ROOT files were given for config '{self.builder_config.name}'; add --manual_dir DIR, "
-                "a folder that holds them (train.py: --manual-dir)."
-            ) from error
-        files = reading.find_files(Path(directory))
+        directory, files = self._files()
         cleaning = reading.Cleaning.none(self.schema)
         spools = {name: Spool(self._spool_dir / name) for name in splitting.FRACTIONS}
         moments = Moments(self.schema.defaults)
@@ -131,10 +139,21 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             progress.update(len(jets))
         progress.close()
         self._check(counts, cleaning, directory)
-        median, iqr = quartiles(spools["train"].sample(SAMPLE), self.schema.defaults)
+        median, iqr = quartiles(spools["train"].sample(QUARTILE_JETS), self.schema.defaults)
         statistics = Statistics(moments.mean, moments.sigma, median, iqr, moments.default_fraction)
         self.info.metadata.update(self._metadata(files, cleaning, statistics, counts))
         return {name: self._generate_examples(spool) for name, spool in spools.items() if spool.jets}
+
+    def _files(self) -> tuple[Path, list[reading.RootFile]]:
+        """The user's folder and its ROOT files, or those of the sample that comes with the package."""
+        if self._manual_dir:
+            return self._manual_dir, reading.find_files(self._manual_dir)
+        if self.builder_config.name in SAMPLE_CONFIGS:
+            return SAMPLE_FILE, [reading.RootFile.of(SAMPLE_FILE)]
+        raise UserError(
+            f"No ROOT files were given for config '{self.builder_config.name}'; add --manual_dir DIR, "
+            "a folder that holds them (train.py: --manual-dir)."
+        )
 
     def _generate_examples(self, spool: Spool):
         """Yield a key and a block of jets."""
@@ -158,12 +177,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """Refuse a data set without jets; warn of empty splits, empty classes and straying flavour fractions."""
         if not counts.sum():
             raise UserError(
-                f"None of the {cleaning.read} jets below '{directory}' is left: {cleaning.not_selected} do not pass "
+                f"None of the {cleaning.read} jets in '{directory}' is left: {cleaning.not_selected} do not pass "
                 f"the selection '{self.builder_config.selection}', {cleaning.unknown_flavour} have no known flavour."
             )
         splits = list(splitting.FRACTIONS)
         if not counts[0].sum():
-            raise UserError(f"The {counts.sum()} jets below '{directory}' are too few to train on.")
+            raise UserError(f"The {counts.sum()} jets in '{directory}' are too few to train on.")
         for number in np.flatnonzero(counts.sum(axis=1) == 0):
             logging.warning("Split '%s' is left out: none of the %d jets falls into it.", splits[number], counts.sum())
         for number in np.flatnonzero(counts.sum(axis=0) == 0):

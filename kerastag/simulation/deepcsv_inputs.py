@@ -100,7 +100,7 @@ def deepcsv_inputs(jets: CaloJets, tracks: Tracks, cones: Cones, primary: Vertic
         events: Number of events.
 
     Returns:
-        `Jet_pt`, `Jet_rawFactor`, `Jet_eta` and `Jet_DeepCSV_*`, each `(jets,)`.
+        `Jet_pt`, `Jet_rawFactor`, `Jet_eta`, `Jet_phi` and `Jet_DeepCSV_*`, each `(jets,)`.
     """
     axis = _unit(jets.eta, jets.phi)
     ip = impact_parameters(tracks, primary.position[tracks.event], primary.covariance[tracks.event])
@@ -119,7 +119,8 @@ def deepcsv_inputs(jets: CaloJets, tracks: Tracks, cones: Cones, primary: Vertic
     columns |= _above_charm(len(jets), candidates.take(close), tagged)
     columns |= _vertex_columns(jets, axis, tracks, selected, vertices, inside, tagged)
     columns = {f"Jet_DeepCSV_{name}": values for name, values in columns.items()}
-    return {"Jet_pt": jets.pt, "Jet_rawFactor": 1 - jets.raw_pt / jets.pt, "Jet_eta": jets.eta} | columns
+    own = {"Jet_pt": jets.pt, "Jet_rawFactor": 1 - jets.raw_pt / jets.pt, "Jet_eta": jets.eta, "Jet_phi": jets.phi}
+    return own | columns
 
 
 def select_candidates(tracks: Tracks, cones: Cones, ip: ImpactParameters, axis: np.ndarray) -> Candidates:

@@ -102,7 +102,7 @@ def _impact_parameters(tracks: Tracks, cones: Cones) -> dict[str, np.ndarray]:
             column = columns[f"track_{number}_{name}_significance"] = np.full(cones.jets, -np.inf)
             chosen = rank == number - 1
             column[cones.jet[chosen]] = values[chosen]
-    over = cones.sum(d0_significance > D0_THRESHOLD)
+    over = cones.take(d0_significance > D0_THRESHOLD).sum()
     columns["n_tracks_over_d0_threshold"] = np.where(count >= 2, over, 0)
     # Σ_{k<n} (-ln P)^k / k! times P is the regularised upper incomplete gamma function.
     log_product = cones.sum(np.log(jet_probability(d0_significance)))
@@ -155,7 +155,7 @@ def _vertex_summary(jets: int, jet: np.ndarray, vertices: dict[str, np.ndarray])
     return {
         "vertex_significance": np.where(some, significance, -1.0),
         "n_secondary_vertices": np.where(some, count, -1),
-        "n_secondary_vertex_tracks": np.where(some, total(members), -1),
+        "n_secondary_vertex_tracks": np.where(some, total(members), -1).astype(np.int64),
         "delta_r_vertex": np.where(some, mean_delta_r, np.inf),
         "vertex_mass": np.where(some, total(vertices["vertex_mass"]), -1.0),
         "vertex_energy_fraction": np.where(some, total(vertices["vertex_energy_fraction"]), -np.inf),

@@ -80,7 +80,7 @@ def read(path: Path, schema: Schema) -> tuple[np.ndarray, np.ndarray]:
         raise UserError(f"There is no file '{path}'.")
     cleaning = reading.Cleaning.none(schema)
     features, label = [], []
-    for chunk in reading.read([reading.RootFile(path, "0" * 64)], schema, "", cleaning):
+    for chunk in reading.read([reading.RootFile.of(path)], schema, "", cleaning):
         features.append(chunk.features)
         label.append(chunk.label)
         if sum(map(len, label)) > MOST_JETS:

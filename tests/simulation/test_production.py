@@ -62,6 +62,7 @@ def test_content_does_not_depend_on_the_number_of_processes(produced, tmp_path):
     assert content(tmp_path / "jets.root") == content(produced[0])
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for surviving workers in /proc")
 def test_a_killed_production_goes_on_and_ends_in_the_same_jets(produced, tmp_path):
     """kill -9 once the first part is there: what it left is used, nothing is lost or doubled, and no worker survives."""
     target = tmp_path / "jets.root"
@@ -78,8 +79,16 @@ def test_a_killed_production_goes_on_and_ends_in_the_same_jets(produced, tmp_pat
         if len(list(parts.glob("0*.npz"))) >= 2:
             break
         time.sleep(0.05)
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     process.send_signal(signal.SIGKILL)
     process.wait()
+    assert workers
+    for _ in range(100):
+        if not any(Path(f"/proc/{worker}").exists() for worker in workers):
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("workers outlived their parent")
     found = {part.name: part.stat().st_mtime_ns for part in parts.glob("0*.npz")}
     assert len(found) >= 2
     summary = production.produce(target, 200, SMALL, 1)
