@@ -227,9 +227,10 @@ def prepare(config: str, *, data_dir: str | Path | None = None, manual_dir: str 
     """Open a data set and build it first if it is not there.
 
     Args:
-        config: Name of the schema, such as "deepntuple".
+        config: Name of the schema, such as "jet_flavor".
         data_dir: Where TFDS keeps data sets; its own default if None.
-        manual_dir: Folder of the ROOT files, needed to build; if given, an existing data set must be made of them.
+        manual_dir: Folder of the ROOT files to build from; if given, an existing data set must be made of them. None takes the
+            sample that comes with the package, for the configs that can read it.
 
     Raises:
         UserError: if there is no such config, the files cannot be read, or the existing data set is made of others.

@@ -7,14 +7,14 @@ from pathlib import Path
 try:
     from kerastag.cli import load_tensorflow, run
     from kerastag.errors import UserError
-    from kerastag.schema import SCHEMAS
+    from kerastag.schema import DEFAULT, SCHEMAS
 except ImportError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
 
 EPILOG = """\
 example:
-  evaluate.py runs/deepntuple-nominal runs/deepntuple-adversarial --output comparison
+  evaluate.py runs/jet_flavor-nominal runs/jet_flavor-adversarial --output comparison
 
 All taggers meet the same jets and the same budgets: ε times the standard deviation of the data set's training jets. The
 capped attack is the threat model in which every one-dimensional distribution still looks normal. Differences of areas
@@ -27,8 +27,12 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("taggers", nargs="+", metavar="TAGGER", help="run directory, .keras file or SavedModel; NAME=PATH")
-    made.add_argument("--config", default="deepntuple", help=f"data set: {', '.join(SCHEMAS)} (default: %(default)s)")
-    made.add_argument("--manual-dir", metavar="DIR", help="folder of ROOT files to build the data set from")
+    made.add_argument("--config", default=DEFAULT, help=f"data set: {', '.join(SCHEMAS)} (default: %(default)s)")
+    made.add_argument(
+        "--manual-dir",
+        metavar="DIR",
+        help="folder of ROOT files to build the data set from (default: the sample that comes along)",
+    )
     made.add_argument("--data-dir", metavar="DIR", help="folder where TFDS keeps data sets")
     made.add_argument("--split", default="test", help="split to evaluate on (default: %(default)s)")
     made.add_argument(

@@ -5,7 +5,7 @@ import sys
 
 try:
     from kerastag.cli import load_tensorflow, run
-    from kerastag.schema import SCHEMAS
+    from kerastag.schema import DEFAULT, SCHEMAS
 except ImportError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -14,8 +14,12 @@ except ImportError as error:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__)
-    made.add_argument("--config", default="deepntuple", help=f"data set: {', '.join(SCHEMAS)} (default: %(default)s)")
-    made.add_argument("--manual-dir", metavar="DIR", help="folder of ROOT files to build the data set from")
+    made.add_argument("--config", default=DEFAULT, help=f"data set: {', '.join(SCHEMAS)} (default: %(default)s)")
+    made.add_argument(
+        "--manual-dir",
+        metavar="DIR",
+        help="folder of ROOT files to build the data set from (default: the sample that comes along)",
+    )
     made.add_argument("--data-dir", metavar="DIR", help="folder where TFDS keeps data sets")
     made.add_argument("--epsilon", type=float, default=0.01, metavar="E", help="size of the attack (default: %(default)s)")
     made.add_argument(

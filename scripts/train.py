@@ -8,15 +8,16 @@ from pathlib import Path
 try:
     from kerastag.cli import load_tensorflow, run
     from kerastag.recipes import RECIPES, Settings, read_toml
-    from kerastag.schema import SCHEMAS
+    from kerastag.schema import DEFAULT, SCHEMAS
 except ImportError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
 
 EPILOG = """\
 examples:
-  train.py --config deepntuple --manual-dir ROOT_FILES                    nominal training
-  train.py --config deepntuple --manual-dir ROOT_FILES --adversarial      on jets attacked with FGSM, ε = 0.01
+  train.py                                                                nominal training on simulated jets
+  train.py --adversarial                                                  on jets attacked with FGSM, ε = 0.01
+  train.py --config deepntuple --manual-dir ROOT_FILES                    on CMS ntuples of your own
   train.py --adversarial --attack pgd --epsilon 0.05 --relative-cap 0.2   a stronger attack, within 20 % of each value
   train.py --output runs/mine --resume                                    go on where a killed run stopped
 
@@ -29,8 +30,12 @@ def parser() -> argparse.ArgumentParser:
     """The command line; options that are not given are None, so that files and recipes can speak."""
     made = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = made.add_argument_group("data").add_argument
-    add("--config", metavar="NAME", help=f"data set: {', '.join(SCHEMAS)} (default: deepntuple)")
-    add("--manual-dir", metavar="DIR", help="folder of ROOT files to build the data set from")
+    add("--config", metavar="NAME", help=f"data set: {', '.join(SCHEMAS)} (default: {DEFAULT})")
+    add(
+        "--manual-dir",
+        metavar="DIR",
+        help="folder of ROOT files to build the data set from (default: the sample that comes along)",
+    )
     add("--data-dir", metavar="DIR", help="folder where TFDS keeps data sets (default: ~/tensorflow_datasets)")
     add = made.add_argument_group("attack and defence").add_argument
     add("--adversarial", action="store_true", default=None, help="train on attacked jets")
@@ -44,7 +49,11 @@ def parser() -> argparse.ArgumentParser:
     add("--mix", choices=("adversarial", "mean"), help="update on attacked jets, or on the mean of both losses")
     add = made.add_argument_group("training").add_argument
     add("--recipe", choices=tuple(RECIPES), help="hyper-parameters (default: default)")
-    add("--model", metavar="NAME", help="deep_sets (default), mlp, paper_mlp, or your own module:function(schema, statistics)")
+    add(
+        "--model",
+        metavar="NAME",
+        help="mlp (default), deep_sets (for few jets), paper_mlp, or your own module:function(schema, statistics)",
+    )
     add("--epochs", type=int, metavar="N")
     add("--batch-size", type=int, metavar="N")
     add("--learning-rate", type=float, metavar="RATE")

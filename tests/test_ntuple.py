@@ -17,7 +17,8 @@ def results(ntuple, tmp_path_factory):
         import keras
 
         keras.utils.set_random_seed(0)
-        settings = Settings.resolve({"config": "deepntuple", "adversarial": adversarial, "epsilon": EPSILON, "epochs": 40})
+        options = {"config": "deepntuple", "model": "deep_sets", "adversarial": adversarial, "epsilon": EPSILON}
+        settings = Settings.resolve(options)
         name = "adversarial" if adversarial else "nominal"
         taggers[name], _ = train(settings, ntuple, tmp_path_factory.mktemp(name))
     split = ntuple.arrays("test")

@@ -12,6 +12,9 @@ from kerastag.schema.structure import Feature, FlavourClass, Group, Schema, Spec
 
 SCHEMAS = {schema.name: schema for schema in (JET_FLAVOR, DEEPCSV, DEEPNTUPLE)}
 
+# The config that scripts take unless told otherwise; its jets come with the package.
+DEFAULT = JET_FLAVOR.name
+
 
 def get(name: str) -> Schema:
     """Return the schema called `name`.
@@ -27,6 +30,7 @@ def get(name: str) -> Schema:
 __all__ = [
     "DEEPCSV",
     "DEEPNTUPLE",
+    "DEFAULT",
     "JET_FLAVOR",
     "SCHEMAS",
     "Feature",
