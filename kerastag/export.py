@@ -98,7 +98,8 @@ def description(path: str | Path) -> Schema | None:
 
 def _load_keras(path: Path) -> keras.Model:
     import kerastag.preprocessing
-    import kerastag.training  # noqa: F401  (both register their classes)
+    import kerastag.track_quantities
+    import kerastag.training  # noqa: F401  (all register their classes)
 
     if not zipfile.is_zipfile(path):
         raise UserError(f"'{path}' is not a .keras file, or it is truncated.")

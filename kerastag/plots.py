@@ -114,7 +114,7 @@ def features(schema: Schema, x: np.ndarray, label: np.ndarray, names: Sequence[s
     columns = min(4, len(names))
     rows = -(-len(names) // columns)
     with plt.style.context(STYLE):
-        figure, axes = plt.subplots(rows, columns, figsize=(9 * columns, 7.5 * rows), squeeze=False, layout="constrained")
+        figure, axes = plt.subplots(rows, columns, figsize=(7 * columns, 6 * rows), squeeze=False, layout="constrained")
         for axis, name in zip(axes.flat, names, strict=False):
             _feature(axis, schema, x[:, schema.index(name)], label, name)
         for axis in axes.flat[len(names) :]:
@@ -144,8 +144,8 @@ def _feature(axis: plt.Axes, schema: Schema, values: np.ndarray, label: np.ndarr
         axis.set_title(f"absent: {', '.join(absent)} ({', '.join(schema.class_names)})", fontsize="small")
 
 
-def save(figure: plt.Figure, path: Path) -> None:
+def save(figure: plt.Figure, path: Path, dpi: int = 100) -> None:
     """Write a figure whole and release it."""
     with replaced(path) as new, plt.style.context(STYLE):  # fonts are looked up while drawing
-        figure.savefig(new, dpi=100)
+        figure.savefig(new, dpi=dpi)
     plt.close(figure)

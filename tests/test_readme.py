@@ -15,7 +15,7 @@ def python_blocks(text: str) -> list[str]:
 
 def test_library_example_runs(dataset, data_dir, jet_files):
     (code,) = python_blocks(README)
-    code = code.replace('data.prepare("deepntuple", manual_dir="DIR")', f"data.prepare('jet_flavor', data_dir='{data_dir}')")
+    code = code.replace('data.prepare("jet_flavor")', f"data.prepare('jet_flavor', data_dir='{data_dir}')")
     code = code.replace("epochs=20", "epochs=1")
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
@@ -24,7 +24,7 @@ def test_library_example_runs(dataset, data_dir, jet_files):
 
 def test_line_for_single_jets_runs(dataset, data_dir):
     (code,) = python_blocks((ROOT / "tfds_jets" / "README.md").read_text())
-    code = code.replace('"tfds_jets/deepntuple"', f"'tfds_jets/jet_flavor', data_dir='{data_dir}'")
+    code = code.replace('"tfds_jets/jet_flavor"', f"'tfds_jets/jet_flavor', data_dir='{data_dir}'")
     code = code.strip().rsplit("\n", 1)
     code = f"{code[0]}\njets = {code[1]}\nprint(len(list(jets)), next(iter(jets))['features'].shape)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

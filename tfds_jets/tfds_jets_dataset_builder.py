@@ -128,7 +128,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager):
         """Read the files once: clean, count, split, and spool each split to disk."""
-        directory, files = self._files()
+        directory, files = self._files(dl_manager)
         cleaning = reading.Cleaning.none(self.schema)
         spools = {name: Spool(self._spool_dir / name) for name in splitting.FRACTIONS}
         moments = Moments(self.schema.defaults)
@@ -144,10 +144,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         self.info.metadata.update(self._metadata(files, cleaning, statistics, counts))
         return {name: self._generate_examples(spool) for name, spool in spools.items() if spool.jets}
 
-    def _files(self) -> tuple[Path, list[reading.RootFile]]:
-        """The user's folder and its ROOT files, or those of the sample that comes with the package."""
-        if self._manual_dir:
-            return self._manual_dir, reading.find_files(self._manual_dir)
+    def _files(self, dl_manager) -> tuple[Path, list[reading.RootFile]]:
+        """The folder of ROOT files and what is in it: the user's, TFDS' own if it has any, else the sample."""
+        directory = self._manual_dir or _own_manual_dir(dl_manager)
+        if directory:
+            return directory, reading.find_files(directory)
         if self.builder_config.name in SAMPLE_CONFIGS:
             return SAMPLE_FILE, [reading.RootFile.of(SAMPLE_FILE)]
         raise UserError(
@@ -217,6 +218,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 "out_of_range": out_of_range,
             },
         }
+
+
+def _own_manual_dir(dl_manager) -> Path | None:
+    """TFDS' folder for manual downloads, if it is there and holds ROOT files."""
+    try:
+        directory = Path(dl_manager.manual_dir)
+    except AssertionError:
+        return None
+    return directory if any(directory.rglob("*.root")) else None
 
 
 def _tensor(dtype: type, *width: int) -> tfds.features.Tensor:

@@ -5,10 +5,11 @@ import keras
 from kerastag.preprocessing import PresenceFlags, Standardize
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
+from kerastag.track_quantities import TrackQuantities
 
 
-def mlp(schema: Schema, statistics: Statistics, hidden: tuple[int, ...] = (128, 128), dropout: float = 0.3) -> keras.Model:
-    """A small network on robustly scaled features and presence flags.
+def mlp(schema: Schema, statistics: Statistics, hidden: tuple[int, ...] = (256, 256), dropout: float = 0.4) -> keras.Model:
+    """A network on robustly scaled features, presence flags and, where the schema has helices, `TrackQuantities`.
 
     Args:
         schema: Says which columns there are and which objects may be absent.
@@ -21,8 +22,10 @@ def mlp(schema: Schema, statistics: Statistics, hidden: tuple[int, ...] = (128, 
     """
     inputs = keras.Input((len(schema.features),), name="features")
     scaled = Standardize.robust(schema, statistics, name="scaled")(inputs)
-    present = PresenceFlags(schema.optional_objects, schema.defaults, name="present")(inputs)
-    x = keras.layers.Concatenate()([scaled, present])
+    parts = [scaled, PresenceFlags(schema.optional_objects, schema.defaults, name="present")(inputs)]
+    if schema.helix:
+        parts.append(TrackQuantities.from_schema(schema, name="track_quantities")(inputs))
+    x = keras.layers.Concatenate()(parts)
     for width in hidden:
         x = keras.layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
         x = keras.layers.Dropout(dropout)(x)

@@ -8,7 +8,7 @@ from kerastag.errors import UserError
 from kerastag.schema.deepcsv import DEEPCSV
 from kerastag.schema.deepntuple import DEEPNTUPLE
 from kerastag.schema.jet_flavor import JET_FLAVOR
-from kerastag.schema.structure import Feature, FlavourClass, Group, Schema, Spectator, Variable
+from kerastag.schema.structure import Feature, FlavourClass, Group, Helix, Schema, Spectator, Variable
 
 SCHEMAS = {schema.name: schema for schema in (JET_FLAVOR, DEEPCSV, DEEPNTUPLE)}
 
@@ -36,6 +36,7 @@ __all__ = [
     "Feature",
     "FlavourClass",
     "Group",
+    "Helix",
     "Schema",
     "Spectator",
     "Variable",

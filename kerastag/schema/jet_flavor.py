@@ -5,7 +5,7 @@ sorted by descending D0/sqrt(D0D0). Each default lies just below the smallest va
 or is 0 where physics allows only positive values.
 """
 
-from kerastag.schema.structure import FlavourClass, Group, Schema, Spectator, Variable
+from kerastag.schema.structure import FlavourClass, Group, Helix, Schema, Spectator, Variable
 
 _JET = Group(
     "jet",
@@ -144,4 +144,14 @@ JET_FLAVOR = Schema(
     ),
     pt="jet_pt",
     eta="jet_eta",
+    helix=Helix(
+        group="track",
+        d0="track_{slot}_D0",
+        d0_variance="track_{slot}_D0D0",
+        z0="track_{slot}_Z0",
+        z0_variance="track_{slot}_Z0Z0",
+        phi="track_{slot}_PHI",
+        theta="track_{slot}_THETA",
+        q_over_p="track_{slot}_QOVERP",
+    ),
 )

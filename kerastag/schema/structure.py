@@ -61,6 +61,28 @@ class Group:
 
 
 @dataclasses.dataclass(frozen=True)
+class Helix:
+    """Names, with `{slot}`, of the features that are the helix of a track; φ and θ are relative to the jet axis.
+
+    Attributes:
+        group: Name of the tracks' group.
+        d0, z0: Impact parameters.
+        d0_variance, z0_variance: Their squared uncertainties; that of d0 tells which tracks exist.
+        phi, theta: Direction minus that of the jet, rad.
+        q_over_p: Charge over momentum, 1/GeV.
+    """
+
+    group: str
+    d0: str
+    d0_variance: str
+    z0: str
+    z0_variance: str
+    phi: str
+    theta: str
+    q_over_p: str
+
+
+@dataclasses.dataclass(frozen=True)
 class FlavourClass:
     """An output class of a tagger: its name, the expression that is true for its jets, and how it is drawn."""
 
@@ -140,6 +162,7 @@ class Schema:
         spectators: Quantities kept beside the inputs.
         pt: Name of the feature that is the jet's transverse momentum, for weights.
         eta: Name of the feature that is the jet's pseudorapidity, for weights.
+        helix: Which features are the helices of tracks; None if there are none.
     """
 
     name: str
@@ -151,6 +174,7 @@ class Schema:
     spectators: tuple[Spectator, ...]
     pt: str
     eta: str
+    helix: Helix | None = None
 
     @functools.cached_property
     def features(self) -> tuple[Feature, ...]:
@@ -187,6 +211,16 @@ class Schema:
                 objects.setdefault((feature.group, feature.slot), []).append(column)
         return tuple(tuple(columns) for columns in objects.values())
 
+    @functools.cached_property
+    def helix_features(self) -> dict[str, tuple[str, ...]]:
+        """For each parameter of `helix` its feature of every track; nothing if the schema has no helices."""
+        if self.helix is None:
+            return {}
+        (slots,) = (group.slots for group in self.groups if group.name == self.helix.group)
+        templates = dataclasses.asdict(self.helix)
+        del templates["group"]
+        return {name: tuple(template.format(slot=slot) for slot in range(slots)) for name, template in templates.items()}
+
     def index(self, name: str) -> int:
         """Column of the feature called `name`.
 
@@ -210,7 +244,8 @@ class Schema:
         )
         classes = tuple(FlavourClass(**flavour) for flavour in content["classes"])
         spectators = tuple(Spectator(**spectator) for spectator in content["spectators"])
-        return cls(**{**content, "groups": groups, "classes": classes, "spectators": spectators})
+        helix = Helix(**content["helix"]) if content["helix"] else None
+        return cls(**{**content, "groups": groups, "classes": classes, "spectators": spectators, "helix": helix})
 
 
 def _variable(content: dict) -> Variable:

@@ -16,7 +16,6 @@ import uproot
 from kerastag.errors import UserError
 from kerastag.schema import DEEPCSV, JET_FLAVOR
 from kerastag.schema.structure import Schema
-from kerastag.simulation.production import TREE
 from kerastag.tables import markdown
 from tfds_jets import reading
 
@@ -118,7 +117,7 @@ def mix_weights(label: np.ndarray) -> np.ndarray:
 def by_flavour(path: Path) -> dict[str, list[float]]:
     """The quantities of `EXPECTED` for b, c and light jets."""
     with uproot.open(path) as file:
-        tree = file[TREE]
+        tree = file[JET_FLAVOR.tree]
         jets = tree.arrays([*_JET_BRANCHES, "ntrack"], entry_stop=MOST_JETS, library="np")
         tracks = tree.arrays([f"track_{name}" for name in ("D0", "D0D0", "PHI", "vertex_displacement")], entry_stop=MOST_JETS)
     flat = {name: ak.to_numpy(ak.flatten(tracks[name])) for name in tracks.fields}
@@ -211,7 +210,7 @@ def figures(path: Path, folder: Path) -> list[Path]:
         features, label = read(path, schema)
         figure = plots.features(schema, features, label, names, f"{len(label):,} simulated jets, inputs of {schema.name}")
         drawn.append(folder / f"{schema.name}.png")
-        plots.save(figure, drawn[-1])
+        plots.save(figure, drawn[-1], dpi=50)
     return drawn
 
 

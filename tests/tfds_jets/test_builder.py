@@ -12,6 +12,7 @@ from kerastag import data
 from kerastag.errors import UserError
 from kerastag.schema import JET_FLAVOR
 from tests.conftest import jet_lines, needs_ntuple, write_lines
+from tfds_jets import tfds_jets_dataset_builder
 from tfds_jets.conversion import convert
 from tfds_jets.splitting import FRACTIONS, split_of, straying_fractions
 from tfds_jets.tfds_jets_dataset_builder import Builder
@@ -106,15 +107,51 @@ def test_existing_data_set_of_other_files_is_refused(tmp_path):
 
 def test_without_files_one_sentence_says_what_to_do(tmp_path):
     with pytest.raises(UserError, match="add --manual_dir DIR"):
-        data.prepare("jet_flavor", data_dir=tmp_path)
+        data.prepare("deepntuple", data_dir=tmp_path)
+
+
+def tfds_build(*options) -> subprocess.CompletedProcess:
+    """The `tfds` command, from the top of the repository."""
+    command = [Path(sys.executable).parent / "tfds", "build", "tfds_jets", *options]
+    return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
 
 
 def test_tfds_command_ends_in_that_sentence(tmp_path):
-    command = [Path(sys.executable).parent / "tfds", "build", "tfds_jets", "--config", "jet_flavor", "--data_dir", tmp_path]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    result = tfds_build("--config", "deepntuple", "--data_dir", tmp_path)
     assert result.returncode != 0
     assert "Traceback" not in result.stderr
-    assert result.stderr.strip().splitlines()[-1].startswith("error: No ROOT files were given for config 'jet_flavor'")
+    assert result.stderr.strip().splitlines()[-1].startswith("error: No ROOT files were given for config 'deepntuple'")
+
+
+def test_tfds_command_builds_the_default_config_from_the_sample(tmp_path):
+    result = tfds_build("--data_dir", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert [path.name for path in (tmp_path / "tfds_jets").glob("[!.]*")] == ["jet_flavor"]
+    built = data.prepare("jet_flavor", data_dir=tmp_path)
+    counts = np.array([list(flavours.values()) for flavours in built.jets.values()])
+    assert counts.sum() == 100_000
+    assert not any(built.cleaning[name] for name in ("not_selected", "unknown_flavour", "out_of_range"))
+    assert straying_fractions(counts) == []
+    events = [set(built.arrays(split).spectators["event"].tolist()) for split in FRACTIONS]
+    assert not events[0] & events[1] and not events[0] & events[2] and not events[1] & events[2]
+
+
+def test_without_a_folder_deepcsv_takes_the_sample_and_with_one_the_folder(tmp_path, jet_files, monkeypatch):
+    """A short sample stands in for the one that comes along."""
+    import uproot
+
+    with uproot.open(tfds_jets_dataset_builder.SAMPLE_FILE) as file:
+        jets = file["jets"].arrays(file["jets"].keys(filter_name=["Jet_*", "event"]), entry_stop=500)
+    small = tmp_path / "small.root"
+    with uproot.recreate(small) as file:
+        file.mktree("jets", {name: jets[name].type.content for name in jets.fields})
+        file["jets"].extend({name: jets[name] for name in jets.fields})
+    monkeypatch.setattr(tfds_jets_dataset_builder, "SAMPLE_FILE", small)
+    built = data.prepare("deepcsv", data_dir=tmp_path)
+    assert len(built.schema.features) == 66
+    assert built.cleaning["read"] == 500
+    with pytest.raises(UserError, match="no branch"):
+        data.prepare("deepcsv", data_dir=tmp_path / "other", manual_dir=jet_files)
 
 
 def test_selection_that_rejects_all_is_said(tmp_path, jet_files):
