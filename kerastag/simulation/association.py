@@ -1,10 +1,12 @@
-"""Which tracks lie in the cones of which jets, and sums over runs of rows."""
+"""Which tracks lie in the cones of which jets."""
 
 import dataclasses
 
 import numpy as np
 
-from kerastag.simulation.calorimeter import CONE, CaloJets, wrapped
+from kerastag.simulation.calorimeter import CONE, CaloJets
+from kerastag.simulation.groups import all_pairs, group_sum
+from kerastag.simulation.kinematics import wrapped
 from kerastag.simulation.tracking import Tracks
 
 
@@ -39,13 +41,6 @@ class Cones:
         return group_sum(self.jet, self.jets, values)
 
 
-def group_sum(group: np.ndarray, groups: int, values: np.ndarray | None = None) -> np.ndarray:
-    """Sum of `values` `(rows,)` or `(rows, n)`, or the number of rows, for each of `groups` groups."""
-    if values is None or values.ndim == 1:
-        return np.bincount(group, values, minlength=groups)
-    return np.stack([np.bincount(group, column, minlength=groups) for column in values.T], axis=1)
-
-
 def cones(jets: CaloJets, tracks: Tracks, events: int) -> Cones:
     """Associate tracks with jets of the same event, both ordered by event."""
     jet, track = all_pairs(jets.event, tracks.event, events)
@@ -53,31 +48,3 @@ def cones(jets: CaloJets, tracks: Tracks, events: int) -> Cones:
     delta_phi = wrapped(tracks.phi[track] - jets.phi[jet])
     pairs = Cones(len(jets), jet, track, delta_eta, delta_phi)
     return pairs.take(pairs.delta_r <= CONE)
-
-
-def all_pairs(one: np.ndarray, two: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of all pairs of a row of `one` and a row of `two` with the same group number.
-
-    Args:
-        one: int `(n,)`, group of each row.
-        two: int `(m,)`, the same for the second collection, ascending.
-        groups: Number of groups.
-    """
-    counts = np.bincount(two, minlength=groups)
-    first = np.cumsum(counts) - counts
-    repeats = counts[one]
-    left = np.repeat(np.arange(len(one)), repeats)
-    within = np.arange(len(left)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    return left, first[one[left]] + within
-
-
-def mass(momentum: np.ndarray) -> np.ndarray:
-    """Invariant mass of four-vectors (px, py, pz, E), `(n, 4)`, GeV; rounding below zero gives 0."""
-    return np.sqrt(np.maximum(momentum[:, 3] ** 2 - (momentum[:, :3] ** 2).sum(axis=1), 0.0))
-
-
-def directions(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pseudorapidity and azimuth of vectors `(n, 3)`; along the beam line the former is infinite."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        eta = np.arcsinh(vectors[:, 2] / np.hypot(vectors[:, 0], vectors[:, 1]))
-    return eta, np.arctan2(vectors[:, 1], vectors[:, 0])

@@ -11,6 +11,7 @@ import numpy as np
 
 from kerastag.simulation.generator import Particles
 from kerastag.simulation.helix import CURVATURE, FIELD
+from kerastag.simulation.kinematics import wrapped
 
 RADIUS = 1150.0  # mm, of the tracker's volume, at whose end particles enter the calorimeter
 HALF_LENGTH = 3510.0  # mm
@@ -48,11 +49,6 @@ class CaloJets:
     def take(self, index: np.ndarray) -> "CaloJets":
         """The jets at `index`, or where a boolean `index` is true."""
         return CaloJets(**{field.name: getattr(self, field.name)[index] for field in dataclasses.fields(self)})
-
-
-def wrapped(phi: np.ndarray) -> np.ndarray:
-    """Angles moved into [-π, π)."""
-    return (phi + np.pi) % (2 * np.pi) - np.pi
 
 
 def calibration(raw_pt: np.ndarray, eta: np.ndarray) -> np.ndarray:

@@ -10,10 +10,12 @@ import dataclasses
 
 import numpy as np
 
-from kerastag.simulation.association import Cones, all_pairs, directions, group_sum, mass
-from kerastag.simulation.calorimeter import CaloJets, wrapped
+from kerastag.simulation.association import Cones
+from kerastag.simulation.calorimeter import CaloJets
+from kerastag.simulation.groups import all_pairs, group_sum
 from kerastag.simulation.impact import ImpactParameters, impact_parameters
 from kerastag.simulation.inclusive_vertices import InclusiveVertices, flight, inclusive_vertices
+from kerastag.simulation.kinematics import directions, mass, wrapped
 from kerastag.simulation.tracking import PION_MASS, Tracks
 from kerastag.simulation.vertexing import Vertices
 

@@ -12,9 +12,9 @@ import dataclasses
 import numpy as np
 
 from kerastag.simulation import vertexing
-from kerastag.simulation.association import all_pairs, directions, group_sum
-from kerastag.simulation.calorimeter import wrapped
+from kerastag.simulation.groups import all_pairs, group_sum, starts
 from kerastag.simulation.impact import ImpactParameters, impact_parameters
+from kerastag.simulation.kinematics import directions, wrapped
 from kerastag.simulation.tracking import Tracks
 
 TRACK_PT, TRACK_DZ = 0.8, 3.0  # GeV, mm
@@ -109,7 +109,7 @@ def _candidates(tracks, primary, ip, events) -> InclusiveVertices:
     usable = (sizes >= 2) & (sizes <= MOST_TRACKS)
     member, counts = member[usable[cluster]], sizes[usable]
     cluster = np.repeat(np.arange(len(counts)), counts)
-    event = tracks.event[member[vertexing.starts(counts)]]
+    event = tracks.event[member[starts(counts)]]
     given = tracks.parameters[member], tracks.covariance[member], tracks.pt[member], counts
     several = vertexing.find_secondaries(*given, FIRST_CUT, CUT)
     direct = vertexing.fit(*given, CUT)

@@ -10,8 +10,10 @@ import numpy as np
 from scipy import special
 
 from kerastag.simulation import helix, vertexing
-from kerastag.simulation.association import Cones, directions, group_sum, mass
-from kerastag.simulation.calorimeter import CaloJets, wrapped
+from kerastag.simulation.association import Cones
+from kerastag.simulation.calorimeter import CaloJets
+from kerastag.simulation.groups import group_sum, rank_in_group
+from kerastag.simulation.kinematics import directions, mass, wrapped
 from kerastag.simulation.settings import BEAM_SPOT
 from kerastag.simulation.tracking import PION_MASS, Tracks
 
@@ -95,7 +97,7 @@ def _impact_parameters(tracks: Tracks, cones: Cones) -> dict[str, np.ndarray]:
     track = cones.track
     d0_significance = np.abs(tracks.d0[track]) / np.sqrt(tracks.covariance[track, 0, 0])
     z0_significance = np.abs(tracks.z0[track]) / np.sqrt(tracks.covariance[track, 1, 1])
-    rank = vertexing.rank_in_group(cones.jet, np.abs(tracks.d0[track]))
+    rank = rank_in_group(cones.jet, np.abs(tracks.d0[track]))
     columns = {}
     for name, values in (("d0", d0_significance), ("z0", z0_significance)):
         for number in (2, 3):

@@ -89,8 +89,9 @@ def produce(target: Path, jets: int, settings: Settings, processes: int) -> Summ
     summary = Summary()
     with tqdm(total=jets, unit=" jets", unit_scale=True, disable=None) as progress:
         units = _make_parts(parts, jets, settings, processes, summary, progress)
-    with replaced(target) as new:
+    with replaced(parts / target.name) as new:
         _join(parts, units, jets, new, description)
+    os.replace(parts / target.name, target)
     shutil.rmtree(parts)
     summary.seconds, summary.size = time.perf_counter() - started, target.stat().st_size
     return summary
@@ -106,7 +107,6 @@ def _claim(parts: Path, description: dict) -> None:
     note = parts / "production.json"
     parts.mkdir(parents=True, exist_ok=True)
     remove_leftovers(parts)
-    remove_leftovers(parts.parent)
     if not note.exists():
         write_json(note, description)
     elif json.loads(note.read_text(encoding="utf-8")) != description:

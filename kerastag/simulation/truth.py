@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from kerastag.simulation.association import all_pairs
-from kerastag.simulation.calorimeter import CaloJets, wrapped
+from kerastag.simulation.calorimeter import CaloJets
 from kerastag.simulation.generator import BOTTOM_HADRONS, Events, Particles
+from kerastag.simulation.groups import all_pairs
+from kerastag.simulation.kinematics import wrapped
 
 QUARK_CONE = 0.5
 HADRON_CONE = 0.4

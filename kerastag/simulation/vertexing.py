@@ -13,6 +13,7 @@ import dataclasses
 import numpy as np
 
 from kerastag.simulation import helix
+from kerastag.simulation.groups import rank_in_group, starts
 
 SIGNIFICANT = 1e-3  # weight of a track that supports a vertex; a fit without prior needs two at each step
 MEMBER = 1e-8  # weight above which a track belongs to a vertex
@@ -64,21 +65,6 @@ class Secondaries:
     vertex: np.ndarray
     track: np.ndarray
     weight: np.ndarray
-
-
-def starts(counts: np.ndarray) -> np.ndarray:
-    """First row of each run."""
-    return np.cumsum(counts) - counts
-
-
-def rank_in_group(group: np.ndarray, key: np.ndarray) -> np.ndarray:
-    """Position of each row in the descending order of `key` within its group; groups need not be neighbours."""
-    order = np.lexsort((-key, group))
-    ordered = group[order]
-    first = np.flatnonzero(np.diff(ordered, prepend=-1))
-    rank = np.empty(len(group), np.int64)
-    rank[order] = np.arange(len(group)) - np.repeat(first, np.diff(first, append=len(group)))
-    return rank
 
 
 def fit(

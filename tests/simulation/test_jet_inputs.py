@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from kerastag.simulation import association, jet_inputs
+from kerastag.simulation import jet_inputs
+from kerastag.simulation.groups import all_pairs
 
 
 def test_a_central_track_has_three_eighths_of_a_probability():
@@ -111,5 +112,5 @@ def test_primary_tracks_come_first_each_by_ascending_d0(sample):
 
 
 def test_pairs_of_two_collections():
-    one, two = association.all_pairs(np.array([2, 0, 1]), np.array([0, 0, 2]), 3)
+    one, two = all_pairs(np.array([2, 0, 1]), np.array([0, 0, 2]), 3)
     assert list(zip(one.tolist(), two.tolist(), strict=True)) == [(0, 2), (1, 0), (1, 1)]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kerastag.simulation import calorimeter, generator, jet_inputs, tracking, truth
-from kerastag.simulation.association import mass
+from kerastag.simulation.kinematics import mass
 from kerastag.simulation.settings import Settings
 from kerastag.simulation.unit import Simulation, reconstructed
 from tests.simulation.conftest import simulate

@@ -5,6 +5,7 @@ import pytest
 from scipy.optimize import least_squares
 
 from kerastag.simulation import helix, resolution, vertexing
+from kerastag.simulation.groups import rank_in_group
 
 
 def toy(vertices: np.ndarray, tracks: int, seed: int = 0):
@@ -129,4 +130,4 @@ def test_the_search_finds_two_vertices_in_a_jet():
 
 def test_rank_counts_from_the_largest_within_each_group():
     group, key = np.array([1, 0, 1, 1, 0]), np.array([5.0, 1.0, 9.0, 7.0, 2.0])
-    np.testing.assert_array_equal(vertexing.rank_in_group(group, key), [2, 1, 0, 1, 0])
+    np.testing.assert_array_equal(rank_in_group(group, key), [2, 1, 0, 1, 0])
