@@ -36,7 +36,8 @@ class Recipe:
         weight_decay: Of AdamW; 0 is Adam.
         loss: "cross_entropy", "focal" (γ = 2, from logits) or "double_softmax_focal" (γ = 25).
         weights: "none", or a (pT, η) binning of `kerastag.weights`: "uniform" or "variable".
-        fixed_steps: If above 0, the batch shrinks on small data sets until an epoch has that many steps.
+        fixed_steps: If above 0, the batch shrinks on small data sets until an epoch has that many steps; 0 where an option
+            overrides the batch size.
     """
 
     model: str = "mlp"
@@ -126,6 +127,8 @@ class Settings:
             raise UserError(f"There is no setting '{unknown[0]}'; there are {', '.join([*own, *of_recipe])}.")
         checked = {name: _checked(name, value, (own | of_recipe)[name].type) for name, value in options.items()}
         overrides = {name: value for name, value in checked.items() if name in of_recipe}
+        if "batch_size" in overrides:  # who names a size wants it
+            overrides.setdefault("fixed_steps", 0)
         hyperparameters = dataclasses.replace(RECIPES[recipe], **overrides)
         return cls(
             hyperparameters=hyperparameters, **{name: value for name, value in checked.items() if name in own}

@@ -15,6 +15,13 @@ def test_options_override_recipe():
     assert settings.epsilon == 1.0 and settings.adversarial
 
 
+def test_a_batch_size_that_is_asked_for_does_not_shrink():
+    assert RECIPES["default"].fixed_steps > 0
+    assert Settings.resolve({"batch_size": 300}).hyperparameters.fixed_steps == 0
+    stored = Settings.resolve({}).to_dict()
+    assert Settings.resolve(stored).hyperparameters == RECIPES["default"]
+
+
 def test_flat_dictionary_and_back():
     settings = Settings.resolve({"recipe": "paper", "epochs": 3, "relative_cap": 0.2})
     assert Settings.resolve(settings.to_dict()) == settings

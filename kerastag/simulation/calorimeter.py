@@ -10,6 +10,7 @@ import fastjet
 import numpy as np
 
 from kerastag.simulation.generator import Particles
+from kerastag.simulation.groups import Rows
 from kerastag.simulation.helix import CURVATURE, FIELD
 from kerastag.simulation.kinematics import wrapped
 
@@ -28,7 +29,7 @@ _KAON_LAMBDA_FRACTION = 0.3  # of their energy that is electromagnetic
 
 
 @dataclasses.dataclass
-class CaloJets:
+class CaloJets(Rows):
     """Calibrated jets.
 
     Attributes:
@@ -45,10 +46,6 @@ class CaloJets:
 
     def __len__(self) -> int:
         return len(self.event)
-
-    def take(self, index: np.ndarray) -> "CaloJets":
-        """The jets at `index`, or where a boolean `index` is true."""
-        return CaloJets(**{field.name: getattr(self, field.name)[index] for field in dataclasses.fields(self)})
 
 
 def calibration(raw_pt: np.ndarray, eta: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from kerastag.simulation.association import Cones
 from kerastag.simulation.calorimeter import CaloJets
-from kerastag.simulation.groups import all_pairs, group_sum
+from kerastag.simulation.groups import Rows, all_pairs, group_sum
 from kerastag.simulation.impact import ImpactParameters, impact_parameters
 from kerastag.simulation.inclusive_vertices import InclusiveVertices, flight, inclusive_vertices
 from kerastag.simulation.kinematics import directions, mass, wrapped
@@ -34,7 +34,7 @@ _SHORTEST, _LONGEST, _VERTEX_SIGNIFICANCE = 0.01, 2.5, 2.0  # cm
 
 
 @dataclasses.dataclass
-class Candidates:
+class Candidates(Rows):
     """Pairs of a jet and a track that may serve its tagging, ordered by jet and then by descending `sip2d_significance`.
 
     Attributes:
@@ -61,13 +61,9 @@ class Candidates:
     along: np.ndarray
     charge: np.ndarray
 
-    def take(self, index: np.ndarray) -> "Candidates":
-        """The pairs at `index`, or where a boolean `index` is true."""
-        return Candidates(**{field.name: getattr(self, field.name)[index] for field in dataclasses.fields(self)})
-
 
 @dataclasses.dataclass
-class JetVertices:
+class JetVertices(Rows):
     """Pairs of a jet and a secondary vertex in it, ordered by jet and then by ascending uncertainty of the flight distance.
 
     Attributes:
@@ -85,10 +81,6 @@ class JetVertices:
     distances: np.ndarray
     momentum: np.ndarray
     size: np.ndarray
-
-    def take(self, index: np.ndarray) -> "JetVertices":
-        """The pairs at `index`, or where a boolean `index` is true."""
-        return JetVertices(**{field.name: getattr(self, field.name)[index] for field in dataclasses.fields(self)})
 
 
 def deepcsv_inputs(jets: CaloJets, tracks: Tracks, cones: Cones, primary: Vertices, events: int) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ import functools
 import numpy as np
 
 from kerastag.errors import UserError
+from kerastag.simulation.groups import Rows
 from kerastag.simulation.settings import BEAM_SPOT, Settings
 
 try:
@@ -47,7 +48,7 @@ _GENERATIONS = 25
 
 
 @dataclasses.dataclass
-class Particles:
+class Particles(Rows):
     """Particles of many events, one row each.
 
     Attributes:
@@ -78,10 +79,6 @@ class Particles:
     def phi(self) -> np.ndarray:
         """Azimuth."""
         return np.arctan2(self.momentum[:, 1], self.momentum[:, 0])
-
-    def take(self, index: np.ndarray) -> "Particles":
-        """The particles at `index`, or where a boolean `index` is true."""
-        return Particles(**{field.name: getattr(self, field.name)[index] for field in dataclasses.fields(self)})
 
 
 @dataclasses.dataclass

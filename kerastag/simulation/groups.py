@@ -1,6 +1,17 @@
 """Rows that belong to groups (tracks to jets, jets to events): sums, ranks and pairs without loops."""
 
+import dataclasses
+from typing import Self
+
 import numpy as np
+
+
+class Rows:
+    """Base of dataclasses all of whose fields are arrays with one row per object."""
+
+    def take(self, index: np.ndarray) -> Self:
+        """The objects at `index`, or where a boolean `index` is true."""
+        return type(self)(**{field.name: getattr(self, field.name)[index] for field in dataclasses.fields(self)})
 
 
 def starts(counts: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 from kerastag.simulation import helix, resolution
 from kerastag.simulation.calorimeter import in_tracker
 from kerastag.simulation.generator import Particles
+from kerastag.simulation.groups import Rows
 
 PION_MASS = 0.13957  # GeV, taken for every track
 MINIMUM_PT = 0.1  # GeV
@@ -14,7 +15,7 @@ MAXIMUM_ETA = 2.5
 
 
 @dataclasses.dataclass
-class Tracks:
+class Tracks(Rows):
     """Reconstructed tracks. Nothing here tells what the particle was.
 
     Attributes:
@@ -57,10 +58,6 @@ class Tracks:
         pz = self.pt * np.sinh(self.eta)
         energy = np.sqrt(self.pt**2 + pz**2 + PION_MASS**2)
         return np.stack([self.pt * np.cos(self.phi), self.pt * np.sin(self.phi), pz, energy], axis=1)
-
-    def take(self, index: np.ndarray) -> "Tracks":
-        """The tracks at `index`, or where a boolean `index` is true."""
-        return Tracks(**{field.name: getattr(self, field.name)[index] for field in dataclasses.fields(self)})
 
 
 def efficiency(particles: Particles) -> np.ndarray:
