@@ -10,6 +10,7 @@ from pathlib import Path
 
 try:
     from kerastag.cli import run
+    from kerastag.errors import UserError
 except ImportError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -21,10 +22,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--output", type=Path, default=Path("jets.root"), metavar="FILE", help="file to make (default: %(default)s)"
     )
-    made.add_argument("--jets", type=int, default=60_000, metavar="N", help="number of jets (default: %(default)s)")
+    made.add_argument("--jets", type=int, default=100_000, metavar="N", help="number of jets (default: %(default)s)")
     made.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same jets (default: %(default)s)")
     made.add_argument(
-        "--processes", type=int, default=len(os.sched_getaffinity(0)), metavar="N", help="to run at once (default: %(default)s)"
+        "--processes", type=int, default=os.cpu_count(), metavar="N", help="to run at once (default: %(default)s)"
     )
     made.add_argument("--mpi", action="store_true", help="add multiparton interactions (about ten times slower)")
     made.add_argument(
@@ -55,7 +56,10 @@ def main() -> None:
 
 def simulate(options: argparse.Namespace) -> None:
     """Make a sample."""
-    from kerastag.simulation.production import produce
+    try:
+        from kerastag.simulation.production import produce
+    except ImportError as error:
+        raise UserError(f"{error}; simulation needs Pythia and FastJet: pip install -e '.[simulation]'.") from error
     from kerastag.simulation.settings import Settings
 
     settings = Settings(

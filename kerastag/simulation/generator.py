@@ -3,17 +3,12 @@
 import dataclasses
 import functools
 
+import awkward as ak
 import numpy as np
+import pythia8mc
 
-from kerastag.errors import UserError
 from kerastag.simulation.groups import Rows
 from kerastag.simulation.settings import BEAM_SPOT, Settings
-
-try:
-    import awkward as ak
-    import pythia8mc
-except ImportError as error:
-    raise UserError("Simulation needs Pythia and FastJet; install them with: pip install -e '.[simulation]'") from error
 
 _COMMON = (
     "Print:quiet = on",

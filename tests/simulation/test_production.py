@@ -163,6 +163,17 @@ def test_script_validates_and_draws(produced, tmp_path):
     assert len(list((tmp_path / "figures").glob("*.png"))) == 2
 
 
+def test_missing_fastjet_is_one_sentence(tmp_path):
+    code = (
+        "import runpy, sys; sys.modules['fastjet'] = None; sys.argv = ['simulate.py', '--output', sys.argv[1]]; "
+        f"runpy.run_path({str(ROOT / 'scripts' / 'simulate.py')!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "jets.root"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "pip install" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_validation_needs_a_file(tmp_path):
     code, _, errors = run("--validate", tmp_path / "none.root")
     assert code == 2
