@@ -3,14 +3,17 @@
 import json
 from pathlib import Path
 
+import awkward as ak
 import numpy as np
 import pytest
+import uproot
 from sklearn.metrics import roc_auc_score
 
 from kerastag.schema import DEEPCSV
 from kerastag.simulation import association, deepcsv_inputs, impact, jet_inputs
 from kerastag.simulation.inclusive_vertices import inclusive_vertices
 
+PFNANO = Path(__file__).parents[3] / "shared" / "data" / "pfnano.root"
 WEIGHTS = Path(__file__).parents[3] / "shared" / "data" / "cms" / "DeepCSV_PhaseI.json"
 
 
@@ -233,6 +236,39 @@ def test_the_network_of_cms_tells_simulated_jets_apart(inputs):
     ):
         pair = answered & np.isin(flavour, [signal, background])
         assert roc_auc_score(flavour[pair] == signal, (score[numerator] / score[denominator])[pair]) > expected
+
+
+@pytest.mark.skipif(not PFNANO.is_file(), reason="CMS's jets are not part of the repository")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "trackSip2dSig_0",
+        "trackJetDistVal_0",
+        "trackDecayLenVal_0",
+        "trackPtRel_0",
+        "trackPtRatio_0",
+        "trackDeltaR_0",
+        "trackSumJetEtRatio",
+        "trackSumJetDeltaR",
+        "vertexJetDeltaR",
+        "vertexMass",
+        "vertexEnergyRatio",
+        "flightDistance2dVal",
+        "flightDistance2dSig",
+        "flightDistance3dVal",
+        "trackEtaRel_0",
+        "jetNSelectedTracks",
+    ],
+)
+def test_values_are_of_the_size_of_real_ones(inputs, name):
+    """Medians of 64 jets of another detector and momentum: a wrong unit or sign would be off by ten or more."""
+    with uproot.open(PFNANO) as file:
+        real = ak.to_numpy(ak.flatten(file["Events"][f"Jet_DeepCSV_{name}"].array()))
+        first = ak.to_numpy(ak.flatten(file["Events"]["Jet_DeepCSV_jetNSelectedTracks"].array())) > 0
+    real = real[(real > -998) & (first | ("_0" not in name))]  # unused slots hold garbage
+    ours = inputs[name][inputs[name] > -998]
+    ratio = np.median(ours) / np.median(real)
+    assert 0.25 < ratio < 4
 
 
 def test_slots_count_from_the_front_of_each_jet():
