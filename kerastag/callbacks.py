@@ -8,8 +8,27 @@ import numpy as np
 import tensorflow as tf
 
 from kerastag.attacks import Attack
+from kerastag.errors import UserError
 from kerastag.evaluation.logits import attacked_logits
 from kerastag.metrics import HEADLINE, NotDefined, discriminator_auc
+
+
+class FiniteWeights(keras.callbacks.Callback):
+    """Ends a training whose weights have become NaN or infinite with a sentence.
+
+    The loss need not show it: on a CPU a ReLU turns NaN into 0, and the network goes on with a constant output.
+
+    Raises:
+        UserError: at the end of the epoch in which it happened.
+    """
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Look at the weights."""
+        if not all(np.isfinite(weights).all() for weights in self.model.get_weights()):
+            raise UserError(
+                f"The training diverged: after epoch {epoch + 1} weights are not finite. "
+                "Take a smaller learning rate or a smaller ε, or --resume from the epoch before."
+            )
 
 
 class AttackedAUC(keras.callbacks.Callback):

@@ -22,7 +22,7 @@ import tensorflow as tf
 
 import kerastag
 from kerastag import attacks, data, export, models, plots
-from kerastag.callbacks import AttackedAUC
+from kerastag.callbacks import AttackedAUC, FiniteWeights
 from kerastag.checkpoint import TrainingState
 from kerastag.errors import UserError
 from kerastag.evaluation.comparison import RELATIVE_CAP, compare, conditions, markdown
@@ -189,7 +189,7 @@ def _steps_per_execution(steps: int) -> int:
 
 def _callbacks(settings: Settings, dataset: data.JetDataset, output: Path, jets: int) -> list:
     """Those that measure first, those that use what they measured behind."""
-    listed: list[keras.callbacks.Callback] = [Speed(jets)]
+    listed: list[keras.callbacks.Callback] = [Speed(jets), FiniteWeights()]
     logged = ["loss"]
     if sum(dataset.jets["validation"].values()):
         validation = dataset.arrays("validation")

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from kerastag import models
 from kerastag.attacks import FGSM, PGD, ThreatModel
-from kerastag.callbacks import AttackedAUC
+from kerastag.callbacks import AttackedAUC, FiniteWeights
 from kerastag.errors import UserError
 from kerastag.metrics import discriminator_auc
 from kerastag.training import AdversarialTagger
@@ -181,3 +181,16 @@ def test_attacked_auc_says_which_flavour_is_missing(dataset):
     assert "val_BvL_auc" not in history and len(history["val_CvB_auc"]) == 2
     said = [str(warning.message).split()[0] for warning in caught]
     assert sorted(said) == ["val_BvL_auc", "val_CvL_auc"]  # once each, not once an epoch
+
+
+def test_a_training_that_diverges_ends_in_a_sentence(dataset):
+    """One weight becomes NaN; a ReLU may hide that from the loss."""
+    model = AdversarialTagger(network(dataset))
+    model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
+    batches = dataset.batches("train", 500)
+    model.fit(batches, epochs=1, shuffle=False, callbacks=[FiniteWeights()], verbose=0)
+    kernel, *others = model.tagger.get_weights()
+    kernel[0, 0] = np.nan
+    model.tagger.set_weights([kernel, *others])
+    with pytest.raises(UserError, match="after epoch 1 weights are not finite"):
+        model.fit(batches, epochs=3, shuffle=False, callbacks=[FiniteWeights()], verbose=0)

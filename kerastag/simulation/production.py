@@ -105,7 +105,10 @@ def versions() -> dict[str, str]:
 def _claim(parts: Path, description: dict) -> None:
     """Begin a folder of parts, or go on with it if it was begun for the same."""
     note = parts / "production.json"
-    parts.mkdir(parents=True, exist_ok=True)
+    try:
+        parts.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"'{parts}' cannot be made: {error.strerror}; choose another file.") from error
     remove_leftovers(parts)
     if not note.exists():
         write_json(note, description)

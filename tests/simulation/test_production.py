@@ -113,6 +113,12 @@ def test_an_existing_file_is_left_alone(tmp_path):
     assert (tmp_path / "jets.root").read_text() == "mine"
 
 
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be made"):
+        production.produce(tmp_path / "file" / "jets.root", 10, SMALL, 1)
+
+
 @pytest.mark.parametrize(("jets", "processes"), [(0, 1), (10, 0)])
 def test_nonsense_numbers_are_refused(tmp_path, jets, processes):
     with pytest.raises(UserError, match="must be positive"):
