@@ -28,7 +28,7 @@ def jets():
 def areas(name: str, jets, epsilon: float) -> dict[str, float]:
     """Areas of a tagger under FGSM."""
     x, y = jets
-    tagger = kerastag.load(FOLDER / name)
+    tagger = kerastag.load(FOLDER / f"jet_flavor_{name}")
     scale = np.maximum(x.numpy().std(axis=0), 1e-30)
     attack = FGSM(ThreatModel.from_schema(JET_FLAVOR, scale, epsilon=epsilon))
     return discriminator_auc(y.numpy(), tagger(attack(tagger, x, y)).numpy())
@@ -37,10 +37,11 @@ def areas(name: str, jets, epsilon: float) -> dict[str, float]:
 @pytest.mark.parametrize("name", ["nominal", "adversarial"])
 def test_keras_file_and_saved_model_agree_and_tag(name, jets):
     x, y = jets
-    scores = kerastag.load(FOLDER / name / "tagger.keras")(x).numpy()
-    np.testing.assert_allclose(kerastag.load(FOLDER / name / "saved_model")(x), scores, atol=1e-4)
+    folder = FOLDER / f"jet_flavor_{name}"
+    scores = kerastag.load(folder / "tagger.keras")(x).numpy()
+    np.testing.assert_allclose(kerastag.load(folder / "saved_model")(x), scores, atol=1e-4)
     assert discriminator_auc(y.numpy(), scores)["BvL"] > 0.93
-    settings = json.loads((FOLDER / name / "config.json").read_text())["settings"]
+    settings = json.loads((folder / "config.json").read_text())["settings"]
     assert settings["model"] == "mlp"
     assert settings["adversarial"] == (name == "adversarial")
 
