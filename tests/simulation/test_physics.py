@@ -258,3 +258,11 @@ def test_a_unit_depends_on_settings_and_number_alone():
     assert len(other.counts) != len(first.counts) or (other.jets["jet_pt"] != first.jets["jet_pt"]).any()
     assert first.counts.sum() == len(first.tracks["D0"])
     assert first.counts.min() >= 1
+
+
+def test_units_with_hardly_any_jets_are_made_without_a_warning():
+    """Ten events: some processes give no jet, no track near one, no vertex."""
+    simulation = Simulation(Settings(events_per_unit=10))
+    counts = [len(simulation.unit(number).counts) for number in range(20)]
+    assert min(counts) < 5
+    assert sum(counts) > 50
