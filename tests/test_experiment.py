@@ -195,7 +195,7 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
         "clean", "FGSM ε=0.01", "PGD-2 ε=0.01", "FGSM ε=0.01 cap 20%", "PGD-2 ε=0.01 cap 20%",
     }  # fmt: skip
     whole, exported = content["results"]["whole"], content["results"]["export"]
-    assert whole["FGSM ε=0.01"]["BvL"]["value"] == pytest.approx(exported["FGSM ε=0.01"]["BvL"]["value"], abs=1e-4)
+    assert whole["FGSM ε=0.01"]["BvL"]["value"] == pytest.approx(exported["FGSM ε=0.01"]["BvL"]["value"], abs=1e-6)
     assert whole["FGSM ε=0.01"]["BvL"]["loss"] > whole["FGSM ε=0.01 cap 20%"]["BvL"]["loss"] > 0
     assert (output / "table.md").read_text().strip() in result.stdout
     again = script("evaluate.py", *arguments, *options, "--output", output)

@@ -10,16 +10,17 @@ The jet's pT is that before calibration. Reference: CMS, JINST 13 (2018) P05011,
 
 from kerastag.schema.structure import FlavourClass, Group, Schema, Spectator, Variable
 
-_ABSENT = -999.0
-_PREFIX = "Jet_DeepCSV_"
+ABSENT = -999.0
+PREFIX = "Jet_DeepCSV_"
+TRACK_SLOTS, VERTEX_TRACK_SLOTS = 6, 4
 
 
 def _real(name: str, unit: str, label: str, default: float = 0.0, branch: str | None = None) -> Variable:
-    return Variable(name, _PREFIX + (branch or name), unit, label, default, sentinel=_ABSENT)
+    return Variable(name, PREFIX + (branch or name), unit, label, default, sentinel=ABSENT)
 
 
 def _whole(name: str, label: str) -> Variable:
-    return Variable(name, _PREFIX + name, "", label, -1.0, integer=True, valid_min=0.0, sentinel=_ABSENT)
+    return Variable(name, PREFIX + name, "", label, -1.0, integer=True, valid_min=0.0, sentinel=ABSENT)
 
 
 _JET = Group(
@@ -62,15 +63,15 @@ _TRACK = Group(
         _real("trackSip2dSig_{slot}", "", r"signed 2-D IP/$\sigma$"),
         _real("trackDecayLenVal_{slot}", "cm", "decay length"),
     ),
-    slots=6,
-    count=_PREFIX + "jetNSelectedTracks",
+    slots=TRACK_SLOTS,
+    count=PREFIX + "jetNSelectedTracks",
 )
 
 _VERTEX_TRACK = Group(
     "vertex track",
     (_real("trackEtaRel_{slot}", "", r"$\eta_{rel}$"),),
-    slots=4,
-    count=_PREFIX + "jetNTracksEtaRel",
+    slots=VERTEX_TRACK_SLOTS,
+    count=PREFIX + "jetNTracksEtaRel",
 )
 
 _VERTEX = Group(

@@ -21,7 +21,6 @@ MINIMUM_PT = 20.0  # GeV, before calibration
 MAXIMUM_ETA = 2.5
 
 _COARSE_ETA = 3.2
-_FINE_COLUMNS, _COARSE_COLUMNS = 50, 8  # tower rings with |η| < 2.5, and beyond it
 _INVISIBLE = (12, 13, 14, 16)
 _ELECTROMAGNETIC = (11, 22)
 _KAON_LAMBDA = (310, 3122)

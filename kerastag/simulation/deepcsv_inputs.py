@@ -10,6 +10,7 @@ import dataclasses
 
 import numpy as np
 
+from kerastag.schema.deepcsv import ABSENT, PREFIX, TRACK_SLOTS, VERTEX_TRACK_SLOTS
 from kerastag.simulation.association import Cones
 from kerastag.simulation.calorimeter import CaloJets
 from kerastag.simulation.groups import Rows, all_pairs, group_sum
@@ -19,8 +20,6 @@ from kerastag.simulation.kinematics import directions, mass, wrapped
 from kerastag.simulation.tracking import PION_MASS, Tracks
 from kerastag.simulation.vertexing import Vertices
 
-ABSENT = -999.0
-TRACK_SLOTS, ETA_REL_SLOTS = 6, 4
 RECO_VERTEX, PSEUDO_VERTEX, NO_VERTEX = 0, 1, 2
 
 _CM = 0.1  # in mm
@@ -112,7 +111,7 @@ def deepcsv_inputs(jets: CaloJets, tracks: Tracks, cones: Cones, primary: Vertic
     columns |= _track_slots(len(jets), selected.take(~_kaon_legs(selected, len(jets))))
     columns |= _above_charm(len(jets), candidates.take(close), tagged)
     columns |= _vertex_columns(jets, axis, tracks, selected, vertices, inside, tagged)
-    columns = {f"Jet_DeepCSV_{name}": values for name, values in columns.items()}
+    columns = {PREFIX + name: values for name, values in columns.items()}
     own = {"Jet_pt": jets.pt, "Jet_rawFactor": 1 - jets.raw_pt / jets.pt, "Jet_eta": jets.eta, "Jet_phi": jets.phi}
     return own | columns
 
@@ -308,7 +307,7 @@ def _eta_rel(
     rapidity = np.arctanh(along / np.hypot(momentum, PION_MASS))
     # A jet has tracks of one kind only, so a stable sort by jet keeps their order.
     order = np.argsort(jet, kind="stable")
-    return _slots("trackEtaRel", len(axis), jet[order], rapidity[order], ETA_REL_SLOTS)
+    return _slots("trackEtaRel", len(axis), jet[order], rapidity[order], VERTEX_TRACK_SLOTS)
 
 
 def _slots(name: str, jets: int, jet: np.ndarray, values: np.ndarray, slots: int) -> dict[str, np.ndarray]:

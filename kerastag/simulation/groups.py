@@ -45,8 +45,8 @@ def all_pairs(one: np.ndarray, two: np.ndarray, groups: int) -> tuple[np.ndarray
         groups: Number of groups.
     """
     counts = np.bincount(two, minlength=groups)
-    first = np.cumsum(counts) - counts
+    first = starts(counts)
     repeats = counts[one]
     left = np.repeat(np.arange(len(one)), repeats)
-    within = np.arange(len(left)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+    within = np.arange(len(left)) - np.repeat(starts(repeats), repeats)
     return left, first[one[left]] + within

@@ -26,11 +26,11 @@ from tqdm.auto import tqdm
 
 from kerastag.errors import UserError
 from kerastag.files import remove_leftovers, replaced, write_json
+from kerastag.schema import JET_FLAVOR
 from kerastag.simulation import helix
 from kerastag.simulation.settings import Settings
 from kerastag.simulation.unit import Simulation, Unit
 
-TREE = "jets"
 _JETS_PER_EVENT = 0.56  # about; the first guess of how many units a production takes
 _DIGITS = 14
 _STEPS_PER_SIGMA = 256
@@ -224,7 +224,7 @@ def _join(parts: Path, units: int, jets: int, target: Path, description: dict) -
         for first in range(0, units, _PARTS_PER_BASKET):
             content = _records([_part(parts, unit) for unit in range(first, min(first + _PARTS_PER_BASKET, units))], left)
             if tree is None:
-                tree = file.mktree(TREE, {name: values.type.content for name, values in content.items()})
+                tree = file.mktree(JET_FLAVOR.tree, {name: values.type.content for name, values in content.items()})
             tree.extend(content)
             left -= len(content["event"])
 

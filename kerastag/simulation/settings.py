@@ -21,7 +21,7 @@ class Settings:
         beam_spot: Whether primary vertices are spread by `BEAM_SPOT`; otherwise all lie at the origin.
         hadron_labels: Whether `jet_parton_flavour`, the label of `jet_flavor`, is that of hadrons instead of quarks.
         minimum_pthat: Smallest transverse momentum of the hard process, GeV.
-        events_per_unit: Events that are made at once; what a process holds in memory grows with it, 1 GB for the default.
+        events_per_unit: Events that are made at once; what a process holds in memory grows with it, 0.7 GB for the default.
     """
 
     seed: int = 1

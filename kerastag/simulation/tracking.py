@@ -1,6 +1,7 @@
 """Charged particles → reconstructed tracks: efficiency and smearing with the covariance that is written out."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from kerastag.simulation import helix, resolution
 from kerastag.simulation.calorimeter import in_tracker
 from kerastag.simulation.generator import Particles
 from kerastag.simulation.groups import Rows
+from kerastag.simulation.kinematics import wrapped
 
 PION_MASS = 0.13957  # GeV, taken for every track
 MINIMUM_PT = 0.1  # GeV
@@ -52,7 +54,7 @@ class Tracks(Rows):
         """Sign of the charge."""
         return np.sign(self.parameters[:, 4])
 
-    @property
+    @functools.cached_property
     def momentum(self) -> np.ndarray:
         """px, py, pz and E under the pion hypothesis, GeV, `(tracks, 4)`."""
         pz = self.pt * np.sinh(self.eta)
@@ -92,7 +94,7 @@ def reconstruct(particles: Particles, physical: bool, rng: np.random.Generator) 
     table = resolution.covariances(physical)
     shift = np.einsum("tij,tj->ti", np.linalg.cholesky(table)[row, column], rng.standard_normal((len(found), 5)))
     smeared = true + shift
-    smeared[:, 2] = (smeared[:, 2] + np.pi) % (2 * np.pi) - np.pi
+    smeared[:, 2] = wrapped(smeared[:, 2])
     pt = 1 / np.abs(smeared[:, 4]) / np.cosh(eta)
     pseudorapidity = -np.log(np.tan(smeared[:, 3] / 2))
     return Tracks(particles.event, smeared, table[row, column], pt, pseudorapidity), found, true

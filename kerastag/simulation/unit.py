@@ -12,6 +12,7 @@ from kerastag.simulation import calorimeter, tracking, truth
 from kerastag.simulation.association import cones
 from kerastag.simulation.deepcsv_inputs import deepcsv_inputs
 from kerastag.simulation.generator import Events, Generator
+from kerastag.simulation.groups import starts
 from kerastag.simulation.jet_inputs import jet_inputs, primary_vertices
 from kerastag.simulation.settings import PROCESSES, Settings
 
@@ -101,9 +102,8 @@ def _shuffled(parts: list[tuple[dict, dict, np.ndarray]], order: np.ndarray) -> 
     jets["event"] = order[jets["event"]]
     listed = np.flatnonzero(counts)
     listed = listed[np.argsort(jets["event"][listed], kind="stable")]
-    first = np.cumsum(counts) - counts
     length = counts[listed]
-    rows = np.repeat(first[listed] - (np.cumsum(length) - length), length) + np.arange(length.sum())
+    rows = np.repeat(starts(counts)[listed] - starts(length), length) + np.arange(length.sum())
     jets = {name: values[listed] for name, values in jets.items()}
     tracks = {name: values[rows] for name, values in tracks.items()}
     return jets, tracks, length

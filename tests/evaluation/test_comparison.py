@@ -13,7 +13,8 @@ def test_same_call_gives_the_same_attacked_logits_in_any_number_of_batches(datas
     attack = PGD(ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, 0.5), steps=3)
     first, second = (attacked_logits(tagger, x, y, attack) for _ in range(2))
     np.testing.assert_array_equal(first, second)
-    np.testing.assert_allclose(attacked_logits(tagger, x, y, None, batch_size=7), tagger(x), rtol=1e-5, atol=1e-5)
+    # Matrix products of another batch size add up in another order: 259 terms of float32.
+    np.testing.assert_allclose(attacked_logits(tagger, x, y, None, batch_size=7), tagger(x), rtol=1e-5, atol=5e-6)
 
 
 def test_table_holds_areas_and_paired_losses(dataset, tagger):

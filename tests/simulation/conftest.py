@@ -5,9 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-pytest.importorskip("pythia8mc", reason="the simulation needs the extra 'simulation'")
-pytest.importorskip("fastjet", reason="the simulation needs the extra 'simulation'")
-
 from kerastag.simulation import calorimeter, tracking, truth
 from kerastag.simulation.generator import Events, Generator
 from kerastag.simulation.settings import Settings

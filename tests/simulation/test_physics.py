@@ -234,8 +234,16 @@ def test_options_change_what_they_say():
     true = np.array([np.median(part) for part in np.split(spread.events.final.vertex[:, 2], first[1:])])
     assert true.std() == pytest.approx(46, rel=0.2)
     assert np.median(np.abs(fitted.position[:, 2] - true)) < 0.2
-    unit = Simulation(Settings(hadron_labels=True, physical_resolution=True, events_per_unit=300)).unit(0)
+    unit = Simulation(Settings(hadron_labels=True, events_per_unit=2000)).unit(0)
     np.testing.assert_array_equal(unit.jets["jet_parton_flavour"], unit.jets["jet_hadron_flavour"])
+    quarks = Simulation(Settings(events_per_unit=2000)).unit(0)
+    np.testing.assert_array_equal(quarks.jets["jet_hadron_flavour"], unit.jets["jet_hadron_flavour"])
+    assert (quarks.jets["jet_parton_flavour"] != unit.jets["jet_hadron_flavour"]).any()
+    for physical in (False, True):
+        tracks = simulate("light", 100, Settings(physical_resolution=physical)).tracks
+        sigma = np.sqrt(tracks.covariance[:, 0, 0])
+        # A detector's centre measures d0 best far from its ends; the data set has it the other way round.
+        assert (sigma[np.abs(tracks.eta) < 0.3].mean() < sigma[np.abs(tracks.eta) > 2.3].mean()) == physical
 
 
 def test_multiparton_interactions_add_particles():
