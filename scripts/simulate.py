@@ -48,6 +48,8 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Parse, simulate or validate, say what came out."""
     options = parser().parse_args()
+    if options.figures and not options.validate:
+        raise UserError("--figures draws what --validate FILE reads; name a file with it.")
     if options.validate:
         validate(options)
     else:

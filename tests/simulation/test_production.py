@@ -180,6 +180,13 @@ def test_missing_fastjet_is_one_sentence(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+def test_figures_need_a_file_to_draw(tmp_path):
+    code, _, errors = run("--figures", tmp_path, "--output", tmp_path / "jets.root")
+    assert code == 2
+    assert "--validate" in errors
+    assert not list(tmp_path.iterdir())
+
+
 def test_validation_needs_a_file(tmp_path):
     code, _, errors = run("--validate", tmp_path / "none.root")
     assert code == 2
