@@ -1,6 +1,7 @@
 """ROOT files of jets → cleaned NumPy chunks in the column order of a schema.
 
-Reading is chunked, so memory stays bounded whatever a file's size, and vectorised: there is no Python loop over jets.
+A tree has one entry per jet, or one per event with the jets nested in it, as in NanoAOD. Reading is chunked, so memory stays
+bounded whatever a file's size, and vectorised: there is no Python loop over jets.
 """
 
 import dataclasses
@@ -67,7 +68,7 @@ class Cleaning:
     """What was changed or left out while reading; nothing is dropped in silence.
 
     Attributes:
-        read: Entries seen.
+        read: Jets seen.
         not_selected: Jets that the selection rejects.
         unknown_flavour: Jets that belong to no class, or to several.
         not_finite: int64 `(features,)`, cells that were NaN or infinite and became the default.
@@ -123,13 +124,15 @@ def read(files: list[RootFile], schema: Schema, selection: str, cleaning: Cleani
 def _read_file(file: RootFile, schema: Schema, selection: str, cleaning: Cleaning) -> Iterator[Jets]:
     _check_header(file.path)
     with uproot.open(file.path) as root:
-        tree = _tree(root, file.path, schema.tree)
+        tree = _tree(root, file.path, schema.trees)
         expressions, unknown_spectators = _expressions(tree, file.path, schema, selection)
         if not tree.num_entries:
-            raise UserError(f"Tree '{schema.tree}' in '{file.path}' is empty; remove the file.")
-        for chunk, report in tree.iterate(expressions, step_size=CHUNK, report=True):
-            columns = {expression: chunk[expression] for expression in expressions}
-            entry = np.arange(report.tree_entry_start, report.tree_entry_stop, dtype=np.int64)
+            raise UserError(f"Tree '{tree.name}' in '{file.path}' is empty; remove the file.")
+        first = 0
+        for chunk in tree.iterate(expressions, step_size=CHUNK):
+            columns = _by_jet({expression: chunk[expression] for expression in expressions}, schema)
+            entry = np.arange(first, first + len(columns[schema.classes[0].branch]), dtype=np.int64)
+            first += len(entry)
             yield _jets(columns, entry, file, schema, selection, unknown_spectators, cleaning)
 
 
@@ -146,14 +149,32 @@ def _check_header(path: Path) -> None:
         raise UserError(f"'{path}' is truncated: it has {path.stat().st_size:,} of {end:,} bytes.")
 
 
-def _tree(root, path: Path, name: str):
-    """The TTree called `name`, or one sentence."""
-    if name in root:
-        if hasattr(root[name], "num_entries"):
-            return root[name]
-        raise UserError(f"'{name}' in '{path}' is a {root[name].classname}, not a tree.")
+def _tree(root, path: Path, names: tuple[str, ...]):
+    """The first of the TTrees called `names` that the file has, or one sentence."""
+    for name in names:
+        if name in root:
+            if hasattr(root[name], "num_entries"):
+                return root[name]
+            raise UserError(f"'{name}' in '{path}' is a {root[name].classname}, not a tree.")
     trees = root.keys(recursive=True, cycle=False, filter_classname=["TTree", "TNtuple", "ROOT::RNTuple"])
-    raise UserError(f"'{path}' has no tree '{name}'; it holds {', '.join(repr(tree) for tree in trees) or 'no tree'}.")
+    wanted = " or ".join(repr(name) for name in names)
+    raise UserError(f"'{path}' has no tree {wanted}; it holds {', '.join(repr(tree) for tree in trees) or 'no tree'}.")
+
+
+def _by_jet(columns: dict[str, ak.Array], schema: Schema) -> dict[str, ak.Array]:
+    """Columns with one entry per jet, also where jets are nested in events: what belongs to the event goes to each jet."""
+    of_jet = next(feature.branch for feature in schema.features if feature.slot is None)
+    if columns[of_jet].ndim == 1:
+        return columns
+    jets = ak.num(columns[of_jet])
+    flat = {}
+    for expression, values in columns.items():
+        if values.ndim == 1:
+            values = ak.broadcast_arrays(values, columns[of_jet])[0]
+        elif not ak.all(ak.num(values) == jets):
+            raise UserError(f"'{expression}' and '{of_jet}' differ in their number of jets in some event.")
+        flat[expression] = ak.flatten(values)
+    return flat
 
 
 def _expressions(tree, path: Path, schema: Schema, selection: str) -> tuple[list[str], set[str]]:
@@ -171,7 +192,7 @@ def _expressions(tree, path: Path, schema: Schema, selection: str) -> tuple[list
     def missing(expression: str) -> str | None:
         """The first branch that the expression needs and the tree lacks."""
         try:
-            PythonLanguage().free_symbols(expression, keys, [], str(path), schema.tree)
+            PythonLanguage().free_symbols(expression, keys, [], str(path), tree.name)
         except uproot.KeyInFileError as error:
             return error.key
         except SyntaxError as error:
@@ -181,7 +202,7 @@ def _expressions(tree, path: Path, schema: Schema, selection: str) -> tuple[list
     for expression in needed:
         if branch := missing(expression):
             raise UserError(
-                f"Tree '{schema.tree}' in '{path}' has no branch '{branch}'; "
+                f"Tree '{tree.name}' in '{path}' has no branch '{branch}'; "
                 f"the nearest that exist are {nearest(branch, sorted(keys))}."
             )
     unknown = {spectator.name for spectator in schema.spectators if spectator.optional and missing(spectator.branch)}

@@ -44,7 +44,7 @@ def main() -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     print(
         f"{len(described.features)} inputs; classes {', '.join(described.class_names)}; "
-        f"spectators {', '.join(spectator.name for spectator in described.spectators)}; tree {described.tree}"
+        f"spectators {', '.join(spectator.name for spectator in described.spectators)}; tree {' or '.join(described.trees)}"
     )
 
 

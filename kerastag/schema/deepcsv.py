@@ -5,6 +5,7 @@ network was trained with zeros in their place, so 0 is the default. Exceptions: 
 and so do the four quantities "above charm", because they are -1 in jets whose tracks stay below the mass of charm. Where
 those are absent altogether a jet has too few tracks, and DeepCSV gives no answer.
 
+Files have a tree `jets` with one jet an entry, as the sample that comes along, or PFNano's `Events` with jets nested in events.
 The jet's pT is that before calibration. Reference: CMS, JINST 13 (2018) P05011, arXiv:1712.07158, section 5.1.
 """
 
@@ -98,7 +99,7 @@ DEEPCSV = Schema(
     name="deepcsv",
     version="1.0",
     description="The 66 inputs of CMS's DeepCSV tagger: jet, 6 tracks, secondary vertices.",
-    tree="jets",
+    tree=("jets", "Events"),
     groups=(_JET, _ABOVE_CHARM, _COUNT, _TRACK, _VERTEX_TRACK, _VERTEX, _FLIGHT),
     classes=(
         FlavourClass("b", "Jet_hadronFlavour == 5", "b jets", "#e42536"),

@@ -156,7 +156,7 @@ class Schema:
         name: Name, also of the data set's config.
         version: Raised whenever a feature, default or selection changes.
         description: One sentence.
-        tree: Path of the TTree inside each ROOT file, one entry per jet.
+        tree: Path of the TTree inside each ROOT file, with one entry per jet or per event; of several the first that is there.
         groups: The input groups; their features, one after the other, are the columns of x.
         classes: The output classes, in the order of the logits.
         spectators: Quantities kept beside the inputs.
@@ -168,7 +168,7 @@ class Schema:
     name: str
     version: str
     description: str
-    tree: str
+    tree: str | tuple[str, ...]
     groups: tuple[Group, ...]
     classes: tuple[FlavourClass, ...]
     spectators: tuple[Spectator, ...]
@@ -180,6 +180,11 @@ class Schema:
     def features(self) -> tuple[Feature, ...]:
         """The input columns in order."""
         return tuple(feature for group in self.groups for feature in _features(group))
+
+    @property
+    def trees(self) -> tuple[str, ...]:
+        """Paths of the TTrees to look for."""
+        return (self.tree,) if isinstance(self.tree, str) else self.tree
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
@@ -245,7 +250,9 @@ class Schema:
         classes = tuple(FlavourClass(**flavour) for flavour in content["classes"])
         spectators = tuple(Spectator(**spectator) for spectator in content["spectators"])
         helix = Helix(**content["helix"]) if content["helix"] else None
-        return cls(**{**content, "groups": groups, "classes": classes, "spectators": spectators, "helix": helix})
+        tree = content["tree"] if isinstance(content["tree"], str) else tuple(content["tree"])
+        parts = {"tree": tree, "groups": groups, "classes": classes, "spectators": spectators, "helix": helix}
+        return cls(**{**content, **parts})
 
 
 def _variable(content: dict) -> Variable:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -169,3 +171,45 @@ def test_lifetime_sign_of_the_ntuple_is_positive_in_b_jets_and_symmetric_in_ligh
 
 def _branches(*names):
     return [next(v.branch for v in DEEPNTUPLE.groups[1].variables if v.name == f"track_{{slot}}_{name}") for name in names]
+
+
+NESTED = {
+    "jet_pt": ak.Array([[50.0, 60.0], [], [70.0]]),
+    "raw": ak.Array([[0.1, 0.0], [], [0.5]]),
+    "jet_eta": ak.Array([[-1.0, 2.0], [], [0.5]]),
+    "flavour": ak.Array([[5, 0], [], [4]]),
+    "event": np.array([7, 8, 9], np.int64),
+    "n_flat": ak.Array([[0, 1], [], [2]]),
+    "flat_0": ak.Array([[1e31, 1.0], [], [2.0]]),
+    "flat_1": ak.Array([[1e31, 1e31], [], [4.0]]),
+}
+EVENTS = dataclasses.replace(TOY, tree=("folder/jets", "Events"), groups=(TOY.groups[0], TOY.groups[2]))
+
+
+def test_jets_nested_in_events_are_read_like_jets(tmp_path):
+    write_tree(tmp_path / "nano.root", "Events", NESTED)
+    jets, cleaning = read(tmp_path, EVENTS)
+    np.testing.assert_allclose(jets.features, [[45, 1, -999, -999], [60, 2, 1, -999]], rtol=1e-6)
+    assert jets.label.tolist() == [0, 1]
+    assert jets.spectators["event"].tolist() == [7, 7]
+    assert jets.spectators["entry"].tolist() == [0, 1]
+    assert (cleaning.read, cleaning.unknown_flavour) == (3, 1)
+
+
+def test_nested_branches_must_agree_in_their_number_of_jets(tmp_path):
+    write_tree(tmp_path / "nano.root", "Events", NESTED | {"raw": ak.Array([[0.1], [0.0], [0.5]])})
+    with pytest.raises(UserError, match=r"cannot be read|number of jets"):
+        read(tmp_path, EVENTS)
+    write_tree(tmp_path / "nano.root", "Events", NESTED | {"flavour": ak.Array([[5], [0], [4]])})
+    with pytest.raises(UserError, match=r"'flavour == 5' and 'jet_pt .* differ in their number of jets"):
+        read(tmp_path, EVENTS)
+
+
+def test_first_tree_that_exists_is_read_and_all_are_named_if_none_does(tmp_path):
+    write(tmp_path / "a.root")
+    jets, _ = read(tmp_path, EVENTS)
+    assert len(jets) == 3
+    (tmp_path / "a.root").unlink()
+    write(tmp_path / "b.root", tree="other")
+    with pytest.raises(UserError, match="no tree 'folder/jets' or 'Events'; it holds 'other'"):
+        read(tmp_path, EVENTS)
