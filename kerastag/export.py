@@ -7,8 +7,10 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from kerastag.class_logits import ClassLogits, class_names
 from kerastag.errors import UserError
 from kerastag.files import replaced
+from kerastag.flavours import FLAVOURS
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
 
@@ -45,7 +47,7 @@ def export(tagger: keras.Model, schema: Schema, statistics: Statistics, path: Pa
     """Write a SavedModel from raw features, float32 `(batch, features)` in schema order and physical units.
 
     Endpoints: `logits` and `probabilities`, `(batch, classes)`; `serving_default` is the latter. The asset `kerastag.json`
-    holds the schema (defaults, integer flags, class names) and the statistics (scale).
+    holds the schema (defaults, integer flags), the statistics (scale) and the names of the tagger's classes.
     """
     signature = [tf.TensorSpec((None, len(schema.features)), tf.float32, name="features")]
     module = tf.Module()
@@ -65,7 +67,8 @@ def export(tagger: keras.Model, schema: Schema, statistics: Statistics, path: Pa
     }
     with replaced(Path(path)) as new:
         asset = new.parent / ASSET
-        asset.write_text(json.dumps({"schema": schema.to_dict(), "statistics": statistics.to_dict()}))
+        content = {"schema": schema.to_dict(), "statistics": statistics.to_dict(), "classes": class_names(tagger)}
+        asset.write_text(json.dumps(content))
         module.description = tf.saved_model.Asset(str(asset))
         # Without the gradient of `symlog` an exported tagger could not be attacked.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
@@ -91,12 +94,19 @@ def load(path: str | Path) -> keras.Model:
 def description(path: str | Path) -> Schema | None:
     """The schema that travels with a run directory or SavedModel; None for a bare `.keras` file."""
     path = Path(path)
-    folder = path / "saved_model" if (path / "tagger.keras").is_file() else path
+    content = _asset(path / "saved_model" if (path / "tagger.keras").is_file() else path)
+    return Schema.from_dict(content["schema"]) if content else None
+
+
+def _asset(folder: Path) -> dict | None:
+    """What kerastag wrote into a SavedModel beside the network; None if it did not write it."""
     asset = folder / "assets" / ASSET
-    return Schema.from_dict(json.loads(asset.read_text())["schema"]) if asset.is_file() else None
+    return json.loads(asset.read_text()) if asset.is_file() else None
 
 
 def _load_keras(path: Path) -> keras.Model:
+    import kerastag.legacy.layers
+    import kerastag.legacy.lwtnn
     import kerastag.preprocessing
     import kerastag.track_quantities
     import kerastag.training  # noqa: F401  (all register their classes)
@@ -128,7 +138,11 @@ def _load_saved_model(path: Path) -> keras.Model:
         raise UserError(f"'{path}' has no endpoint 'logits', so it is no tagger of kerastag.") from error
     specification = layer.call_endpoint_fn.input_signature[0]
     inputs = keras.Input(specification.shape[1:], name="features")
-    return keras.Model(inputs, layer(inputs), name="saved_model")
+    logits = layer(inputs)
+    names = tuple((_asset(path) or {}).get("classes", FLAVOURS))
+    if names != FLAVOURS:
+        logits = ClassLogits(names)(logits)
+    return keras.Model(inputs, logits, name="saved_model")
 
 
 def _nodes(graph):

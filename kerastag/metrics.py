@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-FLAVOURS = ("b", "c", "light")
+from kerastag.flavours import FLAVOURS
+
 # Name: the class to find and the class to find it against, as indices into b, c, light.
 DISCRIMINATORS = {"BvL": (0, 2), "BvC": (0, 1), "CvB": (1, 0), "CvL": (1, 2)}
 HEADLINE = ("BvL", "CvB", "CvL")

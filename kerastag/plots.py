@@ -12,7 +12,8 @@ import mplhep
 import numpy as np
 
 from kerastag.files import replaced
-from kerastag.metrics import DISCRIMINATORS, FLAVOURS, RankedPair
+from kerastag.flavours import FLAVOURS
+from kerastag.metrics import DISCRIMINATORS, RankedPair
 from kerastag.schema import Schema
 
 # Fewer mistagged jets than this and a point of a ROC curve says nothing.

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from kerastag.attacks.objectives import OBJECTIVES
 from kerastag.attacks.threat_model import ThreatModel
+from kerastag.class_logits import matching
 from kerastag.errors import UserError
 
 
@@ -32,7 +33,7 @@ class Attack:
         Args:
             tagger: From raw features to logits.
             x: Clean features, float32 `(batch, features)`.
-            y: True flavours, one-hot `(batch, classes)`.
+            y: True flavours, one-hot `(batch, classes)`; a tagger of finer classes is then attacked in its logits by flavour.
             training: Mode in which the tagger is called.
 
         Returns:
@@ -47,7 +48,7 @@ class Attack:
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
-            loss = OBJECTIVES[self.objective](y, tagger(x, training=training))
+            loss = OBJECTIVES[self.objective](y, matching(tagger(x, training=training), y, tagger))
         gradient = tape.gradient(loss, x)
         return loss, tf.sign(self._finite(gradient))
 

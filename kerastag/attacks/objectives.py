@@ -9,6 +9,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from kerastag.errors import UserError
+from kerastag.flavours import FLAVOURS
 from kerastag.losses import DoubleSoftmaxFocal
 from kerastag.metrics import DISCRIMINATORS
 
@@ -24,6 +26,8 @@ def _discriminator(over: int, against: int) -> Callable[[tf.Tensor, tf.Tensor], 
     """Against one discriminator: push jets of `over` down and jets of `against` up; leave other flavours alone."""
 
     def objective(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        if y.shape[-1] != len(FLAVOURS):
+            raise UserError(f"An attack on a discriminator needs labels of {', '.join(FLAVOURS)}, not {y.shape[-1]} columns.")
         return (y[:, against] - y[:, over]) * (logits[:, over] - logits[:, against])
 
     return objective

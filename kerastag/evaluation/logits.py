@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerastag.attacks import Attack
+from kerastag.class_logits import matching
 
 # A graph per tagger and attack, kept as long as both live.
 _graphs: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -15,7 +16,7 @@ _graphs: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 def attacked_logits(
     tagger: keras.Model, x: np.ndarray, y: np.ndarray, attack: Attack | None, batch_size: int = 8192
 ) -> np.ndarray:
-    """Logits float32 `(jets, classes)` of attacked jets, or of clean ones if `attack` is None.
+    """Logits float32 `(jets, classes)`, by flavour, of attacked jets, or of clean ones if `attack` is None.
 
     Args:
         tagger: From raw features to logits; called in inference mode.
@@ -41,7 +42,7 @@ def _graph(tagger: keras.Model, attack: Attack | None, x: np.ndarray, y: np.ndar
 
         def logits(x, y):
             model = weak()
-            return model(x if attack is None else attack(model, x, y), training=False)
+            return matching(model(x if attack is None else attack(model, x, y), training=False), y, model)
 
         # Traced once for batches of any size.
         batches = [tf.TensorSpec((None, values.shape[1]), tf.float32) for values in (x, y)]

@@ -1,11 +1,10 @@
 """A tagger that treats all tracks alike, and all vertices: one small encoder each, applied to every slot."""
 
-import itertools
-
 import keras
 
+from kerastag.models.objects import split_columns, split_groups
 from kerastag.preprocessing import PresenceFlags, Standardize
-from kerastag.schema import Group, Schema
+from kerastag.schema import Schema
 from kerastag.statistics import Statistics
 
 
@@ -36,11 +35,10 @@ def deep_sets(
     inputs = keras.Input((len(schema.features),), name="features")
     scaled = Standardize.robust(schema, statistics, name="scaled")(inputs)
     present = PresenceFlags(schema.optional_objects, schema.defaults, name="present")(inputs)
-    widths = [len(group.variables) * (group.slots or 1) for group in schema.groups]
-    flags = [group.optional * (group.slots or 1) for group in schema.groups]
+    flags = split_columns(present, [group.optional * (group.slots or 1) for group in schema.groups])
     parts = [present]
-    for group, values, flag in zip(schema.groups, _split(scaled, widths), _split(present, flags), strict=True):
-        parts.append(values if group.slots is None else _pooled(group, values, flag, encoder))
+    for group, values, flag in zip(schema.groups, split_groups(scaled, schema), flags, strict=True):
+        parts.append(values if group.slots is None else _pooled(values, flag, encoder))
     x = keras.layers.Dropout(dropout)(keras.layers.Concatenate()(parts))
     for width in hidden:
         x = keras.layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
@@ -48,18 +46,8 @@ def deep_sets(
     return keras.Model(inputs, keras.layers.Dense(len(schema.classes), name="logits")(x), name="deep_sets")
 
 
-def _split(values, widths: list[int]) -> list:
-    """Consecutive columns of `values`; unlike slices, their gradient is a single concatenation."""
-    return keras.ops.split(values, list(itertools.accumulate(widths))[:-1], axis=1)
-
-
-def _pooled(group: Group, values, present, encoder: tuple[int, ...]):
-    """Sum of the codes of a group's objects, `(batch, code)`.
-
-    `values` is `(batch, variables * slots)`, variable by variable; `present` is `(batch, slots)`.
-    """
-    by_variable = keras.layers.Reshape((len(group.variables), group.slots))(values)
-    x = keras.layers.Permute((2, 1))(by_variable)
+def _pooled(x, present, encoder: tuple[int, ...]):
+    """Sum of the codes of a group's objects, `(batch, code)`, from `(batch, slots, variables)` and flags `(batch, slots)`."""
     for width in encoder:
         x = keras.layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
     return keras.layers.Dot(axes=1)([x, present])

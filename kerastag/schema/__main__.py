@@ -35,7 +35,9 @@ def rows(described: schema.Schema) -> list[tuple[str, ...]]:
 def main() -> None:
     """Parse the command line and print."""
     parser = argparse.ArgumentParser(prog="python -m kerastag.schema", description="Print a schema as a table.")
-    parser.add_argument("name", help=f"one of {', '.join(schema.SCHEMAS)}")
+    parser.add_argument(
+        "name", help=f"one of {', '.join([*schema.SCHEMAS, *(each.name for each in schema.DEEPDOUBLEX.values())])}"
+    )
     described = schema.get(parser.parse_args().name)
     table = [COLUMNS, *rows(described)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]

@@ -1,0 +1,107 @@
+"""Which legacy taggers there are, and where their weights come from."""
+
+import dataclasses
+import importlib
+from pathlib import Path
+
+import keras
+
+from kerastag.errors import UserError
+from kerastag.schema import DEEPCSV, DEEPDOUBLEX, DEEPFLAVOUR, Schema
+from kerastag.schema.structure import nearest
+
+# The public repository of CMS's b-tagging weights, pinned. It states no licence, so no weights come with kerastag.
+_SOURCE = "https://raw.githubusercontent.com/cms-data/RecoBTag-Combined/77957cb"
+
+
+@dataclasses.dataclass(frozen=True)
+class LegacyTagger:
+    """A tagger that an experiment ran.
+
+    Attributes:
+        name: Name for `load` and for scripts.
+        schema: Its inputs.
+        classes: Its outputs, in the order of the logits.
+        path: Of the file of weights, below a folder of weights and below the source.
+        sha256: Of that file.
+        size: Of that file, in bytes.
+        year: Of the reference.
+        reference: Where it is described.
+        builder: Module of `kerastag.legacy` that makes the network, by its function `build(path, classes, name)`.
+    """
+
+    name: str
+    schema: Schema
+    classes: tuple[str, ...]
+    path: str
+    sha256: str
+    size: int
+    year: int
+    reference: str
+    builder: str
+
+    @property
+    def url(self) -> str:
+        """Where the file of weights is published."""
+        return f"{_SOURCE}/{self.path}"
+
+    def build(self, path: Path) -> keras.Model:
+        """The tagger from the file of weights."""
+        return importlib.import_module(f"kerastag.legacy.{self.builder}").build(path, self.classes, self.name)
+
+
+def _deep_double_x(kind: str, classes: tuple[str, str], sha256: str) -> LegacyTagger:
+    return LegacyTagger(
+        name=f"DeepDouble{kind}",
+        schema=DEEPDOUBLEX[kind],
+        classes=classes,
+        path=f"DeepDoubleX/102X/V02/{kind}.h5",
+        sha256=sha256,
+        size=806_752,
+        year=2018,
+        reference="CMS-DP-2018-046",
+        builder="deep_double_x",
+    )
+
+
+TAGGERS = {
+    tagger.name: tagger
+    for tagger in (
+        LegacyTagger(
+            name="DeepCSV",
+            schema=DEEPCSV,
+            classes=("b", "bb", "c", "udsg"),
+            path="DeepCSV_PhaseI.json",
+            sha256="3629989a1f578765f929402c477e71ae46c5c2f4f92fa2265d5d118c0b1f027e",
+            size=1_033_941,
+            year=2018,
+            reference="CMS, JINST 13 (2018) P05011, arXiv:1712.07158",
+            builder="deep_csv",
+        ),
+        LegacyTagger(
+            name="DeepFlavour",
+            schema=DEEPFLAVOUR,
+            classes=("b", "bb", "lepb", "c", "uds", "g"),
+            path="DeepFlavourV03_10X_training/constant_graph.pb",
+            sha256="96a1d34a74126746a4e55d3a69e335df5ff566fca51b29fb1326a36ec9d9c81b",
+            size=1_373_125,
+            year=2020,
+            reference="Bols et al., JINST 15 (2020) P12012, arXiv:2008.10519",
+            builder="deep_flavour",
+        ),
+        _deep_double_x("BvL", ("QCD", "Hbb"), "c5af07582b2bbd4b50d239eed9626fb199b053fe93fbd5add02aa27482fe588e"),
+        _deep_double_x("CvL", ("QCD", "Hcc"), "f4d7105eaa050630af01d563c095289003647f11d2a9ea3a79dca248c9e29aa2"),
+        _deep_double_x("CvB", ("Hbb", "Hcc"), "09c328de0d50812d8325b2fc2cccb88ff5d367cb9291f97e5ce2333fc87a1faa"),
+    )
+}
+
+
+def get(name: str) -> LegacyTagger:
+    """The record of a tagger.
+
+    Raises:
+        UserError: if there is none of that name.
+    """
+    if name not in TAGGERS:
+        raise UserError(f"There is no legacy tagger '{name}'; the nearest are {nearest(name, tuple(TAGGERS))}.")
+    return TAGGERS[name]

@@ -1,0 +1,126 @@
+"""The 1,360 inputs of CMS's DeepDoubleX taggers (102X, V02), which tell H → bb and H → cc jets from others.
+
+5 quantities of the jet, 60 slots of candidates with 8 variables, of which CMS fills 40, 40 charged candidates with 21, and 5
+secondary vertices with 7; empty slots are 0. Names and order are those of CMS's public producer, cms-sw/cmssw
+RecoBTag/ONNXRuntime/plugins/DeepDoubleXONNXJetTagsProducer.cc, version "V2"; they stand for branches as well, because no public
+file holds these inputs. So there is a schema for each tagger but no data set.
+
+Reference: CMS-DP-2018-046.
+"""
+
+from kerastag.schema.structure import FlavourClass, Group, Schema, Variable
+
+CANDIDATE_SLOTS, CHARGED_SLOTS, VERTEX_SLOTS = 60, 40, 5
+
+
+def _variable(name: str, unit: str = "", **facts) -> Variable:
+    return Variable(name, name, unit, name, **facts)
+
+
+def _slots(prefix: str, *variables: tuple[str, str], integer: tuple[str, ...] = ()) -> tuple[Variable, ...]:
+    return tuple(
+        Variable(f"{prefix}_{name}_{{slot}}", f"{prefix}_{name}", unit, name, integer=name in integer)
+        for name, unit in variables
+    )
+
+
+_JET = Group(
+    "jet",
+    (
+        _variable("jetNTracks", integer=True),
+        _variable("tau1_trackEtaRel_0", default=-1.0),
+        _variable("tau1_trackEtaRel_1", default=-1.0),
+        _variable("tau1_vertexDeltaR", default=-1.0),
+        _variable("tau1_vertexEnergyRatio", default=-1.0),
+    ),
+    optional=False,
+)
+
+_CANDIDATE = Group(
+    "candidate",
+    _slots(
+        "pf",
+        ("deltaR_noclip", ""),
+        ("drminsv", ""),
+        ("drsubjet1", ""),
+        ("drsubjet2", ""),
+        ("erel", ""),
+        ("hadFrac", ""),
+        ("ptrel_noclip", ""),
+        ("puppiw", ""),
+    ),
+    slots=CANDIDATE_SLOTS,
+)
+
+_CHARGED = Group(
+    "charged candidate",
+    _slots(
+        "cpf",
+        ("trackEtaRel", ""),
+        ("trackJetDistVal", "cm"),
+        ("trackPParRatio", ""),
+        ("trackPtRatio", ""),
+        ("trackSip2dSig", ""),
+        ("trackSip2dVal", "cm"),
+        ("trackSip3dSig", ""),
+        ("trackSip3dVal", "cm"),
+        ("deltaR", ""),
+        ("drminsv", ""),
+        ("drsubjet1", ""),
+        ("drsubjet2", ""),
+        ("dxy", "cm"),
+        ("dxysig", ""),
+        ("dz", "cm"),
+        ("dzsig", ""),
+        ("erel", ""),
+        ("etarel", ""),
+        ("chi2", ""),
+        ("ptrel_noclip", ""),
+        ("quality", ""),
+        integer=("quality",),
+    ),
+    slots=CHARGED_SLOTS,
+)
+
+_VERTEX = Group(
+    "vertex",
+    _slots(
+        "sv",
+        ("costhetasvpv", ""),
+        ("deltaR", ""),
+        ("dxysig", ""),
+        ("mass", "GeV"),
+        ("ntracks", ""),
+        ("pt", "GeV"),
+        ("ptrel", ""),
+        integer=("ntracks",),
+    ),
+    slots=VERTEX_SLOTS,
+)
+
+_CLASSES = {
+    "QCD": FlavourClass("QCD", "isQCD != 0", "QCD jets", "#5790fc"),
+    "Hbb": FlavourClass("Hbb", "isHbb != 0", r"H $\to$ bb jets", "#e42536"),
+    "Hcc": FlavourClass("Hcc", "isHcc != 0", r"H $\to$ cc jets", "#f89c20"),
+}
+
+
+def _schema(name: str, *classes: str) -> Schema:
+    return Schema(
+        name=f"deepdoublex_{name.lower()}",
+        version="1.0",
+        description=f"The 1,360 inputs of CMS's DeepDouble{name} tagger: jet, candidates, secondary vertices.",
+        tree="tree",
+        groups=(_JET, _CANDIDATE, _CHARGED, _VERTEX),
+        classes=tuple(_CLASSES[flavour] for flavour in classes),
+        spectators=(),
+        pt="jetNTracks",
+        eta="jetNTracks",
+    )
+
+
+DEEPDOUBLEX = {
+    "BvL": _schema("BvL", "QCD", "Hbb"),
+    "CvL": _schema("CvL", "QCD", "Hcc"),
+    "CvB": _schema("CvB", "Hbb", "Hcc"),
+}

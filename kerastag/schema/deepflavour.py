@@ -1,0 +1,146 @@
+"""The 613 inputs of CMS's DeepFlavour (DeepJet) tagger in its own order, under DeepNTuple's branch names; cm and GeV.
+
+15 quantities of the jet, 25 charged candidates with 16 variables, 25 neutral ones with 6, and 4 secondary vertices with 12, all
+in stored order. The network was trained with zeros in empty slots, so 0 is the default there and attacks leave them alone; a
+cell of a filled slot that is exactly 0 stays as well.
+
+In jets without enough tracks (0.8 % of those it was trained on, by its stored mean of 7 inputs) CMS writes -999 for what is
+made of them, and so the network knows it. The four quantities "above charm" are -1, their default, in jets whose tracks stay
+below the mass of charm; there the tagger takes -999 from `trackSumJetEtRatio`, which is absent in the same jets.
+
+Reference: Bols et al., JINST 15 (2020) P12012, arXiv:2008.10519, section 3.
+"""
+
+from kerastag.schema.structure import FlavourClass, Group, Schema, Spectator, Variable
+
+ABSENT = -999.0
+CHARGED_SLOTS, NEUTRAL_SLOTS, VERTEX_SLOTS = 25, 25, 4
+
+
+def _tag(name: str, unit: str, label: str, default: float, **facts) -> Variable:
+    return Variable(name, f"TagVarCSV_{name}", unit, label, default, **facts)
+
+
+def _count(name: str, label: str) -> Variable:
+    return Variable(name, name, "", label, default=-1.0, integer=True)
+
+
+_JET = Group(
+    "jet",
+    (
+        Variable("jet_pt", "jet_pt", "GeV", r"jet $p_T$", valid_min=0.0),
+        Variable("jet_eta", "jet_eta", "", r"jet $\eta$", default=-3.0),
+        _count("nCpfcand", "charged candidates"),
+        _count("nNpfcand", "neutral candidates"),
+        _count("nsv", "secondary vertices"),
+        _count("npv", "primary vertices"),
+        _tag("trackSumJetEtRatio", "", r"$E_T$(tracks)/$E_T$(jet)", ABSENT),
+        _tag("trackSumJetDeltaR", "", r"$\Delta R$(tracks, jet)", ABSENT),
+        _tag("vertexCategory", "", "category: vertex, pseudo-vertex, none", ABSENT, integer=True),
+        _tag("trackSip2dValAboveCharm", "cm", "signed 2-D IP above charm", -1.0, sentinel=ABSENT),
+        _tag("trackSip2dSigAboveCharm", "", r"signed 2-D IP/$\sigma$ above charm", -1.0, sentinel=ABSENT),
+        _tag("trackSip3dValAboveCharm", "cm", "signed 3-D IP above charm", -1.0, sentinel=ABSENT),
+        _tag("trackSip3dSigAboveCharm", "", r"signed 3-D IP/$\sigma$ above charm", -1.0, sentinel=ABSENT),
+        _tag("jetNSelectedTracks", "", "selected tracks", -1.0, integer=True),
+        _tag("jetNTracksEtaRel", "", r"tracks with $\eta_{rel}$", -1.0, integer=True),
+    ),
+    optional=False,
+)
+
+
+def _slot(prefix: str, name: str, unit: str, label: str, **facts) -> Variable:
+    return Variable(f"{prefix}{name}_{{slot}}", prefix + name, unit, label, **facts)
+
+
+def _charged(name: str, unit: str, label: str, **facts) -> Variable:
+    return _slot("Cpfcan_", name, unit, label, **facts)
+
+
+def _neutral(name: str, unit: str, label: str, **facts) -> Variable:
+    return _slot("Npfcan_", name, unit, label, **facts)
+
+
+def _vertex(name: str, unit: str, label: str, **facts) -> Variable:
+    return _slot("sv_", name, unit, label, **facts)
+
+
+_CHARGED = Group(
+    "charged candidate",
+    (
+        _charged("BtagPf_trackEtaRel", "", r"$\eta_{rel}$"),
+        _charged("BtagPf_trackPtRel", "GeV", r"$p_T^{rel}$"),
+        _charged("BtagPf_trackPPar", "GeV", r"$p_\parallel$"),
+        _charged("BtagPf_trackDeltaR", "", r"$\Delta R$(track, jet)"),
+        _charged("BtagPf_trackPParRatio", "", r"$p_\parallel/p$"),
+        _charged("BtagPf_trackSip2dVal", "cm", "signed 2-D IP"),
+        _charged("BtagPf_trackSip2dSig", "", r"signed 2-D IP/$\sigma$"),
+        _charged("BtagPf_trackSip3dVal", "cm", "signed 3-D IP"),
+        _charged("BtagPf_trackSip3dSig", "", r"signed 3-D IP/$\sigma$"),
+        _charged("BtagPf_trackJetDistVal", "cm", "distance to jet axis"),
+        _charged("ptrel", "", r"$p_T/p_T$(jet) - 1"),
+        _charged("drminsv", "", r"$\Delta R$ to nearest vertex"),
+        _charged("VTX_ass", "", "vertex association", integer=True),
+        _charged("puppiw", "", "PUPPI weight"),
+        _charged("chi2", "", r"$\chi^2$"),
+        _charged("quality", "", "track quality", integer=True),
+    ),
+    slots=CHARGED_SLOTS,
+)
+
+_NEUTRAL = Group(
+    "neutral candidate",
+    (
+        _neutral("ptrel", "", r"$p_T/p_T$(jet) - 1"),
+        _neutral("deltaR", "", r"$\Delta R$(candidate, jet)"),
+        _neutral("isGamma", "", "photon", integer=True),
+        _neutral("HadFrac", "", "hadronic fraction of the energy"),
+        _neutral("drminsv", "", r"$\Delta R$ to nearest vertex"),
+        _neutral("puppiw", "", "PUPPI weight"),
+    ),
+    slots=NEUTRAL_SLOTS,
+)
+
+_VERTEX = Group(
+    "vertex",
+    (
+        _vertex("pt", "GeV", r"$p_T$"),
+        _vertex("deltaR", "", r"$\Delta R$(vertex, jet)"),
+        _vertex("mass", "GeV", "mass"),
+        _vertex("ntracks", "", "tracks", integer=True),
+        _vertex("chi2", "", r"$\chi^2$"),
+        _vertex("normchi2", "", r"$\chi^2/\mathrm{ndf}$"),
+        _vertex("dxy", "cm", "$L_{xy}$"),
+        _vertex("dxysig", "", r"$L_{xy}/\sigma$"),
+        _vertex("d3d", "cm", "$L_{3D}$"),
+        _vertex("d3dsig", "", r"$L_{3D}/\sigma$"),
+        _vertex("costhetasvpv", "", "cosine of the pointing angle"),
+        _vertex("enratio", "", r"$E$(vertex)/$E$(jet)"),
+    ),
+    slots=VERTEX_SLOTS,
+)
+
+DEEPFLAVOUR = Schema(
+    name="deepflavour",
+    version="1.0",
+    description="The 613 inputs of CMS's DeepFlavour tagger: jet, 25 charged and 25 neutral candidates, 4 secondary vertices.",
+    tree="deepntuplizer/tree",
+    groups=(_JET, _CHARGED, _NEUTRAL, _VERTEX),
+    classes=(
+        FlavourClass(
+            "b",
+            "(isB != 0) | (isBB != 0) | (isGBB != 0) | (isLeptonicB != 0) | (isLeptonicB_C != 0)",
+            "b jets",
+            "#e42536",
+        ),
+        FlavourClass("c", "(isC != 0) | (isCC != 0) | (isGCC != 0)", "c jets", "#f89c20"),
+        FlavourClass("light", "(isUD != 0) | (isS != 0) | (isG != 0)", "light jets", "#5790fc"),
+    ),
+    spectators=(
+        Spectator("event", "event_no"),
+        Spectator("parton_flavour", "jet_parton_flavour"),
+        Spectator("hadron_flavour", "jet_hadron_flavour"),
+        Spectator("generator_weight", "generator_weight", default=1.0),
+    ),
+    pt="jet_pt",
+    eta="jet_eta",
+)

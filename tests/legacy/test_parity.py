@@ -1,0 +1,201 @@
+"""Each rebuilt tagger against an independent run of the original file."""
+
+import json
+
+import keras
+import numpy as np
+import onnxruntime
+import pytest
+import tensorflow as tf
+
+import kerastag
+from kerastag import legacy
+from kerastag.attacks import FGSM, PGD, ThreatModel
+from kerastag.class_logits import by_flavour, class_names
+from kerastag.export import export
+from tests.legacy.conftest import WEIGHTS, flat, made_up, needs_weights
+
+pytestmark = needs_weights
+NAMES = ("DeepCSV", "DeepFlavour", "DeepDoubleBvL")
+ONNX = {"DeepFlavour": "DeepFlavourV03_10X_training/model.onnx", "DeepDoubleBvL": "DeepDoubleX/102X/V02/BvL.onnx"}
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def deepcsv_features(jets: int = 400, seed: int = 3) -> np.ndarray:
+    """Features by the network's own mean and σ, a quarter absent; the last three absent, far out, and 0."""
+    content = json.loads((WEIGHTS / "DeepCSV_PhaseI.json").read_text())
+    schema = legacy.get("DeepCSV").schema
+    offset, scale = (np.array([entry[key] for entry in content["inputs"]]) for key in ("offset", "scale"))
+    generator = np.random.default_rng(seed)
+    x = -offset + generator.normal(size=(jets, 66)) / scale
+    x[:, schema.integer] = np.rint(abs(x[:, schema.integer]))
+    x = np.where(generator.random(x.shape) < 0.25, schema.defaults, x)
+    x[-3], x[-1] = schema.defaults, 0
+    x[-2] = -offset + 10 * generator.normal(size=66) / scale
+    return x.astype(np.float32)
+
+
+def deepcsv_original(x: np.ndarray) -> np.ndarray:
+    """lwtnn's formula in float64; an absent value is 0, but for those above charm."""
+    content = json.loads((WEIGHTS / "DeepCSV_PhaseI.json").read_text())
+    schema = legacy.get("DeepCSV").schema
+    above_charm = np.array(["AboveCharm" in name for name in schema.names])
+    x = np.where((x == schema.defaults) & ~above_charm, 0, x).astype(np.float64)
+    x = (x + [entry["offset"] for entry in content["inputs"]]) * [entry["scale"] for entry in content["inputs"]]
+    for layer in content["layers"]:
+        x = x @ np.reshape(layer["weights"], (len(layer["bias"]), -1)).T + layer["bias"]
+        x = np.maximum(x, 0) if layer["activation"] == "rectified" else softmax(x)
+    return x
+
+
+def features(name: str) -> np.ndarray:
+    return deepcsv_features() if name == "DeepCSV" else flat(made_up(name))
+
+
+def original(name: str, x: np.ndarray | None = None) -> np.ndarray:
+    """Probabilities of the original network on `features(name)`, or on `x`."""
+    if name == "DeepCSV":
+        return deepcsv_original(features(name) if x is None else x)
+    arrays = made_up(name) if x is None else own_shapes(name, x)
+    session = onnxruntime.InferenceSession(WEIGHTS / ONNX[name])
+    if name == "DeepFlavour":
+        arrays.append(arrays[0][:, :1])
+    else:
+        arrays[0] = arrays[0][:, None, :]
+    return session.run(None, {f"input_{number}": values for number, values in enumerate(arrays, start=1)})[0]
+
+
+def own_shapes(name: str, x: np.ndarray) -> list[np.ndarray]:
+    """The inverse of `flat`, for jets that have all."""
+    arrays, first = [], 0
+    for group in legacy.get(name).schema.groups:
+        width = len(group.variables) * (group.slots or 1)
+        part = x[:, first : first + width]
+        arrays.append(part if group.slots is None else part.reshape(len(x), -1, group.slots).transpose(0, 2, 1).copy())
+        first += width
+    return arrays
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def named(request):
+    """Name, tagger and features of each kind."""
+    return request.param, legacy.load(request.param, WEIGHTS), features(request.param)
+
+
+def test_probabilities_are_those_of_the_original(named):
+    name, tagger, x = named
+    found, expected = softmax(tagger(x).numpy()), original(name)
+    assert np.median(expected.std(axis=0)) > 0.05, "made-up jets do not exercise the network"
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_deepflavour_agrees_with_its_frozen_graph_in_probabilities_and_regression():
+    from kerastag.legacy import deep_flavour
+
+    graph = tf.compat.v1.GraphDef()
+    graph.ParseFromString((WEIGHTS / legacy.get("DeepFlavour").path).read_bytes())
+    arrays = made_up("DeepFlavour")
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        tf.import_graph_def(graph, name="")
+        feed = {f"input_{number}:0": values for number, values in enumerate([*arrays, arrays[0][:, :1]], start=1)}
+        feed["cpf_input_batchnorm/keras_learning_phase:0"] = False
+        expected, regression = session.run(["ID_pred/Softmax:0", "regression_pred/BiasAdd:0"], feed)
+    network = deep_flavour.network(WEIGHTS / legacy.get("DeepFlavour").path)
+    logits, energy = network(flat(arrays))
+    assert network.count_params() == 268_278
+    np.testing.assert_allclose(softmax(logits.numpy()), expected, atol=2e-6)
+    np.testing.assert_allclose(energy, regression, atol=1e-5)
+
+
+def test_hard_sigmoid_of_keras_3_would_go_unnoticed_but_be_wrong():
+    """So that the test above is known to see it."""
+    tagger = legacy.load("DeepFlavour", WEIGHTS)
+    x, right = features("DeepFlavour"), softmax(tagger(features("DeepFlavour")).numpy())
+    for layer in tagger.layers:
+        if isinstance(layer, keras.layers.LSTM):
+            layer.cell.recurrent_activation = keras.activations.hard_sigmoid
+    wrong = softmax(tagger(x).numpy())
+    assert abs(wrong - right).max() > 0.01
+
+
+def test_gradients_are_central_differences_of_the_original(named):
+    name, tagger, x = named
+    schema = legacy.get(name).schema
+    x = x[100:104]  # none is at a default of its own here
+    with tf.GradientTape() as tape:
+        inputs = tf.constant(x)
+        tape.watch(inputs)
+        score = tf.reduce_sum(tf.nn.log_softmax(tagger(inputs))[:, 0])
+    gradient = tape.gradient(score, inputs).numpy()
+    free = np.flatnonzero(~schema.integer & (x != schema.defaults).all(axis=0) & (abs(gradient).max(axis=0) > 1e-3))
+    largest = free[np.argsort(-abs(gradient * np.maximum(abs(x), 0.1)).max(axis=0)[free])][:12]
+    assert len(largest) == 12
+    for column in largest:
+        step = 1e-2 * np.maximum(abs(x[:, column]), 0.1)
+        up, down = x.copy(), x.copy()
+        up[:, column] += step
+        down[:, column] -= step
+        difference = np.log(original(name, up)[:, 0]) - np.log(original(name, down)[:, 0])
+        slope = difference / (up[:, column] - down[:, column])
+        # Networks of ReLUs have kinks: most jets must agree, and all in size.
+        close = np.isclose(slope, gradient[:, column], rtol=0.05, atol=2e-3 * abs(gradient[:, column]).max())
+        assert close.mean() >= 0.5, (name, schema.names[column], slope, gradient[:, column])
+
+
+def test_gradients_are_finite_for_empty_and_extreme_jets(named):
+    _, tagger, x = named
+    inputs = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        score = tf.reduce_sum(tagger(inputs)[:, 0])
+    assert np.isfinite(tape.gradient(score, inputs)).all()
+
+
+def test_attacks_keep_their_promises(named):
+    name, tagger, x = named
+    schema = legacy.get(name).schema
+    scale = np.maximum(x.std(axis=0), 1e-3)
+    threat_model = ThreatModel.from_schema(schema, scale, epsilon=0.05, relative_cap=0.2)
+    columns = len(class_names(tagger)) if name == "DeepDoubleBvL" else 3
+    y = tf.one_hot(np.arange(64) % columns, columns)
+    clean = tf.constant(x[-64:])
+    budget = threat_model.budget(clean).numpy()
+    for attack in (FGSM(threat_model), PGD(threat_model, steps=3)):
+        moved = attack(tagger, clean, y).numpy()
+        assert (abs(moved - x[-64:]) <= budget + 1e-5 * abs(x[-64:])).all()
+        np.testing.assert_array_equal(moved[budget == 0], x[-64:][budget == 0])
+        assert (moved != x[-64:]).sum() > 0.2 * (budget > 0).sum()
+        assert int(attack.nonfinite_gradients) == 0
+
+
+def test_reloaded_from_keras_file_and_saved_model(named, tmp_path):
+    from kerastag.statistics import Statistics
+
+    name, tagger, x = named
+    record = legacy.get(name)
+    tagger.save(tmp_path / "tagger.keras")
+    schema = record.schema
+    export(tagger, schema, Statistics.of(x, schema.defaults), tmp_path / "saved_model")
+    expected = tagger(x).numpy()
+    for path in (tmp_path / "tagger.keras", tmp_path / "saved_model"):
+        loaded = kerastag.load(path)
+        assert class_names(loaded) == record.classes
+        np.testing.assert_allclose(loaded(x), expected, atol=1e-5 * abs(expected).max())
+        if name != "DeepDoubleBvL":
+            assert by_flavour(loaded)(x).shape == (len(x), 3)
+    saved = tf.saved_model.load(tmp_path / "saved_model")
+    np.testing.assert_allclose(saved.probabilities(x), softmax(expected), atol=1e-5)
+
+
+def test_tagger_is_frozen(named):
+    _, tagger, x = named
+    assert not tagger.trainable_variables
+    before = [weight.numpy() for weight in tagger.weights]
+    trained = tagger(x, training=True)
+    np.testing.assert_array_equal(trained, tagger(x))
+    for weight, value in zip(tagger.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
