@@ -1,5 +1,6 @@
-"""What all scripts share: exit codes and a quiet start-up."""
+"""What scripts share: options, exit codes and a quiet start-up."""
 
+import argparse
 import importlib
 import logging
 import os
@@ -8,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 
 from kerastag.errors import UserError
+from kerastag.schema import DEFAULT, SCHEMAS
 
 
 def run(main: Callable[[], None]) -> None:
@@ -49,3 +51,34 @@ def load_tensorflow() -> None:
             os.dup2(stderr, 2)
             os.close(stderr)
     logging.getLogger("absl").addFilter(lambda record: "FeatureConnector.dtype" not in record.getMessage())
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Options `--config`, `--manual-dir` and `--data-dir`."""
+    parser.add_argument("--config", default=DEFAULT, help=f"data set: {', '.join(SCHEMAS)} (default: %(default)s)")
+    parser.add_argument(
+        "--manual-dir",
+        metavar="DIR",
+        help="folder of ROOT files to build the data set from (default: the sample that comes along)",
+    )
+    parser.add_argument("--data-dir", metavar="DIR", help="folder where TFDS keeps data sets")
+
+
+def add_attack_options(parser: argparse.ArgumentParser, epsilons: tuple[float, ...]) -> None:
+    """Options `--attack` and `--epsilon`, whose default is `epsilons`."""
+    parser.add_argument(
+        "--attack",
+        nargs="+",
+        default=["fgsm", "pgd-20"],
+        metavar="NAME",
+        help="fgsm, or pgd-N for PGD of N steps (default: fgsm pgd-20)",
+    )
+    listed = " ".join(f"{epsilon:g}" for epsilon in epsilons)
+    parser.add_argument(
+        "--epsilon",
+        type=float,
+        nargs="+",
+        default=epsilons,
+        metavar="E",
+        help=f"sizes of the attacks in standard deviations (default: {listed})",
+    )

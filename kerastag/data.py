@@ -32,6 +32,10 @@ class Split:
     label: np.ndarray
     spectators: dict[str, np.ndarray]
 
+    def take(self, rows: np.ndarray | slice) -> "Split":
+        """The jets of some rows."""
+        return Split(self.features[rows], self.label[rows], {name: values[rows] for name, values in self.spectators.items()})
+
     @functools.cached_property
     def events(self) -> np.ndarray:
         """Index of the event of each jet, int64 `(jets,)`; a jet without an event id is an event of its own."""

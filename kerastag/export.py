@@ -93,14 +93,20 @@ def load(path: str | Path) -> keras.Model:
 
 def description(path: str | Path) -> Schema | None:
     """The schema that travels with a run directory or SavedModel; None for a bare `.keras` file."""
-    path = Path(path)
-    content = _asset(path / "saved_model" if (path / "tagger.keras").is_file() else path)
+    content = _asset(path)
     return Schema.from_dict(content["schema"]) if content else None
 
 
-def _asset(folder: Path) -> dict | None:
-    """What kerastag wrote into a SavedModel beside the network; None if it did not write it."""
-    asset = folder / "assets" / ASSET
+def statistics(path: str | Path) -> Statistics | None:
+    """The statistics that travel with a run directory or SavedModel; None for a bare `.keras` file."""
+    content = _asset(path)
+    return Statistics.from_dict(content["statistics"]) if content else None
+
+
+def _asset(path: str | Path) -> dict | None:
+    """What kerastag wrote into a SavedModel, or into that of a run directory; None if there is none."""
+    path = Path(path)
+    asset = (path / "saved_model" if (path / "tagger.keras").is_file() else path) / "assets" / ASSET
     return json.loads(asset.read_text()) if asset.is_file() else None
 
 

@@ -1,6 +1,7 @@
 """Discriminators between flavours, their ROC curves, and areas with uncertainties. NumPy alone."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from kerastag.flavours import FLAVOURS
 # Name: the class to find and the class to find it against, as indices into b, c, light.
 DISCRIMINATORS = {"BvL": (0, 2), "BvC": (0, 1), "CvB": (1, 0), "CvL": (1, 2)}
 HEADLINE = ("BvL", "CvB", "CvL")
+# Fewer mistagged jets than this and a point of a ROC curve says nothing.
+MINIMUM_MISTAGGED = 20
 
 
 class NotDefined(str):
@@ -102,6 +105,23 @@ class RankedPair:
         mistagged = np.cumsum(~self._is_over[::-1])[::-1][starts]
         return tail[0][::-1] / tail[0][0], tail[1][::-1] / tail[1][0], mistagged[::-1]
 
+    def mistag(self, efficiency: float, weights: np.ndarray | None = None) -> float | NotDefined:
+        """Mistag rate at an efficiency, between the two nearest thresholds.
+
+        Args:
+            efficiency: Of the jets to find.
+            weights: `(jets,)`, of all jets; None for equal ones.
+
+        Returns:
+            The rate, or `NotDefined` where a flavour has no jets or fewer than `MINIMUM_MISTAGGED` are mistagged.
+        """
+        if self.missing:
+            return self.auc()
+        efficiencies, mistags, mistagged = self.roc(weights)
+        if np.interp(efficiency, efficiencies, mistagged) < MINIMUM_MISTAGGED:
+            return NotDefined(f"not defined: fewer than {MINIMUM_MISTAGGED} mistagged jets")
+        return float(np.interp(efficiency, efficiencies, mistags))
+
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
@@ -136,13 +156,17 @@ class Bootstrap:
 
     def aucs(self, pair: RankedPair) -> np.ndarray:
         """Area of each resample, `(replicates,)`; NaN where a resample lacks a flavour."""
+        return self.values(pair.auc)
+
+    def values(self, statistic: Callable[[np.ndarray], float | NotDefined]) -> np.ndarray:
+        """A function of the jets' weights for each resample, `(replicates,)`; NaN where it is not defined."""
         generator = np.random.default_rng(self._seed)
-        areas = np.full(self.replicates, np.nan)
+        found = np.full(self.replicates, np.nan)
         for replicate in range(self.replicates):
             draws = np.bincount(generator.integers(0, self._number, self._number), minlength=self._number)
-            area = pair.auc(draws[self._events])
-            areas[replicate] = np.nan if isinstance(area, NotDefined) else area
-        return areas
+            value = statistic(draws[self._events])
+            found[replicate] = np.nan if isinstance(value, NotDefined) else value
+        return found
 
     def interval(self, pair: RankedPair) -> Interval | NotDefined:
         """The area and the central 68 % of the resampled ones."""

@@ -13,11 +13,9 @@ import numpy as np
 
 from kerastag.files import replaced
 from kerastag.flavours import FLAVOURS
-from kerastag.metrics import DISCRIMINATORS, RankedPair
+from kerastag.metrics import DISCRIMINATORS, MINIMUM_MISTAGGED, RankedPair
 from kerastag.schema import Schema
 
-# Fewer mistagged jets than this and a point of a ROC curve says nothing.
-MINIMUM_MISTAGGED = 20
 _STYLES = ("-", "--", "-.", ":")
 # mplhep's style, without its search for a calligraphic font that few machines have.
 STYLE = [mplhep.style.ROOT, {"mathtext.cal": "sans"}]
@@ -68,6 +66,41 @@ def _roc_curve(axis: plt.Axes, pair: RankedPair, color: str, style: str, label: 
     efficiency, mistag, mistagged = pair.roc()
     shown = mistagged >= MINIMUM_MISTAGGED
     axis.plot(efficiency[shown], mistag[shown], style, color=color, label=f"{label} ({pair.auc():.3f})")
+
+
+def transfer(names: Sequence[str], losses: dict[str, np.ndarray], title: str) -> plt.Figure:
+    """Loss of BvL AUC, a panel per attack: rows are the taggers attacked, columns those evaluated on the attacked jets.
+
+    Args:
+        names: Of the taggers.
+        losses: `(taggers, taggers)` per condition; NaN where there is none, as between taggers of other inputs.
+        title: Says what sample this is.
+    """
+    columns = min(4, len(losses))
+    rows = -(-len(losses) // columns)
+    size = 2.5 * len(names) + 5
+    with plt.style.context(STYLE):
+        figure, axes = plt.subplots(rows, columns, figsize=(size * columns, size * rows), squeeze=False, layout="constrained")
+        for axis, (condition, values) in zip(axes.flat, losses.items(), strict=False):
+            _transfer_panel(axis, names, values)
+            axis.set_title(condition, fontsize="small")
+        for axis in axes.flat[len(losses) :]:
+            axis.axis("off")
+        figure.suptitle(f"Loss of BvL AUC; {title}", fontsize="small")
+    return figure
+
+
+def _transfer_panel(axis: plt.Axes, names: Sequence[str], values: np.ndarray) -> None:
+    largest = np.nanmax(np.append(values, 1e-3))
+    axis.imshow(values, cmap="cividis", vmin=0, vmax=largest)
+    axis.set(xlabel="evaluated on", ylabel="attacked on")
+    axis.set_xticks(range(len(names)), names, rotation=20, ha="right", fontsize="x-small")
+    axis.set_yticks(range(len(names)), names, fontsize="x-small")
+    axis.minorticks_off()
+    for (row, column), value in np.ndenumerate(values):
+        text = "–" if np.isnan(value) else f"{value:.4f}"
+        color = "black" if np.isnan(value) or value > 0.6 * largest else "white"
+        axis.text(column, row, text, ha="center", va="center", color=color, fontsize="small")
 
 
 def history(rows: list[dict[str, float]], attack: str, epsilon: float) -> plt.Figure:

@@ -20,7 +20,7 @@ from kerastag.recipes import Settings
 
 
 def run(
-    settings: Settings, output: Path, seeds: list[int], train_epsilons: list[float], epsilons: list[float], pgd_steps: int
+    settings: Settings, output: Path, seeds: list[int], train_epsilons: list[float], epsilons: list[float], attacks: list[str]
 ) -> None:
     """Train what is missing below `output`, compare on the test split, and write table, numbers and figure.
 
@@ -30,7 +30,7 @@ def run(
         seeds: One nominal and one adversarial training for each.
         train_epsilons: Sizes of the attack in adversarial training.
         epsilons: Sizes of the attacks in the evaluation.
-        pgd_steps: Steps of PGD in the evaluation.
+        attacks: Names of the attacks in the evaluation.
     """
     dataset = data.prepare(settings.config, data_dir=settings.data_dir, manual_dir=settings.manual_dir)
     runs: dict[str, list[Path]] = {}
@@ -46,7 +46,7 @@ def run(
                 experiment.check_same(json.loads((folder / "config.json").read_text()), own, dataset, folder)
             else:
                 experiment.run(own, folder, resume=(folder / "config.json").is_file())
-    results = _evaluate(dataset, runs, conditions(dataset.schema, dataset.statistics.sigma, epsilons, pgd_steps=pgd_steps))
+    results = _evaluate(dataset, runs, conditions(dataset.schema, dataset.statistics.sigma, epsilons, attacks=attacks))
     trees = _trees(dataset, seeds)
     table = _table(results, trees, len(seeds), dataset.count("test"))
     write_json(output / "metrics.json", {"results": results, "boosted trees": trees, "seeds": seeds})

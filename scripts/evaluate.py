@@ -1,13 +1,12 @@
-"""Compare taggers on the test split: clean, under FGSM and PGD, with and without the 20 % cap."""
+"""Evaluate taggers on the test split: clean, under FGSM and PGD, with and without the 20 % cap."""
 
 import argparse
 import sys
 from pathlib import Path
 
 try:
-    from kerastag.cli import load_tensorflow, run
+    from kerastag.cli import add_attack_options, add_data_options, load_tensorflow, run
     from kerastag.errors import UserError
-    from kerastag.schema import DEFAULT, SCHEMAS
 except ImportError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -26,24 +25,12 @@ EPSILONS = (0.005, 0.01, 0.02, 0.05, 0.1)
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("taggers", nargs="+", metavar="TAGGER", help="run directory, .keras file or SavedModel; NAME=PATH")
-    made.add_argument("--config", default=DEFAULT, help=f"data set: {', '.join(SCHEMAS)} (default: %(default)s)")
     made.add_argument(
-        "--manual-dir",
-        metavar="DIR",
-        help="folder of ROOT files to build the data set from (default: the sample that comes along)",
+        "taggers", nargs="+", metavar="TAGGER", help="run directory, .keras file, SavedModel or legacy tagger; NAME=…"
     )
-    made.add_argument("--data-dir", metavar="DIR", help="folder where TFDS keeps data sets")
+    add_data_options(made)
     made.add_argument("--split", default="test", help="split to evaluate on (default: %(default)s)")
-    made.add_argument(
-        "--epsilon",
-        type=float,
-        nargs="+",
-        default=EPSILONS,
-        metavar="E",
-        help="sizes of the attacks (default: %(default)s)",
-    )
-    made.add_argument("--pgd-steps", type=int, default=20, metavar="N", help="steps of PGD, 0 for none (default: 20)")
+    add_attack_options(made, EPSILONS)
     made.add_argument("--max-jets", type=int, metavar="N", help="evaluate on the first N jets alone")
     made.add_argument("--replicates", type=int, default=200, metavar="N", help="bootstrap resamples (default: 200)")
     made.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for metrics.json, table and figure")
@@ -69,7 +56,7 @@ def main() -> None:
         manual_dir=options.manual_dir,
         split=options.split,
         epsilons=options.epsilon,
-        pgd_steps=options.pgd_steps,
+        attacks=options.attack,
         max_jets=options.max_jets,
         replicates=options.replicates,
     )

@@ -5,9 +5,8 @@ import sys
 from pathlib import Path
 
 try:
-    from kerastag.cli import load_tensorflow, run
+    from kerastag.cli import add_attack_options, add_data_options, load_tensorflow, run
     from kerastag.recipes import RECIPES, Settings
-    from kerastag.schema import DEFAULT, SCHEMAS
 except ImportError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -21,13 +20,7 @@ where it stopped when it is started again with the same options.
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--config", default=DEFAULT, help=f"data set: {', '.join(SCHEMAS)} (default: %(default)s)")
-    made.add_argument(
-        "--manual-dir",
-        metavar="DIR",
-        help="folder of ROOT files to build the data set from (default: the sample that comes along)",
-    )
-    made.add_argument("--data-dir", metavar="DIR", help="folder where TFDS keeps data sets")
+    add_data_options(made)
     made.add_argument("--recipe", choices=tuple(RECIPES), help="hyper-parameters (default: default)")
     made.add_argument("--model", metavar="NAME", help="model, as in train.py")
     made.add_argument("--epochs", type=int, metavar="N")
@@ -35,10 +28,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--train-epsilon", type=float, nargs="+", default=[0.01, 0.05], metavar="E", help="ε of the trainings (0.01 0.05)"
     )
-    made.add_argument(
-        "--epsilon", type=float, nargs="+", default=[0.01, 0.05], metavar="E", help="ε of the attacks (0.01 0.05)"
-    )
-    made.add_argument("--pgd-steps", type=int, default=20, metavar="N", help="steps of PGD (default: %(default)s)")
+    add_attack_options(made, (0.01, 0.05))
     made.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the study")
     return made
 
@@ -52,7 +42,7 @@ def main() -> None:
 
     from kerastag import study
 
-    study.run(settings, options.output, options.seeds, options.train_epsilon, options.epsilon, options.pgd_steps)
+    study.run(settings, options.output, options.seeds, options.train_epsilon, options.epsilon, options.attack)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ import argparse
 import sys
 
 try:
-    from kerastag.cli import load_tensorflow, run
-    from kerastag.schema import DEFAULT, SCHEMAS
+    from kerastag.cli import add_data_options, load_tensorflow, run
 except ImportError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -14,13 +13,7 @@ except ImportError as error:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__)
-    made.add_argument("--config", default=DEFAULT, help=f"data set: {', '.join(SCHEMAS)} (default: %(default)s)")
-    made.add_argument(
-        "--manual-dir",
-        metavar="DIR",
-        help="folder of ROOT files to build the data set from (default: the sample that comes along)",
-    )
-    made.add_argument("--data-dir", metavar="DIR", help="folder where TFDS keeps data sets")
+    add_data_options(made)
     made.add_argument("--epsilon", type=float, default=0.01, metavar="E", help="size of the attack (default: %(default)s)")
     made.add_argument(
         "--relative-cap", type=float, default=0.2, metavar="SHARE", help="cap for the last two columns (default: 0.2)"

@@ -22,7 +22,7 @@ def results(ntuple, tmp_path_factory):
         name = "adversarial" if adversarial else "nominal"
         taggers[name], _ = train(settings, ntuple, tmp_path_factory.mktemp(name))
     split = ntuple.arrays("test")
-    under = conditions(ntuple.schema, ntuple.statistics.sigma, [EPSILON], pgd_steps=20)
+    under = conditions(ntuple.schema, ntuple.statistics.sigma, [EPSILON], attacks=("fgsm", "pgd-20"))
     return compare(taggers, split, ntuple.one_hot(split.label), under, replicates=50)[0]
 
 

@@ -1,14 +1,14 @@
 """Several taggers side by side, clean and under several attacks, with intervals: the numbers behind every table."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from kerastag import tables
-from kerastag.attacks import FGSM, PGD, Attack, ThreatModel
+from kerastag.attacks import Attack, ThreatModel, named
 from kerastag.data import Split
 from kerastag.evaluation.logits import attacked_logits
 from kerastag.metrics import HEADLINE, Bootstrap, NotDefined, RankedPair
@@ -30,25 +30,26 @@ def conditions(
     scale: np.ndarray,
     epsilons: Iterable[float],
     caps: Iterable[float | None] = (None, RELATIVE_CAP),
-    pgd_steps: int = 0,
+    attacks: Sequence[str] = ("fgsm",),
 ) -> list[Condition]:
-    """Clean, and for each ε FGSM and, if `pgd_steps` is above 0, PGD, for each cap.
+    """Clean, and each attack for each cap and ε.
 
     Args:
         schema: Says which cells are frozen.
         scale: Standard deviations of the training jets, `(features,)`.
         epsilons: Sizes of the box.
         caps: Relative caps; None is none.
-        pgd_steps: Steps of PGD.
+        attacks: Names that `kerastag.attacks.named` knows.
+
+    Raises:
+        UserError: if there is no such attack, or an ε or cap is out of range.
     """
     listed = [Condition("clean", None)]
     for cap in caps:
         for epsilon in epsilons:
             threat_model = ThreatModel.from_schema(schema, scale, epsilon, cap)
             suffix = f" ε={epsilon:g}" + (f" cap {cap:.0%}" if cap is not None else "")
-            listed.append(Condition("FGSM" + suffix, FGSM(threat_model)))
-            if pgd_steps:
-                listed.append(Condition(f"PGD-{pgd_steps}" + suffix, PGD(threat_model, steps=pgd_steps)))
+            listed += [Condition(name.upper() + suffix, named(name, threat_model)) for name in attacks]
     return listed
 
 

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import keras
 from tqdm.auto import tqdm
 
-from kerastag import data, export, plots
-from kerastag.errors import UserError
+from kerastag import data, plots
+from kerastag.attacks import Attack
 from kerastag.evaluation.comparison import compare, conditions, markdown
+from kerastag.evaluation.taggers import check_inputs, load_all
 from kerastag.files import write_json, write_text
-from kerastag.schema import Schema
 
 # Conditions that the ROC figure shows; more would not be readable.
 _DRAWN = ("clean", "FGSM ε=0.01", "FGSM ε=0.05")
@@ -25,27 +24,24 @@ def run(
     manual_dir: str | None,
     split: str,
     epsilons: Sequence[float],
-    pgd_steps: int,
+    attacks: Sequence[str],
     max_jets: int | None,
     replicates: int,
 ) -> None:
-    """Evaluate `taggers`, each a path or NAME=PATH; see `scripts/evaluate.py --help` for the options.
+    """Evaluate `taggers`, each a path, a legacy tagger, or NAME=one of these; see `scripts/evaluate.py --help` for the options.
 
     Raises:
         UserError: if a tagger does not fit the data set, or a split does not exist.
     """
     dataset = data.prepare(config, data_dir=data_dir, manual_dir=manual_dir)
     dataset.count(split)
-    loaded = _load_all(taggers, dataset.schema)
-    jets = dataset.arrays(split)
-    if max_jets is not None:
-        jets = data.Split(
-            jets.features[:max_jets],
-            jets.label[:max_jets],
-            {name: values[:max_jets] for name, values in jets.spectators.items()},
-        )
+    loaded = {}
+    for tagger in load_all(taggers):
+        check_inputs(tagger, dataset.schema)
+        loaded[tagger.name] = tagger.model
+    jets = dataset.arrays(split).take(slice(max_jets))
     y = dataset.one_hot(jets.label)
-    under = conditions(dataset.schema, dataset.statistics.sigma, epsilons, pgd_steps=pgd_steps)
+    under = conditions(dataset.schema, dataset.statistics.sigma, epsilons, attacks=attacks)
     results, logits = compare(loaded, jets, y, under, replicates, lambda pairs: tqdm(pairs, "Attacking", disable=None))
     nonfinite = {
         condition.name: int(condition.attack.nonfinite_gradients) for condition in under if condition.attack is not None
@@ -56,7 +52,7 @@ def run(
         "split": split,
         "jets": len(y),
         "replicates": replicates,
-        "conditions": {condition.name: _describe(condition.attack) for condition in under},
+        "conditions": {condition.name: describe(condition.attack) for condition in under},
         "nonfinite_gradients": {name: count for name, count in nonfinite.items() if count},
         "results": results,
     }
@@ -76,24 +72,7 @@ def run(
     print(f"Numbers {output / 'metrics.json'}, table {output / 'table.md'}, figure {output / 'roc.png'}.")
 
 
-def _load_all(taggers: Sequence[str], schema: Schema) -> dict[str, keras.Model]:
-    loaded: dict[str, keras.Model] = {}
-    for argument in taggers:
-        name, _, path = argument.rpartition("=")
-        name = name or Path(path).name
-        if name in loaded:
-            raise UserError(f"Two taggers are called '{name}'; tell them apart with NAME=PATH.")
-        trained_on = export.description(path)
-        if trained_on is not None and trained_on.names != schema.names:
-            raise UserError(f"'{path}' was trained on the inputs of {trained_on.name}, not on those of {schema.name}.")
-        loaded[name] = export.load(path)
-        width = loaded[name].input_shape[-1]
-        if width != len(schema.features):
-            raise UserError(f"'{path}' takes {width} features, but {schema.name} has {len(schema.features)}.")
-    return loaded
-
-
-def _describe(attack) -> dict | None:
+def describe(attack: Attack | None) -> dict | None:
     """What defines an attack, without the arrays of its threat model."""
     if attack is None:
         return None

@@ -27,6 +27,7 @@ class LegacyTagger:
         size: Of that file, in bytes.
         year: Of the reference.
         reference: Where it is described.
+        answers_if: Features of which one must be above 0 for the experiment to give an answer; empty if it always does.
         builder: Module of `kerastag.legacy` that makes the network, by its function `build(path, classes, name)`.
     """
 
@@ -39,6 +40,7 @@ class LegacyTagger:
     year: int
     reference: str
     builder: str
+    answers_if: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -77,6 +79,7 @@ TAGGERS = {
             year=2018,
             reference="CMS, JINST 13 (2018) P05011, arXiv:1712.07158",
             builder="deep_csv",
+            answers_if=("jetNSelectedTracks", "jetNSecondaryVertices"),
         ),
         LegacyTagger(
             name="DeepFlavour",

@@ -20,7 +20,7 @@ def test_same_call_gives_the_same_attacked_logits_in_any_number_of_batches(datas
 def test_table_holds_areas_and_paired_losses(dataset, tagger):
     split = dataset.arrays("test")
     y = dataset.one_hot(split.label)
-    under = conditions(dataset.schema, dataset.statistics.sigma, [0.01], pgd_steps=2)
+    under = conditions(dataset.schema, dataset.statistics.sigma, [0.01], attacks=("fgsm", "pgd-2"))
     results, logits = compare({"a": tagger}, split, y, under, replicates=50)
     assert list(results["a"]) == ["clean", "FGSM ε=0.01", "PGD-2 ε=0.01", "FGSM ε=0.01 cap 20%", "PGD-2 ε=0.01 cap 20%"]
     for name, scores in logits["a"].items():

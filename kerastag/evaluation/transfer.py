@@ -1,0 +1,205 @@
+"""Each tagger attacked, and each of those attacks evaluated on every other tagger: the numbers of `scripts/compare.py`.
+
+A tagger is attacked in its own inputs. Attacked jets can be shown to the taggers that have the same inputs, and to no others.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from kerastag import tables
+from kerastag.evaluation.comparison import Condition
+from kerastag.evaluation.logits import attacked_features, attacked_logits
+from kerastag.evaluation.taggers import NamedTagger
+from kerastag.metrics import HEADLINE, Bootstrap, NotDefined, RankedPair
+
+# b-tagging efficiency at which the mistag rate of light jets is told.
+EFFICIENCY = 0.7
+
+
+@dataclasses.dataclass(frozen=True)
+class Contestant:
+    """A tagger and the jets as it sees them.
+
+    Attributes:
+        tagger: The tagger.
+        inputs: Name of its inputs; taggers with the same name have the same columns.
+        x: Features, float32 `(jets, features)`; row by row the same jets for all contestants.
+        conditions: Clean first, then the attacks in its inputs; the same names for all.
+    """
+
+    tagger: NamedTagger
+    inputs: str
+    x: np.ndarray
+    conditions: list[Condition]
+
+
+def shared_jets(columns: list[dict[str, np.ndarray]]) -> list[np.ndarray]:
+    """For each data set the rows of the jets that all have, in the same order, int64 `(jets,)` each.
+
+    Args:
+        columns: Of each data set the spectators `source` and `entry`, `(jets,)`, which name a jet.
+    """
+    keys = []
+    for spectators in columns:
+        key = np.empty(len(spectators["entry"]), [("source", np.int64), ("entry", np.int64)])
+        key["source"], key["entry"] = spectators["source"], spectators["entry"]
+        keys.append(key)
+    common = keys[0]
+    for key in keys[1:]:
+        common = np.intersect1d(common, key)
+    if len(keys) == 1:
+        return [np.arange(len(common))]
+    rows = [np.argsort(key) for key in keys]
+    return [order[np.searchsorted(key, common, sorter=order)] for order, key in zip(rows, keys, strict=True)]
+
+
+def cross_examine(
+    contestants: list[Contestant],
+    y: np.ndarray,
+    events: np.ndarray,
+    replicates: int = 200,
+    progress: Callable[[list], Iterable] = iter,
+) -> tuple[dict, dict]:
+    """Attack every contestant under every condition and evaluate all that have the same inputs.
+
+    Args:
+        contestants: The taggers.
+        y: True flavours, one-hot `(jets, 3)`.
+        events: Index of each jet's event, `(jets,)`; resamples are of events.
+        replicates: Number of bootstrap resamples, the same for all, so differences are paired.
+        progress: Wraps the list of (contestant, condition) pairs, for a progress bar.
+
+    Returns:
+        `matrix[condition][attacked on][evaluated on]`, a row of quantities or the reason why there is none; under "clean" the
+        two are the same. And logits of each tagger attacked white-box, `logits[tagger][condition]`, `(jets, 3)`.
+    """
+    examiner = _Examiner(y, Bootstrap(events, replicates))
+    matrix: dict = {condition.name: {} for condition in contestants[0].conditions}
+    logits: dict = {one.tagger.name: {} for one in contestants}
+    pairs = [(one, number) for number in range(len(contestants[0].conditions)) for one in contestants]
+    for one, number in progress(pairs):
+        condition = one.conditions[number]
+        attacked = attacked_features(one.tagger.model, one.x, y, condition.attack)
+        row = matrix[condition.name].setdefault(one.tagger.name, {})
+        for other in [one] if condition.attack is None else contestants:
+            if other.inputs != one.inputs:
+                row[other.tagger.name] = f"other inputs: {other.inputs}"
+                continue
+            scores = attacked_logits(other.tagger.model, attacked, y, None)
+            row[other.tagger.name] = examiner.row(other.tagger.name, scores, clean=condition.attack is None)
+            if other is one:
+                logits[one.tagger.name][condition.name] = scores
+    return matrix, logits
+
+
+class _Examiner:
+    """Turns logits into rows of quantities with 68 % intervals; remembers the clean ones of each tagger."""
+
+    def __init__(self, y: np.ndarray, bootstrap: Bootstrap):
+        self._y, self._bootstrap = y, bootstrap
+        self._clean: dict[tuple[str, str], tuple[float, np.ndarray]] = {}
+
+    def row(self, tagger: str, scores: np.ndarray, clean: bool) -> dict:
+        """Areas with losses relative to the clean ones, and the mistag rate at `EFFICIENCY`; reasons where not defined."""
+        pairs = {name: RankedPair(self._y, scores, name) for name in HEADLINE}
+        row: dict = {name: self._area(tagger, name, pair, clean) for name, pair in pairs.items()}
+        pair = pairs["BvL"]
+        rate = pair.mistag(EFFICIENCY)
+        if isinstance(rate, NotDefined):
+            row["mistag"] = str(rate)
+        else:
+            row["mistag"] = _quantity("value", rate, self._bootstrap.values(lambda w: pair.mistag(EFFICIENCY, w)))
+        return row
+
+    def _area(self, tagger: str, name: str, pair: RankedPair, clean: bool) -> dict | str:
+        value = pair.auc()
+        if isinstance(value, NotDefined):
+            return str(value)
+        areas = self._bootstrap.aucs(pair)
+        if clean:
+            self._clean[tagger, name] = value, areas
+        before, areas_before = self._clean[tagger, name]
+        return {
+            **_quantity("value", value, areas),
+            **_quantity("loss", before - value, areas_before - areas),
+            # Of what the tagger knows, its area above that of a guess.
+            **_quantity("relative_loss", (before - value) / (before - 0.5), (areas_before - areas) / (areas_before - 0.5)),
+        }
+
+
+def _quantity(name: str, value: float, resampled: np.ndarray) -> dict[str, float]:
+    low, high = np.nanquantile(resampled, [0.16, 0.84])
+    return {name: float(value), f"{name}_low": float(low), f"{name}_high": float(high)}
+
+
+def white_box(matrix: dict) -> dict:
+    """Of the matrix the taggers attacked on themselves, `rows[tagger][condition]`."""
+    names = next(iter(matrix.values()))
+    return {name: {condition: by_source[name][name] for condition, by_source in matrix.items()} for name in names}
+
+
+def records(matrix: dict) -> list[dict]:
+    """The matrix as tidy rows: condition, attacked_on, evaluated_on, quantity, value, low, high.
+
+    Where a quantity is not defined the value is the reason.
+    """
+    listed = []
+    for condition, by_source in matrix.items():
+        for source, by_target in by_source.items():
+            for target, row in by_target.items():
+                where = {"condition": condition, "attacked_on": source, "evaluated_on": target}
+                if isinstance(row, str):
+                    listed.append({**where, "quantity": "BvL AUC", "value": row})
+                    continue
+                for name, cell in row.items():
+                    listed += [{**where, **entry} for entry in _entries(name, cell)]
+    return listed
+
+
+def _entries(name: str, cell: dict | str) -> list[dict]:
+    label = f"mistag at {EFFICIENCY:.0%}" if name == "mistag" else f"{name} AUC"
+    if isinstance(cell, str):
+        return [{"quantity": label, "value": cell}]
+    suffixes = {"value": "", "loss": " loss", "relative_loss": " relative loss"}
+    return [
+        {"quantity": label + suffix, "value": cell[key], "low": cell[f"{key}_low"], "high": cell[f"{key}_high"]}
+        for key, suffix in suffixes.items()
+        if key in cell
+    ]
+
+
+def markdown(matrix: dict, inputs: dict[str, str]) -> str:
+    """Two tables: the taggers attacked white-box, and BvL areas of the whole matrix; ± is half the 68 % interval.
+
+    Args:
+        matrix: What `cross_examine` gives.
+        inputs: Name of each tagger's inputs.
+    """
+    header = ["tagger", "inputs", "jets", *(f"{name} AUC" for name in HEADLINE)]
+    header += ["loss of BvL AUC", "relative loss", f"light mistag at {EFFICIENCY:.0%} b"]
+    rows = []
+    for tagger, by_condition in white_box(matrix).items():
+        for condition, row in by_condition.items():
+            cells = [_cell(row[name], "value") for name in HEADLINE]
+            losses = ["", ""] if condition == "clean" else [_cell(row["BvL"], key) for key in ("loss", "relative_loss")]
+            rows.append([tagger, inputs[tagger], condition, *cells, *losses, _cell(row["mistag"], "value")])
+    attacked = {condition: by_source for condition, by_source in matrix.items() if condition != "clean"}
+    if not attacked:
+        return tables.markdown(header, rows)
+    across = [
+        [condition, source, *(_cell(by_target[target], "value", "BvL") for target in inputs)]
+        for condition, by_source in attacked.items()
+        for source, by_target in by_source.items()
+    ]
+    transfer = tables.markdown(["jets", "attacked on", *(f"BvL AUC of {name}" for name in inputs)], across)
+    return f"{tables.markdown(header, rows)}\n\nAttacked on one tagger, evaluated on another:\n\n{transfer}"
+
+
+def _cell(cell: dict | str, key: str, name: str | None = None) -> str:
+    if name is not None and not isinstance(cell, str):
+        cell = cell[name]
+    if isinstance(cell, str):
+        return cell
+    return f"{cell[key]:.4f} ± {(cell[f'{key}_high'] - cell[f'{key}_low']) / 2:.4f}"
