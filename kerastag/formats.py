@@ -42,10 +42,9 @@ def run(
     export_onnx(tagger.model, described, output / "model.onnx")
     differences = parity(tagger.model, output / "saved_model", output / "model.onnx", x)
     write_json(output / "parity.json", {"tagger": tagger.source, "jets": len(x), "max_difference": differences})
-    rows = [[name, f"{difference:.1e}"] for name, difference in differences.items()]
-    print(
-        f"{tagger.name}, {len(x):,} jets:\n\n{tables.markdown(['format', 'largest difference of probabilities to Keras'], rows)}\n"
-    )
+    header = ["format", "largest difference of probabilities to Keras"]
+    table = tables.markdown(header, [[name, f"{difference:.1e}"] for name, difference in differences.items()])
+    print(f"{tagger.name}, {len(x):,} jets:\n\n{table}\n")
     print(f"SavedModel {output / 'saved_model'}, ONNX {output / 'model.onnx'}, numbers {output / 'parity.json'}.")
     if not max(differences.values()) <= TOLERANCE:
         raise RuntimeError(f"The formats of {tagger.name} disagree by more than {TOLERANCE:g}: {differences}.")

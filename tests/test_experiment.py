@@ -186,7 +186,15 @@ def test_paper_recipe_keeps_its_steps_on_few_jets(dataset, data_dir, tmp_path, c
 def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_dir, tmp_path):
     output = tmp_path / "comparison"
     arguments = [run_directory, f"export={run_directory / 'saved_model'}", f"file={run_directory / 'tagger.keras'}"]
-    options = ["--config=jet_flavor", f"--data-dir={data_dir}", "--epsilon=0.01", "--attack=pgd-2", "--replicates=20"]
+    options = [
+        "--config=jet_flavor",
+        f"--data-dir={data_dir}",
+        "--epsilon=0.01",
+        "--attack",
+        "fgsm",
+        "pgd-2",
+        "--replicates=20",
+    ]
     result = script("evaluate.py", *arguments, *options, "--output", output)
     assert result.returncode == 0, result.stderr
     assert (output / "roc.png").stat().st_size > 10_000
