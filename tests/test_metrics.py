@@ -70,6 +70,19 @@ def test_negative_weights_cancel_jets():
     assert areas == pytest.approx(discriminator_auc(label, logits), abs=1e-12)
 
 
+def test_mistag_rate_is_that_of_scikit_learns_curve():
+    label, logits, w = sample(3000, strength=1.5)
+    pair = label != 1
+    fpr, tpr, _ = roc_curve(
+        label[pair] == 0, (logits[:, 0].astype(float) - logits[:, 2])[pair], sample_weight=w[pair], drop_intermediate=False
+    )
+    for efficiency in (0.7, 0.9, 0.99):
+        found = RankedPair(label, logits, "BvL").mistag(efficiency, w)
+        assert found == pytest.approx(np.interp(efficiency, tpr, fpr))
+    assert RankedPair(label, logits, "BvL").mistag(0.02) == "not defined: fewer than 20 mistagged jets"
+    assert RankedPair(label[label != 0], logits[label != 0], "BvL").mistag(0.7) == "not defined: no b jets"
+
+
 def test_roc_curve_equals_scikit_learn():
     label, logits, w = sample(3000)
     efficiency, mistag, mistagged = RankedPair(label, logits, "BvL").roc(w)

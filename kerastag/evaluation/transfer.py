@@ -91,6 +91,7 @@ def cross_examine(
             row[other.tagger.name] = examiner.row(other.tagger.name, scores, clean=condition.attack is None)
             if other is one:
                 logits[one.tagger.name][condition.name] = scores
+                examiner.compare_with_first(condition.name, row[one.tagger.name])
     return matrix, logits
 
 
@@ -100,6 +101,8 @@ class _Examiner:
     def __init__(self, y: np.ndarray, bootstrap: Bootstrap):
         self._y, self._bootstrap = y, bootstrap
         self._clean: dict[tuple[str, str], tuple[float, np.ndarray]] = {}
+        self._relative_loss = np.array([])
+        self._first: dict[str, tuple[float, np.ndarray]] = {}
 
     def row(self, tagger: str, scores: np.ndarray, clean: bool) -> dict:
         """Areas with losses relative to the clean ones, and the mistag rate at `EFFICIENCY`; reasons where not defined."""
@@ -113,6 +116,13 @@ class _Examiner:
             row["mistag"] = _quantity("value", rate, self._bootstrap.values(lambda w: pair.mistag(EFFICIENCY, w)))
         return row
 
+    def compare_with_first(self, condition: str, row: dict) -> None:
+        """Add to the last row what its relative loss of BvL area is beyond that of the first tagger so compared, paired."""
+        if isinstance(row["BvL"], str) or "relative_loss" not in row["BvL"]:
+            return
+        value, resampled = self._first.setdefault(condition, (row["BvL"]["relative_loss"], self._relative_loss))
+        row["BvL"] |= _quantity("excess", row["BvL"]["relative_loss"] - value, self._relative_loss - resampled)
+
     def _area(self, tagger: str, name: str, pair: RankedPair, clean: bool) -> dict | str:
         value = pair.auc()
         if isinstance(value, NotDefined):
@@ -121,12 +131,13 @@ class _Examiner:
         if clean:
             self._clean[tagger, name] = value, areas
         before, areas_before = self._clean[tagger, name]
-        return {
-            **_quantity("value", value, areas),
-            **_quantity("loss", before - value, areas_before - areas),
-            # Of what the tagger knows, its area above that of a guess.
-            **_quantity("relative_loss", (before - value) / (before - 0.5), (areas_before - areas) / (areas_before - 0.5)),
-        }
+        row = {**_quantity("value", value, areas), **_quantity("loss", before - value, areas_before - areas)}
+        if before <= 0.5:
+            return row  # no better than a guess: there is nothing to lose
+        relative = (areas_before - areas) / np.where(areas_before > 0.5, areas_before - 0.5, np.nan)
+        if name == "BvL":
+            self._relative_loss = relative
+        return row | _quantity("relative_loss", (before - value) / (before - 0.5), relative)
 
 
 def _quantity(name: str, value: float, resampled: np.ndarray) -> dict[str, float]:
@@ -162,7 +173,7 @@ def _entries(name: str, cell: dict | str) -> list[dict]:
     label = f"mistag at {EFFICIENCY:.0%}" if name == "mistag" else f"{name} AUC"
     if isinstance(cell, str):
         return [{"quantity": label, "value": cell}]
-    suffixes = {"value": "", "loss": " loss", "relative_loss": " relative loss"}
+    suffixes = {"value": "", "loss": " loss", "relative_loss": " relative loss", "excess": " relative loss beyond the first's"}
     return [
         {"quantity": label + suffix, "value": cell[key], "low": cell[f"{key}_low"], "high": cell[f"{key}_high"]}
         for key, suffix in suffixes.items()
@@ -171,30 +182,43 @@ def _entries(name: str, cell: dict | str) -> list[dict]:
 
 
 def markdown(matrix: dict, inputs: dict[str, str]) -> str:
-    """Two tables: the taggers attacked white-box, and BvL areas of the whole matrix; ± is half the 68 % interval.
+    """Three tables: taggers attacked white-box, their relative losses compared, and BvL areas of the whole matrix.
+
+    ± is half the 68 % interval.
 
     Args:
         matrix: What `cross_examine` gives.
         inputs: Name of each tagger's inputs.
     """
+    parts = [_own_table(white_box(matrix), inputs)]
+    attacked = {condition: by_source for condition, by_source in matrix.items() if condition != "clean"}
+    first, *others = inputs
+    if attacked and others:
+        rows = [
+            [condition, *(_cell(by_source[name][name]["BvL"], "excess") for name in others)]
+            for condition, by_source in attacked.items()
+        ]
+        parts += [f"Relative loss beyond that of {first}, paired:", tables.markdown(["jets", *others], rows)]
+        across = [
+            [condition, source, *(_cell(by_target[target], "value", "BvL") for target in inputs)]
+            for condition, by_source in attacked.items()
+            for source, by_target in by_source.items()
+        ]
+        header = ["jets", "attacked on", *(f"BvL AUC of {name}" for name in inputs)]
+        parts += ["Attacked on one tagger, evaluated on another:", tables.markdown(header, across)]
+    return "\n\n".join(parts)
+
+
+def _own_table(rows_of: dict, inputs: dict[str, str]) -> str:
     header = ["tagger", "inputs", "jets", *(f"{name} AUC" for name in HEADLINE)]
     header += ["loss of BvL AUC", "relative loss", f"light mistag at {EFFICIENCY:.0%} b"]
     rows = []
-    for tagger, by_condition in white_box(matrix).items():
+    for tagger, by_condition in rows_of.items():
         for condition, row in by_condition.items():
             cells = [_cell(row[name], "value") for name in HEADLINE]
             losses = ["", ""] if condition == "clean" else [_cell(row["BvL"], key) for key in ("loss", "relative_loss")]
             rows.append([tagger, inputs[tagger], condition, *cells, *losses, _cell(row["mistag"], "value")])
-    attacked = {condition: by_source for condition, by_source in matrix.items() if condition != "clean"}
-    if not attacked:
-        return tables.markdown(header, rows)
-    across = [
-        [condition, source, *(_cell(by_target[target], "value", "BvL") for target in inputs)]
-        for condition, by_source in attacked.items()
-        for source, by_target in by_source.items()
-    ]
-    transfer = tables.markdown(["jets", "attacked on", *(f"BvL AUC of {name}" for name in inputs)], across)
-    return f"{tables.markdown(header, rows)}\n\nAttacked on one tagger, evaluated on another:\n\n{transfer}"
+    return tables.markdown(header, rows)
 
 
 def _cell(cell: dict | str, key: str, name: str | None = None) -> str:
@@ -202,4 +226,6 @@ def _cell(cell: dict | str, key: str, name: str | None = None) -> str:
         cell = cell[name]
     if isinstance(cell, str):
         return cell
+    if key not in cell:
+        return "not defined: a guess"
     return f"{cell[key]:.4f} ± {(cell[f'{key}_high'] - cell[f'{key}_low']) / 2:.4f}"
