@@ -49,7 +49,10 @@ def roc(y: np.ndarray, logits: dict[str, dict[str, np.ndarray]], discriminators:
                 title=name,
             )
             axis.grid(alpha=0.3, which="both")
-            axis.legend(fontsize="xx-small", loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
+            if axis.lines:
+                axis.legend(fontsize="xx-small", loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
+            else:
+                axis.text(0.5, 0.5, RankedPair(y, np.zeros(y.shape), name).auc(), transform=axis.transAxes, ha="center")
         figure.suptitle(title, fontsize="small")
     return figure
 
@@ -76,7 +79,7 @@ def transfer(names: Sequence[str], losses: dict[str, np.ndarray], title: str) ->
         losses: `(taggers, taggers)` per condition; NaN where there is none, as between taggers of other inputs.
         title: Says what sample this is.
     """
-    columns = min(4, len(losses))
+    columns = min(2, len(losses))
     rows = -(-len(losses) // columns)
     size = 2.5 * len(names) + 5
     with plt.style.context(STYLE):
@@ -86,7 +89,8 @@ def transfer(names: Sequence[str], losses: dict[str, np.ndarray], title: str) ->
             axis.set_title(condition, fontsize="small")
         for axis in axes.flat[len(losses) :]:
             axis.axis("off")
-        figure.suptitle(f"Loss of BvL AUC; {title}", fontsize="small")
+        undefined = "" if all(np.isfinite(values).all() for values in losses.values()) else " (–: other inputs, or not defined)"
+        figure.suptitle(f"Loss of BvL AUC{undefined}; {title}", fontsize="small")
     return figure
 
 

@@ -47,3 +47,11 @@ def test_missing_flavour_is_said_in_the_table(dataset, tagger):
     )
     assert results["a"]["clean"]["BvL"] == "not defined: no b jets"
     assert "not defined: no b jets" in markdown(results)
+
+
+def test_roc_figure_says_what_is_missing():
+    from kerastag import plots
+
+    y = np.eye(3)[[1, 1, 2, 2]]
+    figure = plots.roc(y, {"a": {"clean": np.arange(12.0).reshape(4, 3)}}, ("BvL", "CvL"), "few")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["not defined: no b jets"]

@@ -6,7 +6,7 @@ import pytest
 import uproot
 
 from kerastag.errors import UserError
-from kerastag.schema import DEEPNTUPLE, FlavourClass, Group, Schema, Spectator, Variable
+from kerastag.schema import DEEPFLAVOUR, DEEPNTUPLE, FlavourClass, Group, Schema, Spectator, Variable
 from tests.conftest import NTUPLE, needs_ntuple
 from tfds_jets import reading
 
@@ -213,3 +213,31 @@ def test_first_tree_that_exists_is_read_and_all_are_named_if_none_does(tmp_path)
     write(tmp_path / "b.root", tree="other")
     with pytest.raises(UserError, match="no tree 'folder/jets' or 'Events'; it holds 'other'"):
         read(tmp_path, EVENTS)
+
+
+def test_deepflavour_reads_deepntuples_of_its_time(tmp_path):
+    """A made-up file with every branch: slots in stored order, empty ones 0, and -999 where CMS has no tracks."""
+    generator = np.random.default_rng(0)
+    counts = {"charged candidate": [30, 0, 2], "neutral candidate": [1, 26, 0], "vertex": [0, 5, 1]}
+    content = {name: np.zeros(3, np.int32) for name in ("isB", "isBB", "isGBB", "isLeptonicB", "isLeptonicB_C")}
+    content |= {name: np.zeros(3, np.int32) for name in ("isC", "isCC", "isGCC", "isUD", "isS", "isG")}
+    content["isLeptonicB"][0] = content["isGCC"][1] = content["isG"][2] = 1
+    for group in DEEPFLAVOUR.groups:
+        for variable in group.variables:
+            if group.slots is None:
+                content[variable.branch] = np.where([True, False, True], 3, -999).astype(np.float32)
+            else:
+                values = generator.normal(size=sum(counts[group.name])).astype(np.float32)
+                content[variable.branch] = ak.unflatten(values, counts[group.name])
+    write_tree(tmp_path / "ntuple.root", DEEPFLAVOUR.tree, content)
+    jets, cleaning = read(tmp_path, DEEPFLAVOUR)
+    assert jets.label.tolist() == [0, 1, 2]
+    assert jets.features.shape == (3, 613)
+    column = DEEPFLAVOUR.index("Cpfcan_BtagPf_trackSip2dSig_0")
+    np.testing.assert_array_equal(jets.features[0, column : column + 25], content["Cpfcan_BtagPf_trackSip2dSig"][0][:25])
+    assert not jets.features[1, column : column + 25].any()
+    assert jets.features[2, column + 2 : column + 25].tolist() == [0] * 23
+    assert jets.features[1, DEEPFLAVOUR.index("trackSumJetEtRatio")] == -999
+    assert jets.features[1, DEEPFLAVOUR.index("trackSip3dSigAboveCharm")] == -1
+    assert jets.features[1, DEEPFLAVOUR.index("jet_pt")] == 0  # below what is possible
+    assert cleaning.out_of_range.sum() == 1
