@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 from kerastag.errors import UserError
 from kerastag.schema import DEFAULT, SCHEMAS
@@ -65,9 +66,10 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_attack_options(parser: argparse.ArgumentParser, epsilons: tuple[float, ...]) -> None:
-    """Options `--attack` and `--epsilon`, whose default is `epsilons`."""
+    """Options `--attack` (`attacks`) and `--epsilon` (`epsilons`, of that default)."""
     parser.add_argument(
         "--attack",
+        dest="attacks",
         nargs="+",
         default=["fgsm", "pgd-20"],
         metavar="NAME",
@@ -76,9 +78,46 @@ def add_attack_options(parser: argparse.ArgumentParser, epsilons: tuple[float, .
     listed = " ".join(f"{epsilon:g}" for epsilon in epsilons)
     parser.add_argument(
         "--epsilon",
+        dest="epsilons",
         type=float,
         nargs="+",
         default=epsilons,
         metavar="E",
         help=f"sizes of the attacks in standard deviations (default: {listed})",
     )
+
+
+def add_evaluation_options(parser: argparse.ArgumentParser, epsilons: tuple[float, ...]) -> None:
+    """Taggers, data, attacks and the rest of what an evaluation takes, and `--output` with `--overwrite`."""
+    taggers = "run directory, .keras file, SavedModel or legacy tagger; NAME=…"
+    parser.add_argument("taggers", nargs="+", metavar="TAGGER", help=taggers)
+    add_data_options(parser)
+    parser.add_argument("--split", default="test", help="split to evaluate on (default: %(default)s)")
+    add_attack_options(parser, epsilons)
+    parser.add_argument("--max-jets", type=int, metavar="N", help="evaluate on the first N jets alone")
+    parser.add_argument("--replicates", type=int, default=200, metavar="N", help="bootstrap resamples (default: 200)")
+    add_output_options(parser)
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """Options `--output` and `--overwrite`."""
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is in --output")
+
+
+def checked_output(options: argparse.Namespace, result: str = "") -> dict:
+    """The options without `--overwrite`, as a dictionary.
+
+    Args:
+        options: What `add_output_options` added to, parsed.
+        result: File whose presence in the folder means results; "" for any file.
+
+    Raises:
+        UserError: if there are results already, and they are not to be overwritten.
+    """
+    chosen = vars(options)
+    there = (options.output / result).exists() if result else options.output.exists() and any(options.output.iterdir())
+    if there and not chosen.pop("overwrite"):
+        raise UserError(f"There are results in '{options.output}' already; add --overwrite or choose another --output.")
+    chosen.pop("overwrite", None)
+    return chosen

@@ -17,7 +17,7 @@ TOLERANCE = 1e-4
 
 
 def run(
-    argument: str,
+    tagger: str,
     output: Path,
     *,
     config: str,
@@ -32,22 +32,22 @@ def run(
         UserError: if there is no such tagger, or no jets to compare the formats on.
         RuntimeError: if the formats disagree.
     """
-    tagger = find(argument)
-    described = tagger.schema or schema.get(config)
-    x, statistics = _jets(tagger, described, data_dir, manual_dir, features, max_jets)
+    found = find(tagger)
+    described = found.schema or schema.get(config)
+    x, statistics = _jets(found, described, data_dir, manual_dir, features, max_jets)
     output.mkdir(parents=True, exist_ok=True)
     with replaced(output / "tagger.keras") as new:
-        tagger.model.save(new)
-    export.export(tagger.model, described, statistics, output / "saved_model")
-    export_onnx(tagger.model, described, output / "model.onnx")
-    differences = parity(tagger.model, output / "saved_model", output / "model.onnx", x)
-    write_json(output / "parity.json", {"tagger": tagger.source, "jets": len(x), "max_difference": differences})
+        found.model.save(new)
+    export.export(found.model, described, statistics, output / "saved_model")
+    export_onnx(found.model, described, output / "model.onnx")
+    differences = parity(found.model, output / "saved_model", output / "model.onnx", x)
+    write_json(output / "parity.json", {"tagger": found.source, "jets": len(x), "max_difference": differences})
     header = ["format", "largest difference of probabilities to Keras"]
     table = tables.markdown(header, [[name, f"{difference:.1e}"] for name, difference in differences.items()])
-    print(f"{tagger.name}, {len(x):,} jets:\n\n{table}\n")
+    print(f"{found.name}, {len(x):,} jets:\n\n{table}\n")
     print(f"SavedModel {output / 'saved_model'}, ONNX {output / 'model.onnx'}, numbers {output / 'parity.json'}.")
     if not max(differences.values()) <= TOLERANCE:
-        raise RuntimeError(f"The formats of {tagger.name} disagree by more than {TOLERANCE:g}: {differences}.")
+        raise RuntimeError(f"The formats of {found.name} disagree by more than {TOLERANCE:g}: {differences}.")
 
 
 def _jets(

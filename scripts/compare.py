@@ -2,11 +2,9 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 try:
-    from kerastag.cli import add_attack_options, add_data_options, load_tensorflow, run
-    from kerastag.errors import UserError
+    from kerastag.cli import add_evaluation_options, checked_output, load_tensorflow, run
 except ImportError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -28,45 +26,22 @@ taggers of the same inputs. A relative loss is the loss of area divided by what 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument(
-        "taggers", nargs="+", metavar="TAGGER", help="run directory, .keras file, SavedModel or legacy tagger; NAME=…"
-    )
-    add_data_options(made)
-    made.add_argument("--split", default="test", help="split to evaluate on (default: %(default)s)")
-    add_attack_options(made, (0.01, 0.05))
+    add_evaluation_options(made, (0.01, 0.05))
     made.add_argument(
         "--relative-cap", type=float, metavar="SHARE", help="largest change relative to each value (default: none)"
     )
-    made.add_argument("--max-jets", type=int, metavar="N", help="evaluate on the first N jets alone")
-    made.add_argument("--replicates", type=int, default=200, metavar="N", help="bootstrap resamples (default: 200)")
-    made.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for numbers, tables and figures")
-    made.add_argument("--overwrite", action="store_true", help="replace what is in --output")
     return made
 
 
 def main() -> None:
     """Parse, compare, write."""
-    options = parser().parse_args()
-    if (options.output / "comparison.json").exists() and not options.overwrite:
-        raise UserError(f"There are results in '{options.output}' already; add --overwrite or choose another --output.")
+    options = checked_output(parser().parse_args(), "comparison.json")
 
     load_tensorflow()
 
     from kerastag.evaluation import contest
 
-    contest.run(
-        options.taggers,
-        options.output,
-        config=options.config,
-        data_dir=options.data_dir,
-        manual_dir=options.manual_dir,
-        split=options.split,
-        epsilons=options.epsilon,
-        attacks=options.attack,
-        relative_cap=options.relative_cap,
-        max_jets=options.max_jets,
-        replicates=options.replicates,
-    )
+    contest.run(**options)
 
 
 if __name__ == "__main__":

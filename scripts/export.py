@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 
 try:
-    from kerastag.cli import add_data_options, load_tensorflow, run
-    from kerastag.errors import UserError
+    from kerastag.cli import add_data_options, add_output_options, checked_output, load_tensorflow, run
 except ImportError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -34,30 +33,19 @@ def parser() -> argparse.ArgumentParser:
         help="NumPy file of jets (jets, features) to compare the formats on (default: the test split of the tagger's data set)",
     )
     made.add_argument("--max-jets", type=int, default=10_000, metavar="N", help="jets to compare on (default: %(default)s)")
-    made.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the exports and parity.json")
-    made.add_argument("--overwrite", action="store_true", help="replace what is in --output")
+    add_output_options(made)
     return made
 
 
 def main() -> None:
     """Parse, export, compare."""
-    options = parser().parse_args()
-    if options.output.exists() and any(options.output.iterdir()) and not options.overwrite:
-        raise UserError(f"The folder '{options.output}' is not empty; add --overwrite or choose another --output.")
+    options = checked_output(parser().parse_args())
 
     load_tensorflow()
 
     from kerastag import formats
 
-    formats.run(
-        options.tagger,
-        options.output,
-        config=options.config,
-        data_dir=options.data_dir,
-        manual_dir=options.manual_dir,
-        features=options.features,
-        max_jets=options.max_jets,
-    )
+    formats.run(**options)
 
 
 if __name__ == "__main__":

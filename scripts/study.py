@@ -42,7 +42,7 @@ def main() -> None:
 
     from kerastag import study
 
-    study.run(settings, options.output, options.seeds, options.train_epsilon, options.epsilon, options.attack)
+    study.run(settings, options.output, options.seeds, options.train_epsilon, options.epsilons, options.attacks)
 
 
 if __name__ == "__main__":
