@@ -1,10 +1,31 @@
-"""Attacks on taggers, limited by a threat model, in physical units."""
+"""Attacks and distortions of jets, limited by a threat model, in physical units."""
 
+from kerastag.attacks.apgd import APGD
 from kerastag.attacks.base import Attack
-from kerastag.attacks.fgsm import FGSM
+from kerastag.attacks.description import describe
+from kerastag.attacks.distortions import CorrelatedShift, Distortion, GaussianNoise, SystematicShift
+from kerastag.attacks.fgsm import FGSM, RandomStartFGSM
 from kerastag.attacks.names import named
+from kerastag.attacks.ngm import NGM
 from kerastag.attacks.objectives import OBJECTIVES
 from kerastag.attacks.pgd import PGD
 from kerastag.attacks.threat_model import ThreatModel
+from kerastag.attacks.transfer import Transfer
 
-__all__ = ["FGSM", "OBJECTIVES", "PGD", "Attack", "ThreatModel", "named"]
+__all__ = [
+    "APGD",
+    "FGSM",
+    "NGM",
+    "OBJECTIVES",
+    "PGD",
+    "Attack",
+    "CorrelatedShift",
+    "Distortion",
+    "GaussianNoise",
+    "RandomStartFGSM",
+    "SystematicShift",
+    "ThreatModel",
+    "Transfer",
+    "describe",
+    "named",
+]

@@ -1,33 +1,45 @@
-"""What all gradient attacks share: the objective, its gradient in raw features, and the configuration."""
+"""What all attacks share: the objective, its gradient in raw features, the box, and the configuration."""
 
 import keras
 import tensorflow as tf
 
 from kerastag.attacks.objectives import OBJECTIVES
-from kerastag.attacks.threat_model import ThreatModel
+from kerastag.attacks.threat_model import Box, ThreatModel
 from kerastag.class_logits import matching
 from kerastag.errors import UserError
+
+LABELS = ("true", "predicted")
 
 
 class Attack:
     """Base of attacks: `attack(tagger, x, y) -> attacked x`, inside the box of a threat model.
 
+    A kind of attack is one method, `perturb`.
+
     Args:
         threat_model: How far each cell may move.
         objective: What to increase, a name in `OBJECTIVES`; "cross_entropy" by default.
+        labels: "true", or "predicted" for an attacker who does not know the truth and takes the tagger's word on clean jets;
+            then nothing of the truth shows in the attacked jets, but where the threat model depends on the flavour.
 
     Attributes:
         nonfinite_gradients: Variable that counts gradient cells that were NaN or infinite and taken as 0.
+
+    Raises:
+        UserError: if an option is unknown.
     """
 
-    def __init__(self, threat_model: ThreatModel, objective: str = "cross_entropy"):
+    def __init__(self, threat_model: ThreatModel, objective: str = "cross_entropy", labels: str = "true"):
         if objective not in OBJECTIVES:
             raise UserError(f"There is no attack objective '{objective}'; choose one of {', '.join(OBJECTIVES)}.")
+        if labels not in LABELS:
+            raise UserError(f"'{labels}' is no value for `labels`; choose {' or '.join(LABELS)}.")
         self.threat_model = threat_model
         self.objective = objective
+        self.labels = labels
         self.nonfinite_gradients = keras.Variable(0, dtype="int64", trainable=False, name="nonfinite_gradients")
 
-    def __call__(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, *, training: bool = False) -> tf.Tensor:
+    def __call__(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, *, training: bool = False, strength=1.0) -> tf.Tensor:
         """Attack a batch.
 
         Args:
@@ -35,22 +47,36 @@ class Attack:
             x: Clean features, float32 `(batch, features)`.
             y: True flavours, one-hot `(batch, classes)`; a tagger of finer classes is then attacked in its logits by flavour.
             training: Mode in which the tagger is called.
+            strength: Factor on ε of this call, as a schedule gives it.
 
         Returns:
             Attacked features, as x.
         """
+        x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
+        box = self.threat_model.box(x, y, strength)
+        if self.labels == "predicted":
+            logits = matching(tagger(x, training=training), y, tagger)
+            y = tf.one_hot(tf.argmax(logits, axis=-1), y.shape[-1])
+        return self.perturb(tagger, box, y, training)
+
+    def perturb(self, tagger: keras.Model, box: Box, y: tf.Tensor, training: bool) -> tf.Tensor:
+        """Attacked features `(batch, features)` inside `box`, of whose clean jets `y` are the labels."""
         raise NotImplementedError
 
-    def ascend(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        """Objective `(batch,)` and the sign of its gradient `(batch, features)` at x.
+    def gradient(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        """Objective `(batch,)` and its gradient `(batch, features)` at x.
 
         The tape watches the inputs alone, so no gradient of a weight is ever computed.
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
             loss = OBJECTIVES[self.objective](y, matching(tagger(x, training=training), y, tagger))
-        gradient = tape.gradient(loss, x)
-        return loss, tf.sign(self._finite(gradient))
+        return loss, self._finite(tape.gradient(loss, x))
+
+    def ascend(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        """Objective `(batch,)` and the sign of its gradient `(batch, features)` at x."""
+        loss, gradient = self.gradient(tagger, x, y, training)
+        return loss, tf.sign(gradient)
 
     def _finite(self, gradient: tf.Tensor) -> tf.Tensor:
         """The gradient with cells that are not finite set to 0 and counted; the usual case costs one look."""
@@ -67,9 +93,57 @@ class Attack:
 
     def get_config(self) -> dict:
         """Everything that `__init__` takes."""
-        return {"threat_model": keras.saving.serialize_keras_object(self.threat_model), "objective": self.objective}
+        return {
+            "threat_model": keras.saving.serialize_keras_object(self.threat_model),
+            "objective": self.objective,
+            "labels": self.labels,
+        }
 
     @classmethod
     def from_config(cls, config: dict) -> "Attack":
         """The inverse of `get_config`."""
         return cls(**{**config, "threat_model": keras.saving.deserialize_keras_object(config["threat_model"])})
+
+
+class RandomDraws:
+    """Random numbers of an attack: two calls differ, the same seed repeats both, and a checkpoint holds where they stand.
+
+    Args:
+        seed: Of the draws.
+    """
+
+    def __init__(self, seed: int):
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self._first_state = self.seed_generator.state.numpy()
+
+    def restart(self) -> None:
+        """As `Attack.restart`."""
+        self.seed_generator.state.assign(self._first_state)
+
+    def _uniform(self, x: tf.Tensor) -> tf.Tensor:
+        """Numbers in [-1, 1], of the shape of x."""
+        return keras.random.uniform(tf.shape(x), -1.0, 1.0, dtype="float32", seed=self.seed_generator)
+
+    def _normal(self, x: tf.Tensor) -> tf.Tensor:
+        """Standard normal numbers of the shape of x."""
+        return keras.random.normal(tf.shape(x), dtype="float32", seed=self.seed_generator)
+
+
+class RandomAttack(RandomDraws, Attack):
+    """An attack that draws random numbers.
+
+    Args:
+        threat_model: How far each cell may move.
+        objective: What to increase, a name in `OBJECTIVES`.
+        labels: "true" or "predicted".
+        seed: Of the draws.
+    """
+
+    def __init__(self, threat_model: ThreatModel, objective: str = "cross_entropy", labels: str = "true", seed: int = 0):
+        Attack.__init__(self, threat_model, objective, labels)
+        RandomDraws.__init__(self, seed)
+
+    def get_config(self) -> dict:
+        """Everything that `__init__` takes."""
+        return super().get_config() | {"seed": self.seed}

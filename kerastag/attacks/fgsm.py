@@ -1,9 +1,13 @@
-"""The fast gradient sign method."""
+"""The fast gradient sign method, from the clean jet or from a random point."""
 
 import keras
 import tensorflow as tf
 
-from kerastag.attacks.base import Attack
+from kerastag.attacks.base import Attack, RandomAttack
+from kerastag.attacks.threat_model import Box
+
+# Step from a random start in units of the box's half-width; arXiv:2001.03994, section 4.1.
+_STEP_FROM_RANDOM_START = 1.25
 
 
 @keras.saving.register_keras_serializable("kerastag")
@@ -15,9 +19,21 @@ class FGSM(Attack):
     Reference: Goodfellow, Shlens and Szegedy, arXiv:1412.6572, section 4; for jets arXiv:2203.13890.
     """
 
-    def __call__(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, *, training: bool = False) -> tf.Tensor:
-        """As `Attack.__call__`."""
-        _, direction = self.ascend(tagger, x, y, training)
-        budget = self.threat_model.budget(x)
-        # In the box as it stands; `where` keeps frozen cells bit-equal, a negative zero too.
-        return tf.where(budget > 0, x + budget * direction, x)
+    def perturb(self, tagger: keras.Model, box: Box, y: tf.Tensor, training: bool) -> tf.Tensor:
+        """As `Attack.perturb`."""
+        _, direction = self.ascend(tagger, box.x, y, training)
+        return box.project(box.x + box.budget * direction)
+
+
+@keras.saving.register_keras_serializable("kerastag")
+class RandomStartFGSM(RandomAttack):
+    """A random point of the box, then one step of 1.25 budgets from there, back into the box. Takes FGSM's place in training.
+
+    Reference: Wong, Rice and Kolter, arXiv:2001.03994, algorithm 3.
+    """
+
+    def perturb(self, tagger: keras.Model, box: Box, y: tf.Tensor, training: bool) -> tf.Tensor:
+        """As `Attack.perturb`."""
+        start = box.project(box.x + box.budget * self._uniform(box.x))
+        _, direction = self.ascend(tagger, start, y, training)
+        return box.project(start + _STEP_FROM_RANDOM_START * box.budget * direction)

@@ -3,13 +3,19 @@
 import keras
 import tensorflow as tf
 
-from kerastag.attacks.base import Attack
-from kerastag.attacks.threat_model import ThreatModel
+from kerastag.attacks.base import RandomAttack
+from kerastag.attacks.threat_model import Box, ThreatModel
 from kerastag.errors import UserError
 
 
+def better(best: tf.Tensor, best_loss: tf.Tensor, point: tf.Tensor, loss: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """For each jet the point of larger objective, `(batch, features)` and `(batch,)`."""
+    improves = loss > best_loss
+    return tf.where(improves[:, None], point, best), tf.where(improves, loss, best_loss)
+
+
 @keras.saving.register_keras_serializable("kerastag")
-class PGD(Attack):
+class PGD(RandomAttack):
     """Sign steps inside the box; of all points visited, FGSM's among them, each jet keeps the one of largest objective.
 
     Reference: Madry et al., arXiv:1706.06083, section 2.1.
@@ -20,8 +26,9 @@ class PGD(Attack):
         steps: Number of steps.
         step_size: Size of a step in units of the box's half-width; None for 2.5/steps.
         random_start: Whether to start at a random point of the box rather than at the clean jet.
-        restarts: How often to start; more than once needs random starts.
+        restarts: How often to start; of several the last starts at FGSM's point, the others need random starts.
         seed: Of the random starts.
+        labels: "true" or "predicted".
 
     Raises:
         UserError: if a number is out of range.
@@ -36,8 +43,9 @@ class PGD(Attack):
         random_start: bool = True,
         restarts: int = 1,
         seed: int = 0,
+        labels: str = "true",
     ):
-        super().__init__(threat_model, objective)
+        super().__init__(threat_model, objective, labels, seed)
         if steps < 1 or restarts < 1 or (step_size is not None and step_size <= 0):
             raise UserError(
                 "PGD needs `steps` and `restarts` of at least 1 and a positive `step_size`. "
@@ -46,32 +54,26 @@ class PGD(Attack):
         if restarts > 1 and not random_start:
             raise UserError("PGD restarts from the same point without `random_start`; set restarts=1.")
         self.steps, self.step_size, self.random_start, self.restarts = steps, step_size, random_start, restarts
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-        self._first_state = self.seed_generator.state.numpy()
 
-    def __call__(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, *, training: bool = False) -> tf.Tensor:
-        """As `Attack.__call__`."""
-        budget = self.threat_model.budget(x)
-        step = budget * (self.step_size or 2.5 / self.steps)
-        clean_loss, direction = self.ascend(tagger, x, y, training)
-        corner = self.threat_model.project(x, x + budget * direction)
-
-        def better(best, best_loss, point, loss):
-            improves = loss > best_loss
-            return tf.where(improves[:, None], point, best), tf.where(improves, loss, best_loss)
+    def perturb(self, tagger: keras.Model, box: Box, y: tf.Tensor, training: bool) -> tf.Tensor:
+        """As `Attack.perturb`."""
+        step = box.budget * (self.step_size or 2.5 / self.steps)
+        clean_loss, direction = self.ascend(tagger, box.x, y, training)
+        corner = box.project(box.x + box.budget * direction)
+        corner_loss, corner_direction = self.ascend(tagger, corner, y, training)
+        best, best_loss = better(box.x, clean_loss, corner, corner_loss)
 
         def advance(point, direction, best, best_loss):
-            point = self.threat_model.project(x, point + step * direction)
+            point = box.project(point + step * direction)
             loss, direction = self.ascend(tagger, point, y, training)
             return point, direction, *better(best, best_loss, point, loss)
 
-        corner_loss, _ = self.ascend(tagger, corner, y, training)
-        best, best_loss = better(x, clean_loss, corner, corner_loss)
-        for _ in range(self.restarts):
-            point, start_direction = x, direction
-            if self.random_start:
-                point = self.threat_model.project(x, x + budget * self._uniform(x))
+        for number in range(self.restarts):
+            point, start_direction = box.x, direction
+            if number and number == self.restarts - 1:
+                point, start_direction = corner, corner_direction
+            elif self.random_start:
+                point = box.project(box.x + box.budget * self._uniform(box.x))
                 start_loss, start_direction = self.ascend(tagger, point, y, training)
                 best, best_loss = better(best, best_loss, point, start_loss)
             _, _, best, best_loss = tf.while_loop(
@@ -82,14 +84,7 @@ class PGD(Attack):
             )
         return best
 
-    def restart(self) -> None:
-        """As `Attack.restart`."""
-        self.seed_generator.state.assign(self._first_state)
-
-    def _uniform(self, x: tf.Tensor) -> tf.Tensor:
-        return keras.random.uniform(tf.shape(x), -1.0, 1.0, dtype="float32", seed=self.seed_generator)
-
     def get_config(self) -> dict:
         """Everything that `__init__` takes."""
-        names = ("steps", "step_size", "random_start", "restarts", "seed")
+        names = ("steps", "step_size", "random_start", "restarts")
         return super().get_config() | {name: getattr(self, name) for name in names}

@@ -1,83 +1,157 @@
+"""One table of tests over all attacks and distortions, on jets of 20 features; what is special to one stands below."""
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerastag.attacks import FGSM, OBJECTIVES, PGD, ThreatModel
+from kerastag.attacks import (
+    APGD,
+    FGSM,
+    NGM,
+    OBJECTIVES,
+    PGD,
+    CorrelatedShift,
+    GaussianNoise,
+    RandomStartFGSM,
+    SystematicShift,
+    ThreatModel,
+    Transfer,
+    named,
+)
+from kerastag.attacks.apgd import checkpoints
 from kerastag.errors import UserError
+from tests.attacks.conftest import SCALE, TOY, toy_threat_model
 
 ATTACKS = {
     "FGSM": FGSM,
+    "FGSM on predicted labels": lambda threat_model, **options: FGSM(threat_model, labels="predicted", **options),
+    "random-start FGSM": RandomStartFGSM,
     "PGD": lambda threat_model, **options: PGD(threat_model, steps=5, **options),
     "PGD from the jet": lambda threat_model, **options: PGD(threat_model, steps=5, random_start=False, **options),
-    "PGD with restarts": lambda threat_model, **options: PGD(threat_model, steps=3, restarts=2, **options),
+    "PGD with restarts": lambda threat_model, **options: PGD(threat_model, steps=3, restarts=3, **options),
+    "NGM": NGM,
+    "APGD": lambda threat_model, **options: APGD(threat_model, steps=8, **options),
+}
+COVARIANCE = np.cov(np.random.default_rng(4).normal(size=(25, 20)).T)
+DISTORTIONS = {
+    "noise": GaussianNoise,
+    "systematic up": SystematicShift,
+    "systematic down": lambda threat_model: SystematicShift(threat_model, np.linspace(0.1, 2, 20), up=False),
+    "correlated": lambda threat_model: CorrelatedShift(threat_model, COVARIANCE),
+    "leading correlated, common": lambda threat_model: CorrelatedShift(threat_model, COVARIANCE, leading=2, common=True),
 }
 every_attack = pytest.mark.parametrize("make", ATTACKS.values(), ids=ATTACKS)
+every_kind = pytest.mark.parametrize("make", (ATTACKS | DISTORTIONS).values(), ids=ATTACKS | DISTORTIONS)
+LIMITS = {
+    "plain": {},
+    "cap": {"relative_cap": 0.2},
+    "bounds": {"bounds": True, "epsilon": 2.0},
+    "by flavour": {"by_flavour": {"b": 2.0, "light": 0.0}},
+    "selected": {"only": ["track_*"], "freeze": ["*_phi"]},
+    "physical": {"epsilon": {"track_*_d0": 0.005, "vertex_*": 0.1, "vertex_mass": 0.02}},
+}
 
 
 def threat_model(dataset, epsilon=0.1, relative_cap=None):
     return ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, epsilon, relative_cap)
 
 
-@every_attack
-@pytest.mark.parametrize("relative_cap", [None, 0.2])
-def test_moves_cells_inside_the_box_and_freezes_integers_and_defaults(dataset, tagger, jets, make, relative_cap):
-    x, y = jets
-    model = threat_model(dataset, relative_cap=relative_cap)
-    moved = make(model)(tagger, x, y).numpy()
-    x = x.numpy()
-    frozen = dataset.schema.integer | (x == dataset.schema.defaults)
+@every_kind
+@pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
+def test_stays_inside_the_box_and_freezes_what_must_not_move(toy_tagger, toy_jets, make, limits):
+    model, (x, y) = toy_threat_model(**limits), toy_jets
+    moved, x = make(model)(toy_tagger, x, y).numpy(), x.numpy()
+    frozen = TOY.integer | (x == TOY.defaults) | model.frozen
     assert moved[frozen].tobytes() == x[frozen].tobytes()
     assert moved.dtype == np.float32 and moved.shape == x.shape and np.isfinite(moved).all()
-    budget = np.asarray(model.budget(x), np.float64)
-    rounding = 2 * np.spacing(np.abs(x) + budget.astype(np.float32))
+    is_distortion = make in DISTORTIONS.values()
+    box = model.loose_box(x, y) if is_distortion else model.box(x, y)
+    budget = np.asarray(box.budget, np.float64)
+    rounding = 2 * np.spacing(np.abs(x) + np.where(np.isfinite(budget), budget, 0).astype(np.float32))
     assert (np.abs(moved.astype(np.float64) - x) <= budget + rounding).all()
-    assert (moved != x)[~frozen].mean() > 0.9
+    if "by_flavour" in limits:
+        np.testing.assert_array_equal(moved[2::3], x[2::3])
+    free = ~frozen & (budget > 0)
+    assert (moved != x)[free].mean() > (0.3 if limits.get("bounds") else 0.6)
+    if limits.get("bounds"):
+        variances = [TOY.index(f"track_{slot}_var") for slot in range(3)]
+        assert (moved[:, variances][x[:, variances] > 0] > 0).all()
+        phi = [TOY.index(f"track_{slot}_phi") for slot in range(3)]
+        inside = abs(x[:, phi]) < 3.14
+        assert (abs(moved[:, phi])[inside] <= np.float32(3.14)).all()
 
 
-@every_attack
-def test_zero_does_not_move_under_a_cap(dataset, tagger, jets, make):
-    x, y = jets
-    column = dataset.schema.index("track_0_PHI")
-    x = tf.tensor_scatter_nd_update(x, [[row, column] for row in range(10)], tf.zeros(10))
-    assert (make(threat_model(dataset))(tagger, x, y).numpy()[:10, column] != 0).any()
-    assert (make(threat_model(dataset, relative_cap=0.2))(tagger, x, y).numpy()[:10, column] == 0).all()
+@every_kind
+def test_zero_does_not_move_under_a_cap(toy_tagger, toy_jets, make):
+    x, y = toy_jets
+    column = TOY.index("eta")
+    assert (make(toy_threat_model())(toy_tagger, x, y).numpy()[:5, column] != 0).any()
+    assert (make(toy_threat_model(relative_cap=0.2))(toy_tagger, x, y).numpy()[:5, column] == 0).all()
 
 
-@every_attack
-def test_changes_no_variable_and_is_deterministic_with_dropout_in_the_network(dataset, tagger, jets, make):
-    x, y = jets
-    before = [variable.numpy() for variable in tagger.variables]
-    first, second = (make(threat_model(dataset))(tagger, x, y).numpy() for _ in range(2))
+@every_kind
+def test_changes_no_variable_and_repeats_itself_with_dropout_in_the_network(toy_tagger, toy_jets, make):
+    before = [variable.numpy() for variable in toy_tagger.variables]
+    first, second = (make(toy_threat_model())(toy_tagger, *toy_jets).numpy() for _ in range(2))
     np.testing.assert_array_equal(first, second)
-    for old, variable in zip(before, tagger.variables, strict=True):
+    attack = make(toy_threat_model())
+    again = attack(toy_tagger, *toy_jets).numpy()
+    attack.restart()
+    np.testing.assert_array_equal(attack(toy_tagger, *toy_jets).numpy(), again)
+    for old, variable in zip(before, toy_tagger.variables, strict=True):
         np.testing.assert_array_equal(old, variable.numpy())
 
 
-@every_attack
-def test_raises_the_loss_of_every_jet_or_leaves_it(dataset, tagger, jets, make):
-    x, y = jets
-    loss = [
-        OBJECTIVES["cross_entropy"](y, tagger(values)).numpy()
-        for values in (x, make(threat_model(dataset, 0.02))(tagger, x, y))
-    ]
-    assert (loss[1] > loss[0]).mean() > 0.95
-
-
-@every_attack
-def test_extreme_inputs_stay_finite(dataset, tagger, jets, make):
-    x, y = jets
-    huge = x * tf.where(tf.random.stateless_uniform(x.shape, [0, 0]) < 0.1, 1e15, 1.0)
-    assert np.isfinite(make(threat_model(dataset))(tagger, huge, y)).all()
-
-
-@every_attack
-def test_survives_its_config(dataset, tagger, jets, make):
-    x, y = jets
-    attack = make(threat_model(dataset, relative_cap=0.2), objective="BvL")
+@every_kind
+def test_survives_its_config(toy_tagger, toy_jets, make):
+    attack = make(toy_threat_model(relative_cap=0.2, bounds=True, by_flavour={"c": 0.5}, freeze=["pt"]))
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(attack))
     assert type(again) is type(attack)
-    np.testing.assert_array_equal(again(tagger, x, y), attack(tagger, x, y))
+    np.testing.assert_array_equal(again(toy_tagger, *toy_jets), attack(toy_tagger, *toy_jets))
+
+
+@every_kind
+def test_extreme_inputs_stay_finite(toy_tagger, toy_jets, make):
+    x, y = toy_jets
+    huge = x * tf.where(tf.random.stateless_uniform(x.shape, [0, 0]) < 0.1, 1e15, 1.0)
+    assert np.isfinite(make(toy_threat_model())(toy_tagger, huge, y)).all()
+
+
+@every_attack
+def test_raises_the_loss_of_nearly_every_jet(toy_tagger, toy_jets, make):
+    x, y = toy_jets
+    attack = make(toy_threat_model(0.05))
+    if attack.labels == "predicted":
+        y = tf.one_hot(tf.argmax(toy_tagger(x), axis=1), 3)
+    before, after = (OBJECTIVES["cross_entropy"](y, toy_tagger(values)).numpy() for values in (x, attack(toy_tagger, x, y)))
+    assert (after > before).mean() > 0.95
+
+
+@every_attack
+def test_strength_is_a_factor_on_epsilon(toy_tagger, toy_jets, make):
+    halved = make(toy_threat_model(0.1))(toy_tagger, *toy_jets, strength=0.5)
+    np.testing.assert_allclose(halved, make(toy_threat_model(0.05))(toy_tagger, *toy_jets), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(make(toy_threat_model(0.1))(toy_tagger, *toy_jets, strength=0.0), toy_jets[0])
+
+
+@pytest.mark.parametrize("make", [FGSM, NGM, ATTACKS["PGD from the jet"]])
+def test_compiles_with_xla(toy_tagger, toy_jets, make):
+    attack = make(toy_threat_model())
+    plain = attack(toy_tagger, *toy_jets)
+    attack.restart()
+    compiled = tf.function(lambda x, y: attack(toy_tagger, x, y), jit_compile=True)(*toy_jets)
+    close = np.isclose(compiled, plain, rtol=1e-4, atol=1e-4)
+    assert close.mean() > 0.98  # a sign where the gradient is nearly 0 may differ
+
+
+def test_real_schema_is_attacked_like_the_toy(dataset, tagger, jets):
+    """Once for all, as the mask does not depend on the attack."""
+    x, y = jets
+    moved = PGD(threat_model(dataset, relative_cap=0.2), steps=2)(tagger, x, y).numpy()
+    frozen = dataset.schema.integer | (x.numpy() == dataset.schema.defaults)
+    assert moved[frozen].tobytes() == x.numpy()[frozen].tobytes()
+    assert (moved != x.numpy())[~frozen].mean() > 0.8
 
 
 def linear(weights):
@@ -183,6 +257,174 @@ def test_discriminator_objective_pushes_both_flavours_together_and_leaves_others
 
 def test_wrong_options_are_refused(dataset):
     model = threat_model(dataset)
-    for options in ({"steps": 0}, {"restarts": 2, "random_start": False}, {"objective": "hinge"}, {"step_size": -1.0}):
+    for options in (
+        {"steps": 0},
+        {"restarts": 2, "random_start": False},
+        {"objective": "hinge"},
+        {"step_size": -1.0},
+        {"labels": "some"},
+    ):
         with pytest.raises(UserError):
             PGD(model, **options)
+    with pytest.raises(UserError):
+        APGD(model, steps=1)
+
+
+def test_predicted_labels_leave_no_trace_of_the_truth(toy_tagger, toy_jets):
+    x, y = toy_jets
+    attack = FGSM(toy_threat_model(), labels="predicted")
+    np.testing.assert_array_equal(attack(toy_tagger, x, y), attack(toy_tagger, x, tf.roll(y, 1, axis=0)))
+    predicted = tf.one_hot(tf.argmax(toy_tagger(x), axis=1), 3)
+    np.testing.assert_array_equal(attack(toy_tagger, x, y), FGSM(toy_threat_model())(toy_tagger, x, predicted))
+
+
+def test_directed_objective_pushes_all_jets_the_same_way():
+    tagger, model = linear(np.eye(3, dtype=np.float32)), ThreatModel(0.1, np.ones(3), np.zeros(3, bool), np.full(3, -9.0))
+    for sign, objective in ((1, "+BvL"), (-1, "-BvL")):
+        moved = FGSM(model, objective)(tagger, tf.zeros((3, 3)), tf.eye(3)).numpy()
+        np.testing.assert_allclose(moved, sign * np.tile([0.1, 0, -0.1], (3, 1)), atol=1e-7)
+
+
+def test_random_start_fgsm_equals_numpy_on_a_linear_tagger():
+    """There the gradient does not depend on the point, so the start is all that is random."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(300, 20)).astype(np.float32)
+    weights = generator.normal(size=(20, 3)).astype(np.float32)
+    attack = RandomStartFGSM(ThreatModel(0.1, SCALE, np.zeros(20), np.full(20, -9.0)), "+BvL", seed=5)
+    start = attack._uniform(tf.constant(x)).numpy()
+    attack.restart()
+    moved = attack(linear(weights), tf.constant(x), tf.one_hot(np.zeros(300, int), 3)).numpy()
+    expected = x + 0.1 * SCALE * np.clip(start + 1.25 * np.sign(weights[:, 0] - weights[:, 2]), -1, 1)
+    np.testing.assert_allclose(moved, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_ngm_equals_numpy_on_a_linear_tagger(toy_jets):
+    """Δu = ε·g_u/‖g_u‖ for each jet and group, over the cells that may move."""
+    x, y = toy_jets
+    weights = (np.random.default_rng(1).normal(size=(20, 3)) / SCALE[:, None]).astype(np.float32)
+    model = toy_threat_model(0.3)
+    moved = NGM(model, "+BvL")(linear(weights), x, y).numpy()
+    g = np.tile(SCALE * (weights[:, 0] - weights[:, 2]).astype(np.float64), (200, 1))
+    g[TOY.integer | (x.numpy() == TOY.defaults)] = 0
+    u = np.zeros_like(g)
+    for number in range(3):
+        own = model.group == number
+        u[:, own] = 0.3 * g[:, own] / np.maximum(np.linalg.norm(g[:, own], axis=1, keepdims=True), 1e-6)
+    np.testing.assert_allclose(moved, x + SCALE * u, rtol=1e-4, atol=1e-5)
+    assert np.linalg.norm((moved - x.numpy())[:, model.group == 1] / SCALE[model.group == 1], axis=1).max() == pytest.approx(
+        0.3, abs=1e-4
+    )
+
+
+def test_apgd_checkpoints_are_the_published_ones():
+    """Appendix A of arXiv:2003.01690 for 100 steps."""
+    assert checkpoints(100).tolist()[:10] == [0, 22, 41, 57, 70, 80, 87, 93, 99, 105]
+
+
+def test_stronger_attacks_reach_a_larger_loss_for_each_jet(toy_tagger, toy_jets):
+    x, y = toy_jets
+    model = toy_threat_model(0.5)
+
+    def loss(attack):
+        return OBJECTIVES["cross_entropy"](y, toy_tagger(attack(toy_tagger, x, y))).numpy()
+
+    fgsm, pgd, apgd = loss(FGSM(model)), loss(PGD(model, steps=20)), loss(APGD(model, steps=50))
+    restarted = loss(PGD(model, steps=20, restarts=3))
+    for strong in (pgd, apgd, restarted):
+        assert (strong >= fgsm - 1e-6).all()
+    assert apgd.mean() > pgd.mean() - 1e-3 > fgsm.mean()
+    assert restarted.mean() >= pgd.mean()
+
+
+def test_transfer_attacks_the_source_and_not_the_target(toy_tagger, toy_jets, tmp_path):
+    x, y = toy_jets
+    other = keras.models.clone_model(toy_tagger)
+    attack = Transfer(FGSM(toy_threat_model()), other)
+    np.testing.assert_array_equal(attack(toy_tagger, x, y), FGSM(toy_threat_model())(other, x, y))
+    assert not np.array_equal(attack(toy_tagger, x, y), FGSM(toy_threat_model())(toy_tagger, x, y))
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(attack))
+    again.source.set_weights(other.get_weights())
+    np.testing.assert_array_equal(again(toy_tagger, x, y), attack(toy_tagger, x, y))
+
+
+def free_cells(x):
+    return ~TOY.integer & (x.numpy() != TOY.defaults)
+
+
+def test_noise_has_the_size_it_says(toy_jets):
+    x, y = toy_jets
+    u = ((GaussianNoise(toy_threat_model(0.2))(None, x, y) - x) / SCALE).numpy()[free_cells(x)]
+    assert u.mean() == pytest.approx(0, abs=0.02)
+    assert u.std() == pytest.approx(0.2, rel=0.05)
+    assert abs(u).max() > 0.5  # ε is no limit
+
+
+def test_systematic_shift_is_common_and_follows_its_factors(toy_jets):
+    x, y = toy_jets
+    model = toy_threat_model(0.2)
+    shift = SystematicShift.from_schema(model, TOY, {"track_*_d0": 1.5, "vertex_mass": -2.0}, up=False)
+    u = ((shift(None, x, y) - x) / SCALE).numpy()
+    expected = np.zeros(20)
+    expected[[TOY.index(f"track_{slot}_d0") for slot in range(3)]] = -0.3
+    expected[TOY.index("vertex_mass")] = 0.4
+    np.testing.assert_allclose(u, np.where(free_cells(x), expected, 0), atol=1e-5)
+    by_flavour = SystematicShift(toy_threat_model(0.2, by_flavour={"b": 0.0, "c": 2.0}))
+    u = ((by_flavour(None, x, y) - x) / SCALE).numpy()
+    assert not u[::3].any()
+    np.testing.assert_allclose(u[1::3][free_cells(x)[1::3]], 0.4, atol=1e-4)
+
+
+def test_correlated_shifts_have_the_covariance_they_were_given(toy_jets):
+    y = tf.one_hot(np.zeros(20_000, int), 3)
+    x = tf.constant(np.random.default_rng(0).uniform(5, 6, (20_000, 20)).astype(np.float32))
+    free = ~TOY.integer
+    shift = CorrelatedShift(toy_threat_model(0.1), COVARIANCE)
+    u = ((shift(None, x, y) - x) / SCALE).numpy()
+    np.testing.assert_allclose(np.cov(u.T)[np.ix_(free, free)], 0.01 * COVARIANCE[np.ix_(free, free)], atol=1e-3)
+    leading = CorrelatedShift(toy_threat_model(0.1), COVARIANCE, leading=1)
+    values, vectors = np.linalg.eigh(COVARIANCE)
+    u = ((leading(None, x, y) - x) / SCALE).numpy()[:, free]
+    direction = vectors[free, -1] * np.sqrt(values[-1])
+    np.testing.assert_allclose(u, np.outer(u @ direction / (direction @ direction), direction), atol=1e-4)
+    common = CorrelatedShift(toy_threat_model(0.1), COVARIANCE, common=True)
+    u = ((common(None, x, y) - x) / SCALE).numpy()
+    np.testing.assert_allclose(u, np.tile(u[:1], (20_000, 1)), atol=1e-4)
+
+
+def test_correlations_of_jets_leave_absent_cells_out():
+    generator = np.random.default_rng(0)
+    latent = generator.normal(size=(50_000, 1))
+    x = (0.8 * latent + 0.6 * generator.normal(size=(50_000, 20))).astype(np.float32)
+    x[:, 5] = np.where(generator.random(50_000) < 0.3, -9.0, x[:, 5])
+    shift = CorrelatedShift.of_jets(ThreatModel(0.1, np.ones(20), np.zeros(20), np.full(20, -9.0)), x)
+    np.testing.assert_allclose(shift.covariance[0, 1:5], 0.64, atol=0.02)
+    assert shift.covariance[0, 5] == pytest.approx(0.64 * np.sqrt(0.7), abs=0.02)
+
+
+def test_wrong_covariances_and_factors_are_refused():
+    model = toy_threat_model()
+    for covariance, said in (
+        (np.eye(3), "symmetric, 20 x 20"),
+        (-np.eye(20), "negative eigenvalue"),
+        (np.tri(20), "symmetric"),
+    ):
+        with pytest.raises(UserError, match=said):
+            CorrelatedShift(model, covariance)
+    with pytest.raises(UserError, match="one entry per feature"):
+        SystematicShift(model, [1.0])
+    with pytest.raises(UserError, match=r"No feature of toy matches 'trak_\*'"):
+        SystematicShift.from_schema(model, TOY, {"trak_*": 1.0})
+
+
+@pytest.mark.parametrize(
+    "name", ["fgsm", "fgsm-rs", "pgd-7", "pgd-20x5", "apgd-50", "ngm", "noise", "systematic-up", "systematic-down"]
+)
+def test_attacks_by_name(toy_tagger, toy_jets, name):
+    moved = named(name, toy_threat_model())(toy_tagger, *toy_jets)
+    assert np.isfinite(moved).all() and (moved.numpy() != toy_jets[0].numpy()).any()
+
+
+def test_unknown_names_are_refused():
+    for name in ("pgd", "pgd-0", "apgd-x", "nonsense", "pgd-20x1"):
+        with pytest.raises(UserError, match=f"There is no attack '{name}'"):
+            named(name, toy_threat_model())

@@ -1,0 +1,158 @@
+"""Changes that know nothing of the tagger: noise and systematic shifts of the inputs, as mismodelling makes them.
+
+They obey the mask, the cap and the bounds of a threat model; ε is their size in units of its scale, and no limit.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerastag.attacks.base import Attack, RandomDraws
+from kerastag.attacks.threat_model import Box, ThreatModel, matching_feature
+from kerastag.errors import UserError
+from kerastag.schema import Schema
+
+
+class Distortion(Attack):
+    """Base of distortions: called as an attack is, with a tagger that may be None."""
+
+    def __init__(self, threat_model: ThreatModel):
+        super().__init__(threat_model)
+
+    def __call__(
+        self, tagger: keras.Model | None, x: tf.Tensor, y: tf.Tensor, *, training: bool = False, strength=1.0
+    ) -> tf.Tensor:
+        """As `Attack.__call__`; `y` counts only where the threat model depends on the flavour."""
+        box = self.threat_model.loose_box(tf.convert_to_tensor(x), tf.convert_to_tensor(y), strength)
+        return box.project(box.x + box.reach * self.shift(box))
+
+    def shift(self, box: Box) -> tf.Tensor:
+        """Δx in units of ε·scale, `(batch, features)` or `(features,)`."""
+        raise NotImplementedError
+
+    def get_config(self) -> dict:
+        """Everything that `__init__` takes."""
+        return {"threat_model": keras.saving.serialize_keras_object(self.threat_model)}
+
+
+class RandomDistortion(RandomDraws, Distortion):
+    """A distortion that draws random numbers.
+
+    Args:
+        threat_model: Mask, cap, scale and size.
+        seed: Of the draws.
+    """
+
+    def __init__(self, threat_model: ThreatModel, seed: int = 0):
+        Distortion.__init__(self, threat_model)
+        RandomDraws.__init__(self, seed)
+
+    def get_config(self) -> dict:
+        """Everything that `__init__` takes."""
+        return super().get_config() | {"seed": self.seed}
+
+
+@keras.saving.register_keras_serializable("kerastag")
+class GaussianNoise(RandomDistortion):
+    """Independent normal noise of ε·scale in each cell: a resolution that is worse than simulated."""
+
+    def shift(self, box: Box) -> tf.Tensor:
+        """As `Distortion.shift`."""
+        return self._normal(box.x)
+
+
+@keras.saving.register_keras_serializable("kerastag")
+class SystematicShift(Distortion):
+    """All jets shifted alike: Δx = ±ε·scale·f, with a factor f for each feature. A scale or alignment that is off.
+
+    Args:
+        threat_model: Mask, cap, scale and size; factors by flavour stand there.
+        factors: `(features,)`, None for 1.
+        up: Whether the shift is added or subtracted.
+    """
+
+    def __init__(self, threat_model: ThreatModel, factors: Sequence[float] | None = None, up: bool = True):
+        super().__init__(threat_model)
+        self.factors = np.ones_like(threat_model.scale) if factors is None else np.asarray(factors, np.float32)
+        self.up = up
+        if self.factors.shape != threat_model.scale.shape:
+            raise UserError(f"`factors` must have one entry per feature. Received: {self.factors.shape}.")
+
+    @classmethod
+    def from_schema(
+        cls, threat_model: ThreatModel, schema: Schema, factors: Mapping[str, float], up: bool = True
+    ) -> "SystematicShift":
+        """Factors by name or pattern, `{"track_*_D0": 1.2}`, the last that matches counting; features that none matches stay.
+
+        Raises:
+            UserError: if a name or pattern matches nothing.
+        """
+        which = matching_feature(schema, tuple(factors))
+        return cls(threat_model, np.array([0.0, *factors.values()])[which], up)
+
+    def shift(self, box: Box) -> tf.Tensor:
+        """As `Distortion.shift`."""
+        return tf.constant(self.factors if self.up else -self.factors)
+
+    def get_config(self) -> dict:
+        """Everything that `__init__` takes."""
+        return super().get_config() | {"factors": self.factors.astype(np.float64).tolist(), "up": self.up}
+
+
+@keras.saving.register_keras_serializable("kerastag")
+class CorrelatedShift(RandomDistortion):
+    """Shifts that go together, as one wrong number in a simulation makes them: Δu = ε·L·n with n standard normal, L·Lᵀ = C.
+
+    Args:
+        threat_model: Mask, cap, scale and size.
+        covariance: C in units of the scale, `(features, features)`, symmetric and positive semi-definite.
+        leading: How many leading eigenvectors to take; None for all.
+        common: Whether one draw serves all jets of a call, rather than one each.
+        seed: Of the draws.
+
+    Raises:
+        UserError: if the covariance is none.
+    """
+
+    def __init__(
+        self,
+        threat_model: ThreatModel,
+        covariance: Sequence[Sequence[float]],
+        leading: int | None = None,
+        common: bool = False,
+        seed: int = 0,
+    ):
+        super().__init__(threat_model, seed)
+        self.covariance = np.asarray(covariance, np.float64)
+        self.leading, self.common = leading, common
+        width = len(threat_model.scale)
+        if self.covariance.shape != (width, width) or not np.allclose(self.covariance, self.covariance.T, atol=1e-6):
+            raise UserError(f"`covariance` must be symmetric, {width} x {width}. Received: {self.covariance.shape}.")
+        values, vectors = np.linalg.eigh(self.covariance)
+        if values[0] < -1e-6 * max(values[-1], 1e-30) * width:
+            raise UserError(f"`covariance` has the negative eigenvalue {values[0]:.3g}, so it is none.")
+        kept = slice(None) if leading is None else slice(-leading, None)
+        self._root = (vectors[:, kept] * np.sqrt(np.maximum(values[kept], 0))).astype(np.float32)
+
+    @classmethod
+    def of_jets(cls, threat_model: ThreatModel, x: np.ndarray, **options) -> "CorrelatedShift":
+        """With the correlations of jets `(jets, features)` for a covariance; absent cells count as the mean of the others."""
+        there = x != threat_model.default
+        count = np.maximum(there.sum(axis=0), 1)
+        mean = np.where(there, x, 0).sum(axis=0, dtype=np.float64) / count
+        centred = np.where(there, x - mean, 0)
+        sigma = np.maximum(np.sqrt((centred**2).sum(axis=0) / len(x)), 1e-30)
+        return cls(threat_model, (centred / sigma).T @ (centred / sigma) / len(x), **options)
+
+    def shift(self, box: Box) -> tf.Tensor:
+        """As `Distortion.shift`."""
+        jets = 1 if self.common else tf.shape(box.x)[0]
+        draws = keras.random.normal((jets, self._root.shape[1]), dtype="float32", seed=self.seed_generator)
+        return tf.matmul(draws, self._root, transpose_b=True)
+
+    def get_config(self) -> dict:
+        """Everything that `__init__` takes."""
+        content = {"covariance": self.covariance.tolist(), "leading": self.leading, "common": self.common}
+        return super().get_config() | content

@@ -1,0 +1,43 @@
+"""Attacks made on one tagger and shown to another."""
+
+import keras
+import tensorflow as tf
+
+from kerastag.attacks.base import Attack
+
+
+@keras.saving.register_keras_serializable("kerastag")
+class Transfer(Attack):
+    """An attack on another tagger than the one that it is called with: what an attacker can do who does not have the latter.
+
+    Reference: Papernot, McDaniel and Goodfellow, arXiv:1605.07277.
+
+    Args:
+        attack: How the source is attacked.
+        source: The tagger that is attacked, from the same raw features to logits.
+    """
+
+    def __init__(self, attack: Attack, source: keras.Model):
+        super().__init__(attack.threat_model, attack.objective, attack.labels)
+        self.attack, self.source = attack, source
+        self.nonfinite_gradients = attack.nonfinite_gradients
+
+    def __call__(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, *, training: bool = False, strength=1.0) -> tf.Tensor:
+        """As `Attack.__call__`; `tagger` is not looked at, and the source is always in inference mode."""
+        return self.attack(self.source, x, y, training=False, strength=strength)
+
+    def restart(self) -> None:
+        """As `Attack.restart`."""
+        self.attack.restart()
+
+    def get_config(self) -> dict:
+        """Everything that `__init__` takes."""
+        return {
+            "attack": keras.saving.serialize_keras_object(self.attack),
+            "source": keras.saving.serialize_keras_object(self.source),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict) -> "Transfer":
+        """The inverse of `get_config`; weights of the source are not part of a config."""
+        return cls(*(keras.saving.deserialize_keras_object(config[name]) for name in ("attack", "source")))
