@@ -12,6 +12,9 @@ from kerastag.errors import UserError
 from kerastag.evaluation.logits import attacked_logits
 from kerastag.metrics import HEADLINE, NotDefined, discriminator_auc
 
+# A rise of the loss that is so many times that under a single step, and larger than this, is overfitting.
+_FAR_MORE, _NOTABLE_RISE = 3.0, 0.05
+
 
 class FiniteWeights(keras.callbacks.Callback):
     """Ends a training whose weights have become NaN or infinite with a sentence.
@@ -43,13 +46,23 @@ class AttackedAUC(keras.callbacks.Callback):
         y: True flavours, one-hot `(jets, classes)`.
         attacks: Attacks by name.
         batch_size: Jets attacked at once.
+        watch: Names of a single-step and of a longer attack. Where the loss rises under the second far more than under the
+            first, training has overfitted catastrophically (arXiv:2001.03994, section 5), and a warning says so, once.
     """
 
-    def __init__(self, x: np.ndarray, y: np.ndarray, attacks: dict[str, Attack], batch_size: int = 8192):
+    def __init__(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        attacks: dict[str, Attack],
+        batch_size: int = 8192,
+        watch: tuple[str, str] | None = None,
+    ):
         super().__init__()
         self._x, self._y = x, y
         self._attacks = attacks
         self._batch_size = batch_size
+        self._watch = watch
         self._said: set[str] = set()
 
     @property
@@ -66,6 +79,18 @@ class AttackedAUC(keras.callbacks.Callback):
             for name, area in discriminator_auc(self._y, logits, names=HEADLINE).items():
                 self._add(logs, f"val_{name}_auc{suffix}", area)
             logs[f"val_cross_entropy{suffix}"] = float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(self._y, logits)))
+        if self._watch:
+            self._look_for_overfitting(epoch, logs)
+
+    def _look_for_overfitting(self, epoch: int, logs: dict) -> None:
+        weak, strong = (logs[f"val_cross_entropy_{name}"] - logs["val_cross_entropy"] for name in self._watch)
+        if "overfitting" not in self._said and strong > max(_FAR_MORE * weak, _NOTABLE_RISE):
+            self._said.add("overfitting")
+            warnings.warn(
+                f"Catastrophic overfitting at epoch {epoch + 1}: {self._watch[0]} raises the cross-entropy by {weak:.3f}, "
+                f"{self._watch[1]} by {strong:.3f}. Train with --defense fgsm-rs or pgd-7, or with a smaller ε.",
+                stacklevel=2,
+            )
 
     def _add(self, logs: dict, name: str, area: float | NotDefined) -> None:
         if not isinstance(area, NotDefined):

@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 
 from kerastag.errors import UserError
 from kerastag.schema import Schema
-from kerastag.statistics import Statistics
+from kerastag.statistics import Statistics, core_sigma
 from kerastag.weights import KinematicWeights
 
 # Streaming: blocks, and then jets, that are permuted together.
@@ -63,6 +63,23 @@ class JetDataset:
     def path(self) -> Path:
         """Folder of the shards."""
         return Path(self._builder.data_path)
+
+    def scale(self, kind: str = "sigma") -> np.ndarray:
+        """Unit of ε for each feature, float64 `(features,)`, from the training jets that have it.
+
+        Args:
+            kind: "sigma", the standard deviation; or "core", that of the values between the 20 % and 80 % quantiles, as CMS
+                takes it for DeepJet, and σ where these are all the same.
+
+        Raises:
+            UserError: if there is no such kind.
+        """
+        if kind == "sigma":
+            return self.statistics.sigma
+        if kind == "core":
+            core = core_sigma(self.arrays("train").features, self.schema.defaults)
+            return np.where(core > 0, core, self.statistics.sigma)
+        raise UserError(f"There is no scale '{kind}'; choose sigma or core.")
 
     def count(self, split: str) -> int:
         """Number of jets of a split.

@@ -21,15 +21,18 @@ import numpy as np
 import tensorflow as tf
 
 import kerastag
-from kerastag import attacks, data, export, models, plots
+from kerastag import attacks, data, defenses, export, models, plots
 from kerastag.callbacks import AttackedAUC, FiniteWeights
 from kerastag.checkpoint import TrainingState
 from kerastag.errors import UserError
 from kerastag.evaluation.comparison import RELATIVE_CAP, compare, conditions, markdown
 from kerastag.files import SCRATCH, remove_leftovers, replaced, write_json, write_text
 from kerastag.losses import DoubleSoftmaxFocal
-from kerastag.recipes import Recipe, Settings
+from kerastag.recipes import TRADES_STEPS, Recipe, Settings
 from kerastag.training import AdversarialTagger
+
+# Attack that shows whether training with single steps only learned to mislead single steps.
+WATCH = "pgd-5"
 
 
 class Speed(keras.callbacks.Callback):
@@ -126,13 +129,48 @@ def finish(settings: Settings, dataset: data.JetDataset, tagger: keras.Model, st
     print(f"epochs {output / 'history.csv'}, figure {output / 'figures' / 'history.png'}.")
 
 
-def make_attack(settings: Settings, dataset: data.JetDataset, epsilon: float | None = None) -> attacks.Attack:
-    """The attack that the settings describe, of another size if `epsilon` is given."""
-    epsilon = settings.epsilon if epsilon is None else epsilon
-    threat_model = attacks.ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, epsilon, settings.relative_cap)
-    if settings.attack == "pgd":
-        return attacks.PGD(threat_model, settings.attack_objective, steps=settings.attack_steps, seed=settings.seed)
-    return attacks.FGSM(threat_model, settings.attack_objective)
+def make_threat_model(settings: Settings, dataset: data.JetDataset, epsilon: float | None = None) -> attacks.ThreatModel:
+    """The box that the settings describe, of another size if `epsilon` is given."""
+    return attacks.ThreatModel.from_schema(
+        dataset.schema,
+        dataset.scale(settings.scale),
+        settings.epsilon if epsilon is None else epsilon,
+        settings.relative_cap,
+        only=settings.only,
+    )
+
+
+def make_attack(
+    settings: Settings, dataset: data.JetDataset, epsilon: float | None = None, name: str | None = None
+) -> attacks.Attack:
+    """The attack at each epoch, of another size or kind if `epsilon` or `name` is given."""
+    threat_model = make_threat_model(settings, dataset, epsilon)
+    return attacks.named(name or settings.attack, threat_model, settings.attack_objective, settings.seed)
+
+
+def make_defense(settings: Settings, dataset: data.JetDataset, steps: int) -> defenses.Defense | None:
+    """The defence that the settings name; None for nominal training.
+
+    Args:
+        settings: Of the training.
+        dataset: Its jets.
+        steps: Steps in an epoch.
+    """
+    name = settings.defense
+    if name == "nominal":
+        return None
+    if name == "input-gradient":
+        return defenses.InputGradientPenalty(make_threat_model(settings, dataset))
+    ramp = None
+    if settings.warmup_epochs or settings.ramp_epochs or settings.random_epsilon:
+        warmup, rise = settings.warmup_epochs * steps, settings.ramp_epochs * steps
+        ramp = defenses.Ramp(warmup, rise, settings.random_epsilon, settings.seed)
+    kind = {"fgsm-mixed": "fgsm", "trades": f"pgd-{TRADES_STEPS}"}.get(name, name)
+    attack = make_attack(settings, dataset, name=kind)
+    if name == "trades":
+        return defenses.TRADES(attack, settings.beta, ramp)
+    mix = "mean" if name == "fgsm-mixed" else "adversarial"
+    return defenses.AttackedBatches(attack, mix, settings.every, settings.attack_mode == "training", ramp)
 
 
 def make_loss(name: str) -> keras.losses.Loss:
@@ -144,13 +182,15 @@ def make_loss(name: str) -> keras.losses.Loss:
     return keras.losses.CategoricalCrossentropy(from_logits=True)
 
 
-def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+def make_optimizer(recipe: Recipe, steps: int, ema: float | None = None) -> keras.optimizers.Optimizer:
     """Adam or AdamW with the recipe's schedule.
 
     Args:
         recipe: The hyper-parameters.
         steps: Steps in an epoch.
+        ema: Momentum of the average of the weights; None for none.
     """
+    average = {} if ema is None else {"use_ema": True, "ema_momentum": ema}
     if recipe.schedule == "inverse_epoch":
         rate = keras.optimizers.schedules.InverseTimeDecay(recipe.learning_rate, steps, 1 / 30, staircase=True)
         epsilon = 1e-8  # the paper's
@@ -158,23 +198,18 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
         rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps * recipe.epochs)
         epsilon = 1e-7  # Keras' default
     if recipe.weight_decay:
-        return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, epsilon=epsilon)
-    return keras.optimizers.Adam(rate, epsilon=epsilon)
+        return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, epsilon=epsilon, **average)
+    return keras.optimizers.Adam(rate, epsilon=epsilon, **average)
 
 
 def _model(settings: Settings, dataset: data.JetDataset, steps: int) -> AdversarialTagger:
     """The tagger in its trainer, compiled."""
     tagger = models.get(settings.hyperparameters.model)(dataset.schema, dataset.statistics)
-    model = AdversarialTagger(
-        tagger,
-        make_attack(settings, dataset) if settings.adversarial else None,
-        attack_in_training_mode=settings.attack_mode == "training",
-        mix=settings.mix,
-    )
+    model = AdversarialTagger(tagger, defense=make_defense(settings, dataset, steps))
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     jit = {"on": True, "off": False, "auto": on_gpu}[settings.jit]
     model.compile(
-        make_optimizer(settings.hyperparameters, steps),
+        make_optimizer(settings.hyperparameters, steps, settings.ema),
         make_loss(settings.hyperparameters.loss),
         jit_compile=jit,
         steps_per_execution=_steps_per_execution(steps),
@@ -190,22 +225,32 @@ def _steps_per_execution(steps: int) -> int:
 def _callbacks(settings: Settings, dataset: data.JetDataset, output: Path, jets: int) -> list:
     """Those that measure first, those that use what they measured behind."""
     listed: list[keras.callbacks.Callback] = [Speed(jets), FiniteWeights()]
+    if settings.ema is not None:
+        listed.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
     logged = ["loss"]
     if sum(dataset.jets["validation"].values()):
-        validation = dataset.arrays("validation")
-        y = dataset.one_hot(validation.label)
-        monitored = {settings.attack: make_attack(settings, dataset)}
-        monitored |= {f"{settings.attack}_{epsilon:g}": make_attack(settings, dataset, epsilon) for epsilon in settings.monitor}
-        listed.append(AttackedAUC(validation.features, y, monitored))
+        listed.append(_attacked_auc(settings, dataset))
         logged += listed[-1].names
     if settings.select != "last":
         if settings.select not in logged:
             raise UserError(f"The best epoch cannot be selected by '{settings.select}'; choose last, {', '.join(logged)}.")
-        epochs = settings.hyperparameters.epochs
+        patience = settings.patience or settings.hyperparameters.epochs
         mode = "min" if "entropy" in settings.select or "loss" in settings.select else "max"
-        listed.append(keras.callbacks.EarlyStopping(settings.select, mode=mode, patience=epochs, restore_best_weights=True))
+        listed.append(keras.callbacks.EarlyStopping(settings.select, mode=mode, patience=patience, restore_best_weights=True))
     listed.append(keras.callbacks.TensorBoard(output / "logs"))
     return listed
+
+
+def _attacked_auc(settings: Settings, dataset: data.JetDataset) -> AttackedAUC:
+    """Validation areas at each epoch; where training uses single steps a longer attack watches over them."""
+    validation = dataset.arrays("validation")
+    monitored = {settings.attack: make_attack(settings, dataset)}
+    monitored |= {f"{settings.attack}_{epsilon:g}": make_attack(settings, dataset, epsilon) for epsilon in settings.monitor}
+    watch = None
+    if settings.defense.startswith("fgsm") and settings.attack == "fgsm":
+        monitored[WATCH] = make_attack(settings, dataset, name=WATCH)
+        watch = (settings.attack, WATCH)
+    return AttackedAUC(validation.features, dataset.one_hot(validation.label), monitored, watch=watch)
 
 
 def _batch_size(recipe: Recipe, dataset: data.JetDataset) -> int:

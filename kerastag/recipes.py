@@ -13,6 +13,7 @@ the first steps more: it adds ε to the uncorrected root of the second moment, P
 """
 
 import dataclasses
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,20 @@ from kerastag.errors import UserError
 from kerastag.schema import DEFAULT
 
 PAPER_STEPS = 126
+
+# What --defense knows; "pgd-N" beside them.
+DEFENSES = {
+    "nominal": "none",
+    "fgsm": "each batch is attacked with FGSM (arXiv:1412.6572)",
+    "fgsm-mixed": "mean of the clean and the attacked loss",
+    "fgsm-rs": "FGSM from a random start (arXiv:2001.03994)",
+    "trades": "clean loss and divergence of outputs under attack (arXiv:1901.08573)",
+    "ngm": "normed gradient method, with --every N on every N-th batch",
+    "noise": "normal noise on the inputs",
+    "input-gradient": "penalty on the first-order rise of the loss (arXiv:1802.01421)",
+}
+# Steps of the attack inside TRADES.
+TRADES_STEPS = 7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,18 +90,25 @@ class Settings:
         config: Data set config, the name of a schema.
         data_dir: Folder where TFDS keeps data sets; None for its default.
         manual_dir: Folder of ROOT files to build from; None for a data set that exists, or the sample that comes along.
-        adversarial: Whether to train on attacked jets.
+        defense: What training does against attacks, a name in `DEFENSES` or "pgd-N".
         epsilon: Size of the attack, in training and in the evaluation at each epoch.
         relative_cap: Cap of the attack in training; None for none.
-        attack: "fgsm" or "pgd".
-        attack_steps: Steps of PGD.
-        attack_objective: What the attack increases, a name in `kerastag.attacks.OBJECTIVES`.
-        attack_mode: "inference" or "training", the tagger's mode while it is attacked.
-        mix: "adversarial" or "mean", see `AdversarialTagger`.
+        scale: Unit of ε: "sigma", the standard deviation, or "core", that of the values between the 20 % and 80 % quantiles.
+        only: Names or patterns of the features that attacks may move; none for all.
+        attack: Attack at each epoch, a name that `kerastag.attacks.named` knows.
+        attack_objective: What attacks increase, a name in `kerastag.attacks.OBJECTIVES`.
+        attack_mode: "inference" or "training", the tagger's mode while it is attacked in training.
+        every: Only every so many-th batch is attacked.
+        warmup_epochs: Epochs without an attack.
+        ramp_epochs: Epochs in which ε rises behind them.
+        random_epsilon: Whether each batch draws its ε between 0 and that.
+        beta: Weight of TRADES' second term.
+        ema: Momentum of an average of the weights that takes their place at the end of each epoch; None for no average.
         recipe: Name of the recipe.
         hyperparameters: The recipe with its overrides.
         monitor: Further sizes of the attack to evaluate at each epoch; their logs end in `_<ε>`.
         select: "last", or the entry of the logs by which the best epoch is chosen.
+        patience: Epochs without a better one after which training stops; None for never. Needs `select`.
         seed: Of initial weights, dropout, order of jets and attack.
         jit: "auto" (XLA on a GPU only), "on" or "off".
     """
@@ -94,18 +116,25 @@ class Settings:
     config: str = DEFAULT
     data_dir: str | None = None
     manual_dir: str | None = None
-    adversarial: bool = False
+    defense: str = "nominal"
     epsilon: float = 0.01
     relative_cap: float | None = None
+    scale: str = "sigma"
+    only: tuple[str, ...] = ()
     attack: str = "fgsm"
-    attack_steps: int = 7
     attack_objective: str = "cross_entropy"
     attack_mode: str = "inference"
-    mix: str = "adversarial"
+    every: int = 1
+    warmup_epochs: int = 0
+    ramp_epochs: int = 0
+    random_epsilon: bool = False
+    beta: float = 6.0
+    ema: float | None = None
     recipe: str = "default"
     hyperparameters: Recipe = Recipe()
     monitor: tuple[float, ...] = ()
     select: str = "last"
+    patience: int | None = None
     seed: int = 0
     jit: str = "auto"
 
@@ -135,12 +164,13 @@ class Settings:
         )._validated()
 
     def _validated(self) -> "Settings":
-        choices = {
-            "attack": ("fgsm", "pgd"),
-            "attack_mode": ("inference", "training"),
-            "mix": ("adversarial", "mean"),
-            "jit": ("auto", "on", "off"),
-        }
+        if self.defense not in DEFENSES and not re.fullmatch(r"pgd-[1-9]\d{0,3}", self.defense):
+            raise UserError(f"There is no defence '{self.defense}'; choose {', '.join(DEFENSES)}, or pgd-N for N steps.")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise UserError(f"'ema' must lie between 0 and 1, not be {self.ema}.")
+        if self.patience is not None and self.select == "last":
+            raise UserError("'patience' needs 'select', the entry of the logs that must get better.")
+        choices = {"scale": ("sigma", "core"), "attack_mode": ("inference", "training"), "jit": ("auto", "on", "off")}
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise UserError(f"'{getattr(self, name)}' is no value for '{name}'; choose {' or '.join(allowed)}.")
@@ -157,7 +187,8 @@ class Settings:
             "epochs": recipe.epochs,
             "batch_size": recipe.batch_size,
             "learning_rate": recipe.learning_rate,
-            "attack_steps": self.attack_steps,
+            "every": self.every,
+            **({} if self.patience is None else {"patience": self.patience}),
         }
         for name, value in positive.items():
             if not value > 0:
@@ -187,10 +218,11 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 def _checked(name: str, value: Any, kind: Any) -> Any:
     """The value, with whole numbers accepted as real ones; a `UserError` if it is of another kind."""
-    if kind == tuple[float, ...]:
+    if kind in (tuple[float, ...], tuple[str, ...]):
+        item_kind = kind.__args__[0]
         if not isinstance(value, list | tuple):
-            raise UserError(f"The setting '{name}' must be a list of numbers, not {value!r}.")
-        return tuple(_checked(name, item, float) for item in value)
+            raise UserError(f"The setting '{name}' must be a list of {item_kind.__name__}, not {value!r}.")
+        return tuple(_checked(name, item, item_kind) for item in value)
     if kind in (float, float | None) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):

@@ -41,7 +41,7 @@ def run(
             runs.setdefault(name, []).append(folder)
             own = dataclasses.replace(settings, seed=seed, monitor=tuple(train_epsilons))
             if epsilon is not None:
-                own = dataclasses.replace(own, adversarial=True, epsilon=epsilon)
+                own = dataclasses.replace(own, defense="fgsm", epsilon=epsilon)
             if (folder / "metrics.json").is_file():
                 experiment.check_same(json.loads((folder / "config.json").read_text()), own, dataset, folder)
             else:

@@ -1,22 +1,20 @@
 """Nominal and adversarial training of any tagger, as a `keras.Model` that composes with compile and fit."""
 
 import keras
-import tensorflow as tf
 
 from kerastag.attacks import Attack
 from kerastag.callbacks import warn_of_order
+from kerastag.defenses import AttackedBatches, Defense
 from kerastag.errors import UserError
-
-MIXES = ("adversarial", "mean")
 
 
 @keras.saving.register_keras_serializable("kerastag")
 class AdversarialTagger(keras.Model):
-    """Trains a tagger on attacked inputs.
+    """Trains a tagger to withstand attacks.
 
-    Each training step perturbs the batch against the tagger as it stands, then makes an ordinary Keras step on the result.
-    Evaluation and prediction see the inputs as they come. What it does not promise: robustness outside the attack's threat
-    model, or against stronger attacks than it was evaluated with.
+    Each training step lets a defence prepare the batch against the tagger as it stands, usually by attacking it, then makes an
+    ordinary Keras step on the result. Evaluation and prediction see the inputs as they come. What it does not promise:
+    robustness outside the attack's threat model, or against stronger attacks than it was evaluated with.
 
     Example:
     ```python
@@ -28,25 +26,17 @@ class AdversarialTagger(keras.Model):
 
     Args:
         tagger: From raw features `(batch, features)` to logits `(batch, classes)`.
-        attack: Applied to each batch before the update; None for nominal training.
-        attack_in_training_mode: Whether the attack sees the tagger with dropout and the like switched on.
-        mix: "adversarial" updates on attacked jets alone; "mean" on the mean of the clean and the attacked loss.
+        attack: With which every batch is attacked; short for the defence `AttackedBatches(attack)`.
+        defense: A defence of `kerastag.defenses`. With neither the training is nominal.
 
     Raises:
-        UserError: if the tagger does not compute in float32, or `mix` is unknown.
+        UserError: if the tagger does not compute in float32, or both `attack` and `defense` are given.
     """
 
-    def __init__(
-        self,
-        tagger: keras.Model,
-        attack: Attack | None = None,
-        attack_in_training_mode: bool = False,
-        mix: str = "adversarial",
-        **kwargs,
-    ):
+    def __init__(self, tagger: keras.Model, attack: Attack | None = None, defense: Defense | None = None, **kwargs):
         super().__init__(**kwargs)
-        if mix not in MIXES:
-            raise UserError(f"There is no mix '{mix}'; choose one of {', '.join(MIXES)}.")
+        if attack is not None and defense is not None:
+            raise UserError("AdversarialTagger takes an `attack` or a `defense`, not both; give the attack to the defence.")
         for layer in [self, tagger, *tagger.layers]:
             if layer.compute_dtype != "float32":
                 raise UserError(
@@ -54,27 +44,37 @@ class AdversarialTagger(keras.Model):
                     "build the tagger under keras.config.set_dtype_policy('float32')."
                 )
         self.tagger = tagger
-        self.attack = attack
-        # Makes Keras count the attack's random state among this model's variables.
-        self.attack_seed_generator = getattr(attack, "seed_generator", None)
-        self.attack_in_training_mode = attack_in_training_mode
-        self.mix = mix
+        self.defense = AttackedBatches(attack) if attack else defense
+        # Makes Keras count them among this model's variables.
+        self.random_states = self.defense.random_states if self.defense else []
         self.built = tagger.built
+
+    @property
+    def attack(self) -> Attack | None:
+        """What batches are attacked with, if the defence attacks any."""
+        return self.defense.attack if self.defense else None
 
     def call(self, inputs, training=None):
         """Logits of the tagger."""
         return self.tagger(inputs, training=training)
 
     def train_step(self, data):
-        """Attack the batch, then update on it."""
-        if self.attack is None:
+        """Let the defence prepare the batch, then update on it."""
+        if self.defense is None:
             return super().train_step(data)
         x, y, w = keras.utils.unpack_x_y_sample_weight(data)
-        attacked = tf.stop_gradient(self.attack(self.tagger, x, y, training=self.attack_in_training_mode))
-        if self.mix == "mean":
-            attacked, y = tf.concat([x, attacked], axis=0), tf.concat([y, y], axis=0)
-            w = None if w is None else tf.concat([w, w], axis=0)
-        return super().train_step((attacked, y, w))
+        return super().train_step(self.defense.batch(self.tagger, x, y, w, self.optimizer.iterations))
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The compiled loss, and in training what the defence adds to it."""
+        compiled = super().compute_loss
+
+        def compute(y, y_pred, sample_weight):
+            return compiled(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+
+        if self.defense is None or not training:
+            return compute(y, y_pred, sample_weight)
+        return self.defense.loss(self.tagger, compute, x, y, y_pred, sample_weight)
 
     def fit(self, *args, callbacks=None, **kwargs):
         """As in Keras; warns where a callback that reads attacked metrics stands before the one that makes them."""
@@ -85,13 +85,11 @@ class AdversarialTagger(keras.Model):
         """Everything that `__init__` takes."""
         return super().get_config() | {
             "tagger": keras.saving.serialize_keras_object(self.tagger),
-            "attack": keras.saving.serialize_keras_object(self.attack) if self.attack else None,
-            "attack_in_training_mode": self.attack_in_training_mode,
-            "mix": self.mix,
+            "defense": keras.saving.serialize_keras_object(self.defense) if self.defense else None,
         }
 
     @classmethod
     def from_config(cls, config):
         """The inverse of `get_config`."""
-        parts = {name: keras.saving.deserialize_keras_object(config.pop(name)) for name in ("tagger", "attack")}
+        parts = {name: keras.saving.deserialize_keras_object(config.pop(name)) for name in ("tagger", "defense")}
         return cls(**parts, **config)

@@ -23,13 +23,12 @@ SCRIPTS = Path(__file__).parents[1] / "scripts"
 # Everything that has state: dropout, a random attack, the choice of the best epoch, a schedule.
 OPTIONS = {
     "config": "jet_flavor",
-    "adversarial": True,
-    "attack": "pgd",
-    "attack_steps": 2,
+    "defense": "pgd-2",
+    "attack": "pgd-2",
     "epochs": 6,
     "batch_size": 290,  # 7 steps of about 2,160 jets, whatever the split makes of them
     "model": "mlp",
-    "select": "val_BvL_auc_pgd",
+    "select": "val_BvL_auc_pgd-2",
 }
 
 
@@ -91,7 +90,7 @@ def test_selected_epoch_is_the_best_attacked_one(run_directory, dataset):
 
     split = dataset.arrays("validation")
     rows = history(run_directory)
-    best = max(range(len(rows)), key=lambda epoch: float(rows[epoch]["val_BvL_auc_pgd"]))
+    best = max(range(len(rows)), key=lambda epoch: float(rows[epoch]["val_BvL_auc_pgd-2"]))
     area = discriminator_auc(split.label, kerastag.load(run_directory)(split.features).numpy())["BvL"]
     assert area == pytest.approx(float(rows[best]["val_BvL_auc"]), abs=1e-9)
 
@@ -176,7 +175,7 @@ def test_checkpoint_of_another_model_is_refused(run_directory, dataset):
 
 
 def test_paper_recipe_keeps_its_steps_on_few_jets(dataset, data_dir, tmp_path, capsys):
-    options = {"config": "jet_flavor", "recipe": "paper", "epochs": 2, "adversarial": True, "mix": "mean"}
+    options = {"config": "jet_flavor", "recipe": "paper", "epochs": 2, "defense": "fgsm-mixed"}
     experiment.run(Settings.resolve({**options, "attack_mode": "training", "data_dir": str(data_dir)}), tmp_path / "paper")
     assert "instead of 65536" in capsys.readouterr().out
     rows = history(tmp_path / "paper")

@@ -17,7 +17,12 @@ def results(ntuple, tmp_path_factory):
         import keras
 
         keras.utils.set_random_seed(0)
-        options = {"config": "deepntuple", "model": "deep_sets", "adversarial": adversarial, "epsilon": EPSILON}
+        options = {
+            "config": "deepntuple",
+            "model": "deep_sets",
+            "defense": "fgsm" if adversarial else "nominal",
+            "epsilon": EPSILON,
+        }
         settings = Settings.resolve(options)
         name = "adversarial" if adversarial else "nominal"
         taggers[name], _ = train(settings, ntuple, tmp_path_factory.mktemp(name))

@@ -8,11 +8,11 @@ from kerastag.recipes import RECIPES, Settings, read_toml
 
 
 def test_options_override_recipe():
-    settings = Settings.resolve({"recipe": "paper", "epochs": 3, "adversarial": True, "epsilon": 1, "weights": None})
+    settings = Settings.resolve({"recipe": "paper", "epochs": 3, "defense": "trades", "epsilon": 1, "weights": None})
     assert settings.hyperparameters.epochs == 3
     assert settings.hyperparameters.weights == "uniform"
     assert settings.hyperparameters.loss == "double_softmax_focal"
-    assert settings.epsilon == 1.0 and settings.adversarial
+    assert settings.epsilon == 1.0 and settings.defense == "trades"
 
 
 def test_a_batch_size_that_is_asked_for_does_not_shrink():
@@ -34,9 +34,14 @@ def test_flat_dictionary_and_back():
         {"recipe": "best"},
         {"epochs": 0},
         {"epochs": "many"},
-        {"attack": "cw"},
+        {"defense": "cw"},
+        {"defense": "pgd-0"},
+        {"patience": 3},
+        {"ema": 1.5},
+        {"every": 0},
         {"weights": "fine"},
-        {"adversarial": 1},
+        {"random_epsilon": 1},
+        {"only": "track"},
         {"learning_rate": True},
     ],
 )
@@ -47,9 +52,9 @@ def test_mistakes_are_named(options):
 
 def test_toml_files(tmp_path):
     path = tmp_path / "run.toml"
-    path.write_text('recipe = "paper"\nbatch-size = 10\nadversarial = true\n')
+    path.write_text('recipe = "paper"\nbatch-size = 10\ndefense = "fgsm"\nonly = ["track_*"]\n')
     settings = Settings.resolve(read_toml(path))
-    assert settings.hyperparameters.batch_size == 10 and settings.adversarial
+    assert settings.hyperparameters.batch_size == 10 and settings.defense == "fgsm" and settings.only == ("track_*",)
     path.write_text("epochs = = 3")
     with pytest.raises(UserError, match=r"run\.toml' is not valid TOML"):
         read_toml(path)

@@ -50,7 +50,7 @@ def test_keras_file_and_saved_model_agree_and_tag(name, jets):
     assert discriminator_auc(y.numpy(), scores)["BvL"] > 0.93
     settings = json.loads((folder / "config.json").read_text())["settings"]
     assert settings["model"] == MODELS[schema.name]
-    assert settings["adversarial"] == (name == "adversarial")
+    assert settings["defense"] == {"nominal": "nominal", "adversarial": "fgsm"}[name]
 
 
 def test_adversarial_training_loses_less(jets):

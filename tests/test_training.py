@@ -6,6 +6,7 @@ import tensorflow as tf
 from kerastag import models
 from kerastag.attacks import FGSM, PGD, ThreatModel
 from kerastag.callbacks import AttackedAUC, FiniteWeights
+from kerastag.defenses import AttackedBatches
 from kerastag.errors import UserError
 from kerastag.metrics import discriminator_auc
 from kerastag.training import AdversarialTagger
@@ -60,7 +61,7 @@ def test_step_updates_on_attacked_jets(dataset):
             value = loss(y, tagger(attacked)) if mix == "adversarial" else (loss(y, tagger(x)) + loss(y, tagger(attacked))) / 2
         gradients = tape.gradient(value, [variable.value for variable in tagger.trainable_variables])
         expected = [weight - 0.1 * gradient for weight, gradient in zip(start, gradients, strict=True)]
-        model = AdversarialTagger(tagger, attack, mix=mix)
+        model = AdversarialTagger(tagger, defense=AttackedBatches(attack, mix))
         model.compile(keras.optimizers.SGD(0.1), loss)
         model.train_on_batch(x, y)
         for new, wanted in zip(tagger.get_weights(), expected, strict=True):
@@ -70,7 +71,7 @@ def test_step_updates_on_attacked_jets(dataset):
 
 def test_training_mode_attack_sees_dropout(dataset):
     attack = FGSM(threat_model(dataset, 0.1))
-    inference, training = fitted(dataset, attack), fitted(dataset, attack, attack_in_training_mode=True)
+    inference, training = fitted(dataset, attack), fitted(dataset, defense=AttackedBatches(attack, in_training_mode=True))
     assert any((a != b).any() for a, b in zip(weights(inference), weights(training), strict=True))
 
 
@@ -83,12 +84,12 @@ def test_composes_with_compile(dataset, options):
 
 
 def test_survives_saving(dataset, tmp_path):
-    model = fitted(dataset, PGD(threat_model(dataset, 0.1), steps=2), mix="mean")
+    model = fitted(dataset, defense=AttackedBatches(PGD(threat_model(dataset, 0.1), steps=2), "mean"))
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     x = dataset.arrays("test").features[:50]
     np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
-    assert again.mix == "mean"
+    assert again.defense.mix == "mean"
     assert again.attack.get_config() == model.attack.get_config()
 
 
@@ -127,7 +128,10 @@ def test_other_precision_is_refused(dataset):
 
 def test_unknown_mix_is_refused(dataset):
     with pytest.raises(UserError, match="'both'"):
-        AdversarialTagger(network(dataset), mix="both")
+        AttackedBatches(FGSM(threat_model(dataset, 0.1)), "both")
+    with pytest.raises(UserError, match="not both"):
+        attack = FGSM(threat_model(dataset, 0.1))
+        AdversarialTagger(network(dataset), attack, AttackedBatches(attack))
 
 
 def validation(dataset):
