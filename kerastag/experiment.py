@@ -75,6 +75,18 @@ def run(settings: Settings, output: Path, resume: bool = False) -> None:
     finish(settings, dataset, tagger, state, output)
 
 
+def train_missing(settings: Settings, dataset: data.JetDataset, output: Path) -> None:
+    """Run a training, go on with it, or leave it as it is, by what the folder holds.
+
+    Raises:
+        UserError: if the folder has a run of other settings or data.
+    """
+    if (output / "metrics.json").is_file():
+        check_same(json.loads((output / "config.json").read_text()), settings, dataset, output)
+    else:
+        run(settings, output, resume=(output / "config.json").is_file())
+
+
 def train(settings: Settings, dataset: data.JetDataset, output: Path) -> tuple[keras.Model, TrainingState]:
     """Fit a tagger; returns it with the state that knows its history."""
     recipe = settings.hyperparameters
@@ -106,6 +118,17 @@ def train(settings: Settings, dataset: data.JetDataset, output: Path) -> tuple[k
     if model.attack is not None and (bad := int(model.attack.nonfinite_gradients)):
         print(f"The attack met {bad:,} gradient cells that were not finite and took them as 0.")
     return model.tagger, state
+
+
+def training_speed(settings: Settings, dataset: data.JetDataset, steps: int = 60) -> float:
+    """Jets/s of training steps, without callbacks and compilation."""
+    batch_size = _batch_size(settings.hyperparameters, dataset)
+    model = _model(settings, dataset, steps)
+    batches = dataset.batches("train", batch_size, shuffle=True)
+    model.fit(batches, steps_per_epoch=steps, shuffle=False, verbose=0)
+    start = time.perf_counter()
+    model.fit(batches, steps_per_epoch=steps, shuffle=False, verbose=0)
+    return steps * batch_size / (time.perf_counter() - start)
 
 
 def finish(settings: Settings, dataset: data.JetDataset, tagger: keras.Model, state: TrainingState, output: Path):

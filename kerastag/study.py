@@ -5,7 +5,6 @@ All trainings share recipe and number of updates, and the last epoch counts, so 
 
 import csv
 import dataclasses
-import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -42,10 +41,7 @@ def run(
             own = dataclasses.replace(settings, seed=seed, monitor=tuple(train_epsilons))
             if epsilon is not None:
                 own = dataclasses.replace(own, defense="fgsm", epsilon=epsilon)
-            if (folder / "metrics.json").is_file():
-                experiment.check_same(json.loads((folder / "config.json").read_text()), own, dataset, folder)
-            else:
-                experiment.run(own, folder, resume=(folder / "config.json").is_file())
+            experiment.train_missing(own, dataset, folder)
     results = _evaluate(dataset, runs, conditions(dataset.schema, dataset.statistics.sigma, epsilons, attacks=attacks))
     trees = _trees(dataset, seeds)
     table = _table(results, trees, len(seeds), dataset.count("test"))

@@ -24,6 +24,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_evaluation_options(made, EPSILONS)
+    made.add_argument("--diagnose", action="store_true", help="look for signs that gradients are useless, at the first ε")
     return made
 
 

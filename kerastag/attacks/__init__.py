@@ -5,6 +5,7 @@ from kerastag.attacks.base import Attack
 from kerastag.attacks.description import describe
 from kerastag.attacks.distortions import CorrelatedShift, Distortion, GaussianNoise, SystematicShift
 from kerastag.attacks.fgsm import FGSM, RandomStartFGSM
+from kerastag.attacks.marginals import compare_marginals, marginal_preserving
 from kerastag.attacks.names import named
 from kerastag.attacks.ngm import NGM
 from kerastag.attacks.objectives import OBJECTIVES
@@ -26,6 +27,8 @@ __all__ = [
     "SystematicShift",
     "ThreatModel",
     "Transfer",
+    "compare_marginals",
     "describe",
+    "marginal_preserving",
     "named",
 ]

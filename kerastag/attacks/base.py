@@ -71,7 +71,7 @@ class Attack:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
             loss = OBJECTIVES[self.objective](y, matching(tagger(x, training=training), y, tagger))
-        return loss, self._finite(tape.gradient(loss, x))
+        return loss, self._finite(tape.gradient(loss, x, unconnected_gradients=tf.UnconnectedGradients.ZERO))
 
     def ascend(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         """Objective `(batch,)` and the sign of its gradient `(batch, features)` at x."""

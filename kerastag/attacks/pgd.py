@@ -16,7 +16,7 @@ def better(best: tf.Tensor, best_loss: tf.Tensor, point: tf.Tensor, loss: tf.Ten
 
 @keras.saving.register_keras_serializable("kerastag")
 class PGD(RandomAttack):
-    """Sign steps inside the box; of all points visited, FGSM's among them, each jet keeps the one of largest objective.
+    """Sign steps inside the box; of all points visited each jet keeps the one of largest objective.
 
     Reference: Madry et al., arXiv:1706.06083, section 2.1.
 
@@ -29,6 +29,7 @@ class PGD(RandomAttack):
         restarts: How often to start; of several the last starts at FGSM's point, the others need random starts.
         seed: Of the random starts.
         labels: "true" or "predicted".
+        try_corner: Whether FGSM's point is among those tried, so that PGD is never the weaker attack.
 
     Raises:
         UserError: if a number is out of range.
@@ -44,6 +45,7 @@ class PGD(RandomAttack):
         restarts: int = 1,
         seed: int = 0,
         labels: str = "true",
+        try_corner: bool = True,
     ):
         super().__init__(threat_model, objective, labels, seed)
         if steps < 1 or restarts < 1 or (step_size is not None and step_size <= 0):
@@ -53,38 +55,47 @@ class PGD(RandomAttack):
             )
         if restarts > 1 and not random_start:
             raise UserError("PGD restarts from the same point without `random_start`; set restarts=1.")
+        if restarts > 1 and not try_corner:
+            raise UserError("PGD with several starts has one at FGSM's point; set restarts=1 to leave that out.")
         self.steps, self.step_size, self.random_start, self.restarts = steps, step_size, random_start, restarts
+        self.try_corner = try_corner
 
     def perturb(self, tagger: keras.Model, box: Box, y: tf.Tensor, training: bool) -> tf.Tensor:
         """As `Attack.perturb`."""
+        best, corner = box.x, box.x
+        best_loss, direction = self.ascend(tagger, box.x, y, training)
+        if self.try_corner:
+            corner = box.project(box.x + box.budget * direction)
+            corner_loss, _ = self.ascend(tagger, corner, y, training)
+            best, best_loss = better(best, best_loss, corner, corner_loss)
+        for number in range(self.restarts):
+            start = box.x
+            if number and number == self.restarts - 1:
+                start = corner
+            elif self.random_start:
+                start = box.project(box.x + box.budget * self._uniform(box.x))
+            point, loss = self.climb(tagger, box, y, training, start)
+            best, best_loss = better(best, best_loss, point, loss)
+        return best
+
+    def climb(
+        self, tagger: keras.Model, box: Box, y: tf.Tensor, training: bool, start: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The best point on the way from one start in the box, `(batch, features)`, and its objective `(batch,)`."""
         step = box.budget * (self.step_size or 2.5 / self.steps)
-        clean_loss, direction = self.ascend(tagger, box.x, y, training)
-        corner = box.project(box.x + box.budget * direction)
-        corner_loss, corner_direction = self.ascend(tagger, corner, y, training)
-        best, best_loss = better(box.x, clean_loss, corner, corner_loss)
+        loss, direction = self.ascend(tagger, start, y, training)
 
         def advance(point, direction, best, best_loss):
             point = box.project(point + step * direction)
             loss, direction = self.ascend(tagger, point, y, training)
             return point, direction, *better(best, best_loss, point, loss)
 
-        for number in range(self.restarts):
-            point, start_direction = box.x, direction
-            if number and number == self.restarts - 1:
-                point, start_direction = corner, corner_direction
-            elif self.random_start:
-                point = box.project(box.x + box.budget * self._uniform(box.x))
-                start_loss, start_direction = self.ascend(tagger, point, y, training)
-                best, best_loss = better(best, best_loss, point, start_loss)
-            _, _, best, best_loss = tf.while_loop(
-                lambda *_: True,
-                advance,
-                (point, start_direction, best, best_loss),
-                maximum_iterations=self.steps,
-            )
-        return best
+        _, _, best, best_loss = tf.while_loop(
+            lambda *_: True, advance, (start, direction, start, loss), maximum_iterations=self.steps
+        )
+        return best, best_loss
 
     def get_config(self) -> dict:
         """Everything that `__init__` takes."""
-        names = ("steps", "step_size", "random_start", "restarts")
+        names = ("steps", "step_size", "random_start", "restarts", "try_corner")
         return super().get_config() | {name: getattr(self, name) for name in names}

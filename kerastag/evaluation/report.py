@@ -1,17 +1,21 @@
 """Compare stored taggers and write numbers, a table and a figure into a folder."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm.auto import tqdm
 
-from kerastag import data, plots
-from kerastag.attacks import Attack
+from kerastag import data, diagnostics, plots
+from kerastag.attacks import Attack, ThreatModel
 from kerastag.evaluation.comparison import compare, conditions, markdown
 from kerastag.evaluation.taggers import check_inputs, load_all
 from kerastag.files import write_json, write_text
 
 # Conditions that the ROC figure shows; more would not be readable.
+# Jets on which taggers are diagnosed.
+_DIAGNOSED = 5000
 _DRAWN = ("clean", "FGSM ε=0.01", "FGSM ε=0.05")
 
 
@@ -27,6 +31,7 @@ def run(
     attacks: Sequence[str],
     max_jets: int | None,
     replicates: int,
+    diagnose: bool = False,
 ) -> None:
     """Evaluate `taggers`, each a path, a legacy tagger, or NAME=one of these; see `scripts/evaluate.py --help` for the options.
 
@@ -56,8 +61,12 @@ def run(
         "nonfinite_gradients": {name: count for name, count in nonfinite.items() if count},
         "results": results,
     }
+    checks = _diagnosed(loaded, jets.features, y, dataset, epsilons[0]) if diagnose else {}
+    content["diagnostics"] = {name: [dataclasses.asdict(check) for check in listed] for name, listed in checks.items()}
     table = f"{len(y):,} jets of the {split} split of {config}; ± is half the 68 % bootstrap interval.\n\n"
     table += markdown(results) + "\n"
+    if checks:
+        table += f"\nIs the robustness real? ε = {epsilons[0]:g}, mean cross-entropies:\n\n{diagnostics.markdown(checks)}\n"
     write_json(output / "metrics.json", content)
     write_text(output / "table.md", table)
     drawn = {
@@ -70,6 +79,18 @@ def run(
     if any(nonfinite.values()):
         print(f"Gradients that were not finite and were taken as 0: {content['nonfinite_gradients']}.")
     print(f"Numbers {output / 'metrics.json'}, table {output / 'table.md'}, figure {output / 'roc.png'}.")
+
+
+def _diagnosed(taggers: dict, x: np.ndarray, y: np.ndarray, dataset: data.JetDataset, epsilon: float) -> dict:
+    """Checks of each tagger, the others being sources of transferred attacks."""
+    threat_model = ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, epsilon)
+    few = slice(_DIAGNOSED)
+    return {
+        name: diagnostics.check_robustness(
+            tagger, x[few], y[few], threat_model, {other: model for other, model in taggers.items() if other != name}
+        )
+        for name, tagger in tqdm(taggers.items(), "Diagnosing", disable=None)
+    }
 
 
 def describe(attack: Attack | None) -> dict | None:
