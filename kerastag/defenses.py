@@ -50,7 +50,7 @@ class Ramp:
 
 
 class Defense:
-    """Base of defences; by itself nominal training.
+    """Base of defences.
 
     Attributes:
         attack: What batches are attacked with; None for a defence that attacks none.
@@ -158,7 +158,8 @@ class AttackedBatches(Defense):
 class TRADES(AttackedBatches):
     """Loss of clean jets plus β times how much the output changes under attack, KL(f(x) ‖ f(x')), x' chosen for the most.
 
-    The attack needs a random start: at the clean jet itself nothing points anywhere.
+    The attack should start at random and leave FGSM's point out, `PGD(…, try_corner=False)`: at the clean jet nothing points
+    anywhere.
 
     Reference: Zhang et al., arXiv:1901.08573, equation 5 and algorithm 1.
 
@@ -168,7 +169,7 @@ class TRADES(AttackedBatches):
         ramp: Strength of the attack by step; None for full strength.
     """
 
-    def __init__(self, attack: Attack, beta: float = 6.0, ramp: Ramp | None = None):
+    def __init__(self, attack: Attack, beta: float = 3.0, ramp: Ramp | None = None):
         super().__init__(attack, ramp=ramp)
         if not beta >= 0:
             raise UserError(f"Invalid value for `beta`: it must be at least 0. Received: {beta}.")

@@ -188,10 +188,12 @@ def make_defense(settings: Settings, dataset: data.JetDataset, steps: int) -> de
     if settings.warmup_epochs or settings.ramp_epochs or settings.random_epsilon:
         warmup, rise = settings.warmup_epochs * steps, settings.ramp_epochs * steps
         ramp = defenses.Ramp(warmup, rise, settings.random_epsilon, settings.seed)
-    kind = {"fgsm-mixed": "fgsm", "trades": f"pgd-{TRADES_STEPS}"}.get(name, name)
-    attack = make_attack(settings, dataset, name=kind)
     if name == "trades":
+        threat_model = make_threat_model(settings, dataset)
+        # At the clean jet nothing points anywhere, so FGSM's point would be made of rounding.
+        attack = attacks.PGD(threat_model, steps=TRADES_STEPS, seed=settings.seed, try_corner=False)
         return defenses.TRADES(attack, settings.beta, ramp)
+    attack = make_attack(settings, dataset, name="fgsm" if name == "fgsm-mixed" else name)
     mix = "mean" if name == "fgsm-mixed" else "adversarial"
     return defenses.AttackedBatches(attack, mix, settings.every, settings.attack_mode == "training", ramp)
 

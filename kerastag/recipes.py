@@ -102,7 +102,7 @@ class Settings:
         warmup_epochs: Epochs without an attack.
         ramp_epochs: Epochs in which ε rises behind them.
         random_epsilon: Whether each batch draws its ε between 0 and that.
-        beta: Weight of TRADES' second term.
+        beta: Weight of TRADES' second term; of 1, 3 and 6 the one of least attacked cross-entropy on validation jets.
         ema: Momentum of an average of the weights that takes their place at the end of each epoch; None for no average.
         recipe: Name of the recipe.
         hyperparameters: The recipe with its overrides.
@@ -128,7 +128,7 @@ class Settings:
     warmup_epochs: int = 0
     ramp_epochs: int = 0
     random_epsilon: bool = False
-    beta: float = 6.0
+    beta: float = 3.0
     ema: float | None = None
     recipe: str = "default"
     hyperparameters: Recipe = Recipe()

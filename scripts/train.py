@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     add("--warmup-epochs", type=int, metavar="N", help="epochs without an attack")
     add("--ramp-epochs", type=int, metavar="N", help="epochs in which ε rises behind them")
     add("--random-epsilon", action="store_true", default=None, help="each batch draws its ε between 0 and the full one")
-    add("--beta", type=float, metavar="B", help="weight of the second term of TRADES (default: 6)")
+    add("--beta", type=float, metavar="B", help="weight of the second term of TRADES (default: 3)")
     add = made.add_argument_group("training").add_argument
     add("--recipe", choices=tuple(RECIPES), help="hyper-parameters (default: default)")
     add(

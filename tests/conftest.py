@@ -12,6 +12,8 @@ import pytest
 
 from kerastag.schema import DEEPNTUPLE, JET_FLAVOR
 
+pytest_plugins = ["tests.toy"]
+
 NTUPLE = Path(__file__).parents[2] / "shared" / "data" / "ntuple_ttbar.root"
 needs_ntuple = pytest.mark.skipif(not NTUPLE.is_file(), reason="the CMS ntuple is not part of the repository")
 

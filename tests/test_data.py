@@ -89,3 +89,15 @@ def test_batch_larger_than_the_split_shrinks(dataset):
     assert dataset.steps("validation", 10**6) == 1
     x, _, _ = next(iter(dataset.batches("validation", 10**6, shuffle=True)))
     assert len(x) == dataset.count("validation")
+
+
+def test_core_scale_is_the_spread_between_the_quantiles(dataset):
+    x = dataset.arrays("train").features
+    column = dataset.schema.index("track_0_D0")
+    values = np.sort(x[:, column][x[:, column] != np.float32(dataset.schema.features[column].default)].astype(float))
+    inner = values[(values >= np.quantile(values, 0.2)) & (values <= np.quantile(values, 0.8))]
+    assert dataset.scale("core")[column] == pytest.approx(inner.std())
+    assert (dataset.scale("core") > 0).all()
+    np.testing.assert_array_equal(dataset.scale(), dataset.statistics.sigma)
+    with pytest.raises(UserError, match="no scale 'iqr'"):
+        dataset.scale("iqr")

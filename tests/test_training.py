@@ -198,3 +198,30 @@ def test_a_training_that_diverges_ends_in_a_sentence(dataset):
     model.tagger.set_weights([kernel, *others])
     with pytest.raises(UserError, match="after epoch 1 weights are not finite"):
         model.fit(batches, epochs=3, shuffle=False, callbacks=[FiniteWeights()], verbose=0)
+
+
+def test_catastrophic_overfitting_is_warned_of_once():
+    """A tagger whose single-step gradient misleads: FGSM finds nothing, several steps do."""
+    inputs = keras.Input((2,))
+    kink = keras.layers.Lambda(lambda x: keras.ops.maximum(keras.ops.abs(x) - 0.03, 0) * 50 - 1e-3 * keras.ops.abs(x))(inputs)
+    tagger = keras.Model(inputs, keras.layers.Dense(3, use_bias=False)(kink))
+    tagger.set_weights([np.array([[-1.0, 0, 1.0], [0, 0, 0]], np.float32)])
+    x, y = np.full((100, 2), 0.01, np.float32), np.eye(3, dtype=np.float32)[np.arange(100) % 3]
+    model = ThreatModel(0.1, np.ones(2), np.zeros(2), np.full(2, -9.0))
+    weak = FGSM(ThreatModel(0.001, np.ones(2), np.zeros(2), np.full(2, -9.0)))
+    callback = AttackedAUC(x, y, {"fgsm": weak, "pgd": PGD(model, steps=5)}, watch=("fgsm", "pgd"))
+    callback.set_model(tagger)
+    with pytest.warns(UserWarning, match="Catastrophic overfitting at epoch 3: fgsm raises the cross-entropy by") as caught:
+        callback.on_epoch_end(2, {})
+        callback.on_epoch_end(3, {})
+    assert len(caught) == 1
+
+
+def test_honest_training_is_not_accused(dataset):
+    x, y = validation(dataset)
+    attacks = {"fgsm": FGSM(threat_model(dataset, 0.1)), "pgd": PGD(threat_model(dataset, 0.1), steps=5)}
+    callback = AttackedAUC(x, y, attacks, watch=("fgsm", "pgd"))
+    callback.set_model(fitted(dataset, attacks["fgsm"]))
+    logs = {}
+    callback.on_epoch_end(0, logs)
+    assert logs["val_cross_entropy_pgd"] >= logs["val_cross_entropy_fgsm"] > logs["val_cross_entropy"]

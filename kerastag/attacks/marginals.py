@@ -161,23 +161,22 @@ def _unbalanced(
 ) -> np.ndarray:
     """Which moves of one feature to take back, bool `(jets,)`, so that its histogram stays within a bound.
 
-    The tolerance of a bin is its uncertainty, and halved until the bound holds.
+    Nothing if it does already; else bins are balanced within their uncertainty, and half of it, until the bound holds.
     """
     source, target = (np.searchsorted(edges, values, side="right") for values in (clean, moved))
-    before = np.bincount(source, minlength=len(edges) + 1).astype(float)
+    bins = len(edges) + 1
+    before = np.bincount(source, minlength=bins).astype(float)
     crossing = np.flatnonzero(source != target)
     crossing = crossing[np.argsort(gain[crossing], kind="stable")]  # the least useful first
     taken = np.zeros(len(clean), bool)
     tolerance = _sigma(before, uncertainty)
-    while True:
-        _balance(source, target, crossing, tolerance, taken)
-        after = np.bincount(np.where(taken, source, target), minlength=len(before)).astype(float)
-        if within(before, after):
-            return taken
+    while not within(before, np.bincount(np.where(taken, source, target), minlength=bins).astype(float)):
         if tolerance.max() < 0.5:
             taken[crossing] = True
-            return taken
+            break
+        _balance(source, target, crossing, tolerance, taken)
         tolerance = tolerance / 2
+    return taken
 
 
 def _balance(source: np.ndarray, target: np.ndarray, crossing: np.ndarray, tolerance: np.ndarray, taken: np.ndarray) -> None:

@@ -21,7 +21,7 @@ from kerastag.attacks import (
 )
 from kerastag.attacks.apgd import checkpoints
 from kerastag.errors import UserError
-from tests.attacks.conftest import SCALE, TOY, toy_threat_model
+from tests.toy import SCALE, TOY, toy_threat_model
 
 ATTACKS = {
     "FGSM": FGSM,

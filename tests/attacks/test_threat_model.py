@@ -5,7 +5,7 @@ import pytest
 
 from kerastag.attacks import ThreatModel, describe
 from kerastag.errors import UserError
-from tests.attacks.conftest import SCALE, TOY, toy_threat_model
+from tests.toy import SCALE, TOY, toy_threat_model
 
 
 def toy(epsilon=0.1, relative_cap=None):
