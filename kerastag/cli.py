@@ -66,14 +66,15 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_attack_options(parser: argparse.ArgumentParser, epsilons: tuple[float, ...]) -> None:
-    """Options `--attack` (`attacks`) and `--epsilon` (`epsilons`, of that default)."""
+    """Options `--attack` (`attacks`), `--epsilon` (`epsilons`, of that default), `--scale` and `--only`."""
     parser.add_argument(
         "--attack",
         dest="attacks",
         nargs="+",
         default=["fgsm", "pgd-20"],
         metavar="NAME",
-        help="fgsm, or pgd-N for PGD of N steps (default: fgsm pgd-20)",
+        help="fgsm, fgsm-rs, ngm, pgd-N of N steps, pgd-NxR of R starts, apgd-N; noise, systematic-up, -down "
+        "(default: fgsm pgd-20)",
     )
     listed = " ".join(f"{epsilon:g}" for epsilon in epsilons)
     parser.add_argument(
@@ -83,7 +84,16 @@ def add_attack_options(parser: argparse.ArgumentParser, epsilons: tuple[float, .
         nargs="+",
         default=epsilons,
         metavar="E",
-        help=f"sizes of the attacks in standard deviations (default: {listed})",
+        help=f"sizes of the attacks in units of --scale (default: {listed})",
+    )
+    parser.add_argument(
+        "--scale",
+        choices=("sigma", "core"),
+        default="sigma",
+        help="σ of the feature, or of its core, 20 to 80 %% (default: sigma)",
+    )
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="features that attacks may move, with * (default: all)"
     )
 
 

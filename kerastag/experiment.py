@@ -143,7 +143,12 @@ def finish(settings: Settings, dataset: data.JetDataset, tagger: keras.Model, st
     jets = dataset.arrays(split)
     y = dataset.one_hot(jets.label)
     caps = (None, RELATIVE_CAP)
-    results, _ = compare({output.name: tagger}, jets, y, conditions(schema, statistics.sigma, [settings.epsilon], caps))
+    results, _ = compare(
+        {output.name: tagger},
+        jets,
+        y,
+        conditions(schema, dataset.scale(settings.scale), [settings.epsilon], caps, only=settings.only),
+    )
     write_json(output / "metrics.json", {"split": split, "jets": len(y), "results": results})
     print(f"\n{len(y):,} jets of the {split} split, ± half the 68 % bootstrap interval:\n\n{markdown(results)}\n")
     speed = np.median([row["jets_per_second"] for row in state.history])

@@ -42,7 +42,8 @@ def run(
             if epsilon is not None:
                 own = dataclasses.replace(own, defense="fgsm", epsilon=epsilon)
             experiment.train_missing(own, dataset, folder)
-    results = _evaluate(dataset, runs, conditions(dataset.schema, dataset.statistics.sigma, epsilons, attacks=attacks))
+    under = conditions(dataset.schema, dataset.scale(settings.scale), epsilons, attacks=attacks, only=settings.only)
+    results = _evaluate(dataset, runs, under)
     trees = _trees(dataset, seeds)
     table = _table(results, trees, len(seeds), dataset.count("test"))
     write_json(output / "metrics.json", {"results": results, "boosted trees": trees, "seeds": seeds})

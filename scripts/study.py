@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Parse, run."""
     options = parser().parse_args()
-    names = ("config", "manual_dir", "data_dir", "recipe", "model", "epochs")
+    names = ("config", "manual_dir", "data_dir", "recipe", "model", "epochs", "scale", "only")
     settings = Settings.resolve({name: getattr(options, name) for name in names})
     load_tensorflow()
 

@@ -104,7 +104,7 @@ def contest_of(tagger, options, output, **others):
         "split": "test",
         "epsilons": [0.01],
     }
-    chosen |= {"attacks": ["fgsm"], "relative_cap": None, "max_jets": None, "replicates": 2}
+    chosen |= {"attacks": ["fgsm"], "scale": "sigma", "only": [], "relative_cap": None, "max_jets": None, "replicates": 2}
     contest.run([str(tagger)], output, **chosen | others)
 
 
@@ -114,6 +114,7 @@ def contest_of(tagger, options, output, **others):
         (SAVED / "deepcsv_nominal", {"attacks": ["nonsense"]}, "There is no attack 'nonsense'"),
         (SAVED / "deepcsv_nominal", {"split": "nonsense"}, "no split 'nonsense'"),
         (SAVED / "deepcsv_nominal", {"epsilons": [-1.0]}, "`epsilon`"),
+        (SAVED / "deepcsv_nominal", {"only": ["trak*"]}, "No feature of deepcsv matches 'trak"),
         ("DeepCSV", {}, "raw.githubusercontent.com"),
         ("DeepCVS", {}, "'DeepCVS' is no tagger"),
     ],

@@ -202,6 +202,7 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
         "clean", "FGSM ε=0.01", "PGD-2 ε=0.01", "FGSM ε=0.01 cap 20%", "PGD-2 ε=0.01 cap 20%",
     }  # fmt: skip
     whole, exported = content["results"]["whole"], content["results"]["export"]
+    assert len(content["diagnostics"]["whole"]) == 10 and "Is the robustness real?" in result.stdout
     assert whole["FGSM ε=0.01"]["BvL"]["value"] == pytest.approx(exported["FGSM ε=0.01"]["BvL"]["value"], abs=1e-6)
     assert whole["FGSM ε=0.01"]["BvL"]["loss"] > whole["FGSM ε=0.01 cap 20%"]["BvL"]["loss"] > 0
     assert (output / "table.md").read_text().strip() in result.stdout
@@ -243,3 +244,69 @@ def test_threat_model_is_printed_feature_by_feature(dataset, data_dir):
     row = next(line for line in result.stdout.splitlines() if line.startswith("| track_0_D0 "))
     sigma = dataset.statistics.sigma[dataset.schema.index("track_0_D0")]
     assert f"{0.1 * sigma:.3g}" in row
+
+
+def test_averaged_training_resumes_to_the_same_result(dataset, data_dir, tmp_path, monkeypatch):
+    """The swapped weights are part of a checkpoint."""
+    options = {
+        "config": "jet_flavor",
+        "epochs": 4,
+        "ema": 0.9,
+        "defense": "fgsm-rs",
+        "ramp_epochs": 2,
+        "data_dir": str(data_dir),
+    }
+    settings = Settings.resolve({**options, "random_epsilon": True})
+    experiment.run(settings, tmp_path / "whole")
+
+    class Killed(Exception):
+        pass
+
+    def die(self, epoch, logs=None, write=TrainingState.on_epoch_end):
+        write(self, epoch, logs)
+        if epoch == 1:
+            raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(TrainingState, "on_epoch_end", die)
+        experiment.run(settings, tmp_path / "parts")
+    experiment.run(settings, tmp_path / "parts", resume=True)
+    whole, parts = (kerastag.load(tmp_path / name).get_weights() for name in ("whole", "parts"))
+    for a, b in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(a, b)
+    plain = Settings.resolve({**options, "random_epsilon": True, "ema": None})
+    experiment.run(plain, tmp_path / "plain")
+    unaveraged = kerastag.load(tmp_path / "plain").get_weights()
+    assert any((a != b).any() for a, b in zip(whole, unaveraged, strict=True))
+    rows = history(tmp_path / "parts")
+    assert {"val_cross_entropy_pgd-5", "val_BvL_auc_fgsm"} <= set(rows[0])
+
+
+def test_patience_stops_a_training_that_gets_no_better(dataset, data_dir, tmp_path):
+    options = {"config": "jet_flavor", "epochs": 30, "select": "val_BvL_auc_fgsm", "patience": 2, "learning_rate": 1e-9}
+    experiment.run(Settings.resolve({**options, "data_dir": str(data_dir)}), tmp_path / "run")
+    assert len(history(tmp_path / "run")) < 10
+
+
+@pytest.mark.parametrize("defense", ["trades", "input-gradient", "ngm", "noise", "fgsm-mixed"])
+def test_every_defense_can_be_named(dataset, defense):
+    settings = Settings.resolve({"config": "jet_flavor", "defense": defense, "only": ["track_*"], "scale": "core"})
+    made = experiment.make_defense(settings, dataset, steps=10)
+    threat_model = made.threat_model if defense == "input-gradient" else made.attack.threat_model
+    assert threat_model.frozen[:2].all() and not threat_model.frozen.all()
+    np.testing.assert_allclose(threat_model.scale, dataset.scale("core"), rtol=1e-6)
+
+
+def test_benchmark_of_defenses_is_resumed(dataset, data_dir, tmp_path, capsys):
+    from kerastag import robustness_benchmark
+
+    settings = Settings.resolve({"config": "jet_flavor", "epochs": 1, "data_dir": str(data_dir), "batch_size": 300})
+    robustness_benchmark.run(settings, tmp_path, {"nominal": [0], "fgsm": [0, 1]})
+    text = (tmp_path / "table.md").read_text()
+    assert text in capsys.readouterr().out
+    assert text.count("| nominal ") == text.count("| fgsm ") == 4
+    stored = json.loads((tmp_path / "nominal-seed0" / "robustness.json").read_text())
+    assert set(stored["rows"]) >= {"clean", "APGD-50 .01", "marginal-preserving .01, cap 20%"}
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.json")}
+    robustness_benchmark.run(settings, tmp_path, {"nominal": [0], "fgsm": [0, 1]})
+    assert times == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.json")}

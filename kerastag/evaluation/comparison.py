@@ -31,15 +31,17 @@ def conditions(
     epsilons: Iterable[float],
     caps: Iterable[float | None] = (None, RELATIVE_CAP),
     attacks: Sequence[str] = ("fgsm",),
+    only: Sequence[str] = (),
 ) -> list[Condition]:
     """Clean, and each attack for each cap and ε.
 
     Args:
         schema: Says which cells are frozen.
-        scale: Standard deviations of the training jets, `(features,)`.
+        scale: Unit of ε, `(features,)`.
         epsilons: Sizes of the box.
         caps: Relative caps; None is none.
         attacks: Names that `kerastag.attacks.named` knows.
+        only: Names or patterns of the features that may move; none for all.
 
     Raises:
         UserError: if there is no such attack, or an ε or cap is out of range.
@@ -47,7 +49,7 @@ def conditions(
     listed = [Condition("clean", None)]
     for cap in caps:
         for epsilon in epsilons:
-            threat_model = ThreatModel.from_schema(schema, scale, epsilon, cap)
+            threat_model = ThreatModel.from_schema(schema, scale, epsilon, cap, only=only)
             suffix = f" ε={epsilon:g}" + (f" cap {cap:.0%}" if cap is not None else "")
             listed += [Condition(name.upper() + suffix, named(name, threat_model)) for name in attacks]
     return listed

@@ -35,6 +35,8 @@ def run(
     split: str,
     epsilons: Sequence[float],
     attacks: Sequence[str],
+    scale: str,
+    only: Sequence[str],
     relative_cap: float | None,
     max_jets: int | None,
     replicates: int,
@@ -53,7 +55,7 @@ def run(
     y = datasets[config].one_hot(truth.label)
     attacks = list(dict.fromkeys(["fgsm", *attacks]))
     contestants = [
-        _contestant(tagger, config, datasets, splits, epsilons=epsilons, caps=[relative_cap], attacks=attacks)
+        _contestant(tagger, config, datasets, splits, scale, epsilons=epsilons, caps=[relative_cap], attacks=attacks, only=only)
         for tagger in loaded
     ]
     matrix, logits = cross_examine(
@@ -114,10 +116,10 @@ def _same_jets(datasets: dict, config: str, split: str, max_jets: int | None) ->
     return {name: splits[name].take(own[:max_jets]) for name, own in zip(splits, rows, strict=True)}
 
 
-def _contestant(tagger: NamedTagger, config: str, datasets: dict, splits: dict, **options) -> Contestant:
+def _contestant(tagger: NamedTagger, config: str, datasets: dict, splits: dict, scale: str, **options) -> Contestant:
     name = _config_of(tagger, config)
     dataset = datasets[name]
-    under = conditions(dataset.schema, dataset.statistics.sigma, **options)
+    under = conditions(dataset.schema, dataset.scale(scale), **options)
     return Contestant(tagger, name, splits[name].features, under)
 
 

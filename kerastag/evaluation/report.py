@@ -12,6 +12,7 @@ from kerastag.attacks import Attack, ThreatModel
 from kerastag.evaluation.comparison import compare, conditions, markdown
 from kerastag.evaluation.taggers import check_inputs, load_all
 from kerastag.files import write_json, write_text
+from kerastag.schema import Schema
 
 # Conditions that the ROC figure shows; more would not be readable.
 # Jets on which taggers are diagnosed.
@@ -29,6 +30,8 @@ def run(
     split: str,
     epsilons: Sequence[float],
     attacks: Sequence[str],
+    scale: str,
+    only: Sequence[str],
     max_jets: int | None,
     replicates: int,
     diagnose: bool = False,
@@ -46,7 +49,7 @@ def run(
         loaded[tagger.name] = tagger.model
     jets = dataset.arrays(split).take(slice(max_jets))
     y = dataset.one_hot(jets.label)
-    under = conditions(dataset.schema, dataset.statistics.sigma, epsilons, attacks=attacks)
+    under = conditions(dataset.schema, dataset.scale(scale), epsilons, attacks=attacks, only=only)
     results, logits = compare(loaded, jets, y, under, replicates, lambda pairs: tqdm(pairs, "Attacking", disable=None))
     nonfinite = {
         condition.name: int(condition.attack.nonfinite_gradients) for condition in under if condition.attack is not None
@@ -61,7 +64,7 @@ def run(
         "nonfinite_gradients": {name: count for name, count in nonfinite.items() if count},
         "results": results,
     }
-    checks = _diagnosed(loaded, jets.features, y, dataset, epsilons[0]) if diagnose else {}
+    checks = _diagnosed(loaded, jets.features, y, dataset.schema, dataset.scale(scale), epsilons[0]) if diagnose else {}
     content["diagnostics"] = {name: [dataclasses.asdict(check) for check in listed] for name, listed in checks.items()}
     table = f"{len(y):,} jets of the {split} split of {config}; ± is half the 68 % bootstrap interval.\n\n"
     table += markdown(results) + "\n"
@@ -81,9 +84,9 @@ def run(
     print(f"Numbers {output / 'metrics.json'}, table {output / 'table.md'}, figure {output / 'roc.png'}.")
 
 
-def _diagnosed(taggers: dict, x: np.ndarray, y: np.ndarray, dataset: data.JetDataset, epsilon: float) -> dict:
+def _diagnosed(taggers: dict, x: np.ndarray, y: np.ndarray, schema: Schema, scale: np.ndarray, epsilon: float) -> dict:
     """Checks of each tagger, the others being sources of transferred attacks."""
-    threat_model = ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, epsilon)
+    threat_model = ThreatModel.from_schema(schema, scale, epsilon)
     few = slice(_DIAGNOSED)
     return {
         name: diagnostics.check_robustness(
