@@ -193,6 +193,7 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
         "fgsm",
         "pgd-2",
         "--replicates=20",
+        "--diagnose",
     ]
     result = script("evaluate.py", *arguments, *options, "--output", output)
     assert result.returncode == 0, result.stderr

@@ -5,6 +5,8 @@ sorted by descending D0/sqrt(D0D0). Each default lies just below the smallest va
 or is 0 where physics allows only positive values.
 """
 
+import math
+
 from kerastag.schema.structure import FlavourClass, Group, Helix, Schema, Spectator, Variable
 
 _JET = Group(
@@ -64,7 +66,14 @@ _TRACK = Group(
     (
         _track("D0", "mm", "$d_0$", (-7.92894, -7.99566, -8.00002, -8.00068, -7.99889, -8.00028)),
         _track("Z0", "mm", "$z_0$", (-393.905, -185.666, -253.084, -237.929, -209.216, -272.433)),
-        _track("PHI", "rad", r"$\phi$", (-0.400934, -0.400985, -0.400956, -0.400959, -0.400948, -0.40093)),
+        _track(
+            "PHI",
+            "rad",
+            r"$\phi$",
+            (-0.400934, -0.400985, -0.400956, -0.400959, -0.400948, -0.40093),
+            valid_min=-math.pi,
+            valid_max=math.pi,
+        ),
         _track("THETA", "rad", r"$\theta$", (-0.397828, -0.398026, -0.397841, -0.397209, -0.39752, -0.396707)),
         _track("QOVERP", "1/GeV", "$q/p$", (-2.00089, -2.00089, -2.00061, -2.00039, -2.00067, -1.99867)),
         _track("D0D0", "mm²", r"cov($d_0$, $d_0$)", valid_min=0.0),
@@ -116,6 +125,8 @@ _TRACK = Group(
             "rad",
             r"$\Delta\phi$(vertex, jet)",
             (-3.14259, -3.14259, -3.14259, -3.14259, -3.14259, -3.14258),
+            valid_min=-math.pi,
+            valid_max=math.pi,
         ),
         _track("vertex_displacement_significance", "", r"vertex displacement$/\sigma$", -0.001, valid_min=0.0),
         _track("vertex_n_tracks", "", "tracks at the track's vertex", integer=True, valid_min=1.0),
