@@ -183,9 +183,9 @@ class _Losses:
 
     def continued(self, attack: PGD, points: np.ndarray) -> np.ndarray:
         """Points of PGD in the box around the clean jets, started at `points`, which lie in it."""
-        box = attack.threat_model.box(tf.constant(self.x), tf.constant(self.y))
-        climb = tf.function(lambda: attack.climb(self.tagger, box, tf.constant(self.y), False, tf.constant(points)))
-        return climb()[0].numpy()
+        box, y = attack.threat_model.box(tf.constant(self.x), tf.constant(self.y)), tf.constant(self.y)
+        climb = tf.function(lambda start: attack.climb(self.tagger, box, y, False, start)[0])
+        return climb.get_concrete_function(tf.TensorSpec(points.shape, tf.float32))(tf.constant(points)).numpy()
 
     def at_random_corners(self, threat_model: ThreatModel, seed: int = 0) -> float:
         """The worst of some random corners of the box, for each jet."""
