@@ -12,11 +12,11 @@ except ImportError as error:
     sys.exit(2)
 
 EPILOG = """\
-On the sample that comes along it takes about 45 minutes on two cores. What is there already is used as it is, so start it again
-with the same options if it was interrupted. ε is 0.01 in training; nothing is chosen after the fact.
+On the sample that comes along it takes less than an hour on two cores. What is there already is used as it is, so start it
+again with the same options if it was interrupted. ε is 0.01 in training; nothing is chosen after the fact.
 """
-SEVERAL = ("nominal", "fgsm", "pgd-7", "trades")
-ONE = ("fgsm-mixed", "fgsm-rs", "ngm", "noise", "input-gradient")
+SEVERAL = ("nominal", "fgsm", "pgd-7", "trades", "input-gradient")
+ONE = ("fgsm-mixed", "fgsm-rs", "ngm", "noise")
 
 
 def parser() -> argparse.ArgumentParser:

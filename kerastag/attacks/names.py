@@ -13,11 +13,7 @@ from kerastag.attacks.threat_model import ThreatModel
 from kerastag.errors import UserError
 
 _PLAIN: dict[str, Callable[..., Attack]] = {"fgsm": FGSM, "ngm": NGM}
-_DISTORTIONS: dict[str, Callable[..., Attack]] = {
-    "noise": GaussianNoise,
-    "systematic-up": SystematicShift,
-    "systematic-down": lambda threat_model: SystematicShift(threat_model, up=False),
-}
+_SHIFTS = {"systematic-up": True, "systematic-down": False}
 
 
 def named(name: str, threat_model: ThreatModel, objective: str = "cross_entropy", seed: int = 0) -> Attack:
@@ -30,13 +26,15 @@ def named(name: str, threat_model: ThreatModel, objective: str = "cross_entropy"
         name: As above.
         threat_model: How far each cell may move.
         objective: What an attack increases.
-        seed: Of random starts.
+        seed: Of random starts and of noise.
 
     Raises:
         UserError: if there is none of that name.
     """
-    if name in _DISTORTIONS:
-        return _DISTORTIONS[name](threat_model)
+    if name == "noise":
+        return GaussianNoise(threat_model, seed)
+    if name in _SHIFTS:
+        return SystematicShift(threat_model, up=_SHIFTS[name])
     if name in _PLAIN:
         return _PLAIN[name](threat_model, objective)
     if name == "fgsm-rs":

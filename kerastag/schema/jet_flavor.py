@@ -9,6 +9,9 @@ import math
 
 from kerastag.schema.structure import FlavourClass, Group, Helix, Schema, Spectator, Variable
 
+# Files keep some ten bits of a number, so an angle may come out a little beyond π.
+_ROUNDED_PI = 3.142
+
 _JET = Group(
     "jet",
     (
@@ -125,8 +128,8 @@ _TRACK = Group(
             "rad",
             r"$\Delta\phi$(vertex, jet)",
             (-3.14259, -3.14259, -3.14259, -3.14259, -3.14259, -3.14258),
-            valid_min=-math.pi,
-            valid_max=math.pi,
+            valid_min=-_ROUNDED_PI,
+            valid_max=_ROUNDED_PI,
         ),
         _track("vertex_displacement_significance", "", r"vertex displacement$/\sigma$", -0.001, valid_min=0.0),
         _track("vertex_n_tracks", "", "tracks at the track's vertex", integer=True, valid_min=1.0),
