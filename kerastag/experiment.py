@@ -66,6 +66,9 @@ def run(settings: Settings, output: Path, resume: bool = False) -> None:
     dataset = data.prepare(settings.config, data_dir=settings.data_dir, manual_dir=settings.manual_dir)
     if started:
         check_same(started, settings, dataset, output)
+    # Mistakes in these are found before there is a folder, which would have to be removed before the next try.
+    make_attack(settings, dataset)
+    make_defense(settings, dataset, steps=1)
     output.mkdir(parents=True, exist_ok=True)
     remove_leftovers(output)
     _say_what_was_cleaned(dataset)

@@ -217,6 +217,10 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
         (["train.py", "--config", "nonsense"], "There is no data set config 'nonsense'"),
         (["train.py", "--manual-dir", "/no/such/folder"], "'/no/such/folder' (--manual-dir) does not exist"),
         (["train.py", "--epsilon", "-1", "--config", "jet_flavor", "--adversarial"], "`epsilon`"),
+        (
+            ["train.py", "--only", "trak_*", "--config", "jet_flavor", "--adversarial"],
+            "No feature of jet_flavor matches 'trak_*'",
+        ),
         (["train.py", "--select", "val_nonsense", "--config", "jet_flavor"], "cannot be selected by 'val_nonsense'"),
         (["train.py", "--settings", "/no/such.toml"], "'/no/such.toml' cannot be read"),
         (["evaluate.py", "/no/such/run", "--config", "jet_flavor", "--output", "/tmp/never"], "is no tagger"),
@@ -231,6 +235,7 @@ def test_mistakes_end_in_one_sentence(dataset, data_dir, tmp_path, arguments, se
     result = script(*arguments, *options)
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1 and result.stderr.startswith("error: ") and sentence in result.stderr
+    assert "--only" not in arguments or not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in SCRIPTS.glob("*.py")))
