@@ -125,9 +125,9 @@ def checked_output(options: argparse.Namespace, result: str = "") -> dict:
     Raises:
         UserError: if there are results already, and they are not to be overwritten.
     """
-    chosen = vars(options)
+    chosen = dict(vars(options))
+    overwrite = chosen.pop("overwrite")
     there = (options.output / result).exists() if result else options.output.exists() and any(options.output.iterdir())
-    if there and not chosen.pop("overwrite"):
+    if there and not overwrite:
         raise UserError(f"There are results in '{options.output}' already; add --overwrite or choose another --output.")
-    chosen.pop("overwrite", None)
     return chosen

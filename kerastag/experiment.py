@@ -8,8 +8,6 @@ metrics.json     clean and attacked areas on the test split
 checkpoints/  logs/  figures/
 """
 
-import csv
-import io
 import json
 import subprocess
 import sys
@@ -21,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 import kerastag
-from kerastag import attacks, data, defenses, export, models, plots
+from kerastag import attacks, data, defenses, export, models, plots, tables
 from kerastag.callbacks import AttackedAUC, FiniteWeights
 from kerastag.checkpoint import TrainingState
 from kerastag.errors import UserError
@@ -140,7 +138,8 @@ def finish(settings: Settings, dataset: data.JetDataset, tagger: keras.Model, st
     with replaced(output / "tagger.keras") as new:
         tagger.save(new)
     export.export(tagger, schema, statistics, output / "saved_model")
-    write_text(output / "history.csv", _csv(state.history))
+    rows = [{"epoch": number, **row} for number, row in enumerate(state.history, start=1)]
+    write_text(output / "history.csv", tables.comma_separated(rows))
     plots.save(plots.history(state.history, settings.attack, settings.epsilon), output / "figures" / "history.png")
     split = "test" if "test" in dataset.jets and sum(dataset.jets["test"].values()) else "train"
     jets = dataset.arrays(split)
@@ -352,12 +351,3 @@ def _say_what_was_cleaned(dataset: data.JetDataset) -> None:
         f"left out {cleaning['not_selected']:,} not selected and {cleaning['unknown_flavour']:,} of unknown flavour; "
         f"{bad:,} values set to their default (by feature in metadata.json there)."
     )
-
-
-def _csv(rows: list[dict[str, float]]) -> str:
-    text = io.StringIO()
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(text, ["epoch", *names], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({"epoch": number, **row} for number, row in enumerate(rows, start=1))
-    return text.getvalue()

@@ -166,6 +166,7 @@ class Settings:
     def _validated(self) -> "Settings":
         if self.defense not in DEFENSES and not re.fullmatch(r"pgd-[1-9]\d{0,3}", self.defense):
             raise UserError(f"There is no defence '{self.defense}'; choose {', '.join(DEFENSES)}, or pgd-N for N steps.")
+        self._check_options_of_defense()
         if self.ema is not None and not 0 < self.ema < 1:
             raise UserError(f"'ema' must lie between 0 and 1, not be {self.ema}.")
         if self.patience is not None and self.select == "last":
@@ -194,6 +195,18 @@ class Settings:
             if not value > 0:
                 raise UserError(f"'{name}' must be positive, not {value}.")
         return self
+
+    def _check_options_of_defense(self) -> None:
+        """Refuse options that the defence would ignore."""
+        ramp = ("warmup_epochs", "ramp_epochs", "random_epsilon")
+        ignored = {
+            "nominal": ("every", "attack_mode", *ramp),
+            "input-gradient": ("every", "attack_mode", *ramp),
+            "trades": ("every", "attack_mode"),
+        }
+        for name in ignored.get(self.defense, ()):
+            if getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                raise UserError(f"The defence '{self.defense}' knows no '{name}'; leave it out.")
 
     def to_dict(self) -> dict[str, Any]:
         """A flat dictionary that `resolve` turns back into the same settings."""

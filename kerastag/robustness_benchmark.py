@@ -130,7 +130,7 @@ def _write(results: dict[str, list[dict]], speeds: dict[str, float], dataset: da
     text = "\n\n".join(parts) + "\n"
     write_text(output / "table.md", text)
     write_json(output / "metrics.json", {"jets_per_second": speeds, "results": results})
-    write_text(output / "robustness.csv", _csv(results))
+    write_text(output / "robustness.csv", tables.comma_separated(_records(results)))
     print(f"\n{text}\nBest under the strongest attack: {_best(results)}.")
     print(f"Numbers {output / 'metrics.json'} and robustness.csv, tables {output / 'table.md'}.")
 
@@ -163,11 +163,12 @@ def _best(results: dict[str, list[dict]]) -> str:
     return f"{best} with a BvL area of {areas[best]:.4f}"
 
 
-def _csv(results: dict[str, list[dict]]) -> str:
-    lines = ["defence,run,condition,quantity,value,error"]
-    for name, runs in results.items():
-        for number, one in enumerate(runs):
-            for condition, row in one["rows"].items():
-                for quantity, area in row.items():
-                    lines.append(f'{name},{number},"{condition}",{quantity} AUC,{area["value"]:.6f},{area["error"]:.6f}')
-    return "\n".join(lines) + "\n"
+def _records(results: dict[str, list[dict]]) -> list[dict]:
+    """All areas as tidy rows."""
+    return [
+        {"defence": name, "run": number, "condition": condition, "quantity": f"{quantity} AUC", **area}
+        for name, runs in results.items()
+        for number, one in enumerate(runs)
+        for condition, row in one["rows"].items()
+        for quantity, area in row.items()
+    ]

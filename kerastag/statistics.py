@@ -120,3 +120,18 @@ def core_sigma(features: np.ndarray, defaults: np.ndarray) -> np.ndarray:
             low, high = np.quantile(values, [0.2, 0.8])
             found[column] = values[(values >= low) & (values <= high)].std()
     return found
+
+
+def correlations(features: np.ndarray, defaults: np.ndarray) -> np.ndarray:
+    """Linear correlations, float64 `(features, features)`; absent cells count as the mean of the others.
+
+    Args:
+        features: float32 `(jets, features)`.
+        defaults: float32 `(features,)`.
+    """
+    here = features != defaults
+    mean = np.where(here, features, 0).sum(axis=0, dtype=np.float64) / np.maximum(here.sum(axis=0), 1)
+    centred = np.where(here, features - mean, 0)
+    sigma = np.sqrt((centred**2).mean(axis=0))
+    unit = centred / np.where(sigma > 0, sigma, 1)
+    return unit.T @ unit / len(features)

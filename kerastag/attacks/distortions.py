@@ -13,6 +13,7 @@ from kerastag.attacks.base import Attack, RandomDraws
 from kerastag.attacks.threat_model import Box, ThreatModel, matching_feature
 from kerastag.errors import UserError
 from kerastag.schema import Schema
+from kerastag.statistics import correlations
 
 
 class Distortion(Attack):
@@ -139,12 +140,7 @@ class CorrelatedShift(RandomDistortion):
     @classmethod
     def of_jets(cls, threat_model: ThreatModel, x: np.ndarray, **options) -> "CorrelatedShift":
         """With the correlations of jets `(jets, features)` for a covariance; absent cells count as the mean of the others."""
-        there = x != threat_model.default
-        count = np.maximum(there.sum(axis=0), 1)
-        mean = np.where(there, x, 0).sum(axis=0, dtype=np.float64) / count
-        centred = np.where(there, x - mean, 0)
-        sigma = np.maximum(np.sqrt((centred**2).sum(axis=0) / len(x)), 1e-30)
-        return cls(threat_model, (centred / sigma).T @ (centred / sigma) / len(x), **options)
+        return cls(threat_model, correlations(x, threat_model.default), **options)
 
     def shift(self, box: Box) -> tf.Tensor:
         """As `Distortion.shift`."""

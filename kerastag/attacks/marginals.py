@@ -12,10 +12,12 @@ import dataclasses
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.spatial.distance import jensenshannon
 
 from kerastag.attacks.base import Attack
 from kerastag.attacks.threat_model import ThreatModel
 from kerastag.errors import UserError
+from kerastag.statistics import correlations
 
 MEASURES = ("chi2", "jensen_shannon")
 _BATCH = 8192
@@ -60,7 +62,7 @@ def compare_marginals(
             chi2[column], divergence[column] = _chi2(clean, moved, uncertainty), _jensen_shannon(clean, moved)
     free = np.asarray(threat_model.budget(x)) > 0
     moved = float((x != attacked)[free].mean()) if free.any() else 0.0
-    change = abs(_correlations(attacked, threat_model) - _correlations(x, threat_model)).max()
+    change = abs(correlations(attacked, threat_model.default) - correlations(x, threat_model.default)).max()
     return Marginals(chi2, divergence, float(change), moved)
 
 
@@ -150,10 +152,7 @@ def _chi2(clean: np.ndarray, moved: np.ndarray, uncertainty: float) -> float:
 
 def _jensen_shannon(clean: np.ndarray, moved: np.ndarray) -> float:
     """Jensen-Shannon divergence of two histograms, bits."""
-    parts = np.stack([clean / clean.sum(), moved / moved.sum()])
-    # Where a part is 0 it adds nothing, and so the logarithm is of no account.
-    ratio = np.where(parts > 0, parts, 1) / np.where(parts > 0, parts.mean(axis=0), 1)
-    return float(0.5 * (parts * np.log2(ratio)).sum())
+    return float(jensenshannon(clean, moved, base=2) ** 2)
 
 
 def _unbalanced(
@@ -193,29 +192,19 @@ def _balance(source: np.ndarray, target: np.ndarray, crossing: np.ndarray, toler
         taken[left[ends[left] == worst][:excess]] = True
 
 
-def _correlations(x: np.ndarray, threat_model: ThreatModel) -> np.ndarray:
-    """Linear correlations `(features, features)`; absent cells count as the mean of the others."""
-    here = x != threat_model.default
-    mean = np.where(here, x, 0).sum(axis=0, dtype=np.float64) / np.maximum(here.sum(axis=0), 1)
-    centred = np.where(here, x - mean, 0)
-    sigma = np.sqrt((centred**2).mean(axis=0))
-    unit = centred / np.where(sigma > 0, sigma, 1)
-    return unit.T @ unit / len(x)
-
-
 def _keep_correlations(x: np.ndarray, attacked: np.ndarray, gain: np.ndarray, threat_model: ThreatModel, bound: float) -> None:
     """Take whole jets back, least useful first, until no correlation changes by more than the bound; changes `attacked`."""
-    reference = _correlations(x, threat_model)
+    reference = correlations(x, threat_model.default)
     order = np.argsort(gain, kind="stable")
     full = attacked.copy()
     low, high = 0, len(x)  # jets taken back: too few, enough
-    if abs(_correlations(attacked, threat_model) - reference).max() <= bound:
+    if abs(correlations(attacked, threat_model.default) - reference).max() <= bound:
         return
     while high - low > max(1, len(x) // 200):
         middle = (low + high) // 2
         attacked[:] = full
         attacked[order[:middle]] = x[order[:middle]]
-        if abs(_correlations(attacked, threat_model) - reference).max() <= bound:
+        if abs(correlations(attacked, threat_model.default) - reference).max() <= bound:
             high = middle
         else:
             low = middle

@@ -1,7 +1,5 @@
 """Our taggers and legacy ones on the same jets: the run behind `scripts/compare.py`."""
 
-import csv
-import io
 import sys
 import time
 from collections.abc import Sequence
@@ -10,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from kerastag import data, plots
+from kerastag import data, plots, tables
 from kerastag.errors import UserError
 from kerastag.evaluation import transfer
 from kerastag.evaluation.comparison import conditions
@@ -81,7 +79,7 @@ def run(
     }
     write_json(output / "comparison.json", content)
     write_text(output / "table.md", text)
-    write_text(output / "comparison.csv", _csv(transfer.records(matrix)))
+    write_text(output / "comparison.csv", tables.comma_separated(transfer.records(matrix)))
     _draw(matrix, logits, y, f"{len(y):,} jets of {config}, {split} split", output)
     print(text)
     if content["nonfinite_gradients"]:
@@ -166,15 +164,6 @@ def _words(one: Contestant, clean: np.ndarray, y: np.ndarray) -> str:
 def _area(y: np.ndarray, scores: np.ndarray) -> str:
     area = RankedPair(y, scores, "BvL").auc()
     return area if isinstance(area, str) else f"{area:.4f}"
-
-
-def _csv(rows: list[dict]) -> str:
-    text = io.StringIO()
-    names = ["condition", "attacked_on", "evaluated_on", "quantity", "value", "low", "high"]
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _draw(matrix: dict, logits: dict, y: np.ndarray, title: str, output: Path) -> None:

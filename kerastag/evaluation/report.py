@@ -12,7 +12,6 @@ from kerastag.attacks import Attack, ThreatModel
 from kerastag.evaluation.comparison import compare, conditions, markdown
 from kerastag.evaluation.taggers import check_inputs, load_all
 from kerastag.files import write_json, write_text
-from kerastag.schema import Schema
 
 # Conditions that the ROC figure shows; more would not be readable.
 # Jets on which taggers are diagnosed.
@@ -64,7 +63,8 @@ def run(
         "nonfinite_gradients": {name: count for name, count in nonfinite.items() if count},
         "results": results,
     }
-    checks = _diagnosed(loaded, jets.features, y, dataset.schema, dataset.scale(scale), epsilons[0]) if diagnose else {}
+    threat_model = ThreatModel.from_schema(dataset.schema, dataset.scale(scale), epsilons[0], only=only)
+    checks = _diagnosed(loaded, jets.features, y, threat_model) if diagnose else {}
     content["diagnostics"] = {name: [dataclasses.asdict(check) for check in listed] for name, listed in checks.items()}
     table = f"{len(y):,} jets of the {split} split of {config}; ± is half the 68 % bootstrap interval.\n\n"
     table += markdown(results) + "\n"
@@ -84,9 +84,8 @@ def run(
     print(f"Numbers {output / 'metrics.json'}, table {output / 'table.md'}, figure {output / 'roc.png'}.")
 
 
-def _diagnosed(taggers: dict, x: np.ndarray, y: np.ndarray, schema: Schema, scale: np.ndarray, epsilon: float) -> dict:
+def _diagnosed(taggers: dict, x: np.ndarray, y: np.ndarray, threat_model: ThreatModel) -> dict:
     """Checks of each tagger, the others being sources of transferred attacks."""
-    threat_model = ThreatModel.from_schema(schema, scale, epsilon)
     few = slice(_DIAGNOSED)
     return {
         name: diagnostics.check_robustness(
