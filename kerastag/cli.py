@@ -97,10 +97,16 @@ def add_attack_options(parser: argparse.ArgumentParser, epsilons: tuple[float, .
     )
 
 
+def add_tagger_argument(parser: argparse.ArgumentParser) -> None:
+    """The positional `taggers`."""
+    parser.add_argument(
+        "taggers", nargs="+", metavar="TAGGER", help="run directory, .keras file, SavedModel or legacy tagger; NAME=…"
+    )
+
+
 def add_evaluation_options(parser: argparse.ArgumentParser, epsilons: tuple[float, ...]) -> None:
     """Taggers, data, attacks and the rest of what an evaluation takes, and `--output` with `--overwrite`."""
-    taggers = "run directory, .keras file, SavedModel or legacy tagger; NAME=…"
-    parser.add_argument("taggers", nargs="+", metavar="TAGGER", help=taggers)
+    add_tagger_argument(parser)
     add_data_options(parser)
     parser.add_argument("--split", default="test", help="split to evaluate on (default: %(default)s)")
     add_attack_options(parser, epsilons)

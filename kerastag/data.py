@@ -37,6 +37,11 @@ class Split:
         return Split(self.features[rows], self.label[rows], {name: values[rows] for name, values in self.spectators.items()})
 
     @functools.cached_property
+    def weights(self) -> np.ndarray:
+        """Generator weight of each jet, float64 `(jets,)`; 1 where files have none."""
+        return np.asarray(self.spectators.get("generator_weight", np.ones(len(self.label))), np.float64)
+
+    @functools.cached_property
     def events(self) -> np.ndarray:
         """Index of the event of each jet, int64 `(jets,)`; a jet without an event id is an event of its own."""
         event = self.spectators["event"]

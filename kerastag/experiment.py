@@ -67,6 +67,7 @@ def run(settings: Settings, output: Path, resume: bool = False) -> None:
     # Mistakes in these are found before there is a folder, which would have to be removed before the next try.
     make_attack(settings, dataset)
     make_defense(settings, dataset, steps=1)
+    dataset.schema.restricted(settings.inputs)
     output.mkdir(parents=True, exist_ok=True)
     remove_leftovers(output)
     _say_what_was_cleaned(dataset)
@@ -140,7 +141,7 @@ def finish(settings: Settings, dataset: data.JetDataset, tagger: keras.Model, st
     export.export(tagger, schema, statistics, output / "saved_model")
     rows = [{"epoch": number, **row} for number, row in enumerate(state.history, start=1)]
     write_text(output / "history.csv", tables.comma_separated(rows))
-    plots.save(plots.history(state.history, settings.attack, settings.epsilon), output / "figures" / "history.png")
+    plots.save(plots.history(state.history, settings.attack, settings.epsilon)[0], output / "figures" / "history.png")
     split = "test" if "test" in dataset.jets and sum(dataset.jets["test"].values()) else "train"
     jets = dataset.arrays(split)
     y = dataset.one_hot(jets.label)
@@ -236,7 +237,7 @@ def make_optimizer(recipe: Recipe, steps: int, ema: float | None = None) -> kera
 
 def _model(settings: Settings, dataset: data.JetDataset, steps: int) -> AdversarialTagger:
     """The tagger in its trainer, compiled."""
-    tagger = models.get(settings.hyperparameters.model)(dataset.schema, dataset.statistics)
+    tagger = models.build(settings.hyperparameters.model, dataset.schema, dataset.statistics, settings.inputs)
     model = AdversarialTagger(tagger, defense=make_defense(settings, dataset, steps))
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     jit = {"on": True, "off": False, "auto": on_gpu}[settings.jit]
@@ -310,7 +311,8 @@ def _started(output: Path, resume: bool) -> dict | None:
 
 def check_same(started: dict, settings: Settings, dataset: data.JetDataset, output: Path) -> None:
     """Raise a `UserError` unless the run in `output`, with config `started`, has these settings and this data set."""
-    theirs, ours = started["settings"], json.loads(json.dumps(settings.to_dict()))
+    # Settings that the run does not know, it had at their defaults.
+    theirs, ours = (json.loads(json.dumps(s.to_dict())) for s in (Settings.resolve(started["settings"]), settings))
     changed = [name for name in ours if theirs.get(name) != ours[name] and name not in ("data_dir", "manual_dir")]
     if changed:
         name = changed[0]

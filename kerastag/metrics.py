@@ -1,7 +1,7 @@
 """Discriminators between flavours, their ROC curves, and areas with uncertainties. NumPy alone."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -131,10 +131,19 @@ class Interval:
     low: float
     high: float
 
+    @classmethod
+    def of(cls, value: float, resampled: np.ndarray) -> "Interval":
+        """A number and the central 68 % of its resampled values; NaN among them are left out."""
+        low, high = np.nanquantile(resampled, [0.16, 0.84])
+        return cls(float(value), float(low), float(high))
+
     @property
     def error(self) -> float:
         """Half the width of the interval."""
         return (self.high - self.low) / 2
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f} ± {self.error:.4f}"
 
 
 class Bootstrap:
@@ -146,31 +155,42 @@ class Bootstrap:
         events: Index of each jet's event, int `(jets,)`.
         replicates: Number of resamples.
         seed: Of the resampling.
+        weights: Of the jets, `(jets,)`; None for equal ones.
     """
 
-    def __init__(self, events: np.ndarray, replicates: int = 200, seed: int = 0):
+    def __init__(self, events: np.ndarray, replicates: int = 200, seed: int = 0, weights: np.ndarray | None = None):
         self._events = np.asarray(events)
         self._number = int(self._events.max()) + 1
         self.replicates = replicates
+        self.weights = np.ones(len(self._events)) if weights is None else np.asarray(weights, np.float64)
         self._seed = seed
+
+    def times(self) -> Iterator[np.ndarray]:
+        """How often each jet is in each resample, int `(jets,)`; the same at each call."""
+        generator = np.random.default_rng(self._seed)
+        for _ in range(self.replicates):
+            yield np.bincount(generator.integers(0, self._number, self._number), minlength=self._number)[self._events]
+
+    def draws(self) -> Iterator[np.ndarray]:
+        """Weights of the jets in each resample, `(jets,)`."""
+        return (times * self.weights for times in self.times())
 
     def aucs(self, pair: RankedPair) -> np.ndarray:
         """Area of each resample, `(replicates,)`; NaN where a resample lacks a flavour."""
         return self.values(pair.auc)
 
-    def values(self, statistic: Callable[[np.ndarray], float | NotDefined]) -> np.ndarray:
-        """A function of the jets' weights for each resample, `(replicates,)`; NaN where it is not defined."""
-        generator = np.random.default_rng(self._seed)
-        found = np.full(self.replicates, np.nan)
-        for replicate in range(self.replicates):
-            draws = np.bincount(generator.integers(0, self._number, self._number), minlength=self._number)
-            value = statistic(draws[self._events])
-            found[replicate] = np.nan if isinstance(value, NotDefined) else value
-        return found
+    def values(self, statistic: Callable[[np.ndarray], float | NotDefined | np.ndarray]) -> np.ndarray:
+        """A function of the jets' weights for each resample, `(replicates, …)`; NaN where it is not defined."""
+        found = (statistic(weights) for weights in self.draws())
+        return np.array([np.nan if isinstance(value, NotDefined) else value for value in found], np.float64)
+
+    def quantity(self, statistic: Callable[[np.ndarray], float | NotDefined]) -> Interval | NotDefined:
+        """A function of the jets' weights and the central 68 % of its resampled values."""
+        value = statistic(self.weights)
+        if isinstance(value, NotDefined):
+            return value
+        return Interval.of(value, self.values(statistic))
 
     def interval(self, pair: RankedPair) -> Interval | NotDefined:
         """The area and the central 68 % of the resampled ones."""
-        value = pair.auc()
-        if isinstance(value, NotDefined):
-            return value
-        return Interval(value, *np.nanquantile(self.aucs(pair), [0.16, 0.84]).tolist())
+        return self.quantity(pair.auc)

@@ -25,6 +25,31 @@ def symlog(z: tf.Tensor):
 
 
 @keras.saving.register_keras_serializable("kerastag")
+class SelectFeatures(keras.layers.Layer):
+    """Some of the features, so that a tagger may look at few of those that a data set has.
+
+    Args:
+        columns: Which ones.
+    """
+
+    def __init__(self, columns: Sequence[int], **kwargs):
+        super().__init__(**kwargs)
+        self.columns = tuple(int(column) for column in columns)
+
+    def call(self, inputs):
+        """Features `(batch, columns)` of `(batch, features)`."""
+        return keras.ops.take(inputs, np.array(self.columns), axis=1)
+
+    def compute_output_shape(self, input_shape):
+        """`(batch, columns)`."""
+        return (*input_shape[:-1], len(self.columns))
+
+    def get_config(self):
+        """Everything that `__init__` takes."""
+        return super().get_config() | {"columns": list(self.columns)}
+
+
+@keras.saving.register_keras_serializable("kerastag")
 class Standardize(keras.layers.Layer):
     """Shift and scale each feature, `(x - center) / scale`, and send absent cells to 0.
 

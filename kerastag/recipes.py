@@ -95,6 +95,7 @@ class Settings:
         relative_cap: Cap of the attack in training; None for none.
         scale: Unit of ε: "sigma", the standard deviation, or "core", that of the values between the 20 % and 80 % quantiles.
         only: Names or patterns of the features that attacks may move; none for all.
+        inputs: Groups of features that the tagger looks at, as `Schema.restricted` takes them; none for all.
         attack: Attack at each epoch, a name that `kerastag.attacks.named` knows.
         attack_objective: What attacks increase, a name in `kerastag.attacks.OBJECTIVES`.
         attack_mode: "inference" or "training", the tagger's mode while it is attacked in training.
@@ -121,6 +122,7 @@ class Settings:
     relative_cap: float | None = None
     scale: str = "sigma"
     only: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
     attack: str = "fgsm"
     attack_objective: str = "cross_entropy"
     attack_mode: str = "inference"

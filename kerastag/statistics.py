@@ -36,6 +36,10 @@ class Statistics:
         median, iqr = quartiles(features, defaults)
         return cls(moments.mean, moments.sigma, median, iqr, moments.default_fraction)
 
+    def take(self, columns: np.ndarray) -> "Statistics":
+        """Those of some features."""
+        return Statistics(**{name: values[columns] for name, values in dataclasses.asdict(self).items()})
+
     def to_dict(self) -> dict[str, list[float]]:
         """Plain lists, for JSON."""
         return {name: values.tolist() for name, values in dataclasses.asdict(self).items()}

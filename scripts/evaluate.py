@@ -34,9 +34,9 @@ def main() -> None:
 
     load_tensorflow()
 
-    from kerastag.evaluation import report
+    from kerastag.evaluation import summary
 
-    report.run(**options)
+    summary.run(**options)
 
 
 if __name__ == "__main__":

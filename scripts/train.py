@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="mlp (default), deep_sets (for few jets), paper_mlp, or your own module:function(schema, statistics)",
     )
+    add("--inputs", nargs="+", metavar="GROUP", help="groups that the tagger sees, such as: jet track:2 (default: all)")
     add("--epochs", type=int, metavar="N")
     add("--batch-size", type=int, metavar="N")
     add("--learning-rate", type=float, metavar="RATE")

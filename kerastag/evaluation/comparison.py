@@ -78,7 +78,7 @@ def compare(
         `loss`, `loss_low`, `loss_high` (clean minus attacked, paired), or the reason why it is not defined; and
         `cross_entropy`. And the logits, `logits[tagger][condition]`, `(jets, classes)`.
     """
-    bootstrap = Bootstrap(split.events, replicates)
+    bootstrap = Bootstrap(split.events, replicates, weights=split.weights)
     results: dict = {name: {} for name in taggers}
     logits: dict = {name: {} for name in taggers}
     clean: dict = {}
@@ -88,7 +88,7 @@ def compare(
         row: dict = {"cross_entropy": _mean_cross_entropy(y, scores)}
         for discriminator in HEADLINE:
             pair = RankedPair(y, scores, discriminator)
-            value = pair.auc()
+            value = pair.auc(split.weights)
             if isinstance(value, NotDefined):
                 row[discriminator] = str(value)
                 continue

@@ -12,7 +12,7 @@ from kerastag import data, plots, tables
 from kerastag.errors import UserError
 from kerastag.evaluation import transfer
 from kerastag.evaluation.comparison import conditions
-from kerastag.evaluation.report import describe
+from kerastag.evaluation.summary import describe
 from kerastag.evaluation.taggers import NamedTagger, check_inputs, load_all
 from kerastag.evaluation.transfer import Contestant, cross_examine
 from kerastag.files import write_json, write_text
@@ -170,14 +170,14 @@ def _draw(matrix: dict, logits: dict, y: np.ndarray, title: str, output: Path) -
     """ROC curves of all taggers and the matrix of losses."""
     shown = ["clean", *[condition for condition in matrix if condition.startswith("FGSM")][:_DRAWN]]
     drawn = {name: {condition: scores[condition] for condition in shown} for name, scores in logits.items()}
-    plots.save(plots.roc(y, drawn, HEADLINE, f"{title} (AUC)"), output / "roc.png")
+    plots.save(plots.roc(y, drawn, HEADLINE, f"{title} (AUC)")[0], output / "roc.png")
     losses = {
         condition: np.array([[_loss(row) for row in by_target.values()] for by_target in by_source.values()])
         for condition, by_source in matrix.items()
         if condition != "clean"
     }
     if losses:
-        plots.save(plots.transfer(list(logits), losses, title), output / "transfer.png")
+        plots.save(plots.transfer(list(logits), losses, title)[0], output / "transfer.png")
 
 
 def _loss(row: dict | str) -> float:

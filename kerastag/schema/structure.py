@@ -104,9 +104,10 @@ class Spectator:
 
 @dataclasses.dataclass(frozen=True)
 class Feature:
-    """One input column: a `Variable` in one slot of its group."""
+    """One input column: a `Variable`, whose name without its slot is `variable`, in one slot of its group."""
 
     name: str
+    variable: str
     branch: str
     unit: str
     label: str
@@ -133,6 +134,7 @@ def _features(group: Group) -> list[Feature]:
             columns.append(
                 Feature(
                     name=variable.name.format(slot=slot),
+                    variable=variable.name.replace("_{slot}", ""),
                     branch=variable.branch.format(slot=slot),
                     unit=variable.unit,
                     label=variable.label if slot is None else f"{variable.label}, {group.name} {slot + 1}",
@@ -235,6 +237,40 @@ class Schema:
         if name not in self.names:
             raise UserError(f"Schema {self.name} has no feature '{name}'; the nearest are {nearest(name, self.names)}.")
         return self.names.index(name)
+
+    def restricted(self, inputs: Sequence[str]) -> "Schema":
+        """The schema with some of its groups alone, or their leading slots: ("jet", "track:2").
+
+        Args:
+            inputs: Names of groups, each with a colon and a number of slots behind it where not all are wanted; none for
+                everything. A helix goes where its tracks or the jet's pseudorapidity are not there.
+
+        Raises:
+            UserError: if there is no such group or slot.
+        """
+        if not inputs:
+            return self
+        slots = {}
+        for entry in inputs:
+            name, _, number = entry.partition(":")
+            slots[name] = self._slots(name, number)
+        groups = tuple(dataclasses.replace(g, slots=slots[g.name]) for g in self.groups if g.name in slots)
+        made = dataclasses.replace(self, groups=groups, helix=None)
+        whole = self.helix is not None and self.helix.group in slots and self.eta in made.names
+        return dataclasses.replace(made, helix=self.helix) if whole else made
+
+    def _slots(self, name: str, number: str) -> int | None:
+        """How many slots of a group are wanted, `number` being what stands behind its name."""
+        by_name = {group.name: group.slots for group in self.groups}
+        if name not in by_name:
+            raise UserError(f"{self.name} has no group of inputs '{name}'; it has {', '.join(by_name)}.")
+        there = by_name[name]
+        if not number:
+            return there
+        if there is None or not number.isdecimal() or not 1 <= int(number) <= there:
+            what = f"1 to {there} slots" if there else "no slots"
+            raise UserError(f"'{name}:{number}' asks for slots of the group '{name}', which has {what}.")
+        return int(number)
 
     def to_dict(self) -> dict:
         """The whole description as plain Python data, for JSON."""

@@ -208,7 +208,7 @@ def figures(path: Path, folder: Path) -> list[Path]:
     drawn = []
     for schema, names in _DRAWN:
         features, label = read(path, schema)
-        figure = plots.features(schema, features, label, names, f"{len(label):,} simulated jets, inputs of {schema.name}")
+        figure, _ = plots.features(schema, features, label, names, f"{len(label):,} simulated jets, inputs of {schema.name}")
         drawn.append(folder / f"{schema.name}.png")
         plots.save(figure, drawn[-1], dpi=50)
     return drawn

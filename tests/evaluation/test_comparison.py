@@ -53,5 +53,5 @@ def test_roc_figure_says_what_is_missing():
     from kerastag import plots
 
     y = np.eye(3)[[1, 1, 2, 2]]
-    figure = plots.roc(y, {"a": {"clean": np.arange(12.0).reshape(4, 3)}}, ("BvL", "CvL"), "few")
+    figure, _ = plots.roc(y, {"a": {"clean": np.arange(12.0).reshape(4, 3)}}, ("BvL", "CvL"), "few")
     assert [text.get_text() for text in figure.axes[0].texts] == ["not defined: no b jets"]

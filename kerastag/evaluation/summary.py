@@ -12,10 +12,11 @@ from kerastag.attacks import Attack, ThreatModel
 from kerastag.evaluation.comparison import compare, conditions, markdown
 from kerastag.evaluation.taggers import check_inputs, load_all
 from kerastag.files import write_json, write_text
+from kerastag.metrics import HEADLINE
 
-# Conditions that the ROC figure shows; more would not be readable.
 # Jets on which taggers are diagnosed.
 _DIAGNOSED = 5000
+# Conditions that the ROC figure shows; more would not be readable.
 _DRAWN = ("clean", "FGSM ε=0.01", "FGSM ε=0.05")
 
 
@@ -76,7 +77,7 @@ def run(
         name: {condition: scores for condition, scores in by_condition.items() if condition in _DRAWN}
         for name, by_condition in logits.items()
     }
-    figure = plots.roc(y, drawn, ("BvL", "CvB", "CvL"), f"{len(y):,} jets of {config}, {split} split (AUC)")
+    figure, _ = plots.roc(y, drawn, HEADLINE, f"{len(y):,} jets of {config}, {split} split (AUC)")
     plots.save(figure, output / "roc.png")
     print(table)
     if any(nonfinite.values()):

@@ -1,0 +1,74 @@
+"""Are probabilities what they say? Reliability curves and expected calibration error.
+
+Reference: Guo et al., arXiv:1706.04599, section 2.
+"""
+
+import numpy as np
+from scipy.special import softmax
+
+from kerastag.flavours import FLAVOURS
+from kerastag.metrics import MINIMUM_MISTAGGED, Bootstrap
+
+BINS = 15
+
+
+def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray, bins: int = BINS) -> float:
+    """Mean over jets of |share correct - mean confidence| in bins of equal width; equation (3) there.
+
+    Args:
+        confidence: Probability of the predicted flavour, `(jets,)`.
+        correct: Whether it is the true one, `(jets,)`.
+        weights: `(jets,)`.
+        bins: Number of bins.
+    """
+    index = _bin(confidence, bins)
+    return float(np.abs(np.bincount(index, weights * (correct - confidence), bins)).sum() / weights.sum())
+
+
+def calibration(label: np.ndarray, logits: np.ndarray, bootstrap: Bootstrap) -> dict:
+    """Reliability of each flavour's probability, and the expected calibration error of the predicted flavour.
+
+    Args:
+        label: Class indices `(jets,)`.
+        logits: `(jets, classes)`.
+        bootstrap: Resamples for the intervals, and the weights.
+
+    Returns:
+        `error`, `error_low`, `error_high` (68 %); and `curves[flavour]`, rows of `predicted` (mean probability), `observed`
+        (share of the flavour), `low`, `high` and `jets`, for bins that hold at least 20 jets. The error is bounded by 0, so in
+        small samples resampling pushes it up and the value may lie below its interval.
+    """
+    probabilities = softmax(logits.astype(np.float64), axis=1)
+    confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    error = bootstrap.quantity(lambda weights: expected_calibration_error(confidence, predicted == label, weights))
+    curves = {flavour: _curve(probabilities[:, number], label == number, bootstrap) for number, flavour in enumerate(FLAVOURS)}
+    return {"error": error.value, "error_low": error.low, "error_high": error.high, "curves": curves}
+
+
+def _curve(probability: np.ndarray, is_flavour: np.ndarray, bootstrap: Bootstrap) -> list[dict]:
+    index = _bin(probability, BINS)
+
+    def observed(weights: np.ndarray) -> np.ndarray:
+        total = np.bincount(index, weights, BINS)
+        return np.bincount(index, weights * is_flavour, BINS) / np.where(total > 0, total, np.nan)
+
+    jets = np.bincount(index, minlength=BINS)
+    weights = bootstrap.weights
+    mean = np.bincount(index, weights * probability, BINS) / np.maximum(np.bincount(index, weights, BINS), 1e-30)
+    value = observed(weights)
+    low, high = np.nanquantile(bootstrap.values(observed)[:, jets >= MINIMUM_MISTAGGED], [0.16, 0.84], axis=0)
+    rows = np.flatnonzero(jets >= MINIMUM_MISTAGGED)
+    return [
+        {
+            "predicted": float(mean[row]),
+            "observed": float(value[row]),
+            "low": float(low[place]),
+            "high": float(high[place]),
+            "jets": int(jets[row]),
+        }
+        for place, row in enumerate(rows)
+    ]
+
+
+def _bin(values: np.ndarray, bins: int) -> np.ndarray:
+    return np.minimum((values * bins).astype(int), bins - 1)

@@ -1,0 +1,139 @@
+"""The loss around a jet, in u = Δx/scale: its surface over two inputs, and how flat it is around many jets.
+
+One jet's surface proves nothing; gradient, curvature and rise of the loss over many jets do. Reference: arXiv:2303.14511 for
+surfaces; Moosavi-Dezfooli et al., arXiv:1811.09716, for curvature; power iteration with Hessian-vector products after
+Pearlmutter, Neural Computation 6 (1994) 147.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerastag.attacks import FGSM, ThreatModel
+from kerastag.class_logits import matching
+
+QUANTITIES = ("gradient_norm", "curvature", "rise_random", "rise_adversarial")
+_BATCH = 1024
+_CORNERS = 10
+
+
+def surface(
+    tagger: keras.Model, x: np.ndarray, y: np.ndarray, columns: tuple[int, int], scale: np.ndarray, steps: np.ndarray
+) -> np.ndarray:
+    """Cross-entropy of one jet over two of its inputs, `(steps, steps)`; the first input along the columns.
+
+    Args:
+        tagger: From raw features to logits.
+        x: Features of the jet, float32 `(features,)`.
+        y: Its flavour, one-hot `(classes,)`.
+        columns: The two inputs.
+        scale: `(features,)`.
+        steps: Moves in units of the scale, `(steps,)`.
+    """
+    moved = np.tile(x, (len(steps), len(steps), 1))
+    moved[:, :, columns[0]] += (steps * scale[columns[0]])[None, :].astype(np.float32)
+    moved[:, :, columns[1]] += (steps * scale[columns[1]])[:, None].astype(np.float32)
+    points = moved.reshape(-1, len(x))
+    labels = np.tile(y, (len(points), 1)).astype(np.float32)
+    return _losses(tagger, tf.constant(points), tf.constant(labels)).numpy().reshape(len(steps), len(steps))
+
+
+def flatness(
+    tagger: keras.Model, x: np.ndarray, y: np.ndarray, threat_model: ThreatModel, iterations: int = 50, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """How flat the cross-entropy is around each jet, over the cells that may move.
+
+    Args:
+        tagger: From raw features to logits; must be twice differentiable for the curvature.
+        x: Clean features, float32 `(jets, features)`.
+        y: True flavours, one-hot `(jets, classes)`.
+        threat_model: Scale, frozen cells and size of the steps.
+        iterations: Of each of the two power iterations.
+        seed: Of their starts and of the random corners.
+
+    Returns:
+        `(jets,)` each: `gradient_norm` ‖∂J/∂u‖₂; `curvature`, the largest eigenvalue of ∂²J/∂u², NaN if the tagger has no
+        second derivatives; `rise_random`, mean of ΔJ at 10 random corners of the box; `rise_adversarial`, ΔJ at FGSM's point.
+    """
+    fgsm = FGSM(threat_model)
+    scale = tf.constant(threat_model.scale, tf.float32)
+    curved = _has_second_derivatives(tagger, x[:1], y[:1])
+
+    @tf.function(
+        input_signature=[tf.TensorSpec((None, values.shape[1]), tf.float32) for values in (x, y)]
+        + [tf.TensorSpec((), tf.int64)]
+    )
+    def measure(x, y, number):
+        box = threat_model.box(x, y)
+        free = tf.cast(box.budget > 0, tf.float32) * scale
+        loss, gradient = fgsm.gradient(tagger, x, y, training=False)
+        draw = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0], tf.int64), number)
+        rise = tf.zeros_like(loss)
+        for corner in range(_CORNERS):
+            own = tf.random.experimental.stateless_fold_in(draw, corner)
+            signs = tf.sign(tf.random.stateless_uniform(tf.shape(x), own, -1, 1))
+            rise += _losses(tagger, box.project(x + box.budget * signs), y) - loss
+        worst = box.project(x + box.budget * tf.sign(gradient))
+        found = {
+            "gradient_norm": tf.norm(gradient * free, axis=1),
+            "rise_random": rise / _CORNERS,
+            "rise_adversarial": _losses(tagger, worst, y) - loss,
+        }
+        start = tf.random.stateless_normal(tf.shape(x), draw)
+        found["curvature"] = (
+            _largest_eigenvalue(tagger, x, y, free, start, iterations) if curved else tf.fill(tf.shape(loss), np.nan)
+        )
+        return found
+
+    parts = [measure(x[i : i + _BATCH], y[i : i + _BATCH], tf.constant(i, tf.int64)) for i in range(0, len(x), _BATCH)]
+    return {name: np.concatenate([part[name].numpy() for part in parts]) for name in QUANTITIES}
+
+
+def _largest_eigenvalue(tagger, x, y, free, start, iterations: int):
+    """Largest eigenvalue of the Hessian in u of each jet, `(batch,)`; `free` is the scale, 0 where a cell stays.
+
+    The first iteration finds the eigenvalue of largest magnitude λ; the second that of H + |λ|, whose largest is the one
+    sought.
+    """
+
+    def product(vector):
+        with tf.GradientTape(watch_accessed_variables=False) as outer:
+            outer.watch(x)
+            with tf.GradientTape(watch_accessed_variables=False) as inner:
+                inner.watch(x)
+                loss = _losses(tagger, x, y)
+            along = tf.reduce_sum(inner.gradient(loss, x) * free * vector, axis=1)
+        return outer.gradient(along, x, unconnected_gradients=tf.UnconnectedGradients.ZERO) * free
+
+    def iterate(shift):
+        vector = tf.math.l2_normalize(start * tf.sign(free), axis=1)
+        value = tf.zeros_like(shift)
+
+        def advance(vector, _):
+            image = product(vector) + shift[:, None] * vector
+            return tf.math.l2_normalize(image, axis=1), tf.reduce_sum(image * vector, axis=1)
+
+        return tf.while_loop(lambda *_: True, advance, (vector, value), maximum_iterations=iterations)[1]
+
+    shift = tf.abs(iterate(tf.zeros_like(x[:, 0])))
+    return iterate(shift) - shift
+
+
+def _losses(tagger: keras.Model, x, y):
+    """Cross-entropy of each jet, `(batch,)`."""
+    return tf.nn.softmax_cross_entropy_with_logits(y, matching(tagger(x, training=False), y, tagger))
+
+
+def _has_second_derivatives(tagger: keras.Model, x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether gradients can be differentiated: those of a SavedModel with custom gradients cannot."""
+    x, y = tf.constant(x), tf.constant(y)
+    try:
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                loss = _losses(tagger, x, y)
+            gradient = inner.gradient(loss, x)
+        return outer.gradient(gradient, x) is not None
+    except (LookupError, ValueError, tf.errors.OpError):
+        return False

@@ -1,0 +1,35 @@
+"""Figures, in mplhep's style. Each function takes numbers, returns `(figure, axes)` and saves nothing."""
+
+from kerastag.plots.curves import against_epsilon, against_inputs, against_size, history, pareto, roc, trade_off
+from kerastag.plots.matrices import correlations, loss_surface, transfer
+from kerastag.plots.points import areas, feature_groups, flatness, reliability, working_points
+from kerastag.plots.shapes import attacked, attacked_by_flavour, features, outputs
+from kerastag.plots.style import COLORS, STYLE, panels, save, styled, tagger_styles
+
+__all__ = [
+    "COLORS",
+    "STYLE",
+    "against_epsilon",
+    "against_inputs",
+    "against_size",
+    "areas",
+    "attacked",
+    "attacked_by_flavour",
+    "correlations",
+    "feature_groups",
+    "features",
+    "flatness",
+    "history",
+    "loss_surface",
+    "outputs",
+    "panels",
+    "pareto",
+    "reliability",
+    "roc",
+    "save",
+    "styled",
+    "tagger_styles",
+    "trade_off",
+    "transfer",
+    "working_points",
+]

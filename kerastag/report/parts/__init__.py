@@ -1,0 +1,35 @@
+"""The parts of the report, in the order of the page."""
+
+from kerastag.report.parts import (
+    areas,
+    calibration,
+    directions,
+    epochs,
+    feature_groups,
+    flatness,
+    inputs,
+    pareto,
+    realism,
+    shapes,
+    trainings,
+    vulnerability,
+    working_points,
+)
+
+PARTS = (
+    vulnerability,
+    shapes,
+    directions,
+    trainings,
+    epochs,
+    flatness,
+    realism,
+    working_points,
+    areas,
+    feature_groups,
+    calibration,
+    inputs,
+    pareto,
+)
+
+__all__ = ["PARTS"]

@@ -1,0 +1,66 @@
+"""The answer first: every tagger, clean, attacked and distorted, with and without the cap."""
+
+from kerastag.evaluation.comparison import RELATIVE_CAP
+from kerastag.report.page import Section, Table
+from kerastag.report.subject import CLEAN, Subject
+
+
+def section(subject: Subject, found: dict) -> Section:
+    """The verdict table.
+
+    Args:
+        subject: What the report is about.
+        found: Numbers of all parts.
+    """
+    made = [_table(subject, found["areas"]["rows"], cap) for cap in (None, RELATIVE_CAP)]
+    return Section(
+        "Verdict",
+        [
+            f"BvL area (b against light) of {subject.sample}; ± is half the 68 % interval of the sample. Attacks have ε = "
+            f"{subject.options.epsilon:g}, distortions {subject.options.distortion:g}, in σ of each input; whole numbers and "
+            "absent values never move. Robustness is measured against these attacks, no others."
+        ],
+        made,
+    )
+
+
+def _table(subject: Subject, rows: list[dict], cap: float | None) -> Table:
+    suffix = "" if cap is None else f", cap {cap:.0%}"
+    titles = [one.title for one in [*subject.strong_attacks()[:2]]]
+    titles += ["strongest", *(one.title for one in subject.distortions())]
+    of = {(row["tagger"], row["condition"]): row for row in rows}
+    lines = []
+    for name in subject.names:
+        cells = [_cell(of[name, CLEAN.title]), *(_cell(of[name, title + suffix]) for title in titles)]
+        place = titles.index("strongest") + 1
+        cells[place] += f" ({subject.strongest[name, cap].title})"
+        lines.append([name, *cells])
+    caption = "No cap:" if cap is None else f"No cell moved by more than {cap:.0%} of its value:"
+    return Table(caption, ["tagger", "clean", *titles], lines)
+
+
+def _cell(row: dict) -> str:
+    return f"{row['seeds_mean']:.4f} ± {(row['high'] - row['low']) / 2:.4f}"
+
+
+def summary(subject: Subject, found: dict) -> list[str]:
+    """The verdict in a few sentences."""
+    first, *others = subject.names
+    normal = found["shapes"]["answers"][first]
+    strongest = subject.strongest[first, None]
+    sentences = [
+        f"FGSM of ε = {subject.options.epsilon:g} σ takes {subject.loss(first, subject.fgsm())} of BvL area from {first}, "
+        f"{strongest.title}, the strongest attack tried, {subject.loss(first, strongest)}; {normal['normal']} of the "
+        f"{normal['moving']} inputs that FGSM moves keep their distribution within {subject.options.uncertainty:.0%}."
+    ]
+    for name in others:
+        hardest = subject.strongest[name, None]
+        sentences.append(
+            f"{name} loses {subject.loss(name, subject.fgsm())} and {subject.loss(name, hardest)}; its clean area is "
+            f"{_signed(subject.difference((name, CLEAN), (first, CLEAN)))} against that of {first}."
+        )
+    return sentences
+
+
+def _signed(interval) -> str:
+    return f"{interval.value:+.4f} ± {interval.error:.4f}"
