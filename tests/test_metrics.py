@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy.special import softmax
+from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from kerastag.metrics import DISCRIMINATORS, Bootstrap, NotDefined, RankedPair, discriminator_auc
@@ -115,3 +116,54 @@ def test_bootstrap_keeps_events_together():
     copied = RankedPair(np.tile(label, 4), np.tile(logits, (4, 1)), "BvL")
     assert Bootstrap(np.tile(np.arange(1000), 4), 300).aucs(copied).std() == pytest.approx(once, rel=0.15)
     assert Bootstrap(np.arange(4000), 300).aucs(copied).std() < 0.65 * once
+
+
+def delong(label, first, second):
+    """Areas of two scores on the same jets and their covariance: DeLong et al., Biometrics 44 (1988) 837, equations 4 to 6."""
+    over, against = (np.stack([score[label == flavour] for score in (first, second)]) for flavour in (0, 2))
+    wins = (over[:, :, None] > against[:, None, :]) + 0.5 * (over[:, :, None] == against[:, None, :])
+    areas = wins.mean(axis=(1, 2))
+    covariance = np.cov(wins.mean(axis=2)) / over.shape[1] + np.cov(wins.mean(axis=1)) / against.shape[1]
+    return areas, covariance
+
+
+def two_taggers(jets=1500, seed=0):
+    label, logits, _ = sample(jets, strength=1.0, seed=seed)
+    noise = np.random.default_rng(seed + 1).normal(size=logits.shape)
+    return label, logits, (logits + 0.7 * noise).astype(np.float32)
+
+
+def test_bootstrap_errors_are_delongs():
+    label, first, second = two_taggers()
+    areas, covariance = delong(label, *(scores[:, 0].astype(float) - scores[:, 2] for scores in (first, second)))
+    pairs = [RankedPair(label, scores, "BvL") for scores in (first, second)]
+    assert [pair.auc() for pair in pairs] == pytest.approx(areas)
+    bootstrap = Bootstrap(np.arange(len(label)), replicates=600)
+    resampled = np.array([bootstrap.aucs(pair) for pair in pairs])
+    np.testing.assert_allclose(resampled.std(axis=1), np.sqrt(np.diag(covariance)), rtol=0.1)
+    of_difference = np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
+    assert (resampled[0] - resampled[1]).std() == pytest.approx(of_difference, rel=0.1)
+    assert of_difference < 0.8 * np.sqrt(np.trace(covariance))  # pairing matters here
+
+
+def test_intervals_cover_a_known_area():
+    """Two normal scores a distance d apart have the area Φ(d/√2); 68 % of the intervals must hold it."""
+    generator = np.random.default_rng(3)
+    truth, inside = norm.cdf(1 / np.sqrt(2)), 0
+    for trial in range(300):
+        label = np.repeat([0, 2], 150)
+        logits = np.zeros((300, 3), np.float32)
+        logits[:, 0] = generator.normal(size=300) + (label == 0)
+        found = Bootstrap(np.arange(300), 120, seed=trial).interval(RankedPair(label, logits, "BvL"))
+        inside += found.low < truth < found.high
+    assert 0.60 < inside / 300 < 0.75  # 68 % ± 2.7 %
+
+
+def test_weighted_bootstrap_is_that_of_repeated_jets():
+    """A jet of weight 3 in an event counts as three jets of that event."""
+    label, logits, _ = sample(800, strength=1.0)
+    times = np.random.default_rng(5).integers(1, 4, 800)
+    weighted = Bootstrap(np.arange(800), 50, weights=times.astype(float)).interval(RankedPair(label, logits, "BvL"))
+    repeated = np.repeat(np.arange(800), times)
+    expected = Bootstrap(repeated, 50).interval(RankedPair(label[repeated], logits[repeated], "BvL"))
+    assert (weighted.value, weighted.low, weighted.high) == pytest.approx((expected.value, expected.low, expected.high))

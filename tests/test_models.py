@@ -59,3 +59,22 @@ def test_own_model_is_found_by_module_and_function_in_the_current_folder(tmp_pat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [*sys.path])
     assert models.get("my_tagger:build")("schema", "statistics") == ("schema", "statistics")
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_a_tagger_of_some_inputs_sees_no_others(dataset, name, tmp_path, jets):
+    inputs = ("jet", "track:2")
+    model = models.build(name, dataset.schema, dataset.statistics, inputs)
+    x = jets[0].numpy()
+    seen = np.isin(dataset.schema.names, dataset.schema.restricted(inputs).names)
+    assert seen.sum() == 10 + 2 * 28
+    others = np.where(seen, x, np.random.default_rng(0).normal(size=x.shape)).astype(np.float32)
+    np.testing.assert_array_equal(model(others), model(x))
+    assert (model(np.where(seen, dataset.schema.defaults, x)).numpy() != model(x).numpy()).any()
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(x), model(x))
+
+
+def test_all_inputs_give_the_model_itself(dataset):
+    model = models.build("paper_mlp", dataset.schema, dataset.statistics, ("jet", "vertex", "track"))
+    assert model.count_params() == 59_203 and model.layers[1].name == "scaled"

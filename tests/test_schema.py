@@ -81,3 +81,17 @@ def test_prints_as_a_table():
     wrong = run_python("-m", "kerastag.schema", "nonsense")
     assert wrong.returncode == 2
     assert wrong.stderr.count("\n") == 1
+
+
+def test_restriction_keeps_names_order_and_what_belongs_together():
+    some = JET_FLAVOR.restricted(("track:2", "jet"))
+    assert some.names == tuple(name for name in JET_FLAVOR.names if name in some.names)
+    assert {feature.slot for feature in some.features} == {None, 0, 1}
+    assert some.helix_features["d0"] == ("track_0_D0", "track_1_D0")
+    assert JET_FLAVOR.restricted(("track",)).helix is None  # ΔR to the jet needs the jet
+    assert JET_FLAVOR.restricted(()) is JET_FLAVOR
+
+
+def test_variables_are_features_without_their_slot():
+    assert {feature.variable for feature in JET_FLAVOR.features if feature.name.endswith("_D0")} == {"track_D0"}
+    assert len({feature.variable for feature in JET_FLAVOR.features}) == 16 + 28

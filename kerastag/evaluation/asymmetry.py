@@ -23,7 +23,7 @@ class Asymmetry:
         by_feature: Mean signed over mean absolute shift, `(flavours, features)`; NaN where hardly anything moves.
         against_physics: The same of b and light jets, signed so that 1 means every cell moves towards the other flavour's mean,
             `(features,)`.
-        magnitude: Mean over features of the absolute asymmetry, by flavour; 0 is symmetric, 1 all one way.
+        magnitude: Mean over features of the absolute asymmetry, of each flavour that moves; 0 is symmetric, 1 all one way.
         inversion: Mean over features of `against_physics`.
     """
 
@@ -67,6 +67,7 @@ def asymmetry(x: np.ndarray, attacked: np.ndarray, label: np.ndarray, default: n
         {
             name: Interval.of(_mean(np.abs(found[row])), np.array([_mean(np.abs(one[row])) for one in resampled]))
             for row, name in enumerate(FLAVOURS)
+            if np.isfinite(found[row]).any()
         },
         Interval.of(_mean(against(found)), np.array([_mean(against(one)) for one in resampled])),
     )

@@ -44,7 +44,7 @@ def flatness(
     """How flat the cross-entropy is around each jet, over the cells that may move.
 
     Args:
-        tagger: From raw features to logits; must be twice differentiable for the curvature.
+        tagger: From raw features to logits.
         x: Clean features, float32 `(jets, features)`.
         y: True flavours, one-hot `(jets, classes)`.
         threat_model: Scale, frozen cells and size of the steps.
@@ -52,12 +52,11 @@ def flatness(
         seed: Of their starts and of the random corners.
 
     Returns:
-        `(jets,)` each: `gradient_norm` ‖∂J/∂u‖₂; `curvature`, the largest eigenvalue of ∂²J/∂u², NaN if the tagger has no
-        second derivatives; `rise_random`, mean of ΔJ at 10 random corners of the box; `rise_adversarial`, ΔJ at FGSM's point.
+        `(jets,)` each: `gradient_norm` ‖∂J/∂u‖₂; `curvature`, the largest eigenvalue of ∂²J/∂u²; `rise_random`, mean of ΔJ at
+        10 random corners of the box; `rise_adversarial`, ΔJ at FGSM's point.
     """
     fgsm = FGSM(threat_model)
     scale = tf.constant(threat_model.scale, tf.float32)
-    curved = _has_second_derivatives(tagger, x[:1], y[:1])
 
     @tf.function(
         input_signature=[tf.TensorSpec((None, values.shape[1]), tf.float32) for values in (x, y)]
@@ -74,16 +73,13 @@ def flatness(
             signs = tf.sign(tf.random.stateless_uniform(tf.shape(x), own, -1, 1))
             rise += _losses(tagger, box.project(x + box.budget * signs), y) - loss
         worst = box.project(x + box.budget * tf.sign(gradient))
-        found = {
+        start = tf.random.stateless_normal(tf.shape(x), draw)
+        return {
             "gradient_norm": tf.norm(gradient * free, axis=1),
+            "curvature": _largest_eigenvalue(tagger, x, y, free, start, iterations),
             "rise_random": rise / _CORNERS,
             "rise_adversarial": _losses(tagger, worst, y) - loss,
         }
-        start = tf.random.stateless_normal(tf.shape(x), draw)
-        found["curvature"] = (
-            _largest_eigenvalue(tagger, x, y, free, start, iterations) if curved else tf.fill(tf.shape(loss), np.nan)
-        )
-        return found
 
     parts = [measure(x[i : i + _BATCH], y[i : i + _BATCH], tf.constant(i, tf.int64)) for i in range(0, len(x), _BATCH)]
     return {name: np.concatenate([part[name].numpy() for part in parts]) for name in QUANTITIES}
@@ -122,18 +118,3 @@ def _largest_eigenvalue(tagger, x, y, free, start, iterations: int):
 def _losses(tagger: keras.Model, x, y):
     """Cross-entropy of each jet, `(batch,)`."""
     return tf.nn.softmax_cross_entropy_with_logits(y, matching(tagger(x, training=False), y, tagger))
-
-
-def _has_second_derivatives(tagger: keras.Model, x: np.ndarray, y: np.ndarray) -> bool:
-    """Whether gradients can be differentiated: those of a SavedModel with custom gradients cannot."""
-    x, y = tf.constant(x), tf.constant(y)
-    try:
-        with tf.GradientTape() as outer:
-            outer.watch(x)
-            with tf.GradientTape() as inner:
-                inner.watch(x)
-                loss = _losses(tagger, x, y)
-            gradient = inner.gradient(loss, x)
-        return outer.gradient(gradient, x) is not None
-    except (LookupError, ValueError, tf.errors.OpError):
-        return False

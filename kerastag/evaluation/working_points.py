@@ -56,6 +56,9 @@ def binnings(schema: Schema, split: Split) -> dict[str, tuple[list[str], np.ndar
 def _binned(values: np.ndarray, bins: int, digits: int) -> tuple[list[str], np.ndarray]:
     inner = np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1])
     edges = np.unique([float(f"{edge:.{digits}g}") for edge in inner])
+    edges = edges[edges > values.min()]
+    if not len(edges):
+        return ["all"], np.zeros(len(values), int)
     names = [f"< {edges[0]:g}", *(f"{low:g}-{high:g}" for low, high in itertools.pairwise(edges)), f"≥ {edges[-1]:g}"]
     return names, np.searchsorted(edges, values, side="right")
 

@@ -117,17 +117,20 @@ def against_size(rows: Sequence[Mapping], title: str) -> Drawn:
     for axis, tagger in zip(axes[0], taggers, strict=True):
         for place, kind in enumerate(kinds):
             style = {"color": (*COLORS, "black")[place % 7], "marker": MARKERS[place % len(MARKERS)]}
-            own = [
-                row | {"value": row["loss"], "low": row["loss_low"], "high": row["loss_high"]}
-                for row in rows
-                if (row["tagger"], row["kind"]) == (tagger, kind) and row["loss_low"] > 0
-            ]
+            own = [_loss(row) for row in rows if (row["tagger"], row["kind"]) == (tagger, kind)]
             _band(axis, own, "size", "-" if own and own[0]["is_attack"] else "--", style, kind)
         axis.set(xscale="log", yscale="log", xlabel="size of the change, r.m.s. of Δx/σ", title=tagger)
         axis.grid(alpha=0.3, which="both")
-        axis.legend(fontsize="x-small", loc="upper left")
+        legend_below(axis, 3)
     axes[0, 0].set_ylabel("loss of BvL AUC")
     return figure, axes
+
+
+def _loss(row: Mapping) -> dict:
+    """A row with the loss for a value; NaN, which leaves a gap, where it is not above 0 by its error."""
+    if row["loss_low"] <= 0:
+        return row | dict.fromkeys(("value", "low", "high"), np.nan)
+    return row | {"value": row["loss"], "low": row["loss_low"], "high": row["loss_high"]}
 
 
 @styled

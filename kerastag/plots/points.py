@@ -157,15 +157,14 @@ def flatness(
     Args:
         schema: Flavours in their order.
         quantiles: `tagger`, `flavour`, `quantity`, `quantiles` (2.5, 16, 50, 84, 97.5 %).
-        labels: What each quantity is called; those without rows are left out.
+        labels: What each quantity is called.
         linear: Quantities of either sign; the others have a logarithmic axis.
         title: Says what jets these are.
     """
-    shown = [name for name in labels if any(row["quantity"] == name for row in quantiles)]
-    figure, axes = panels(1, len(shown), title, (9, 8))
+    figure, axes = panels(1, len(labels), title, (9, 8))
     styles = tagger_styles(dict.fromkeys(row["tagger"] for row in quantiles))
     width = 0.8 / len(styles)
-    for axis, quantity in zip(axes[0], shown, strict=True):
+    for axis, quantity in zip(axes[0], labels, strict=True):
         smallest = min(abs(row["quantiles"][2]) for row in quantiles if row["quantity"] == quantity)
         for place, (tagger, style) in enumerate(styles.items()):
             for number, flavour in enumerate(schema.class_names):

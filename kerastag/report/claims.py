@@ -173,9 +173,8 @@ def _of_reason(subject: Subject, found: dict, name: str) -> Iterator[Claim]:
     symmetric = f"FGSM on {name} has no preferred direction"
     yield Claim(3, symmetric, f"{quantity} {name}", inversion[name], -_SYMMETRIC, _SYMMETRIC)
     for quantity, words in (("gradient_norm", "gradient norm"), ("curvature", "largest eigenvalue of the Hessian")):
-        ratio = found["flatness"]["ratios"][name].get(quantity)
-        interval = Interval(**ratio) if ratio else None
-        yield Claim(3, f"the loss of {name} is flatter: {words}", f"ratio of medians, {first} over {name}", interval, low=1.0)
+        ratio = Interval(**found["flatness"]["ratios"][name][quantity])
+        yield Claim(3, f"the loss of {name} is flatter: {words}", f"ratio of medians, {first} over {name}", ratio, low=1.0)
 
 
 def _of_next_steps(subject: Subject, found: dict) -> Iterator[Claim]:

@@ -76,6 +76,9 @@ class Options:
         max_jets: How many jets of the split; None for all.
         replicates: Bootstrap resamples.
         features: Names of inputs for the figures by flavour and of the loss surface; empty lets numbers decide.
+
+    Raises:
+        UserError: if a number is out of range.
     """
 
     split: str = "test"
@@ -85,6 +88,16 @@ class Options:
     max_jets: int | None = None
     replicates: int = 200
     features: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        positive = {"epsilon": self.epsilon, "epsilons": min(self.epsilons), "uncertainty": self.uncertainty}
+        for name, value in positive.items():
+            if not (np.isfinite(value) and value > 0):
+                raise UserError(f"'{name}' must be positive, not {value:g}.")
+        smallest = {"replicates": 2} | ({} if self.max_jets is None else {"max-jets": 1})
+        for name, least in smallest.items():
+            if getattr(self, name.replace("-", "_")) < least:
+                raise UserError(f"'{name}' must be at least {least}, not {getattr(self, name.replace('-', '_'))}.")
 
     @property
     def distortion(self) -> float:

@@ -77,7 +77,7 @@ def tables_of(found: dict) -> dict:
 def section(subject: Subject, found: dict) -> Section:
     """How directed each attack is."""
     rows = [
-        [name, *(_cell(own["magnitude"][flavour]) for flavour in FLAVOURS), _cell(own["inversion"])]
+        [name, *(_cell(own["magnitude"].get(flavour)) for flavour in FLAVOURS), _cell(own["inversion"])]
         for name, own in found["summary"].items()
     ]
     header = ["attack on", *(f"{flavour} jets" for flavour in FLAVOURS), "against physics"]
@@ -100,5 +100,5 @@ def section(subject: Subject, found: dict) -> Section:
     )
 
 
-def _cell(interval: dict) -> str:
-    return f"{interval['value']:.3f} ± {(interval['high'] - interval['low']) / 2:.3f}"
+def _cell(interval: dict | None) -> str:
+    return "–" if interval is None else f"{interval['value']:.3f} ± {(interval['high'] - interval['low']) / 2:.3f}"

@@ -38,33 +38,23 @@ def numbers(subject: Subject) -> dict:
             {"tagger": name, "flavour": flavour, "quantity": quantity, "quantiles": _quantiles(values[label == number])}
             for name, own in found.items()
             for quantity, values in own.items()
-            if _known(values)
             for number, flavour in enumerate(subject.dataset.schema.class_names)
         ],
         "typical": {
-            name: {quantity: _typical(quantity, own[quantity], bootstrap) for quantity in QUANTITIES if _known(own[quantity])}
+            name: {quantity: _typical(quantity, own[quantity], bootstrap) for quantity in QUANTITIES}
             for name, own in found.items()
         },
         "ratios": {
-            name: {
-                quantity: _ratio_of_medians(first[quantity], own[quantity], bootstrap)
-                for quantity in _RATIOS
-                if _known(own[quantity]) and _known(first[quantity])
-            }
+            name: {quantity: _ratio_of_medians(first[quantity], own[quantity], bootstrap) for quantity in _RATIOS}
             for name, own in found.items()
             if name != subject.names[0]
         },
-        "no_curvature": [name for name, own in found.items() if not _known(own["curvature"])],
         "surface": _surface(subject, first["gradient_norm"], label),
     }
 
 
 def _quantiles(values: np.ndarray) -> list[float]:
     return np.quantile(values, _SHARES).tolist() if len(values) else [0.0] * len(_SHARES)
-
-
-def _known(values: np.ndarray) -> bool:
-    return bool(np.isfinite(values).all())
 
 
 def _typical(quantity: str, values: np.ndarray, bootstrap: Bootstrap) -> dict:
@@ -157,10 +147,6 @@ def section(subject: Subject, found: dict) -> Section:
         "two rises what steps of ε do, random (10 corners of the box) and adversarial (FGSM). One jet's surface proves "
         "nothing; it is here to be looked at."
     ]
-    if found["no_curvature"]:
-        text.append(
-            f"{', '.join(found['no_curvature'])} cannot be differentiated twice; give the .keras file, not the SavedModel."
-        )
     figures = [Figure("flatness", "Median (marker), 16 to 84 % (box) and 2.5 to 97.5 % (line) of the jets of each flavour.")]
     if found["surface"]:
         figures.append(
@@ -171,10 +157,7 @@ def section(subject: Subject, found: dict) -> Section:
 
 def _table(caption: str, quantities: tuple[str, ...], found: dict) -> Table:
     """A line per tagger; 68 % intervals in brackets."""
-    rows = [
-        [name, *(_cell(own[quantity]) if quantity in own else "not available" for quantity in quantities)]
-        for name, own in found.items()
-    ]
+    rows = [[name, *(_cell(own[quantity]) for quantity in quantities)] for name, own in found.items()]
     return Table(caption, ["tagger", *(LABELS[quantity] for quantity in quantities)], rows)
 
 

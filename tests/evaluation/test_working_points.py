@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from sklearn.metrics import roc_curve
+
+from kerastag.data import Split
+from kerastag.evaluation.working_points import binnings, threshold, working_points
+from kerastag.metrics import Bootstrap
+from tests.toy import TOY
+
+
+@pytest.fixture(scope="module")
+def jets():
+    generator = np.random.default_rng(0)
+    label = generator.choice(3, 6000, p=[0.4, 0.1, 0.5])
+    clean = (generator.normal(size=(6000, 3)) + 2 * np.eye(3)[label]).astype(np.float32)
+    attacked = clean - 0.5 * np.eye(3)[label].astype(np.float32)
+    return label, clean, attacked, generator.uniform(0.5, 2, 6000)
+
+
+def of(rows, **wanted):
+    return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
+
+
+def test_inclusive_rates_are_those_of_scikit_learns_curve(jets):
+    label, clean, attacked, w = jets
+    bootstrap = Bootstrap(np.arange(6000), 20, weights=w)
+    rows = working_points(label, {"clean": clean, "attacked": attacked}, {}, bootstrap)
+    assert {row["working_point"] for row in rows} == {0.1, 0.01}
+    score, pair = clean[:, 0].astype(float) - clean[:, 2], label != 1
+    fpr, tpr, cuts = roc_curve(label[pair] == 0, score[pair], sample_weight=w[pair], drop_intermediate=False)
+    place = np.searchsorted(fpr, 0.1)
+    (b,), (light,) = (of(rows, working_point=0.1, condition="clean", flavour=name) for name in ("b", "light"))
+    assert light["value"] == pytest.approx(0.1, abs=2e-3)
+    assert b["value"] == pytest.approx(tpr[place], abs=2e-3)
+    (moved,) = of(rows, working_point=0.1, condition="attacked", flavour="b")
+    after = attacked[:, 0].astype(float) - attacked[:, 2]
+    own = label == 0
+    expected = w[own & (after >= cuts[place])].sum() / w[own].sum()
+    assert moved["value"] == pytest.approx(expected, abs=2e-3)
+    assert moved["ratio"] == pytest.approx(moved["value"] / b["value"])
+
+
+def test_error_of_an_efficiency_is_binomial(jets):
+    label, clean, *_ = jets
+    rows = working_points(label, {"clean": clean}, {}, Bootstrap(np.arange(6000), 400), rates=(0.1,))
+    (b,) = of(rows, flavour="b")
+    number = (label == 0).sum()
+    expected = np.sqrt(b["value"] * (1 - b["value"]) / number)
+    assert (b["high"] - b["low"]) / 2 == pytest.approx(expected, rel=0.15)
+    assert b["ratio_low"] == b["ratio"] == b["ratio_high"] == 1
+
+
+def test_no_point_from_fewer_than_twenty_jets(jets):
+    label, clean, attacked, _ = jets
+    bins = {"side": (["left", "right"], (np.arange(6000) < 5500).astype(int))}
+    rows = working_points(label, {"clean": clean, "attacked": attacked}, bins, Bootstrap(np.arange(6000), 10), rates=(0.01,))
+    few = [row for row in rows if row["jets"] < 20]
+    assert few and all(row["value"] is None and row["ratio"] is None for row in few)
+    for row in of(rows, binning="side", flavour="light"):
+        whole = of(rows, binning="side", condition=row["condition"], flavour="light")
+        (inclusive,) = of(rows, binning="all", condition=row["condition"], flavour="light")
+        assert sum(part["jets"] for part in whole) == inclusive["jets"]
+
+
+def test_the_tightest_point_needs_a_million_jets():
+    generator = np.random.default_rng(1)
+    label = np.tile([0, 2], 500_000)
+    clean = np.zeros((1_000_000, 3), np.float32)
+    clean[:, 0] = generator.normal(size=1_000_000) + (label == 0)
+    rows = working_points(label, {"clean": clean}, {}, Bootstrap(np.arange(1_000_000), 2))
+    assert {row["working_point"] for row in rows} == {0.1, 0.01, 0.001}
+    assert working_points(label[1:], {"clean": clean[1:]}, {}, Bootstrap(np.arange(999_999), 2))[-1]["working_point"] == 0.01
+
+
+def test_threshold_leaves_the_rate_above_it():
+    values, weights = np.arange(1000.0), np.where(np.arange(1000) % 2, 3.0, 1.0)
+    cut = threshold(values, weights, 0.1)
+    assert weights[values > cut].sum() <= 0.1 * weights.sum() < weights[values >= cut].sum() + 3
+
+
+def test_bins_hold_every_jet_once(toy_jets):
+    x = toy_jets[0].numpy()
+    found = binnings(TOY, Split(x, np.zeros(len(x), int), {}))
+    assert list(found)[2] == "tracks among the inputs"
+    for names, index in found.values():
+        assert len(index) == len(x) and set(index) == set(range(len(names)))
+    names, index = found["tracks among the inputs"]
+    columns = [TOY.index(f"track_{slot}_{name}") for slot in range(3) for name in ("d0", "var", "phi", "hits")]
+    number = (x[:, columns] != TOY.defaults[columns]).reshape(-1, 3, 4).any(axis=2).sum(axis=1)
+    lows = [int(name.split("-")[0]) for name in names]
+    np.testing.assert_array_equal(np.searchsorted(lows, number, side="right") - 1, index)
