@@ -7,7 +7,6 @@ import csv
 import dataclasses
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from tqdm.auto import tqdm
 
@@ -48,7 +47,8 @@ def run(
     table = _table(results, trees, len(seeds), dataset.count("test"))
     write_json(output / "metrics.json", {"results": results, "boosted trees": trees, "seeds": seeds})
     write_text(output / "table.md", table)
-    plots.save(_epochs(runs, settings.attack, train_epsilons), output / "epochs.png")
+    histories = _histories(runs, settings.attack, train_epsilons)
+    plots.save(plots.epochs(histories, settings.attack)[0], output / "epochs.png")
     print(f"\n{table}\nNumbers {output / 'metrics.json'}, table {output / 'table.md'}, figure {output / 'epochs.png'}.")
 
 
@@ -101,25 +101,17 @@ def _table(results: dict, trees: dict[str, list[float]], seeds: int, jets: int) 
     return f"Mean ± standard deviation over {seeds} seeds; {jets:,} test jets.\n\n{table}\n"
 
 
-def _epochs(runs: dict[str, list[Path]], attack: str, epsilons: list[float]) -> plt.Figure:
-    """Validation BvL AUC and ratio of cross-entropies against the epoch, mean over seeds; a column per ε."""
-    with plt.style.context(plots.STYLE):
-        figure, axes = plt.subplots(2, len(epsilons), figsize=(10 * len(epsilons), 14), squeeze=False, layout="constrained")
-        for column, epsilon in enumerate(epsilons):
-            area, ratio = axes[:, column]
-            for color, (name, folders) in zip(plots.COLORS, runs.items(), strict=False):
-                clean, attacked = (_mean_history(folders, f"val_BvL_auc{s}") for s in ("", f"_{attack}_{epsilon:g}"))
-                losses = [_mean_history(folders, f"val_cross_entropy{s}") for s in ("", f"_{attack}_{epsilon:g}")]
-                epochs = np.arange(1, len(clean) + 1)
-                area.plot(epochs, clean, color=color, label=f"{name}, clean")
-                area.plot(epochs, attacked, "--", color=color, label=f"{name}, attacked")
-                ratio.plot(epochs, losses[1] / losses[0], color=color, label=name)
-            area.set(ylabel="validation BvL AUC", title=f"{attack.upper()} ε = {epsilon:g}")
-            ratio.set(xlabel="epoch", ylabel="cross-entropy, attacked / clean")
-            for axis in (area, ratio):
-                axis.grid(alpha=0.3)
-                axis.legend(fontsize="xx-small")
-    return figure
+def _histories(
+    runs: dict[str, list[Path]], attack: str, epsilons: list[float]
+) -> dict[float, dict[str, dict[str, np.ndarray]]]:
+    """Validation BvL areas and the ratio of cross-entropies at each epoch, mean over seeds, by ε and training."""
+    found: dict = {}
+    for epsilon in epsilons:
+        for name, folders in runs.items():
+            clean, attacked = (_mean_history(folders, f"val_BvL_auc{s}") for s in ("", f"_{attack}_{epsilon:g}"))
+            before, after = (_mean_history(folders, f"val_cross_entropy{s}") for s in ("", f"_{attack}_{epsilon:g}"))
+            found.setdefault(epsilon, {})[name] = {"clean": clean, "attacked": attacked, "ratio": after / before}
+    return found
 
 
 def _mean_history(folders: list[Path], name: str) -> np.ndarray:

@@ -1,14 +1,12 @@
 """Figures, in mplhep's style. Each function takes numbers, returns `(figure, axes)` and saves nothing."""
 
-from kerastag.plots.curves import against_epsilon, against_inputs, against_size, history, pareto, roc, trade_off
+from kerastag.plots.curves import against_epsilon, against_inputs, against_size, epochs, history, pareto, roc, trade_off
 from kerastag.plots.matrices import correlations, loss_surface, transfer
 from kerastag.plots.points import areas, feature_groups, flatness, reliability, working_points
 from kerastag.plots.shapes import attacked, attacked_by_flavour, features, outputs
-from kerastag.plots.style import COLORS, STYLE, panels, save, styled, tagger_styles
+from kerastag.plots.style import panels, save, styled, tagger_styles
 
 __all__ = [
-    "COLORS",
-    "STYLE",
     "against_epsilon",
     "against_inputs",
     "against_size",
@@ -16,6 +14,7 @@ __all__ = [
     "attacked",
     "attacked_by_flavour",
     "correlations",
+    "epochs",
     "feature_groups",
     "features",
     "flatness",

@@ -245,6 +245,30 @@ def history(rows: list[dict[str, float]], attack: str, epsilon: float) -> Drawn:
 
 
 @styled
+def epochs(histories: Mapping[float, Mapping[str, Mapping[str, np.ndarray]]], attack: str) -> Drawn:
+    """Validation area and ratio of cross-entropies against the epoch: a column per ε, a colour per training.
+
+    Args:
+        histories: By ε and training, `clean` and `attacked` area and `ratio` of cross-entropies, `(epochs,)` each.
+        attack: Its name.
+    """
+    figure, axes = panels(2, len(histories), "validation jets", (10, 7))
+    for (area, ratio), (epsilon, by_training) in zip(axes.T, histories.items(), strict=True):
+        for name, style in tagger_styles(by_training).items():
+            color, series = style["color"], by_training[name]
+            number = np.arange(1, len(series["clean"]) + 1)
+            area.plot(number, series["clean"], color=color, label=f"{name}, clean")
+            area.plot(number, series["attacked"], "--", color=color, label=f"{name}, attacked")
+            ratio.plot(number, series["ratio"], color=color, label=name)
+        area.set(ylabel="validation BvL AUC", title=f"{attack.upper()} ε = {epsilon:g}")
+        ratio.set(xlabel="epoch", ylabel="cross-entropy, attacked / clean")
+        for axis in (area, ratio):
+            axis.grid(alpha=0.3)
+            axis.legend(fontsize="xx-small")
+    return figure, axes
+
+
+@styled
 def against_inputs(rows: Sequence[Mapping], title: str) -> Drawn:
     """Area and its loss for sets of inputs, fewest first: a colour per training, a line style per condition.
 

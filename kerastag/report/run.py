@@ -57,7 +57,7 @@ def run(
     sections = [verdict.section(subject, found), claims.section(found[claims.NAME])]
     sections += [part.section(subject, found[part.NAME]) for part in PARTS]
     sections.append(_how(subject, sum(stored["nonfinite_gradients"] for stored in kept.values())))
-    page = Page(f"Robustness of {', '.join(subject.names)} on {subject.sample}", verdict.summary(subject, found), sections)
+    page = Page(f"Robustness of {' and '.join(subject.names)} on {subject.sample}", verdict.summary(subject, found), sections)
     _write(page, subject, found, output)
     print("\n".join([*page.summary, ""]))
     print(f"Page {output / 'report.html'}, the same as {output / 'report.md'};")

@@ -46,12 +46,13 @@ def _cell(row: dict) -> str:
 def summary(subject: Subject, found: dict) -> list[str]:
     """The verdict in a few sentences."""
     first, *others = subject.names
-    normal = found["shapes"]["answers"][first]
+    normal, held_back = (found["shapes"][what][first] for what in ("answers", "held_back"))
     strongest = subject.strongest[first, None]
     sentences = [
         f"FGSM of ε = {subject.options.epsilon:g} σ takes {subject.loss(first, subject.fgsm())} of BvL area from {first}, "
-        f"{strongest.title}, the strongest attack tried, {subject.loss(first, strongest)}; {normal['normal']} of the "
-        f"{normal['moving']} inputs that FGSM moves keep their distribution within {subject.options.uncertainty:.0%}."
+        f"{strongest.title}, the strongest attack tried, {subject.loss(first, strongest)}. {normal['normal']} of the "
+        f"{normal['moving']} inputs that FGSM moves keep their distribution within {subject.options.uncertainty:.0%}; held "
+        f"back until all do, it still takes {held_back['value']:.4f} ± {(held_back['high'] - held_back['low']) / 2:.4f}."
     ]
     for name in others:
         hardest = subject.strongest[name, None]

@@ -1,11 +1,16 @@
 """Do attacked inputs look normal in one dimension?"""
 
+import dataclasses
+
 import numpy as np
 
 from kerastag import plots
+from kerastag.attacks import marginal_preserving
 from kerastag.evaluation.comparison import RELATIVE_CAP
+from kerastag.evaluation.logits import attacked_logits
 from kerastag.evaluation.shapes import normality, one_of_each_variable
 from kerastag.histograms import histograms
+from kerastag.metrics import Interval, RankedPair
 from kerastag.report.page import Figure, Section, Table
 from kerastag.report.subject import Subject
 from kerastag.schema import Schema
@@ -40,8 +45,19 @@ def numbers(subject: Subject) -> dict:
     label, weights = subject.split.label, subject.split.weights
     return {
         "answers": answers,
+        "held_back": {name: _held_back(subject, name) for name in subject.names},
         "histograms": {name: histograms(schema, name, x, attacked, label, weights) for name in drawn + whole[:1]},
     }
+
+
+def _held_back(subject: Subject, name: str) -> dict:
+    """Loss of BvL area under FGSM of which moves are taken back until every distribution looks normal, in fine bins."""
+    attack, x, y = subject.attack(subject.fgsm()), subject.split.features, subject.y
+    attacked, found = marginal_preserving(attack, subject.model(name), x, y, uncertainty=subject.options.uncertainty)
+    pair = RankedPair(y, attacked_logits(subject.model(name), attacked, y, None), "BvL")
+    value, areas = subject.area(name)
+    loss = Interval.of(value - pair.auc(subject.split.weights), areas - subject.bootstrap.aucs(pair))
+    return {**dataclasses.asdict(loss), "moved": found.moved, "largest_chi2_per_ndf": float(found.chi2.max())}
 
 
 def _variables(schema: Schema, names: list[str]) -> set[str]:
@@ -82,6 +98,10 @@ def section(subject: Subject, found: dict) -> Section:
         for name, answer in found["answers"].items()
     ]
     first = found["answers"][subject.names[0]]
+    held_back = [
+        [name, f"{row['value']:.4f} ± {(row['high'] - row['low']) / 2:.4f}", f"{row['moved']:.0%}"]
+        for name, row in found["held_back"].items()
+    ]
     worst = sorted(first["features"], key=lambda row: -row["chi2_per_ndf"])[:_WORST]
     return Section(
         "Do the attacked inputs look normal?",
@@ -95,6 +115,11 @@ def section(subject: Subject, found: dict) -> Section:
         ],
         [
             Table(f"FGSM, uncertainty {uncertainty:.0%}:", header, rows),
+            Table(
+                "FGSM of which moves are taken back until χ²/ndf is at most 1 for every input, in fine bins:",
+                ["attack on", "loss of BvL area", "share of cells that still move"],
+                held_back,
+            ),
             Table(
                 f"The {len(worst)} inputs that show the attack on {subject.names[0]} most:",
                 ["input", "χ²/ndf", "Jensen-Shannon divergence [bit]"],
@@ -110,3 +135,13 @@ def section(subject: Subject, found: dict) -> Section:
             )
         ],
     )
+
+
+def _visible(subject: Subject, answer: dict) -> str:
+    """Which variables give the attack away."""
+    schema = subject.dataset.schema
+    shown = [schema.features[schema.index(row["feature"])].variable for row in answer["features"] if row["chi2_per_ndf"] > 1]
+    if not shown:
+        return "No input gives the attack away."
+    named = ", ".join(f"{name} ({shown.count(name)})" for name in dict.fromkeys(shown))
+    return f"What gives it away, with the number of slots: {named}."

@@ -27,7 +27,7 @@ def draw(subject: Subject, found: dict) -> dict:
     drawn = {}
     for rate in dict.fromkeys(row["working_point"] for row in found["rows"]):
         own = [row for row in found["rows"] if row["working_point"] == rate and row["condition"] == subject.fgsm().label]
-        title = f"threshold at {rate:.1%} light mistag on clean jets; {subject.sample}, {subject.fgsm().label}"
+        title = f"threshold at {_percent(rate)} light mistag on clean jets; {subject.sample}, {subject.fgsm().label}"
         drawn[_figure(rate)] = plots.working_points(own, found["bins"], FLAVOURS, title)
     return drawn
 
@@ -47,7 +47,7 @@ def section(subject: Subject, found: dict) -> Section:
     inclusive = [row for row in found["rows"] if row["binning"] == "all" and row["condition"] not in distorted]
     by_line: dict[tuple, dict] = {}
     for row in inclusive:
-        key = (f"{row['working_point']:.1%}", row["tagger"], row["condition"])
+        key = (_percent(row["working_point"]), row["tagger"], row["condition"])
         by_line.setdefault(key, {})[row["flavour"]] = row
     rows = [
         [*key, *(_rate(own[flavour]) for flavour in FLAVOURS), *(_ratio(own[flavour]) for flavour in ("b", "light"))]
@@ -64,10 +64,14 @@ def section(subject: Subject, found: dict) -> Section:
         ],
         [Table("All jets:", header, rows)],
         [
-            Figure(_figure(rate), f"Rates under FGSM over those on clean jets, threshold at {rate:.1%} light mistag.")
+            Figure(_figure(rate), f"Rates under FGSM over those on clean jets, threshold at {_percent(rate)} light mistag.")
             for rate in rates
         ],
     )
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:g} %"
 
 
 def _rate(row: dict) -> str:
