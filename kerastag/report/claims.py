@@ -1,7 +1,7 @@
 """The claims of arXiv:2203.13890, held against these taggers and jets: a verdict, a number and an interval for each.
 
-The first tagger stands for the nominal one, each other for one that was trained to be robust. A claim holds if the whole 68 %
-interval lies on its side of the limit, fails if it lies on the other, and is undecided in between.
+The first tagger stands for the nominal one, each other that is not an experiment's for one that was trained to be robust.
+A claim holds if the whole 68 % interval lies on its side of the limit, fails if it lies on the other, else it is undecided.
 """
 
 import dataclasses
@@ -18,8 +18,9 @@ from kerastag.report.subject import CLEAN, Condition, Subject
 
 NAME = "claims"
 # What "large", "about equal", "much more" and "symmetric" shall mean.
-_LARGE, _ABOUT_EQUAL, _MUCH_MORE, _SYMMETRIC = 0.01, 0.005, 2.0, 0.05
+_NEARLY_ALL, _LARGE, _ABOUT_EQUAL, _MUCH_MORE, _SYMMETRIC = 0.95, 0.01, 0.005, 2.0, 0.05
 _PARTS = 10
+_PUSH = "mean push of b and light jets towards each other, 0 none to 1 all, attack on"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +69,8 @@ def numbers(subject: Subject, found: dict) -> dict:
         found: Numbers of all parts.
     """
     claims = [*_of_vulnerability(subject, found), *_of_next_steps(subject, found)]
-    for name in subject.names[1:]:
+    trained = [name for name in subject.names[1:] if subject.taggers[name][0].record is None]
+    for name in trained:
         claims += [*_of_training(subject, found, name), *_of_reason(subject, found, name)]
     rows = [
         {
@@ -88,9 +90,9 @@ def _of_vulnerability(subject: Subject, found: dict) -> Iterator[Claim]:
     first, fgsm = subject.names[0], subject.fgsm()
     attack = f"FGSM ε = {subject.options.epsilon:g} on {first}"
     share = f"share of moving inputs with χ²/ndf ≤ 1 at {subject.options.uncertainty:.0%}, {attack}"
-    yield Claim(1, "every distribution stays inside its uncertainty", share, _share_normal(subject, None), low=1.0)
+    yield Claim(1, "every distribution stays inside its uncertainty", share, _share_normal(subject, None), low=_NEARLY_ALL)
     capped = _share_normal(subject, RELATIVE_CAP)
-    yield Claim(1, f"under the {RELATIVE_CAP:.0%} cap it does", f"{share}, cap", capped, low=1.0)
+    yield Claim(1, f"under the {RELATIVE_CAP:.0%} cap it does", f"{share}, cap", capped, low=_NEARLY_ALL)
     yield Claim(1, "and yet the area falls by much", f"loss of BvL area, {attack}", subject.loss(first, fgsm), low=_LARGE)
     capped = subject.loss(first, subject.fgsm(RELATIVE_CAP))
     yield Claim(1, "also under the cap", f"loss of BvL area, {attack}, cap", capped, low=_LARGE)
@@ -102,6 +104,8 @@ def _of_vulnerability(subject: Subject, found: dict) -> Iterator[Claim]:
     for key, text in (("clean", "more epochs, better performance"), ("loss", "more epochs, more susceptible")):
         what = "clean area" if key == "clean" else "loss under FGSM"
         yield Claim(1, text, f"rank correlation of epoch and {what}, {first}", _trend(found, first, key), low=0.0)
+    push = Interval(**found["directions"]["summary"][first]["inversion"])
+    yield Claim(3, f"FGSM on {first} inverts physics", f"{_PUSH} {first}", push, low=_SYMMETRIC)
 
 
 def _share_normal(subject: Subject, cap: float | None) -> Interval:
@@ -170,11 +174,8 @@ def _late(found: dict, one: str, other: str) -> Interval | None:
 
 def _of_reason(subject: Subject, found: dict, name: str) -> Iterator[Claim]:
     first, directions = subject.names[0], found["directions"]["summary"]
-    quantity = "mean push of b and light jets towards each other, 0 none to 1 all, attack on"
-    inversion = {who: Interval(**directions[who]["inversion"]) for who in (first, name)}
-    yield Claim(3, f"FGSM on {first} inverts physics", f"{quantity} {first}", inversion[first], low=_SYMMETRIC)
-    symmetric = f"FGSM on {name} has no preferred direction"
-    yield Claim(3, symmetric, f"{quantity} {name}", inversion[name], -_SYMMETRIC, _SYMMETRIC)
+    push = Interval(**directions[name]["inversion"])
+    yield Claim(3, f"FGSM on {name} has no preferred direction", f"{_PUSH} {name}", push, -_SYMMETRIC, _SYMMETRIC)
     for quantity, words in (("gradient_norm", "gradient norm"), ("curvature", "largest eigenvalue of the Hessian")):
         ratio = Interval(**found["flatness"]["ratios"][name][quantity])
         yield Claim(3, f"the loss of {name} is flatter: {words}", f"ratio of medians, {first} over {name}", ratio, low=1.0)
@@ -211,9 +212,10 @@ def section(found: dict) -> Section:
         "Which claims of the method hold here?",
         [
             "Claims of arXiv:2203.13890. A claim holds if the whole 68 % interval lies where it should, fails if it lies "
-            f"elsewhere. The limits are ours: a large loss is {_LARGE:g} of area, about equal within {_ABOUT_EQUAL:g}, much "
-            f"more robust {_MUCH_MORE:g} times less loss, and a preferred direction a push beyond {_SYMMETRIC:g}. Intervals of "
-            "rank correlations take epochs or sets of inputs for independent, which they are not."
+            f"elsewhere. The limits are ours: every distribution is {_NEARLY_ALL:.0%} of those that move, a large loss is "
+            f"{_LARGE:g} of area, about equal within {_ABOUT_EQUAL:g}, much more robust {_MUCH_MORE:g} times less loss, and a "
+            f"preferred direction a push beyond {_SYMMETRIC:g}. Intervals of rank correlations take epochs or sets of inputs "
+            "for independent, which they are not."
         ],
         [Table("Claims:", ["claim", "verdict", "number", "68 % interval", "holds if", "what was measured"], rows)],
     )

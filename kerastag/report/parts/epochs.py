@@ -24,16 +24,19 @@ def numbers(subject: Subject) -> dict:
         epochs = _history(Path(seeds[0].source) / "history.csv")
         if epochs:
             histories[name] = epochs
-            sizes[_epsilon(Path(seeds[0].source) / "config.json")] = None
+            sizes[_sample(Path(seeds[0].source) / "config.json")] = None
         else:
             missing.append(name)
     trends = {name: trend(np.array(epochs)) for name, epochs in histories.items() if len(epochs) >= _FEWEST}
-    return {"histories": histories, "missing": missing, "trends": trends, "epsilon": " and ".join(sizes)}
+    return {"histories": histories, "missing": missing, "trends": trends, "samples": list(sizes)}
 
 
-def _epsilon(file: Path) -> str:
-    """Size of the attack at each epoch, from the run's settings."""
-    return f"{json.loads(file.read_text())['settings']['epsilon']:g}" if file.is_file() else "unknown"
+def _sample(file: Path) -> str:
+    """Validation jets and size of the attack of a run, from its settings."""
+    if not file.is_file():
+        return "validation jets, ε unknown"
+    config = json.loads(file.read_text())
+    return f"{sum(config['jets']['validation'].values()):,} validation jets, FGSM ε = {config['settings']['epsilon']:g}"
 
 
 def _history(file: Path) -> list[list[float]]:
@@ -68,7 +71,7 @@ def draw(subject: Subject, found: dict) -> dict:
     """A point per epoch."""
     if not found["histories"]:
         return {}
-    return {"trade_off": plots.trade_off(found["histories"], "FGSM", f"validation jets, FGSM ε = {found['epsilon']}")}
+    return {"trade_off": plots.trade_off(found["histories"], "FGSM", "; ".join(found["samples"]))}
 
 
 def tables_of(found: dict) -> dict:
