@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import softmax
 
 from kerastag.flavours import FLAVOURS
-from kerastag.metrics import MINIMUM_MISTAGGED, Bootstrap
+from kerastag.metrics import MINIMUM_MISTAGGED, Bootstrap, Interval
 
 BINS = 15
 
@@ -56,17 +56,17 @@ def _curve(probability: np.ndarray, is_flavour: np.ndarray, bootstrap: Bootstrap
     weights = bootstrap.weights
     mean = np.bincount(index, weights * probability, BINS) / np.maximum(np.bincount(index, weights, BINS), 1e-30)
     value = observed(weights)
-    low, high = np.nanquantile(bootstrap.values(observed)[:, jets >= MINIMUM_MISTAGGED], [0.16, 0.84], axis=0)
-    rows = np.flatnonzero(jets >= MINIMUM_MISTAGGED)
+    resampled = bootstrap.values(observed)
     return [
         {
             "predicted": float(mean[row]),
-            "observed": float(value[row]),
-            "low": float(low[place]),
-            "high": float(high[place]),
+            "observed": own.value,
+            "low": own.low,
+            "high": own.high,
             "jets": int(jets[row]),
         }
-        for place, row in enumerate(rows)
+        for row in np.flatnonzero(jets >= MINIMUM_MISTAGGED)
+        for own in [Interval.of(value[row], resampled[:, row])]
     ]
 
 

@@ -119,7 +119,9 @@ def against_size(rows: Sequence[Mapping], title: str) -> Drawn:
             style = {"color": (*COLORS, "black")[place % 7], "marker": MARKERS[place % len(MARKERS)]}
             own = [_loss(row) for row in rows if (row["tagger"], row["kind"]) == (tagger, kind)]
             _band(axis, own, "size", "-" if own and own[0]["is_attack"] else "--", style, kind)
-        axis.set(xscale="log", yscale="log", xlabel="size of the change, r.m.s. of Δx/σ", title=tagger)
+        axis.set(xlabel="size of the change, r.m.s. of Δx/σ", title=tagger)
+        if any(np.isfinite(line.get_ydata()).any() for line in axis.lines):
+            axis.set(xscale="log", yscale="log")
         axis.grid(alpha=0.3, which="both")
         legend_below(axis, 3)
     axes[0, 0].set_ylabel("loss of BvL AUC")

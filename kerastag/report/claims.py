@@ -158,7 +158,8 @@ def _of_training(subject: Subject, found: dict, name: str) -> Iterator[Claim]:
 def _ratio_of_losses(subject: Subject, one: str, other: str, condition: Condition) -> Interval:
     parts = [[subject.area(name, which) for which in (CLEAN, condition)] for name in (one, other)]
     values, resampled = ([clean[place] - attacked[place] for clean, attacked in parts] for place in (0, 1))
-    return Interval.of(values[0] / values[1], resampled[0] / resampled[1])
+    with np.errstate(divide="ignore"):  # a resample of few jets may lose nothing
+        return Interval.of(values[0] / values[1], resampled[0] / resampled[1])
 
 
 def _late(found: dict, one: str, other: str) -> Interval | None:

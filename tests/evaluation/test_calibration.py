@@ -45,3 +45,5 @@ def test_bins_of_few_jets_are_left_out():
     curves = calibration(label, logits, Bootstrap(np.arange(300), 10))["curves"]
     assert all(row["jets"] >= 20 for rows in curves.values() for row in rows)
     assert sum(len(rows) for rows in curves.values()) < 3 * BINS
+    few = calibration(label[:15], logits[:15], Bootstrap(np.arange(15), 10))
+    assert not any(few["curves"].values()) and few["error"] > 0

@@ -19,16 +19,16 @@ _FEWEST = 4
 
 def numbers(subject: Subject) -> dict:
     """Clean and attacked validation areas of each epoch, from the `history.csv` beside each tagger."""
-    histories, missing, sizes = {}, [], {}
+    histories, missing, samples = {}, [], {}
     for name, seeds in subject.taggers.items():
         epochs = _history(Path(seeds[0].source) / "history.csv")
         if epochs:
             histories[name] = epochs
-            sizes[_sample(Path(seeds[0].source) / "config.json")] = None
+            samples[_sample(Path(seeds[0].source) / "config.json")] = None
         else:
             missing.append(name)
     trends = {name: trend(np.array(epochs)) for name, epochs in histories.items() if len(epochs) >= _FEWEST}
-    return {"histories": histories, "missing": missing, "trends": trends, "samples": list(sizes)}
+    return {"histories": histories, "missing": missing, "trends": trends, "samples": list(samples)}
 
 
 def _sample(file: Path) -> str:
@@ -40,13 +40,17 @@ def _sample(file: Path) -> str:
 
 
 def _history(file: Path) -> list[list[float]]:
+    """Clean and attacked area of each epoch; nothing where the file does not tell them."""
     if not file.is_file():
         return []
     with file.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     if not rows or not {CLEAN_COLUMN, ATTACKED_COLUMN} <= set(rows[0]):
         return []
-    return [[float(row[CLEAN_COLUMN]), float(row[ATTACKED_COLUMN])] for row in rows]
+    try:
+        return [[float(row[CLEAN_COLUMN]), float(row[ATTACKED_COLUMN])] for row in rows]
+    except ValueError:  # empty where an epoch was not evaluated
+        return []
 
 
 def trend(epochs: np.ndarray) -> dict:
