@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import jinja2
@@ -51,6 +52,19 @@ class Page:
     title: str
     summary: list[str]
     sections: list[Section]
+
+
+def plus_minus(row: Mapping, value: str = "value", prefix: str = "", number: str = ".4f") -> str:
+    """A number ± half its 68 % interval, for a cell.
+
+    Args:
+        row: Holds the number, and its interval under `low` and `high`.
+        value: Name of the number.
+        prefix: Before the names of the interval.
+        number: Format.
+    """
+    error = (row[f"{prefix}high"] - row[f"{prefix}low"]) / 2
+    return f"{row[value]:{number}} ± {error:{number.removeprefix('+')}}"
 
 
 def html(page: Page, figures: Path) -> str:

@@ -134,12 +134,15 @@ class Subject:
     @functools.cached_property
     def importance(self) -> np.ndarray:
         """How much a small move of each input matters to the first tagger: mean |∂J/∂u| of some jets, `(features,)`."""
-        few = slice(_IMPORTANCE_JETS)
-        x, y = tf.constant(self.split.features[few]), tf.constant(self.y[few])
+        return self.steepness(slice(_IMPORTANCE_JETS)).mean(axis=0)
+
+    def steepness(self, rows: slice) -> np.ndarray:
+        """|∂J/∂u| of the first tagger at some jets, `(jets, features)`; 0 for cells that cannot move."""
+        x, y = tf.constant(self.split.features[rows]), tf.constant(self.y[rows])
         attack = self.attack(self.fgsm())
         _, gradient = attack.gradient(self.model(self.names[0]), x, y, training=False)
         free = np.asarray(attack.threat_model.budget(x)) > 0
-        return np.abs(np.where(free, gradient, 0) * self.dataset.statistics.sigma).mean(axis=0)
+        return np.abs(np.where(free, gradient, 0) * self.dataset.statistics.sigma)
 
     @property
     def names(self) -> list[str]:

@@ -1,7 +1,9 @@
 """The answer first: every tagger, clean, attacked and distorted, with and without the cap."""
 
+import dataclasses
+
 from kerastag.evaluation.comparison import RELATIVE_CAP
-from kerastag.report.page import Section, Table
+from kerastag.report.page import Section, Table, plus_minus
 from kerastag.report.subject import CLEAN, Subject
 
 
@@ -40,7 +42,7 @@ def _table(subject: Subject, rows: list[dict], cap: float | None) -> Table:
 
 
 def _cell(row: dict) -> str:
-    return f"{row['seeds_mean']:.4f} ± {(row['high'] - row['low']) / 2:.4f}"
+    return plus_minus(row, "seeds_mean")
 
 
 def summary(subject: Subject, found: dict) -> list[str]:
@@ -52,16 +54,13 @@ def summary(subject: Subject, found: dict) -> list[str]:
         f"FGSM of ε = {subject.options.epsilon:g} σ takes {subject.loss(first, subject.fgsm())} of BvL area from {first}, "
         f"{strongest.title}, the strongest attack tried, {subject.loss(first, strongest)}. {normal['normal']} of the "
         f"{normal['moving']} inputs that FGSM moves keep their distribution within {subject.options.uncertainty:.0%}; held "
-        f"back until all do, it still takes {held_back['value']:.4f} ± {(held_back['high'] - held_back['low']) / 2:.4f}."
+        f"back until all do, it still takes {plus_minus(held_back)}."
     ]
     for name in others:
         hardest = subject.strongest[name, None]
+        clean = subject.difference((name, CLEAN), (first, CLEAN))
         sentences.append(
             f"{name} loses {subject.loss(name, subject.fgsm())} and {subject.loss(name, hardest)}; its clean area is "
-            f"{_signed(subject.difference((name, CLEAN), (first, CLEAN)))} against that of {first}."
+            f"{plus_minus(dataclasses.asdict(clean), number='+.4f')} against that of {first}."
         )
     return sentences
-
-
-def _signed(interval) -> str:
-    return f"{interval.value:+.4f} ± {interval.error:.4f}"

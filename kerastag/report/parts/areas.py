@@ -2,11 +2,9 @@
 
 import dataclasses
 
-import numpy as np
-
 from kerastag import plots
 from kerastag.evaluation.comparison import RELATIVE_CAP
-from kerastag.report.page import Figure, Section, Table
+from kerastag.report.page import Figure, Section, Table, plus_minus
 from kerastag.report.subject import CLEAN, Condition, Subject
 
 NAME = "areas"
@@ -65,7 +63,7 @@ def section(subject: Subject, found: dict) -> Section:
     rows = [
         [condition]
         + [_area(of_row[name, condition]) for name in subject.names]
-        + [f"{of_difference[name, condition]['value']:+.4f} ± {_error(of_difference[name, condition]):.4f}" for name in others]
+        + [plus_minus(of_difference[name, condition], number="+.4f") for name in others]
         for condition in conditions
     ]
     several = [name for name, seeds in subject.taggers.items() if len(seeds) > 1]
@@ -93,9 +91,5 @@ def section(subject: Subject, found: dict) -> Section:
 
 
 def _area(row: dict) -> str:
-    text = f"{row['value']:.4f} ± {_error(row):.4f}"
+    text = plus_minus(row)
     return text if row["seeds_spread"] is None else f"{text} ({row['seeds_mean']:.4f} ± {row['seeds_spread']:.4f})"
-
-
-def _error(row: dict) -> float:
-    return float(np.subtract(row["high"], row["low"]) / 2)

@@ -9,7 +9,7 @@ from kerastag.evaluation.asymmetry import asymmetry
 from kerastag.evaluation.shapes import one_of_each_variable
 from kerastag.flavours import FLAVOURS
 from kerastag.histograms import histograms
-from kerastag.report.page import Figure, Section, Table
+from kerastag.report.page import Figure, Section, Table, plus_minus
 from kerastag.report.subject import Subject
 
 NAME = "directions"
@@ -101,4 +101,4 @@ def section(subject: Subject, found: dict) -> Section:
 
 
 def _cell(interval: dict | None) -> str:
-    return "–" if interval is None else f"{interval['value']:.3f} ± {(interval['high'] - interval['low']) / 2:.3f}"
+    return "–" if interval is None else plus_minus(interval, number=".3f")

@@ -4,7 +4,7 @@ import numpy as np
 
 from kerastag import plots
 from kerastag.evaluation.feature_groups import groups, losses
-from kerastag.report.page import Figure, Section, Table
+from kerastag.report.page import Figure, Section, Table, plus_minus
 from kerastag.report.subject import Subject
 from kerastag.statistics import correlations
 
@@ -90,7 +90,7 @@ def section(subject: Subject, found: dict) -> Section:
 def _most(rows: list[dict], name: str) -> list[str]:
     own = [row for row in rows if row["tagger"] == name and row["attacked"] == "only"]
     best = max(own, key=lambda row: row["loss"])
-    return [best["group"], f"{best['loss']:.4f} ± {(best['high'] - best['low']) / 2:.4f}"]
+    return [best["group"], plus_minus(best, "loss")]
 
 
 def _all(rows: list[dict], name: str) -> float:

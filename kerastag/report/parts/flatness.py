@@ -76,8 +76,9 @@ def _surface(subject: Subject, steepness: np.ndarray, label: np.ndarray) -> dict
     light = np.flatnonzero(label == schema.class_names.index("light"))
     jet = int(light[np.argsort(steepness[light])[len(light) // 2]]) if len(light) else 0
     x, y = subject.split.features[jet], subject.y[jet]
-    moves = np.abs(subject.attacked(subject.names[0], subject.fgsm()) - subject.split.features)[jet] > 0
-    names = [*subject.options.features, *one_of_each_variable(schema, _gradient(subject, jet) * moves, 2)][:2]
+    steepest = one_of_each_variable(schema, subject.steepness(slice(jet, jet + 1))[0], 3)
+    named = list(subject.options.features)
+    names = [*named, *(name for name in steepest if name not in named)][:2]
     steps = np.linspace(-_REACH, _REACH, _STEPS)
     columns = tuple(schema.index(name) for name in names)
     sigma = subject.dataset.statistics.sigma
@@ -89,22 +90,6 @@ def _surface(subject: Subject, steepness: np.ndarray, label: np.ndarray) -> dict
         "steps": steps.tolist(),
         "surfaces": {name: surface(subject.model(name), x, y, columns, sigma, steps).tolist() for name in subject.names},
     }
-
-
-def _gradient(subject: Subject, jet: int) -> np.ndarray:
-    """|∂J/∂u| of the first tagger at one jet, `(features,)`."""
-    attack = subject.attack(subject.fgsm())
-    one = slice(jet, jet + 1)
-    _, gradient = attack.gradient(
-        subject.model(subject.names[0]), *(_tensor(values[one]) for values in (subject.split.features, subject.y)), False
-    )
-    return np.abs(gradient.numpy()[0]) * subject.dataset.statistics.sigma
-
-
-def _tensor(values: np.ndarray):
-    import tensorflow as tf
-
-    return tf.constant(values)
 
 
 def draw(subject: Subject, found: dict) -> dict:
@@ -150,7 +135,7 @@ def section(subject: Subject, found: dict) -> Section:
     figures = [Figure("flatness", "Median (marker), 16 to 84 % (box) and 2.5 to 97.5 % (line) of the jets of each flavour.")]
     if found["surface"]:
         figures.append(
-            Figure("loss_surface", f"Cross-entropy over the two inputs that matter most to {first} at this jet, ±{_REACH:g} σ.")
+            Figure("loss_surface", f"Cross-entropy of the light jet that is median in steepness, ±{_REACH:g} σ of two inputs.")
         )
     return Section("Is the loss flat around the jets?", text, tables, figures)
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from kerastag import plots
-from kerastag.report.page import Figure, Section, Table
+from kerastag.report.page import Figure, Section, Table, plus_minus
 from kerastag.report.subject import Condition, Subject
 
 NAME = "realism"
@@ -53,7 +53,7 @@ def section(subject: Subject, found: dict) -> Section:
     rows = []
     for name in subject.names:
         own = {row["kind"]: row for row in found["rows"] if (row["tagger"], row["epsilon"]) == (name, epsilon)}
-        rows.append([name, *(f"{own[kind]['loss']:.4f} ± {_error(own[kind]):.4f}" for kind in kinds)])
+        rows.append([name, *(plus_minus(own[kind], "loss", "loss_") for kind in kinds)])
     return Section(
         "How do attacks compare with mismodelling that is not aimed?",
         [
@@ -68,7 +68,3 @@ def section(subject: Subject, found: dict) -> Section:
             )
         ],
     )
-
-
-def _error(row: dict) -> float:
-    return (row["loss_high"] - row["loss_low"]) / 2

@@ -11,7 +11,7 @@ from kerastag.evaluation.logits import attacked_logits
 from kerastag.evaluation.shapes import normality, one_of_each_variable
 from kerastag.histograms import histograms
 from kerastag.metrics import Interval, RankedPair
-from kerastag.report.page import Figure, Section, Table
+from kerastag.report.page import Figure, Section, Table, plus_minus
 from kerastag.report.subject import Subject
 from kerastag.schema import Schema
 
@@ -98,10 +98,7 @@ def section(subject: Subject, found: dict) -> Section:
         for name, answer in found["answers"].items()
     ]
     first = found["answers"][subject.names[0]]
-    held_back = [
-        [name, f"{row['value']:.4f} ± {(row['high'] - row['low']) / 2:.4f}", f"{row['moved']:.0%}"]
-        for name, row in found["held_back"].items()
-    ]
+    held_back = [[name, plus_minus(row), f"{row['moved']:.0%}"] for name, row in found["held_back"].items()]
     worst = sorted(first["features"], key=lambda row: -row["chi2_per_ndf"])[:_WORST]
     return Section(
         "Do the attacked inputs look normal?",
@@ -111,7 +108,8 @@ def section(subject: Subject, found: dict) -> Section:
             "over the central 99 %, as a figure shows them, with the clean sample's statistical uncertainty added. Fine bins "
             "are 50 of equal content; they also see what happens inside a narrow peak, such as values that the simulation "
             "takes from a table. Attacked jets are the same jets, so the statistical part is generous. All inputs are in "
-            "shapes.csv."
+            "shapes.csv.",
+            _visible(subject, first),
         ],
         [
             Table(f"FGSM, uncertainty {uncertainty:.0%}:", header, rows),

@@ -4,7 +4,7 @@ from kerastag import plots
 from kerastag.evaluation.comparison import RELATIVE_CAP
 from kerastag.evaluation.working_points import binnings, working_points
 from kerastag.flavours import FLAVOURS
-from kerastag.report.page import Figure, Section, Table
+from kerastag.report.page import Figure, Section, Table, plus_minus
 from kerastag.report.subject import CLEAN, Subject
 
 NAME = "working_points"
@@ -75,10 +75,10 @@ def _percent(rate: float) -> str:
 
 
 def _rate(row: dict) -> str:
-    return "fewer than 20 jets" if row["value"] is None else f"{row['value']:.4f} ± {(row['high'] - row['low']) / 2:.4f}"
+    return "fewer than 20 jets" if row["value"] is None else plus_minus(row)
 
 
 def _ratio(row: dict) -> str:
     if row["ratio"] is None or row["condition"] == CLEAN.label:
         return "–"
-    return f"{row['ratio']:.3f} ± {(row['ratio_high'] - row['ratio_low']) / 2:.3f}"
+    return plus_minus(row, "ratio", "ratio_", ".3f")
