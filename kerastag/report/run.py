@@ -57,7 +57,9 @@ def run(
     sections = [verdict.section(subject, found), claims.section(found[claims.NAME])]
     sections += [part.section(subject, found[part.NAME]) for part in PARTS]
     sections.append(_how(subject, sum(stored["nonfinite_gradients"] for stored in kept.values())))
-    page = Page(f"Robustness of {' and '.join(subject.names)} on {subject.sample}", verdict.summary(subject, found), sections)
+    *most, last = subject.names
+    title = f"Robustness of {' and '.join([', '.join(most), last] if most else [last])} on {subject.sample}"
+    page = Page(title, verdict.summary(subject, found), sections)
     _write(page, subject, found, output)
     print("\n".join([*page.summary, ""]))
     print(f"Page {output / 'report.html'}, the same as {output / 'report.md'};")
