@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import kerastag
-from kerastag import experiment
+from kerastag import assembly, experiment
 from kerastag.checkpoint import TrainingState
 from kerastag.errors import UserError
 from kerastag.recipes import Settings
@@ -293,7 +293,7 @@ def test_patience_stops_a_training_that_gets_no_better(dataset, data_dir, tmp_pa
 @pytest.mark.parametrize("defense", ["trades", "input-gradient", "ngm", "noise", "fgsm-mixed"])
 def test_every_defense_can_be_named(dataset, defense):
     settings = Settings.resolve({"config": "jet_flavor", "defense": defense, "only": ["track_*"], "scale": "core"})
-    made = experiment.make_defense(settings, dataset, steps=10)
+    made = assembly.make_defense(settings, dataset, steps=10)
     threat_model = made.threat_model if defense == "input-gradient" else made.attack.threat_model
     assert threat_model.frozen[:2].all() and not threat_model.frozen.all()
     np.testing.assert_allclose(threat_model.scale, dataset.scale("core"), rtol=1e-6)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from kerastag.experiment import make_loss
+from kerastag.assembly import make_loss
 from kerastag.losses import DoubleSoftmaxFocal
 
 LOGITS = np.random.default_rng(0).normal(0, 3, (50, 3)).astype(np.float32)

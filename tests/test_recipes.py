@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
+from kerastag.assembly import make_optimizer
 from kerastag.errors import UserError
-from kerastag.experiment import make_optimizer
 from kerastag.recipes import RECIPES, Settings, read_toml
 
 

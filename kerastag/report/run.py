@@ -49,6 +49,7 @@ def run(
     kept: dict[str, dict] = {}
     bar = tqdm(PARTS, "Report", disable=None, unit="part")
     for part in bar:
+        subject.say = lambda text, name=part.NAME: bar.set_postfix_str(f"{name}: {text}")
         bar.set_postfix_str(part.NAME)
         kept[part.NAME] = _kept(parts / f"{part.NAME}.json", subject, functools.partial(_made, part, subject, output))
     found = {name: stored["numbers"] for name, stored in kept.items()}

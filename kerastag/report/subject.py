@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +115,9 @@ class Subject:
         store: Folder of what was computed before.
         scan: Folder of a scan of inputs; None for none.
 
+    Attributes:
+        say: Called with what is being computed, for a progress bar.
+
     Raises:
         UserError: if a tagger or the split does not fit.
     """
@@ -130,6 +133,7 @@ class Subject:
         self.taggers = _grouped(arguments, dataset)
         self._digests = {id(one): digest(one) for seeds in self.taggers.values() for one in seeds}
         self._attacks: dict[Condition, Attack] = {}
+        self.say: Callable[[str], None] = lambda text: None
 
     @functools.cached_property
     def importance(self) -> np.ndarray:
@@ -181,6 +185,7 @@ class Subject:
         key = [self._digests[id(one)], self.of_data(), dataclasses.asdict(condition)]
         file = self._store / f"logits-{fingerprint(key)}.npy"
         if not file.is_file():
+            self.say(f"{name}, {condition.label}")
             scores = attacked_logits(one.model, self.split.features, self.y, self.attack(condition))
             with replaced(file) as new:
                 np.save(new, scores, allow_pickle=False)
