@@ -77,7 +77,7 @@ def _evaluated(dataset: data.JetDataset, folder: Path) -> dict:
     tagger = export.load(folder)
     split = dataset.arrays("test")
     y = dataset.one_hot(split.label)
-    bootstrap = Bootstrap(split.events, _REPLICATES)
+    bootstrap = Bootstrap(split.events, _REPLICATES, weights=split.weights)
     rows = {"clean": _areas(y, attacked_logits(tagger, split.features, y, None), bootstrap)}
     marginals = {}
     for cap in (None, RELATIVE_CAP):

@@ -79,7 +79,7 @@ def _trees(dataset: data.JetDataset, seeds: list[int]) -> dict[str, list[float]]
     areas: dict[str, list[float]] = {f"{name} AUC": [] for name in HEADLINE}
     for seed in seeds:
         trees = HistGradientBoostingClassifier(random_state=seed).fit(train.features, train.label)
-        found = discriminator_auc(test.label, trees.predict_proba(test.features))
+        found = discriminator_auc(test.label, trees.predict_proba(test.features), test.weights)
         for name in HEADLINE:
             areas[f"{name} AUC"].append(found[name])
     return areas

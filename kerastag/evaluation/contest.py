@@ -57,7 +57,7 @@ def run(
         for tagger in loaded
     ]
     matrix, logits = cross_examine(
-        contestants, y, truth.events, replicates, lambda pairs: tqdm(pairs, "Attacking", disable=None)
+        contestants, y, truth.events, replicates, lambda pairs: tqdm(pairs, "Attacking", disable=None), truth.weights
     )
     inputs = {one.tagger.name: one.inputs for one in contestants}
     shared = f"{len(y):,} jets of the {split} split, flavours of {config}"

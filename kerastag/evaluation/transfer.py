@@ -61,6 +61,7 @@ def cross_examine(
     events: np.ndarray,
     replicates: int = 200,
     progress: Callable[[list], Iterable] = iter,
+    weights: np.ndarray | None = None,
 ) -> tuple[dict, dict]:
     """Attack every contestant under every condition and evaluate all that have the same inputs.
 
@@ -70,12 +71,13 @@ def cross_examine(
         events: Index of each jet's event, `(jets,)`; resamples are of events.
         replicates: Number of bootstrap resamples, the same for all, so differences are paired.
         progress: Wraps the list of (contestant, condition) pairs, for a progress bar.
+        weights: Of the jets, `(jets,)`; None for equal ones.
 
     Returns:
         `matrix[condition][attacked on][evaluated on]`, a row of quantities or the reason why there is none; under "clean" the
         two are the same. And logits of each tagger attacked white-box, `logits[tagger][condition]`, `(jets, 3)`.
     """
-    examiner = _Examiner(y, Bootstrap(events, replicates))
+    examiner = _Examiner(y, Bootstrap(events, replicates, weights=weights))
     matrix: dict = {condition.name: {} for condition in contestants[0].conditions}
     logits: dict = {one.tagger.name: {} for one in contestants}
     pairs = [(one, number) for number in range(len(contestants[0].conditions)) for one in contestants]
@@ -109,7 +111,7 @@ class _Examiner:
         pairs = {name: RankedPair(self._y, scores, name) for name in HEADLINE}
         row: dict = {name: self._area(tagger, name, pair, clean) for name, pair in pairs.items()}
         pair = pairs["BvL"]
-        rate = pair.mistag(EFFICIENCY)
+        rate = pair.mistag(EFFICIENCY, self._bootstrap.weights)
         if isinstance(rate, NotDefined):
             row["mistag"] = str(rate)
         else:
@@ -124,7 +126,7 @@ class _Examiner:
         row["BvL"] |= _quantity("excess", row["BvL"]["relative_loss"] - value, self._relative_loss - resampled)
 
     def _area(self, tagger: str, name: str, pair: RankedPair, clean: bool) -> dict | str:
-        value = pair.auc()
+        value = pair.auc(self._bootstrap.weights)
         if isinstance(value, NotDefined):
             return str(value)
         areas = self._bootstrap.aucs(pair)
