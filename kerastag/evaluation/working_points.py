@@ -1,7 +1,8 @@
 """What an attack does to a tagger in use: thresholds frozen on clean jets, efficiencies and mistag rates in bins."""
 
+import dataclasses
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -11,8 +12,8 @@ from kerastag.metrics import MINIMUM_MISTAGGED, Bootstrap, Interval, discriminan
 from kerastag.schema import Schema
 
 RATES = (0.1, 0.01, 0.001)
-# The tightest working point needs so many jets; with fewer it rests on a handful of mistagged ones.
-_JETS_FOR_TIGHTEST = 1_000_000
+# Working points below this need so many jets; with fewer it rests on a handful of mistagged ones.
+_TIGHTEST, _JETS_FOR_TIGHTEST = 0.01, 1_000_000
 _PT_BINS, _ETA_BINS, _COUNT_BINS = 4, 3, 4
 
 
@@ -94,57 +95,51 @@ def working_points(
         ratio, ratio_low, ratio_high to the clean ones, paired. A rate of which fewer than 20 jets are tagged, here or on clean
         jets, has None for numbers.
     """
-    rows: list[dict] = []
     scores = {condition: discriminant(values, "BvL") for condition, values in logits.items()}
     clean = next(iter(scores.values()))
     light = label == FLAVOURS.index("light")
-    cells = {("all", "all"): np.zeros(len(label), int)} | {(name, ""): index for name, (_, index) in bins.items()}
-    draws = list(bootstrap.draws())
+    everywhere = {"all": (["all"], np.zeros(len(label), int))} | dict(bins)
+    rows: list[dict] = []
     for rate in rates:
-        if rate < 0.01 and len(label) < _JETS_FOR_TIGHTEST:
+        if rate < _TIGHTEST and len(label) < _JETS_FOR_TIGHTEST:
             continue
         cut = threshold(clean[light], bootstrap.weights[light], rate)
-        for (binning, _), index in cells.items():
-            names = bins[binning][0] if binning in bins else ["all"]
-            key = index * len(FLAVOURS) + label
-            size = len(names) * len(FLAVOURS)
-
-            def shares(weights, passed, key=key, size=size):
-                total = np.bincount(key, weights, size)
-                return np.bincount(key[passed], weights[passed], size) / np.where(total > 0, total, np.nan)
-
-            first = None
-            for condition, values in scores.items():
-                passed = values >= cut
-                number = np.bincount(key[passed], minlength=size)
-                value, resampled = shares(bootstrap.weights, passed), np.array([shares(draw, passed) for draw in draws])
-                first = first or (number, value, resampled)
-                for cell in range(size):
-                    where = {
-                        "working_point": rate,
-                        "condition": condition,
-                        "binning": binning,
-                        "bin": names[cell // len(FLAVOURS)],
-                        "flavour": FLAVOURS[cell % len(FLAVOURS)],
-                        "jets": int(number[cell]),
-                    }
-                    enough = min(number[cell], first[0][cell]) >= MINIMUM_MISTAGGED
-                    rows.append(where | (_numbers(value, resampled, first, cell) if enough else _NOTHING))
+        tagged = {condition: values >= cut for condition, values in scores.items()}
+        for binning, (names, index) in everywhere.items():
+            found = _rates(label, tagged, names, index, bootstrap)
+            rows += [{"working_point": rate, "binning": binning, **row} for row in found]
     return rows
+
+
+def _rates(
+    label: np.ndarray, tagged: Mapping[str, np.ndarray], names: list[str], index: np.ndarray, bootstrap: Bootstrap
+) -> Iterator[dict]:
+    """Rows of each condition, bin and flavour; the first condition is that of clean jets."""
+    key = index * len(FLAVOURS) + label
+    size = len(names) * len(FLAVOURS)
+    first = None
+    for condition, passed in tagged.items():
+
+        def shares(weights: np.ndarray, passed=passed) -> np.ndarray:
+            total = np.bincount(key, weights, size)
+            return np.bincount(key[passed], weights[passed], size) / np.where(total > 0, total, np.nan)
+
+        now = np.bincount(key[passed], minlength=size), shares(bootstrap.weights), bootstrap.values(shares)
+        first = first or now
+        for cell in range(size):
+            where = {"bin": names[cell // len(FLAVOURS)], "flavour": FLAVOURS[cell % len(FLAVOURS)]}
+            enough = min(now[0][cell], first[0][cell]) >= MINIMUM_MISTAGGED
+            numbers = _numbers(now, first, cell) if enough else _NOTHING
+            yield {"condition": condition, **where, "jets": int(now[0][cell]), **numbers}
 
 
 _NOTHING = dict.fromkeys(("value", "low", "high", "ratio", "ratio_low", "ratio_high"))
 
 
-def _numbers(value: np.ndarray, resampled: np.ndarray, first: tuple, cell: int) -> dict[str, float]:
-    own = Interval.of(value[cell], resampled[:, cell])
+def _numbers(now: tuple, first: tuple, cell: int) -> dict[str, float]:
+    """A rate and its ratio to that of clean jets; `now` and `first` are counts, rates and resampled rates by cell."""
+    own = Interval.of(now[1][cell], now[2][:, cell])
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = Interval.of(value[cell] / first[1][cell], resampled[:, cell] / first[2][:, cell])
-    return {
-        "value": own.value,
-        "low": own.low,
-        "high": own.high,
-        "ratio": ratio.value,
-        "ratio_low": ratio.low,
-        "ratio_high": ratio.high,
-    }
+        ratio = Interval.of(now[1][cell] / first[1][cell], now[2][:, cell] / first[2][:, cell])
+    ratios = {f"ratio{suffix}": value for suffix, value in zip(("", "_low", "_high"), dataclasses.astuple(ratio), strict=True)}
+    return dataclasses.asdict(own) | ratios

@@ -82,21 +82,6 @@ def tables_of(found: dict) -> dict:
 def section(subject: Subject, found: dict) -> Section:
     """Whether they do, counted."""
     uncertainty = subject.options.uncertainty
-    header = ["attack on", "inputs that move", "of them χ²/ndf ≤ 1", "in fine bins", "largest χ²/ndf", "median"]
-    header += ["largest divergence [bit]", "largest change of a correlation"]
-    rows = [
-        [
-            name,
-            str(answer["moving"]),
-            str(answer["normal"]),
-            str(answer["normal_in_fine_bins"]),
-            f"{answer['largest_chi2_per_ndf']:.3g}",
-            f"{answer['median_chi2_per_ndf']:.2g}",
-            f"{answer['largest_jensen_shannon_bits']:.2g}",
-            f"{answer['largest_change_of_correlation']:.3f}",
-        ]
-        for name, answer in found["answers"].items()
-    ]
     first = found["answers"][subject.names[0]]
     held_back = [[name, plus_minus(row), f"{row['moved']:.0%}"] for name, row in found["held_back"].items()]
     worst = sorted(first["features"], key=lambda row: -row["chi2_per_ndf"])[:_WORST]
@@ -112,7 +97,7 @@ def section(subject: Subject, found: dict) -> Section:
             _visible(subject, first),
         ],
         [
-            Table(f"FGSM, uncertainty {uncertainty:.0%}:", header, rows),
+            Table(f"FGSM, uncertainty {uncertainty:.0%}:", *_answers(found["answers"])),
             Table(
                 "FGSM of which moves are taken back until χ²/ndf is at most 1 for every input, in fine bins:",
                 ["attack on", "loss of BvL area", "share of cells that still move"],
@@ -133,6 +118,26 @@ def section(subject: Subject, found: dict) -> Section:
             )
         ],
     )
+
+
+def _answers(answers: dict) -> tuple[list[str], list[list[str]]]:
+    """Header and a line per attack."""
+    header = ["attack on", "inputs that move", "of them χ²/ndf ≤ 1", "in fine bins", "largest χ²/ndf", "median"]
+    header += ["largest divergence [bit]", "largest change of a correlation"]
+    rows = [
+        [
+            name,
+            str(answer["moving"]),
+            str(answer["normal"]),
+            str(answer["normal_in_fine_bins"]),
+            f"{answer['largest_chi2_per_ndf']:.3g}",
+            f"{answer['median_chi2_per_ndf']:.2g}",
+            f"{answer['largest_jensen_shannon_bits']:.2g}",
+            f"{answer['largest_change_of_correlation']:.3f}",
+        ]
+        for name, answer in answers.items()
+    ]
+    return header, rows
 
 
 def _visible(subject: Subject, answer: dict) -> str:
