@@ -51,16 +51,11 @@ def run(
     for part in bar:
         subject.say = lambda text, name=part.NAME: bar.set_postfix_str(f"{name}: {text}")
         bar.set_postfix_str(part.NAME)
-        kept[part.NAME] = _kept(parts / f"{part.NAME}.json", subject, functools.partial(_made, part, subject, output))
+        kept[part.NAME] = _kept(part.NAME, subject, output, functools.partial(_made, part, subject, output))
     found = {name: stored["numbers"] for name, stored in kept.items()}
-    kept[claims.NAME] = _kept(parts / "claims.json", subject, lambda: (claims.numbers(subject, found), []))
+    kept[claims.NAME] = _kept(claims.NAME, subject, output, lambda: _claimed(subject, found, output))
     found[claims.NAME] = kept[claims.NAME]["numbers"]
-    sections = [verdict.section(subject, found), claims.section(found[claims.NAME])]
-    sections += [part.section(subject, found[part.NAME]) for part in PARTS]
-    sections.append(_how(subject, sum(stored["nonfinite_gradients"] for stored in kept.values())))
-    *most, last = subject.names
-    title = f"Robustness of {' and '.join([', '.join(most), last] if most else [last])} on {subject.sample}"
-    page = Page(title, verdict.summary(subject, found), sections)
+    page = _page(subject, found, sum(stored["nonfinite_gradients"] for stored in kept.values()))
     _write(page, subject, found, output)
     print("\n".join([*page.summary, ""]))
     print(f"Page {output / 'report.html'}, the same as {output / 'report.md'};")
@@ -79,39 +74,59 @@ def _check_scan(subject: Subject) -> None:
         raise UserError(f"The scan in '{subject.scan}' (--scan) was made with another data set than '{subject.dataset.path}'.")
 
 
-def _kept(file: Path, subject: Subject, make: Callable[[], tuple[dict, list[Path]]]) -> dict:
+def _kept(name: str, subject: Subject, output: Path, make: Callable[[], tuple[dict, list[str]]]) -> dict:
     """What was made before, if it was made of the same and its files are there; else it is made now.
 
     Args:
-        file: Where it is kept.
+        name: Of the part.
         subject: What it depends on.
-        make: Gives plain data, and the files that it has written.
+        output: Folder of the report.
+        make: Gives plain data, and the files that it has written, from the folder of the report.
     """
+    file = output / "parts" / f"{name}.json"
     key = fingerprint([kerastag.__version__, subject.made_of()])
-    if file.is_file():
-        stored = json.loads(file.read_text())
-        if stored["made_of"] == key and all(Path(path).is_file() for path in stored["files"]):
-            return stored
+    stored = json.loads(file.read_text()) if file.is_file() else {"made_of": None, "files": []}
+    if stored["made_of"] == key and all((output / path).is_file() for path in stored["files"]):
+        return stored
     before = subject.nonfinite_gradients
     numbers, files = make()
+    for path in set(stored["files"]) - set(files):
+        (output / path).unlink(missing_ok=True)
     numbers = json.loads(json.dumps(numbers))  # as it is when it is read back
-    stored = {"made_of": key, "numbers": numbers, "files": [str(path) for path in files]}
-    stored["nonfinite_gradients"] = subject.nonfinite_gradients - before
+    counted = subject.nonfinite_gradients - before
+    stored = {"made_of": key, "files": files, "nonfinite_gradients": counted, "numbers": numbers}
     write_json(file, stored)
     return stored
 
 
-def _made(part: ModuleType, subject: Subject, output: Path) -> tuple[dict, list[Path]]:
+def _made(part: ModuleType, subject: Subject, output: Path) -> tuple[dict, list[str]]:
     """Numbers of a part, its figures drawn and its tables written."""
     numbers = part.numbers(subject)
     files = []
     for name, (figure, _) in part.draw(subject, numbers).items():
-        files += [output / "figures" / f"{name}.{kind}" for kind in ("png", "pdf")]
-        plots.save(figure, *files[-2:], dpi=_DPI)
+        files += [f"figures/{name}.png", f"figures/{name}.pdf"]
+        plots.save(figure, *(output / path for path in files[-2:]), dpi=_DPI)
     for name, rows in part.tables_of(numbers).items():
-        files.append(output / f"{name}.csv")
-        write_text(files[-1], tables.comma_separated(rows))
+        files.append(f"{name}.csv")
+        write_text(output / files[-1], tables.comma_separated(rows))
     return numbers, files
+
+
+def _claimed(subject: Subject, found: dict, output: Path) -> tuple[dict, list[str]]:
+    """The claims, and their table written."""
+    numbers = claims.numbers(subject, found)
+    write_text(output / "claims.csv", tables.comma_separated(numbers["rows"]))
+    return numbers, ["claims.csv"]
+
+
+def _page(subject: Subject, found: dict, nonfinite: int) -> Page:
+    """The answer, the evidence, and how it was made."""
+    sections = [verdict.section(subject, found), claims.section(found[claims.NAME])]
+    sections += [part.section(subject, found[part.NAME]) for part in PARTS]
+    sections.append(_how(subject, nonfinite))
+    *most, last = subject.names
+    names = " and ".join([", ".join(most), last] if most else [last])
+    return Page(f"Robustness of {names} on {subject.sample}", verdict.summary(subject, found), sections)
 
 
 def _how(subject: Subject, nonfinite: int) -> Section:
@@ -142,7 +157,6 @@ def _how(subject: Subject, nonfinite: int) -> Section:
 def _write(page: Page, subject: Subject, found: dict, output: Path) -> None:
     write_text(output / "report.html", html(page, output / "figures"))
     write_text(output / "report.md", markdown(page, "figures"))
-    write_text(output / "claims.csv", tables.comma_separated(found[claims.NAME]["rows"]))
     content = {
         "command": sys.argv,
         "fingerprint": subject.dataset.fingerprint,

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -138,6 +139,18 @@ def test_a_lost_figure_is_drawn_again(made, taggers, data_dir):
     figure.unlink()
     make(taggers, made, data_dir)
     assert figure.read_bytes() == before
+
+
+def test_what_is_no_longer_part_of_it_goes(made, taggers, data_dir, tmp_path):
+    """A figure of a scan that is not given any more would look like one of this report."""
+    moved = tmp_path / "moved"
+    shutil.copytree(made, moved)
+    record = json.loads((moved / "parts" / "inputs.json").read_text())
+    (moved / "figures" / "inputs.png").write_bytes(b"old")
+    (moved / "parts" / "inputs.json").write_text(json.dumps(record | {"made_of": "a scan", "files": ["figures/inputs.png"]}))
+    make(taggers, moved, data_dir)
+    assert not (moved / "figures" / "inputs.png").exists()
+    assert (moved / "report.md").read_text() == (made / "report.md").read_text()
 
 
 def test_mistakes_are_said(dataset, taggers, runs, data_dir, tmp_path):
