@@ -18,10 +18,12 @@ from kerastag.errors import UserError
 from kerastag.files import remove_leftovers, write_json, write_text
 from kerastag.report import claims, verdict
 from kerastag.report.page import Page, Section, Table, html, markdown
-from kerastag.report.parts import PARTS
+from kerastag.report.parts import PARTS, inputs
 from kerastag.report.subject import Options, Subject, fingerprint
 
 _DPI = 60
+# Parts that take the scan in; the others need not be made again when there is another.
+_OF_SCAN = (inputs.NAME, claims.NAME)
 
 
 def run(
@@ -84,7 +86,7 @@ def _kept(name: str, subject: Subject, output: Path, make: Callable[[], tuple[di
         make: Gives plain data, and the files that it has written, from the folder of the report.
     """
     file = output / "parts" / f"{name}.json"
-    key = fingerprint([kerastag.__version__, subject.made_of()])
+    key = fingerprint([kerastag.__version__, subject.made_of(name in _OF_SCAN)])
     stored = json.loads(file.read_text()) if file.is_file() else {"made_of": None, "files": []}
     if stored["made_of"] == key and all((output / path).is_file() for path in stored["files"]):
         return stored

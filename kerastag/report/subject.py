@@ -251,10 +251,10 @@ class Subject:
         """What tells these jets apart from others."""
         return [self.dataset.fingerprint, self.options.split, self.options.max_jets]
 
-    def made_of(self) -> list:
-        """Everything that a part of the report depends on."""
+    def made_of(self, scan: bool) -> list:
+        """Everything that a part of the report depends on, of the scan only if it says so."""
         taggers = {name: [self._digests[id(one)] for one in seeds] for name, seeds in self.taggers.items()}
-        scanned = (self.scan / RESULT).read_text() if self.scan else None
+        scanned = (self.scan / RESULT).read_text() if scan and self.scan else None
         return [list(taggers.items()), self.dataset.fingerprint, dataclasses.asdict(self.options), scanned]
 
     @property

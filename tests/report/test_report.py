@@ -153,6 +153,28 @@ def test_what_is_no_longer_part_of_it_goes(made, taggers, data_dir, tmp_path):
     assert (moved / "report.md").read_text() == (made / "report.md").read_text()
 
 
+def test_a_scan_is_taken_in_without_the_rest_being_done_again(made, taggers, data_dir, tmp_path, dataset, monkeypatch):
+    rows = [
+        {"inputs": name, "features": number, "training": training, "seeds": 1, "condition": condition}
+        | {"value": 0.9, "low": 0.8, "high": 0.95, "spread": None}
+        | {"loss": 0.001 * number, "loss_low": 0.0, "loss_high": 0.1, "loss_spread": None}
+        for name, number in (("jet", 10), ("jet + vertex", 16), ("jet + track:1", 38), ("jet + track:2", 66))
+        for training in ("nominal", "adversarial")
+        for condition in ("clean", "FGSM ε=0.01")
+    ]
+    content = {"fingerprint": dataset.fingerprint, "jets": 500, "epsilon": 0.01, "rows": rows}
+    (tmp_path / "inputs.json").write_text(json.dumps(content))
+    shutil.copytree(made, tmp_path / "report")
+    for part in PARTS:
+        if part.NAME != "inputs":
+            monkeypatch.setattr(part, "numbers", None)
+    make(taggers, tmp_path / "report", data_dir, scan=tmp_path)
+    assert (tmp_path / "report" / "figures" / "inputs.png").is_file()
+    claims = json.loads((tmp_path / "report" / "metrics.json").read_text())["claims"]
+    (claim,) = (row for row in claims if row["claim"] == "more inputs are more vulnerable")
+    assert claim["value"] == pytest.approx(1) and claim["verdict"] == "holds"
+
+
 def test_mistakes_are_said(dataset, taggers, runs, data_dir, tmp_path):
     for wrong, options, sentence in (
         ([str(runs / "n0"), str(runs / "n0")], {}, "Two taggers are called 'n0'"),
