@@ -108,11 +108,16 @@ def add_evaluation_options(parser: argparse.ArgumentParser, epsilons: tuple[floa
     """Taggers, data, attacks and the rest of what an evaluation takes, and `--output` with `--overwrite`."""
     add_tagger_argument(parser)
     add_data_options(parser)
-    parser.add_argument("--split", default="test", help="split to evaluate on (default: %(default)s)")
     add_attack_options(parser, epsilons)
+    add_sample_options(parser)
+    add_output_options(parser)
+
+
+def add_sample_options(parser: argparse.ArgumentParser) -> None:
+    """Options `--split`, `--max-jets` and `--replicates`."""
+    parser.add_argument("--split", default="test", help="split to evaluate on (default: %(default)s)")
     parser.add_argument("--max-jets", type=int, metavar="N", help="evaluate on the first N jets alone")
     parser.add_argument("--replicates", type=int, default=200, metavar="N", help="bootstrap resamples (default: 200)")
-    add_output_options(parser)
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:

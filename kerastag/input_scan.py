@@ -29,9 +29,8 @@ def default_inputs(schema: Schema) -> list[tuple[str, ...]]:
     The first group goes with the tracks, since it says where the jet is; "tracks" are the group with most slots.
     """
     plain = [group.name for group in schema.groups if group.slots is None]
-    tracks = max(schema.groups, key=lambda group: group.slots or 0)
     sets = [(name,) for name in plain] + ([tuple(plain)] if len(plain) > 1 else [])
-    if tracks.slots:
+    if tracks := schema.largest_group:
         sets += [(plain[0], f"{tracks.name}:{slots}") for slots in _SLOTS if slots <= tracks.slots]
         sets.append(tuple(group.name for group in schema.groups))
     return sets

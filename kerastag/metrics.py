@@ -143,6 +143,10 @@ class Interval:
         """Half the width of the interval."""
         return (self.high - self.low) / 2
 
+    def named(self, name: str) -> dict[str, float]:
+        """The number under a name, and its interval under `<name>_low` and `<name>_high`, for a tidy row."""
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+
     def __str__(self) -> str:
         return f"{self.value:.4f} ± {self.error:.4f}"
 

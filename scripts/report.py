@@ -5,7 +5,15 @@ import sys
 from pathlib import Path
 
 try:
-    from kerastag.cli import add_data_options, add_output_options, add_tagger_argument, checked_output, load_tensorflow, run
+    from kerastag.cli import (
+        add_data_options,
+        add_output_options,
+        add_sample_options,
+        add_tagger_argument,
+        checked_output,
+        load_tensorflow,
+        run,
+    )
 except ImportError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -13,7 +21,7 @@ except ImportError as error:
 EPILOG = """\
 examples:
   report.py nominal=saved_models/jet_flavor_nominal adversarial=saved_models/jet_flavor_adversarial --output report
-  report.py nominal=runs/n0 nominal=runs/n1 adversarial=runs/a0 adversarial=runs/a1 --output report   (two seeds of each)
+  report.py nominal=study/nominal-seed{0,1,2} adversarial=study/trained_at_0.01-seed{0,1,2} --output report
   report.py saved_models/deepcsv_nominal saved_models/deepcsv_adversarial DeepCSV --config deepcsv --output report_deepcsv
 
 The first tagger is the one that others are compared with; a name that is given several times stands for seeds of one training.
@@ -28,7 +36,6 @@ def parser() -> argparse.ArgumentParser:
     add_tagger_argument(made)
     add_data_options(made)
     add = made.add_argument
-    add("--split", default="test", help="split to evaluate on (default: %(default)s)")
     add("--epsilon", type=float, default=0.01, metavar="E", help="size of the attacks in σ (default: %(default)s)")
     add(
         "--epsilons",
@@ -52,9 +59,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="inputs to show by flavour, the first two over the loss surface (default: those pushed most)",
     )
-    add("--max-jets", type=int, metavar="N", help="evaluate on the first N jets alone")
-    add("--replicates", type=int, default=200, metavar="N", help="bootstrap resamples (default: %(default)s)")
     add("--scan", type=Path, metavar="DIR", help="folder of scan_inputs.py, to be taken in")
+    add_sample_options(made)
     add_output_options(made)
     return made
 

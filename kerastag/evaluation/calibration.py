@@ -42,7 +42,7 @@ def calibration(label: np.ndarray, logits: np.ndarray, bootstrap: Bootstrap) -> 
     confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
     error = bootstrap.quantity(lambda weights: expected_calibration_error(confidence, predicted == label, weights))
     curves = {flavour: _curve(probabilities[:, number], label == number, bootstrap) for number, flavour in enumerate(FLAVOURS)}
-    return {"error": error.value, "error_low": error.low, "error_high": error.high, "curves": curves}
+    return {**error.named("error"), "curves": curves}
 
 
 def _curve(probability: np.ndarray, is_flavour: np.ndarray, bootstrap: Bootstrap) -> list[dict]:

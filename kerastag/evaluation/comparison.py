@@ -11,7 +11,7 @@ from kerastag import tables
 from kerastag.attacks import Attack, ThreatModel, named
 from kerastag.data import Split
 from kerastag.evaluation.logits import attacked_logits
-from kerastag.metrics import HEADLINE, Bootstrap, NotDefined, RankedPair
+from kerastag.metrics import HEADLINE, Bootstrap, Interval, NotDefined, RankedPair
 from kerastag.schema import Schema
 
 RELATIVE_CAP = 0.2
@@ -96,19 +96,10 @@ def compare(
             if condition is under[0]:
                 clean[name, discriminator] = value, areas
             reference, reference_areas = clean[name, discriminator]
-            row[discriminator] = {
-                "value": value,
-                **_limits("", areas),
-                "loss": reference - value,
-                **_limits("loss_", reference_areas - areas),
-            }
+            loss = Interval.of(reference - value, reference_areas - areas)
+            row[discriminator] = dataclasses.asdict(Interval.of(value, areas)) | loss.named("loss")
         results[name][condition.name] = row
     return results, logits
-
-
-def _limits(prefix: str, resampled: np.ndarray) -> dict[str, float]:
-    low, high = np.nanquantile(resampled, [0.16, 0.84])
-    return {f"{prefix}low": float(low), f"{prefix}high": float(high)}
 
 
 def _mean_cross_entropy(y: np.ndarray, logits: np.ndarray) -> float:

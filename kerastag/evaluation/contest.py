@@ -80,7 +80,7 @@ def run(
     write_json(output / "comparison.json", content)
     write_text(output / "table.md", text)
     write_text(output / "comparison.csv", tables.comma_separated(transfer.records(matrix)))
-    _draw(matrix, logits, y, f"{len(y):,} jets of {config}, {split} split", output)
+    _draw(matrix, logits, y, truth.weights, f"{len(y):,} jets of {config}, {split} split", output)
     print(text)
     if content["nonfinite_gradients"]:
         print(f"Gradients that were not finite and were taken as 0: {content['nonfinite_gradients']}.")
@@ -166,11 +166,11 @@ def _area(y: np.ndarray, scores: np.ndarray) -> str:
     return area if isinstance(area, str) else f"{area:.4f}"
 
 
-def _draw(matrix: dict, logits: dict, y: np.ndarray, title: str, output: Path) -> None:
+def _draw(matrix: dict, logits: dict, y: np.ndarray, weights: np.ndarray, title: str, output: Path) -> None:
     """ROC curves of all taggers and the matrix of losses."""
     shown = ["clean", *[condition for condition in matrix if condition.startswith("FGSM")][:_DRAWN]]
     drawn = {name: {condition: scores[condition] for condition in shown} for name, scores in logits.items()}
-    plots.save(plots.roc(y, drawn, HEADLINE, f"{title} (AUC)")[0], output / "roc.png")
+    plots.save(plots.roc(y, drawn, HEADLINE, f"{title} (AUC)", weights)[0], output / "roc.png")
     losses = {
         condition: np.array([[_loss(row) for row in by_target.values()] for by_target in by_source.values()])
         for condition, by_source in matrix.items()

@@ -46,9 +46,8 @@ def normality(
 ) -> dict:
     """Whether distributions look normal, feature by feature.
 
-    Twice: in the bins that figures show, 50 of equal width over the central 99 %, and in 50 of equal content, which also see
-        what
-    happens inside a narrow peak.
+    Twice: in the bins that figures show, 50 of equal width over the central 99 %, and in 50 of equal content, which also
+    see what happens inside a narrow peak.
 
     Args:
         schema: Of the features.
@@ -60,9 +59,8 @@ def normality(
 
     Returns:
         `features`, rows of χ²/ndf and Jensen-Shannon divergence in bits in both binnings, without features that never move;
-        and a summary: how many move, how many of them look normal (χ²/ndf at most 1) in either binning, the largest and median
-            numbers,
-        and the largest change of a linear correlation.
+        and a summary: how many move, how many of them look normal (χ²/ndf at most 1) in either binning, the largest and
+        median numbers, and the largest change of a linear correlation.
     """
     fine = compare_marginals(x, attacked, threat_model, uncertainty)
     chi2, divergence = as_drawn(schema, x, attacked, weights, uncertainty)

@@ -77,7 +77,7 @@ def run(
         name: {condition: scores for condition, scores in by_condition.items() if condition in _DRAWN}
         for name, by_condition in logits.items()
     }
-    figure, _ = plots.roc(y, drawn, HEADLINE, f"{len(y):,} jets of {config}, {split} split (AUC)")
+    figure, _ = plots.roc(y, drawn, HEADLINE, f"{len(y):,} jets of {config}, {split} split (AUC)", jets.weights)
     plots.save(figure, output / "roc.png")
     print(table)
     if any(nonfinite.values()):

@@ -12,7 +12,7 @@ from kerastag import tables
 from kerastag.evaluation.comparison import Condition
 from kerastag.evaluation.logits import attacked_features, attacked_logits
 from kerastag.evaluation.taggers import NamedTagger
-from kerastag.metrics import HEADLINE, Bootstrap, NotDefined, RankedPair
+from kerastag.metrics import HEADLINE, Bootstrap, Interval, NotDefined, RankedPair
 
 # b-tagging efficiency at which the mistag rate of light jets is told.
 EFFICIENCY = 0.7
@@ -115,7 +115,7 @@ class _Examiner:
         if isinstance(rate, NotDefined):
             row["mistag"] = str(rate)
         else:
-            row["mistag"] = _quantity("value", rate, self._bootstrap.values(lambda w: pair.mistag(EFFICIENCY, w)))
+            row["mistag"] = Interval.of(rate, self._bootstrap.values(lambda w: pair.mistag(EFFICIENCY, w))).named("value")
         return row
 
     def compare_with_first(self, condition: str, row: dict) -> None:
@@ -123,7 +123,7 @@ class _Examiner:
         if isinstance(row["BvL"], str) or "relative_loss" not in row["BvL"]:
             return
         value, resampled = self._first.setdefault(condition, (row["BvL"]["relative_loss"], self._relative_loss))
-        row["BvL"] |= _quantity("excess", row["BvL"]["relative_loss"] - value, self._relative_loss - resampled)
+        row["BvL"] |= Interval.of(row["BvL"]["relative_loss"] - value, self._relative_loss - resampled).named("excess")
 
     def _area(self, tagger: str, name: str, pair: RankedPair, clean: bool) -> dict | str:
         value = pair.auc(self._bootstrap.weights)
@@ -133,18 +133,13 @@ class _Examiner:
         if clean:
             self._clean[tagger, name] = value, areas
         before, areas_before = self._clean[tagger, name]
-        row = {**_quantity("value", value, areas), **_quantity("loss", before - value, areas_before - areas)}
+        row = Interval.of(value, areas).named("value") | Interval.of(before - value, areas_before - areas).named("loss")
         if before <= 0.5:
             return row  # no better than a guess: there is nothing to lose
         relative = (areas_before - areas) / np.where(areas_before > 0.5, areas_before - 0.5, np.nan)
         if name == "BvL":
             self._relative_loss = relative
-        return row | _quantity("relative_loss", (before - value) / (before - 0.5), relative)
-
-
-def _quantity(name: str, value: float, resampled: np.ndarray) -> dict[str, float]:
-    low, high = np.nanquantile(resampled, [0.16, 0.84])
-    return {name: float(value), f"{name}_low": float(low), f"{name}_high": float(high)}
+        return row | Interval.of((before - value) / (before - 0.5), relative).named("relative_loss")
 
 
 def white_box(matrix: dict) -> dict:

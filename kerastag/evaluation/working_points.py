@@ -42,14 +42,11 @@ def binnings(schema: Schema, split: Split) -> dict[str, tuple[list[str], np.ndar
         f"$p_T$ [{unit}]": _binned(pt, _PT_BINS, 2),
         r"$|\eta|$": _binned(eta, _ETA_BINS, 2),
     }
-    group = max(schema.groups, key=lambda one: one.slots or 0)
-    if group.slots:
-        objects = {feature.slot: [] for feature in schema.features if feature.group == group.name}
-        for column, feature in enumerate(schema.features):
-            if feature.group == group.name:
-                objects[feature.slot].append(column)
+    if group := schema.largest_group:
         present = split.features != schema.defaults
-        number = sum(present[:, columns].any(axis=1).astype(int) for columns in objects.values())
+        slots = [feature.slot if feature.group == group.name else None for feature in schema.features]
+        columns = [[column for column, own in enumerate(slots) if own == slot] for slot in range(group.slots)]
+        number = np.sum([present[:, own].any(axis=1) for own in columns], axis=0)
         found[f"{group.name}s among the inputs"] = _counted(number)
     return found
 
@@ -141,5 +138,4 @@ def _numbers(now: tuple, first: tuple, cell: int) -> dict[str, float]:
     own = Interval.of(now[1][cell], now[2][:, cell])
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = Interval.of(now[1][cell] / first[1][cell], now[2][:, cell] / first[2][:, cell])
-    ratios = {f"ratio{suffix}": value for suffix, value in zip(("", "_low", "_high"), dataclasses.astuple(ratio), strict=True)}
-    return dataclasses.asdict(own) | ratios
+    return dataclasses.asdict(own) | ratio.named("ratio")

@@ -11,7 +11,13 @@ from kerastag.plots.style import COLORS, LINES, MARKERS, Drawn, legend_below, pa
 
 
 @styled
-def roc(y: np.ndarray, logits: dict[str, dict[str, np.ndarray]], discriminators: Iterable[str], title: str) -> Drawn:
+def roc(
+    y: np.ndarray,
+    logits: dict[str, dict[str, np.ndarray]],
+    discriminators: Iterable[str],
+    title: str,
+    weights: np.ndarray | None = None,
+) -> Drawn:
     """ROC curves: a panel per discriminator, a colour per tagger, a line style per condition.
 
     Args:
@@ -19,6 +25,7 @@ def roc(y: np.ndarray, logits: dict[str, dict[str, np.ndarray]], discriminators:
         logits: `logits[tagger][condition]`, `(jets, classes)`.
         discriminators: Names in `DISCRIMINATORS`.
         title: Says what sample this is.
+        weights: Of the jets, `(jets,)`; None for equal ones.
     """
     names = list(discriminators)
     figure, axes = panels(1, len(names), title, (10, 12))
@@ -26,7 +33,8 @@ def roc(y: np.ndarray, logits: dict[str, dict[str, np.ndarray]], discriminators:
     for axis, name in zip(axes[0], names, strict=True):
         for tagger, by_condition in logits.items():
             for line, (condition, scores) in zip(LINES, by_condition.items(), strict=False):
-                _roc_curve(axis, RankedPair(y, scores, name), styles[tagger]["color"], line, f"{tagger}, {condition}")
+                style = {"color": styles[tagger]["color"], "linestyle": line}
+                _roc_curve(axis, RankedPair(y, scores, name), weights, style, f"{tagger}, {condition}")
         over, against = (FLAVOURS[number] for number in DISCRIMINATORS[name])
         axis.set(
             xlabel=f"{over} tagging efficiency",
@@ -50,12 +58,12 @@ def _lowest_mistag(y: np.ndarray, name: str) -> float:
     return max(1e-3, 0.5 * MINIMUM_MISTAGGED / rejected)
 
 
-def _roc_curve(axis: plt.Axes, pair: RankedPair, color: str, style: str, label: str) -> None:
+def _roc_curve(axis: plt.Axes, pair: RankedPair, weights: np.ndarray | None, style: Mapping, label: str) -> None:
     if pair.missing:
         return
-    efficiency, mistag, mistagged = pair.roc()
+    efficiency, mistag, mistagged = pair.roc(weights)
     shown = mistagged >= MINIMUM_MISTAGGED
-    axis.plot(efficiency[shown], mistag[shown], style, color=color, label=f"{label} ({pair.auc():.3f})")
+    axis.plot(efficiency[shown], mistag[shown], label=f"{label} ({pair.auc(weights):.3f})", **style)
 
 
 @styled

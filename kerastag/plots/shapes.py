@@ -84,6 +84,7 @@ def attacked(schema: Schema, shapes: Mapping[str, Mapping], uncertainty: float, 
         for level in (1 - uncertainty, 1 + uncertainty):
             lower.axhline(level, color="black", linestyle=":", linewidth=1.5)
         _finish(upper, lower, schema, name, shape, (1 - 2 * uncertainty, 1 + 2 * uncertainty))
+        upper.set(ylabel="sum of weights", title=f"absent: {shape['absent']:.0%}" if shape["absent"] else "")
     for place in range(len(shapes), rows * columns):
         for axis in axes[2 * (place // columns) : 2 * (place // columns) + 2, place % columns]:
             axis.axis("off")
@@ -116,42 +117,36 @@ def attacked_by_flavour(schema: Schema, shapes: Mapping[str, Mapping], title: st
                 ratio = np.where(enough, moved / np.where(enough, clean, 1), np.nan)
                 lower.stairs(ratio, edges, baseline=None, color=flavour.color, linewidth=2.5)
             lower.axhline(1, color="black", linewidth=1)
-            _finish(upper, lower, schema, name, shape, (0.5, 1.5), "jets, normalised")
+            _finish(upper, lower, schema, name, shape, (0.5, 1.5))
+            upper.set_ylabel("jets, normalised")
             upper.set_title(f"attack on {tagger}" + (f"; absent: {shape['absent']:.0%}" if shape["absent"] else ""))
     _legend_outside(figure, axes[0, 0], 3)
     return figure, axes
 
 
-def _finish(
-    upper: plt.Axes,
-    lower: plt.Axes,
-    schema: Schema,
-    name: str,
-    shape: Mapping,
-    limits: tuple[float, float],
-    what: str = "sum of weights",
-) -> None:
+def _finish(upper: plt.Axes, lower: plt.Axes, schema: Schema, name: str, shape: Mapping, limits: tuple[float, float]) -> None:
     """Labels and ranges of a distribution and its ratio."""
     edges = shape["edges"]
-    upper.set(yscale="log", xlim=(edges[0], edges[-1]), ylabel=what, xticklabels=[])
+    upper.set(yscale="log", xlim=(edges[0], edges[-1]), xticklabels=[])
     lower.set(xlim=(edges[0], edges[-1]), ylim=limits, ylabel="attacked\n/ clean")
     # In the middle, where it does not meet the power of ten at the axis' end.
     lower.set_xlabel(schema.features[schema.index(name)].axis_label, fontsize="small", loc="center")
     for axis in (upper, lower):
         axis.yaxis.label.set_size("x-small")
         axis.tick_params(labelsize="x-small")
-    if shape["absent"] and what == "sum of weights":
-        upper.set_title(f"absent: {shape['absent']:.0%}")
 
 
 @styled
-def outputs(schema: Schema, label: np.ndarray, logits: Mapping[str, Mapping[str, np.ndarray]], title: str) -> Drawn:
+def outputs(
+    schema: Schema, label: np.ndarray, logits: Mapping[str, Mapping[str, np.ndarray]], weights: np.ndarray, title: str
+) -> Drawn:
     """Outputs and discriminators, a row per tagger: filled clean, lines attacked, a colour per flavour.
 
     Args:
         schema: Colours of the flavours.
         label: Class indices `(jets,)`.
         logits: `logits[tagger]`, clean first, then attacked; `(jets, classes)`.
+        weights: Of the jets, `(jets,)`.
         title: Says what sample this is.
     """
     columns = [f"P({name})" for name in FLAVOURS] + list(HEADLINE)
@@ -166,8 +161,8 @@ def outputs(schema: Schema, label: np.ndarray, logits: Mapping[str, Mapping[str,
                 for number, flavour in enumerate(schema.classes):
                     if flavour.name not in shown:
                         continue
-                    share = counts(value[label == number], edges, np.ones((label == number).sum()))
-                    share = share / max(share.sum(), 1) / np.diff(edges)
+                    share = counts(value[label == number], edges, weights[label == number])
+                    share = share / max(share.sum(), 1e-30) / np.diff(edges)
                     look = {"fill": True, "alpha": 0.3} if place == 0 else {"linewidth": 2.5}
                     when = "clean" if place == 0 else "attacked"
                     axis.stairs(share, edges, color=flavour.color, label=f"{flavour.label}, {when}", **look)

@@ -14,7 +14,7 @@ from kerastag.evaluation.shapes import as_drawn
 from kerastag.evaluation.trends import rank_correlation
 from kerastag.metrics import Interval
 from kerastag.report.page import Section, Table
-from kerastag.report.subject import CLEAN, Condition, Subject
+from kerastag.report.subject import CLEAN, Scenario, Subject
 
 NAME = "claims"
 # What "large", "about equal", "much more" and "symmetric" shall mean.
@@ -32,14 +32,15 @@ class Claim:
         text: What is claimed.
         quantity: What was measured.
         interval: Its value; None if it could not be measured.
-        low, high: The claim holds between them.
+        low: The claim holds if the interval lies above this.
+        high: And below this.
     """
 
     number: int
     text: str
     quantity: str
     interval: Interval | None
-    low: float = -np.inf
+    low: float
     high: float = np.inf
 
     @property
@@ -58,7 +59,7 @@ class Claim:
         """Where the claim holds."""
         if np.isinf(self.high):
             return f"above {self.low:g}"
-        return f"below {self.high:g}" if np.isinf(self.low) else f"{self.low:g} to {self.high:g}"
+        return f"{self.low:g} to {self.high:g}"
 
 
 def numbers(subject: Subject, found: dict) -> dict:
@@ -131,7 +132,7 @@ def _share_normal(subject: Subject, cap: float | None) -> Interval:
 def _smallest_rise(subject: Subject, name: str) -> Interval:
     before, rises = CLEAN, []
     for epsilon in sorted(subject.options.epsilons):
-        now = Condition("fgsm", epsilon)
+        now = Scenario("fgsm", epsilon)
         rises.append(subject.difference((name, before), (name, now)))
         before = now
     return min(rises, key=lambda rise: rise.value)
@@ -148,14 +149,14 @@ def _of_training(subject: Subject, found: dict, name: str) -> Iterator[Claim]:
     text = f"{name} keeps the performance about equal"
     yield Claim(2, text, f"clean BvL area, {name} minus {first}", equal, -_ABOUT_EQUAL, _ABOUT_EQUAL)
     quantity = f"loss of BvL area, {first} over {name}"
-    for condition in (fgsm, Condition("pgd-20", subject.options.epsilon), subject.fgsm(RELATIVE_CAP)):
+    for condition in (fgsm, Scenario("pgd-20", subject.options.epsilon), subject.fgsm(RELATIVE_CAP)):
         ratio = _ratio_of_losses(subject, first, name, condition)
         yield Claim(2, f"{name} is much more robust: {condition.label}", quantity, ratio, low=_MUCH_MORE)
     quantity = f"validation loss of BvL area, last quarter of the epochs, {first} over {name}"
     yield Claim(2, f"{name} is much more robust also late", quantity, _late(found, first, name), low=_MUCH_MORE)
 
 
-def _ratio_of_losses(subject: Subject, one: str, other: str, condition: Condition) -> Interval:
+def _ratio_of_losses(subject: Subject, one: str, other: str, condition: Scenario) -> Interval:
     parts = [[subject.area(name, which) for which in (CLEAN, condition)] for name in (one, other)]
     values, resampled = ([clean[place] - attacked[place] for clean, attacked in parts] for place in (0, 1))
     with np.errstate(divide="ignore"):  # a resample of few jets may lose nothing
@@ -183,7 +184,7 @@ def _of_reason(subject: Subject, found: dict, name: str) -> Iterator[Claim]:
 
 
 def _of_next_steps(subject: Subject, found: dict) -> Iterator[Claim]:
-    first, pgd = subject.names[0], Condition("pgd-20", subject.options.epsilon)
+    first, pgd = subject.names[0], Scenario("pgd-20", subject.options.epsilon)
     more = subject.difference((first, subject.fgsm()), (first, pgd))
     yield Claim(4, "PGD is the stronger attack", f"BvL area under FGSM minus under PGD-20, {first}", more, low=0.0)
     rows = [row for row in found["inputs"].get("rows", []) if row["training"] == "nominal" and row["condition"] != "clean"]

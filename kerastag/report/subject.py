@@ -26,7 +26,7 @@ _IMPORTANCE_JETS = 3000
 
 
 @dataclasses.dataclass(frozen=True)
-class Condition:
+class Scenario:
     """Under what a tagger is evaluated.
 
     Attributes:
@@ -61,7 +61,7 @@ class Condition:
         return f"{self.title} ε={self.epsilon:g}" + (f" cap {self.cap:.0%}" if self.cap is not None else "")
 
 
-CLEAN = Condition()
+CLEAN = Scenario()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,13 +81,13 @@ class Options:
         UserError: if a number is out of range.
     """
 
-    split: str = "test"
-    epsilon: float = 0.01
-    epsilons: tuple[float, ...] = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1)
-    uncertainty: float = 0.2
-    max_jets: int | None = None
-    replicates: int = 200
-    features: tuple[str, ...] = ()
+    split: str
+    epsilon: float
+    epsilons: Sequence[float]
+    uncertainty: float
+    max_jets: int | None
+    replicates: int
+    features: Sequence[str]
 
     def __post_init__(self):
         positive = {"epsilon": self.epsilon, "epsilons": min(self.epsilons), "uncertainty": self.uncertainty}
@@ -132,7 +132,7 @@ class Subject:
         self.bootstrap = Bootstrap(self.split.events, options.replicates, weights=self.split.weights)
         self.taggers = _grouped(arguments, dataset)
         self._digests = {id(one): digest(one) for seeds in self.taggers.values() for one in seeds}
-        self._attacks: dict[Condition, Attack] = {}
+        self._attacks: dict[Scenario, Attack] = {}
         self.say: Callable[[str], None] = lambda text: None
 
     @functools.cached_property
@@ -161,7 +161,7 @@ class Subject:
         """The box of that size around jets of this data set."""
         return ThreatModel.from_schema(self.dataset.schema, self.dataset.statistics.sigma, epsilon, cap)
 
-    def attack(self, condition: Condition) -> Attack | None:
+    def attack(self, condition: Scenario) -> Attack | None:
         """The attack or distortion of a condition; None for clean jets."""
         if condition.kind == "clean":
             return None
@@ -175,11 +175,11 @@ class Subject:
             self._attacks[condition] = made
         return self._attacks[condition]
 
-    def attacked(self, name: str, condition: Condition) -> np.ndarray:
+    def attacked(self, name: str, condition: Scenario) -> np.ndarray:
         """Attacked features, float32 `(jets, features)`."""
         return attacked_features(self.model(name), self.split.features, self.y, self.attack(condition))
 
-    def logits(self, name: str, condition: Condition = CLEAN, seed: int = 0) -> np.ndarray:
+    def logits(self, name: str, condition: Scenario = CLEAN, seed: int = 0) -> np.ndarray:
         """Logits, float32 `(jets, classes)`, computed once and read back from then on."""
         one = self.taggers[name][seed]
         key = [self._digests[id(one)], self.of_data(), dataclasses.asdict(condition)]
@@ -193,7 +193,7 @@ class Subject:
 
     @functools.cache  # noqa: B019  (a subject lives as long as the process)
     def area(
-        self, name: str, condition: Condition = CLEAN, discriminator: str = "BvL", seed: int = 0
+        self, name: str, condition: Scenario = CLEAN, discriminator: str = "BvL", seed: int = 0
     ) -> tuple[float, np.ndarray]:
         """Area and its resampled values, `(replicates,)`.
 
@@ -206,25 +206,25 @@ class Subject:
             raise UserError(f"The {self.options.split} split cannot be evaluated: {discriminator} is {value}.")
         return value, self.bootstrap.aucs(pair)
 
-    def interval(self, name: str, condition: Condition = CLEAN, discriminator: str = "BvL") -> Interval:
+    def interval(self, name: str, condition: Scenario = CLEAN, discriminator: str = "BvL") -> Interval:
         """Area with its interval."""
         return Interval.of(*self.area(name, condition, discriminator))
 
-    def loss(self, name: str, condition: Condition, discriminator: str = "BvL") -> Interval:
+    def loss(self, name: str, condition: Scenario, discriminator: str = "BvL") -> Interval:
         """Clean minus attacked area with its interval, paired."""
         return self.difference((name, CLEAN), (name, condition), discriminator)
 
-    def difference(self, one: tuple[str, Condition], other: tuple[str, Condition], discriminator: str = "BvL") -> Interval:
+    def difference(self, one: tuple[str, Scenario], other: tuple[str, Scenario], discriminator: str = "BvL") -> Interval:
         """Area of one tagger and condition minus that of another, with its interval, paired."""
         (value, areas), (less, less_areas) = (self.area(*which, discriminator) for which in (one, other))
         return Interval.of(value - less, areas - less_areas)
 
-    def of_seeds(self, name: str, condition: Condition = CLEAN) -> np.ndarray:
+    def of_seeds(self, name: str, condition: Scenario = CLEAN) -> np.ndarray:
         """Area of each seed, `(seeds,)`."""
         return np.array([self.area(name, condition, "BvL", seed)[0] for seed in range(len(self.taggers[name]))])
 
     @functools.cached_property
-    def strongest(self) -> dict[tuple[str, float | None], Condition]:
+    def strongest(self) -> dict[tuple[str, float | None], Scenario]:
         """For each tagger and cap the attack that leaves the least BvL area."""
         return {
             (name, cap): min(self.strong_attacks(cap), key=lambda condition: self.area(name, condition)[0])
@@ -232,20 +232,20 @@ class Subject:
             for cap in (None, RELATIVE_CAP)
         }
 
-    def fgsm(self, cap: float | None = None) -> Condition:
+    def fgsm(self, cap: float | None = None) -> Scenario:
         """FGSM of the headline's size."""
-        return Condition("fgsm", self.options.epsilon, cap)
+        return Scenario("fgsm", self.options.epsilon, cap)
 
-    def strong_attacks(self, cap: float | None = None) -> list[Condition]:
+    def strong_attacks(self, cap: float | None = None) -> list[Scenario]:
         """The attacks of which the strongest is looked for."""
         epsilon = self.options.epsilon
-        apgd = (Condition("apgd-50", epsilon, cap), Condition("apgd-50", epsilon, cap, "BvL"))
-        return [self.fgsm(cap), Condition("pgd-20", epsilon, cap), *apgd]
+        apgd = (Scenario("apgd-50", epsilon, cap), Scenario("apgd-50", epsilon, cap, "BvL"))
+        return [self.fgsm(cap), Scenario("pgd-20", epsilon, cap), *apgd]
 
-    def distortions(self, cap: float | None = None) -> list[Condition]:
+    def distortions(self, cap: float | None = None) -> list[Scenario]:
         """What mismodelling does without looking at a tagger."""
         kinds = ("noise", "systematic-up", "systematic-down", "correlated")
-        return [Condition(kind, self.options.distortion, cap) for kind in kinds]
+        return [Scenario(kind, self.options.distortion, cap) for kind in kinds]
 
     def of_data(self) -> list:
         """What tells these jets apart from others."""

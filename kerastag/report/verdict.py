@@ -18,7 +18,8 @@ def section(subject: Subject, found: dict) -> Section:
     return Section(
         "Verdict",
         [
-            f"BvL area (b against light) of {subject.sample}; ± is half the 68 % interval of the sample. Attacks have ε = "
+            f"BvL area (b against light) of {subject.sample}; mean over seeds where there are several, ± half the 68 % "
+            "interval of the sample. Attacks have ε = "
             f"{subject.options.epsilon:g}, distortions {subject.options.distortion:g}, in σ of each input; whole numbers and "
             "absent values never move. Robustness is measured against these attacks, no others."
         ],
@@ -28,21 +29,17 @@ def section(subject: Subject, found: dict) -> Section:
 
 def _table(subject: Subject, rows: list[dict], cap: float | None) -> Table:
     suffix = "" if cap is None else f", cap {cap:.0%}"
-    titles = [one.title for one in [*subject.strong_attacks()[:2]]]
+    titles = [one.title for one in subject.strong_attacks()[:2]]
     titles += ["strongest", *(one.title for one in subject.distortions())]
     of = {(row["tagger"], row["condition"]): row for row in rows}
     lines = []
     for name in subject.names:
-        cells = [_cell(of[name, CLEAN.title]), *(_cell(of[name, title + suffix]) for title in titles)]
+        cells = [plus_minus(of[name, title], "seeds_mean") for title in (CLEAN.title, *(one + suffix for one in titles))]
         place = titles.index("strongest") + 1
         cells[place] += f" ({subject.strongest[name, cap].title})"
         lines.append([name, *cells])
     caption = "No cap:" if cap is None else f"No cell moved by more than {cap:.0%} of its value:"
     return Table(caption, ["tagger", "clean", *titles], lines)
-
-
-def _cell(row: dict) -> str:
-    return plus_minus(row, "seeds_mean")
 
 
 def summary(subject: Subject, found: dict) -> list[str]:

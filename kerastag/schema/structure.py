@@ -228,6 +228,12 @@ class Schema:
         del templates["group"]
         return {name: tuple(template.format(slot=slot) for slot in range(slots)) for name, template in templates.items()}
 
+    @property
+    def largest_group(self) -> Group | None:
+        """The group of most slots, the tracks; None if no group has slots."""
+        found = max(self.groups, key=lambda group: group.slots or 0)
+        return found if found.slots else None
+
     def index(self, name: str) -> int:
         """Column of the feature called `name`.
 

@@ -5,7 +5,7 @@ import dataclasses
 from kerastag import plots
 from kerastag.evaluation.comparison import RELATIVE_CAP
 from kerastag.report.page import Figure, Section, Table, plus_minus
-from kerastag.report.subject import CLEAN, Condition, Subject
+from kerastag.report.subject import CLEAN, Scenario, Subject
 
 NAME = "areas"
 
@@ -28,7 +28,7 @@ def numbers(subject: Subject) -> dict:
     return {"rows": rows, "differences": differences}
 
 
-def _conditions(subject: Subject, name: str) -> dict[str, Condition]:
+def _conditions(subject: Subject, name: str) -> dict[str, Scenario]:
     """What is compared; the strongest attack may be another one for each tagger."""
     named = {"clean": CLEAN}
     for cap in (None, RELATIVE_CAP):

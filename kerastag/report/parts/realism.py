@@ -6,7 +6,7 @@ import numpy as np
 
 from kerastag import plots
 from kerastag.report.page import Figure, Section, Table, plus_minus
-from kerastag.report.subject import Condition, Subject
+from kerastag.report.subject import Scenario, Subject
 
 NAME = "realism"
 _KINDS = ("fgsm", "pgd-20", "noise", "systematic-up", "systematic-down", "correlated")
@@ -15,18 +15,18 @@ _KINDS = ("fgsm", "pgd-20", "noise", "systematic-up", "systematic-down", "correl
 def numbers(subject: Subject) -> dict:
     """Area and size of the change for each kind and ε, no cap."""
     free = np.asarray(subject.threat_model(1.0).budget(subject.split.features)) > 0
-    sizes: dict[Condition, float] = {}
+    sizes: dict[Scenario, float] = {}
     rows = []
     for name in subject.names:
         for kind in _KINDS:
             for epsilon in subject.options.epsilons:
-                condition = Condition(kind, epsilon)
+                condition = Scenario(kind, epsilon)
                 if condition.is_attack or condition not in sizes:
                     sizes[condition] = _size(subject, subject.attacked(name, condition), free)
                 row = {"tagger": name, "kind": condition.title, "is_attack": condition.is_attack, "epsilon": epsilon}
                 area, loss = subject.interval(name, condition), subject.loss(name, condition)
                 row |= {"size": sizes[condition], **dataclasses.asdict(area)}
-                rows.append(row | {"loss": loss.value, "loss_low": loss.low, "loss_high": loss.high})
+                rows.append(row | loss.named("loss"))
     return {"rows": rows}
 
 

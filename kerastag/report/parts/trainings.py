@@ -15,10 +15,11 @@ def numbers(subject: Subject) -> dict:
 def draw(subject: Subject, found: dict) -> dict:
     """ROC curves on one axis; outputs and discriminators."""
     logits = {name: {one.label: subject.logits(name, one) for one in (CLEAN, subject.fgsm())} for name in subject.names}
+    weights = subject.split.weights
     title = f"{subject.sample}, ε = {subject.options.epsilon:g}"
     return {
-        "trainings_roc": plots.roc(subject.y, logits, ["BvL"], f"{title} (AUC)"),
-        "outputs": plots.outputs(subject.dataset.schema, subject.split.label, logits, f"{title}, FGSM"),
+        "trainings_roc": plots.roc(subject.y, logits, ["BvL"], f"{title} (AUC)", weights),
+        "outputs": plots.outputs(subject.dataset.schema, subject.split.label, logits, weights, f"{title}, FGSM"),
     }
 
 
