@@ -22,7 +22,7 @@ _LAZY = {
     "FGSM": "kerastag.attacks",
     "PGD": "kerastag.attacks",
     "ThreatModel": "kerastag.attacks",
-    "load": "kerastag.export",
+    "load": "kerastag.saving",
 }
 
 

@@ -22,7 +22,7 @@ def main() -> None:
     options = parser.parse_args()
     load_tensorflow()
 
-    from kerastag import benchmark
+    from kerastag.runs import benchmark
 
     print(f"{options.jets:,} jets, batches of {options.batch_size}, {os.cpu_count()} cores\n")
     print("| what | measured | goal |\n| --- | --- | --- |")

@@ -47,7 +47,7 @@ def main() -> None:
         Settings.resolve(settings | {"defense": name})
     load_tensorflow()
 
-    from kerastag import robustness_benchmark
+    from kerastag.runs import benchmark_robustness as robustness_benchmark
 
     defenses = {name: options.seeds if name in SEVERAL else options.seeds[:1] for name in options.defense}
     robustness_benchmark.run(Settings.resolve(settings), options.output, defenses)

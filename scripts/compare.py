@@ -39,7 +39,7 @@ def main() -> None:
 
     load_tensorflow()
 
-    from kerastag.evaluation import contest
+    from kerastag.runs import compare as contest
 
     contest.run(**options)
 

@@ -34,7 +34,7 @@ def main() -> None:
 
     load_tensorflow()
 
-    from kerastag.evaluation import summary
+    from kerastag.runs import evaluate as summary
 
     summary.run(**options)
 

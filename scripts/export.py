@@ -43,7 +43,7 @@ def main() -> None:
 
     load_tensorflow()
 
-    from kerastag import formats
+    from kerastag.runs import export as formats
 
     formats.run(**options)
 

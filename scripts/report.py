@@ -71,7 +71,7 @@ def main() -> None:
 
     load_tensorflow()
 
-    from kerastag import report
+    from kerastag.runs import report
 
     report.run(**options)
 

@@ -56,7 +56,7 @@ def main() -> None:
     settings = Settings.resolve({name: getattr(options, name) for name in names})
     load_tensorflow()
 
-    from kerastag import input_scan
+    from kerastag.runs import scan_inputs as input_scan
 
     input_scan.run(settings, options.output, options.inputs, options.seeds, options.attacks)
 

@@ -40,7 +40,7 @@ def main() -> None:
     settings = Settings.resolve({name: getattr(options, name) for name in names})
     load_tensorflow()
 
-    from kerastag import study
+    from kerastag.runs import study
 
     study.run(settings, options.output, options.seeds, options.train_epsilon, options.epsilons, options.attacks)
 

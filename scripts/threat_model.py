@@ -28,7 +28,7 @@ def main() -> None:
     load_tensorflow()
 
     from kerastag import data
-    from kerastag.evaluation.budget import table
+    from kerastag.runs.threat_model import table
 
     dataset = data.prepare(options.config, data_dir=options.data_dir, manual_dir=options.manual_dir)
     print(table(dataset, options.epsilon, options.relative_cap))

@@ -89,7 +89,7 @@ def main() -> None:
 
     load_tensorflow()
 
-    from kerastag import experiment
+    from kerastag.runs import train as experiment
 
     experiment.run(settings, output, resume)
 

@@ -112,7 +112,7 @@ def jets(dataset):
     import tensorflow as tf
 
     split = dataset.arrays("train")
-    return tf.constant(split.features[:256]), tf.constant(dataset.one_hot(split.label[:256]))
+    return tf.constant(split.features[:256]), tf.constant(split.y[:256])
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from kerastag.assembly import make_loss
 from kerastag.losses import DoubleSoftmaxFocal
+from kerastag.training.assembly import make_loss
 
 LOGITS = np.random.default_rng(0).normal(0, 3, (50, 3)).astype(np.float32)
 Y = np.eye(3, dtype=np.float32)[np.random.default_rng(1).integers(0, 3, 50)]

@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 
-from kerastag.assembly import make_optimizer
 from kerastag.errors import UserError
 from kerastag.recipes import RECIPES, Settings, read_toml
+from kerastag.training.assembly import make_optimizer
 
 
 def test_options_override_recipe():

@@ -15,6 +15,7 @@ import uproot
 from uproot.language.python import PythonLanguage
 
 from kerastag.errors import UserError
+from kerastag.jets import Jets
 from kerastag.schema import Feature, Group, Schema
 from kerastag.schema.structure import nearest
 
@@ -38,29 +39,6 @@ class RootFile:
     def source(self) -> int:
         """Identifier of the file made from its content, a positive int64."""
         return int(self.sha256[:15], 16)
-
-
-@dataclasses.dataclass
-class Jets:
-    """A chunk of jets.
-
-    Attributes:
-        features: float32 `(jets, features)`, physical units, defaults where a value is absent.
-        label: int64 `(jets,)`, index into the schema's classes.
-        spectators: one array `(jets,)` per name: the schema's, and `source` and `entry`.
-    """
-
-    features: np.ndarray
-    label: np.ndarray
-    spectators: dict[str, np.ndarray]
-
-    def __len__(self) -> int:
-        return len(self.label)
-
-    def take(self, index: np.ndarray) -> "Jets":
-        """The jets at `index`, or where a boolean `index` is true."""
-        spectators = {name: values[index] for name, values in self.spectators.items()}
-        return Jets(self.features[index], self.label[index], spectators)
 
 
 @dataclasses.dataclass
@@ -243,7 +221,7 @@ def _jets(
     by_feature, absent = by_feature[:, keep], absent[:, keep]
     _clean(by_feature, absent, schema, cleaning)
     spectators = {name: values[keep] for name, values in spectators.items()}
-    return Jets(np.ascontiguousarray(by_feature.T), belongs.argmax(axis=1)[keep], spectators)
+    return Jets(np.ascontiguousarray(by_feature.T), belongs.argmax(axis=1)[keep], spectators, len(schema.classes))
 
 
 def spectator_dtype(name: str) -> type:

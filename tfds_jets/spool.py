@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfds_jets.reading import Jets
+from kerastag.jets import Jets
 
 BLOCK = 1000
 

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from kerastag import schema as schemas
 from kerastag.errors import UserError
+from kerastag.jets import Jets
 from kerastag.schema import Schema
 from kerastag.statistics import Moments, Statistics, quartiles
 from tfds_jets import reading, splitting
@@ -160,7 +161,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """Yield a key and a block of jets."""
         yield from spool.blocks()
 
-    def _distribute(self, jets: reading.Jets, spools: dict[str, Spool], moments: Moments, counts: np.ndarray) -> None:
+    def _distribute(self, jets: Jets, spools: dict[str, Spool], moments: Moments, counts: np.ndarray) -> None:
         """Mix a chunk and append its jets to the spools of their splits."""
         if not len(jets):
             return

@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from kerastag.attacks.objectives import OBJECTIVES
 from kerastag.attacks.threat_model import Box, ThreatModel
-from kerastag.class_logits import matching
 from kerastag.errors import UserError
+from kerastag.layers.class_logits import matching
 
 LABELS = ("true", "predicted")
 

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from kerastag import tables
 from kerastag.attacks import Attack, ThreatModel, named
-from kerastag.data import Split
-from kerastag.evaluation.logits import attacked_logits
+from kerastag.attacks.samples import attacked_logits
+from kerastag.jets import Jets
 from kerastag.metrics import HEADLINE, Bootstrap, Interval, NotDefined, RankedPair
 from kerastag.schema import Schema
 
@@ -57,7 +57,7 @@ def conditions(
 
 def compare(
     taggers: dict[str, keras.Model],
-    split: Split,
+    split: Jets,
     y: np.ndarray,
     under: list[Condition],
     replicates: int = 200,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from kerastag.evaluation.logits import attacked_logits
+from kerastag.attacks.samples import attacked_logits
 from kerastag.metrics import Bootstrap, Interval, RankedPair
 from kerastag.schema import Schema
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerastag.attacks import FGSM, ThreatModel
-from kerastag.class_logits import matching
+from kerastag.layers.class_logits import matching
 
 QUANTITIES = ("gradient_norm", "curvature", "rise_random", "rise_adversarial")
 _BATCH = 1024

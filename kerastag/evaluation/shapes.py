@@ -5,7 +5,7 @@ from scipy.spatial.distance import jensenshannon
 
 from kerastag.attacks import ThreatModel
 from kerastag.attacks.marginals import compare_marginals
-from kerastag.histograms import chi2_per_ndf, counts, edges_of
+from kerastag.evaluation.histograms import chi2_per_ndf, counts, edges_of
 from kerastag.schema import Schema
 
 

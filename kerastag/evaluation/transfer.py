@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from kerastag import tables
+from kerastag.attacks.samples import attacked_features, attacked_logits
 from kerastag.evaluation.comparison import Condition
-from kerastag.evaluation.logits import attacked_features, attacked_logits
-from kerastag.evaluation.taggers import NamedTagger
 from kerastag.metrics import HEADLINE, Bootstrap, Interval, NotDefined, RankedPair
+from kerastag.saving.taggers import NamedTagger
 
 # b-tagging efficiency at which the mistag rate of light jets is told.
 EFFICIENCY = 0.7

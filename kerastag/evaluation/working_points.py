@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from kerastag.data import Split
 from kerastag.flavours import FLAVOURS
+from kerastag.jets import Jets
 from kerastag.metrics import MINIMUM_MISTAGGED, Bootstrap, Interval, discriminant
 from kerastag.schema import Schema
 
@@ -30,7 +30,7 @@ def threshold(values: np.ndarray, weights: np.ndarray, rate: float) -> float:
     return float(values[order][np.searchsorted(above, rate * above[-1])])
 
 
-def binnings(schema: Schema, split: Split) -> dict[str, tuple[list[str], np.ndarray]]:
+def binnings(schema: Schema, split: Jets) -> dict[str, tuple[list[str], np.ndarray]]:
     """Bins of pT, |η| and number of objects among the inputs; names of the bins, and the bin of each jet `(jets,)`.
 
     Edges are quantiles, rounded. The objects are tracks, or those of the group with most slots.

@@ -3,7 +3,7 @@
     tagger = legacy.load("DeepCSV")
 
 Architectures are built here; of the original files arrays of known names and shapes are read, and nothing is run. A tagger
-keeps its own classes, which `kerastag.class_logits` adds up to flavours where attacks and evaluation want them. It is frozen.
+keeps its own classes, which attacks and evaluation add up to flavours. It is frozen.
 """
 
 from pathlib import Path

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import keras
 
-from kerastag.class_logits import ClassLogits
+from kerastag.layers.class_logits import ClassLogits
+from kerastag.layers.deep_flavour import keras2_hard_sigmoid
 from kerastag.legacy.arrays import fill, keras_h5
-from kerastag.legacy.layers import keras2_hard_sigmoid
 from kerastag.models.objects import split_groups
 from kerastag.schema import DEEPDOUBLEX
 

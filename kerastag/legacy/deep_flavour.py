@@ -7,9 +7,9 @@ from pathlib import Path
 
 import keras
 
-from kerastag.class_logits import ClassLogits
+from kerastag.layers.class_logits import ClassLogits
+from kerastag.layers.deep_flavour import AbsentTogether, keras2_hard_sigmoid
 from kerastag.legacy.arrays import fill, frozen_graph
-from kerastag.legacy.layers import AbsentTogether, keras2_hard_sigmoid
 from kerastag.models.objects import split_groups
 from kerastag.schema import DEEPFLAVOUR
 from kerastag.schema.deepflavour import ABSENT

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from kerastag.errors import UserError
+from kerastag.layers.preprocessing import SelectFeatures
 from kerastag.models.deep_sets import deep_sets
 from kerastag.models.mlp import mlp, paper_mlp
-from kerastag.preprocessing import SelectFeatures
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
 

@@ -2,8 +2,8 @@
 
 import keras
 
+from kerastag.layers.preprocessing import PresenceFlags, Standardize
 from kerastag.models.objects import split_columns, split_groups
-from kerastag.preprocessing import PresenceFlags, Standardize
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
 

@@ -2,10 +2,10 @@
 
 import keras
 
-from kerastag.preprocessing import PresenceFlags, Standardize
+from kerastag.layers.preprocessing import PresenceFlags, Standardize
+from kerastag.layers.track_quantities import TrackQuantities
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
-from kerastag.track_quantities import TrackQuantities
 
 
 def mlp(schema: Schema, statistics: Statistics, hidden: tuple[int, ...] = (256, 256), dropout: float = 0.4) -> keras.Model:

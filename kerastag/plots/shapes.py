@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.special import expit, softmax
 
+from kerastag.evaluation.histograms import counts, edges_of
 from kerastag.flavours import FLAVOURS
-from kerastag.histograms import counts, edges_of
 from kerastag.metrics import DISCRIMINATORS, HEADLINE, discriminant
 from kerastag.plots.style import LINES, Drawn, panels, styled, tagger_styles
 from kerastag.schema import Schema

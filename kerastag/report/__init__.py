@@ -3,7 +3,3 @@
 A part of the report is a module with `NAME`; `numbers(subject)`, plain data for JSON; `draw(subject, numbers)`, its figures by
 name; `tables_of(numbers)`, tidy rows by name of the CSV file; and `section(subject, numbers)`, what the page says.
 """
-
-from kerastag.report.run import run
-
-__all__ = ["run"]

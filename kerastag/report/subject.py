@@ -12,13 +12,13 @@ import tensorflow as tf
 
 from kerastag import data
 from kerastag.attacks import Attack, CorrelatedShift, ThreatModel, named
+from kerastag.attacks.samples import attacked_features, attacked_logits
 from kerastag.errors import UserError
 from kerastag.evaluation.comparison import RELATIVE_CAP
-from kerastag.evaluation.logits import attacked_features, attacked_logits
-from kerastag.evaluation.taggers import NamedTagger, check_inputs, load
+from kerastag.evaluation.input_scan import RESULT
 from kerastag.files import replaced
-from kerastag.input_scan import RESULT
 from kerastag.metrics import Bootstrap, Interval, NotDefined, RankedPair
+from kerastag.saving.taggers import NamedTagger, check_inputs, load
 
 # Jets from which the correlations of the correlated distortion are taken.
 _CORRELATION_JETS = 20_000
@@ -128,7 +128,7 @@ class Subject:
         for name in options.features:
             dataset.schema.index(name)
         self.split = dataset.arrays(options.split).take(slice(options.max_jets))
-        self.y = dataset.one_hot(self.split.label)
+        self.y = self.split.y
         self.bootstrap = Bootstrap(self.split.events, options.replicates, weights=self.split.weights)
         self.taggers = _grouped(arguments, dataset)
         self._digests = {id(one): digest(one) for seeds in self.taggers.values() for one in seeds}

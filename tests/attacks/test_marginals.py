@@ -4,8 +4,8 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 
 from kerastag.attacks import FGSM, ThreatModel, compare_marginals, marginal_preserving
+from kerastag.attacks.samples import attacked_logits
 from kerastag.errors import UserError
-from kerastag.evaluation.logits import attacked_logits
 from kerastag.metrics import discriminator_auc
 
 WIDTH = 6

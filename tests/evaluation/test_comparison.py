@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from kerastag.attacks import PGD, ThreatModel
+from kerastag.attacks.samples import attacked_logits
 from kerastag.evaluation.comparison import compare, conditions, markdown
-from kerastag.evaluation.logits import attacked_logits
 from kerastag.metrics import discriminator_auc
 
 
 def test_same_call_gives_the_same_attacked_logits_in_any_number_of_batches(dataset, tagger):
     split = dataset.arrays("test")
-    x, y = split.features[:100], dataset.one_hot(split.label[:100])
+    x, y = split.features[:100], split.y[:100]
     attack = PGD(ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, 0.5), steps=3)
     first, second = (attacked_logits(tagger, x, y, attack) for _ in range(2))
     np.testing.assert_array_equal(first, second)
@@ -19,7 +19,7 @@ def test_same_call_gives_the_same_attacked_logits_in_any_number_of_batches(datas
 
 def test_table_holds_areas_and_paired_losses(dataset, tagger):
     split = dataset.arrays("test")
-    y = dataset.one_hot(split.label)
+    y = split.y
     under = conditions(dataset.schema, dataset.statistics.sigma, [0.01], attacks=("fgsm", "pgd-2"))
     results, logits = compare({"a": tagger}, split, y, under, replicates=50)
     assert list(results["a"]) == ["clean", "FGSM ε=0.01", "PGD-2 ε=0.01", "FGSM ε=0.01 cap 20%", "PGD-2 ε=0.01 cap 20%"]
@@ -37,14 +37,11 @@ def test_table_holds_areas_and_paired_losses(dataset, tagger):
 
 
 def test_missing_flavour_is_said_in_the_table(dataset, tagger):
-    from kerastag.data import Split
 
     split = dataset.arrays("test")
     no_b = split.label != 0
-    part = Split(split.features[no_b], split.label[no_b], {n: v[no_b] for n, v in split.spectators.items()})
-    results, _ = compare(
-        {"a": tagger}, part, dataset.one_hot(part.label), conditions(dataset.schema, dataset.statistics.sigma, [])
-    )
+    part = split.take(no_b)
+    results, _ = compare({"a": tagger}, part, part.y, conditions(dataset.schema, dataset.statistics.sigma, []))
     assert results["a"]["clean"]["BvL"] == "not defined: no b jets"
     assert "not defined: no b jets" in markdown(results)
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from kerastag.attacks import FGSM
+from kerastag.attacks.samples import attacked_features, attacked_logits
 from kerastag.evaluation.feature_groups import groups, losses
-from kerastag.evaluation.logits import attacked_features, attacked_logits
 from kerastag.metrics import Bootstrap, RankedPair
 from tests.toy import TOY, toy_threat_model
 

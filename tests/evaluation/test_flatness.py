@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerastag import export, models
+from kerastag import models, saving
 from kerastag.attacks import FGSM, ThreatModel
 from kerastag.evaluation.flatness import flatness, surface
 from tests.toy import SCALE, toy_threat_model
@@ -71,10 +71,10 @@ def test_a_saved_model_is_as_flat_as_what_it_was_made_of(dataset, jets, tmp_path
     """The custom gradient of `symlog` travels with it, and can be differentiated once more."""
     keras.utils.set_random_seed(1)
     tagger = models.mlp(dataset.schema, dataset.statistics, hidden=(8,))
-    export.export(tagger, dataset.schema, dataset.statistics, tmp_path / "saved_model")
+    saving.export(tagger, dataset.schema, dataset.statistics, tmp_path / "saved_model")
     x, y = (values.numpy()[:50] for values in jets)
     threat_model = ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, 0.01)
     expected = flatness(tagger, x, y, threat_model, iterations=5)
-    found = flatness(export.load(tmp_path / "saved_model"), x, y, threat_model, iterations=5)
+    found = flatness(saving.load(tmp_path / "saved_model"), x, y, threat_model, iterations=5)
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-3, atol=1e-5)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from kerastag.evaluation.histograms import chi2_per_ndf, counts, edges_of, histograms
 from kerastag.evaluation.shapes import as_drawn, normality, one_of_each_variable
-from kerastag.histograms import chi2_per_ndf, counts, edges_of, histograms
 from tests.toy import TOY, toy_threat_model
 
 

@@ -3,11 +3,11 @@ import pytest
 
 from kerastag import models
 from kerastag.attacks import FGSM, ThreatModel
+from kerastag.attacks.samples import attacked_features, attacked_logits
 from kerastag.evaluation.comparison import compare, conditions
-from kerastag.evaluation.logits import attacked_features, attacked_logits
-from kerastag.evaluation.taggers import NamedTagger
 from kerastag.evaluation.transfer import Contestant, cross_examine, markdown, records, shared_jets, white_box
 from kerastag.metrics import discriminator_auc
+from kerastag.saving.taggers import NamedTagger
 
 CONDITIONS = ["clean", "FGSM ε=0.05", "PGD-2 ε=0.05"]
 
@@ -38,12 +38,12 @@ def contestants(dataset, split):
 
 @pytest.fixture(scope="module")
 def examined(dataset, split, contestants):
-    return cross_examine(contestants, dataset.one_hot(split.label), split.events, replicates=50)
+    return cross_examine(contestants, split.y, split.events, replicates=50)
 
 
 def test_diagonal_is_the_white_box_comparison(dataset, split, contestants, examined):
     matrix, logits = examined
-    y = dataset.one_hot(split.label)
+    y = split.y
     taggers = {one.tagger.name: one.tagger.model for one in contestants}
     expected, scores = compare(taggers, split, y, conditions_of(dataset), replicates=50)
     for name, by_condition in white_box(matrix).items():
@@ -56,7 +56,7 @@ def test_diagonal_is_the_white_box_comparison(dataset, split, contestants, exami
 
 
 def test_other_cells_are_jets_attacked_on_one_and_shown_to_another(dataset, split, contestants, examined):
-    y = dataset.one_hot(split.label)
+    y = split.y
     attack = FGSM(ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, 0.05))
     attacked = attacked_features(contestants[0].tagger.model, split.features, y, attack)
     area = discriminator_auc(y, attacked_logits(contestants[1].tagger.model, attacked, y, None))["BvL"]
@@ -103,7 +103,7 @@ def test_tables_hold_every_cell(examined):
 def test_missing_flavour_is_said_everywhere(dataset, split, contestants):
     no_b = np.flatnonzero(split.label != 0)
     few = [Contestant(one.tagger, one.inputs, split.features[no_b], one.conditions) for one in contestants[:2]]
-    matrix, _ = cross_examine(few, dataset.one_hot(split.label[no_b]), split.take(no_b).events, replicates=5)
+    matrix, _ = cross_examine(few, split.y[no_b], split.take(no_b).events, replicates=5)
     row = matrix["FGSM ε=0.05"]["a"]["b"]
     assert row["BvL"] == row["CvB"] == row["mistag"] == "not defined: no b jets"
     assert 0 < row["CvL"]["value"] < 1
@@ -136,7 +136,7 @@ def test_guess_has_nothing_to_lose(dataset, split, contestants):
     guess = keras.Model(inputs, keras.layers.Dense(3, kernel_initializer="zeros")(inputs))
     named = NamedTagger("guess", "guess", guess, None)
     one = Contestant(named, "jet_flavor", split.features, contestants[0].conditions)
-    matrix, _ = cross_examine([contestants[0], one], dataset.one_hot(split.label), split.events, replicates=5)
+    matrix, _ = cross_examine([contestants[0], one], split.y, split.events, replicates=5)
     row = matrix["FGSM ε=0.05"]["guess"]["guess"]["BvL"]
     assert (row["value"], row["loss"]) == (0.5, 0)
     assert "relative_loss" not in row and "excess" not in row

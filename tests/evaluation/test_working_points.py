@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
 
-from kerastag.data import Split
 from kerastag.evaluation.working_points import binnings, threshold, working_points
+from kerastag.jets import Jets
 from kerastag.metrics import Bootstrap
 from tests.toy import TOY
 
@@ -80,7 +80,7 @@ def test_threshold_leaves_the_rate_above_it():
 
 def test_bins_hold_every_jet_once(toy_jets):
     x = toy_jets[0].numpy()
-    found = binnings(TOY, Split(x, np.zeros(len(x), int), {}))
+    found = binnings(TOY, Jets(x, np.zeros(len(x), int), {}, 3))
     assert list(found)[2] == "tracks among the inputs"
     for names, index in found.values():
         assert len(index) == len(x) and set(index) == set(range(len(names)))

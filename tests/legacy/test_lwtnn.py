@@ -6,8 +6,8 @@ import pytest
 
 import kerastag
 from kerastag import legacy
-from kerastag.class_logits import class_names
 from kerastag.errors import UserError
+from kerastag.layers.class_logits import class_names
 
 FUNCTIONS = {
     "rectified": lambda z: np.maximum(z, 0),

@@ -11,8 +11,8 @@ import tensorflow as tf
 import kerastag
 from kerastag import legacy
 from kerastag.attacks import FGSM, PGD, ThreatModel
-from kerastag.class_logits import by_flavour, class_names
-from kerastag.export import export
+from kerastag.layers.class_logits import by_flavour, class_names
+from kerastag.saving.saved_model import export
 from tests.legacy.conftest import WEIGHTS, flat, made_up, needs_weights
 
 pytestmark = needs_weights

@@ -6,9 +6,9 @@ import numpy as np
 
 from kerastag import plots
 from kerastag.evaluation.asymmetry import asymmetry
+from kerastag.evaluation.histograms import histograms
 from kerastag.evaluation.shapes import one_of_each_variable
 from kerastag.flavours import FLAVOURS
-from kerastag.histograms import histograms
 from kerastag.report.page import Figure, Section, Table, plus_minus
 from kerastag.report.subject import Subject
 

@@ -2,7 +2,8 @@
 
 import json
 
-from kerastag import input_scan, plots
+from kerastag import plots
+from kerastag.evaluation import input_scan
 from kerastag.report.page import Figure, Section, Table
 from kerastag.report.subject import Subject
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from kerastag import plots
 from kerastag.attacks import marginal_preserving
+from kerastag.attacks.samples import attacked_logits
 from kerastag.evaluation.comparison import RELATIVE_CAP
-from kerastag.evaluation.logits import attacked_logits
+from kerastag.evaluation.histograms import histograms
 from kerastag.evaluation.shapes import normality, one_of_each_variable
-from kerastag.histograms import histograms
 from kerastag.metrics import Interval, RankedPair
 from kerastag.report.page import Figure, Section, Table, plus_minus
 from kerastag.report.subject import Subject

@@ -1,0 +1,60 @@
+"""Attacked features and logits of a whole sample."""
+
+import weakref
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerastag.attacks import Attack
+from kerastag.layers.class_logits import matching
+
+# Graphs of a tagger by attack and result, kept as long as the tagger lives.
+_graphs: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def attacked_logits(
+    tagger: keras.Model, x: np.ndarray, y: np.ndarray, attack: Attack | None, batch_size: int = 8192
+) -> np.ndarray:
+    """Logits float32 `(jets, classes)`, by flavour, of attacked jets, or of clean ones if `attack` is None.
+
+    Args:
+        tagger: From raw features to logits; called in inference mode.
+        x: Clean features, float32 `(jets, features)`.
+        y: True flavours, one-hot `(jets, classes)`.
+        attack: White-box attack on this tagger; its random draws start over, so the same call gives the same result.
+        batch_size: Jets in memory at once.
+    """
+
+    def logits(model, x, y):
+        return matching(model(x if attack is None else attack(model, x, y), training=False), y, model)
+
+    return _by_batches(tagger, x, y, attack, "logits", logits, batch_size)
+
+
+def attacked_features(
+    tagger: keras.Model, x: np.ndarray, y: np.ndarray, attack: Attack | None, batch_size: int = 8192
+) -> np.ndarray:
+    """Attacked features, float32 `(jets, features)`; `x` itself if `attack` is None. Arguments as of `attacked_logits`."""
+    if attack is None:
+        return x
+    return _by_batches(tagger, x, y, attack, "features", attack, batch_size)
+
+
+def _by_batches(
+    tagger: keras.Model, x: np.ndarray, y: np.ndarray, attack: Attack | None, kind: str, function: Callable, batch_size: int
+) -> np.ndarray:
+    """`function(tagger, x, y)` of all jets, as a graph that is made once for a tagger, an attack and a kind of result."""
+    of_tagger = _graphs.setdefault(tagger, {})
+    if (attack, kind) not in of_tagger:
+        # The graph must not keep its own key alive.
+        weak = weakref.ref(tagger)
+        # Traced once for batches of any size.
+        batches = [tf.TensorSpec((None, values.shape[1]), tf.float32) for values in (x, y)]
+        of_tagger[attack, kind] = tf.function(lambda x, y: function(weak(), x, y)).get_concrete_function(*batches)
+    graph = of_tagger[attack, kind]
+    if attack is not None:
+        attack.restart()
+    starts = range(0, len(x), batch_size)
+    return np.concatenate([graph(*(tf.constant(part[i : i + batch_size]) for part in (x, y))).numpy() for i in starts])

@@ -1,0 +1,211 @@
+"""Is the robustness real? Signs that an attack failed rather than the tagger withstood.
+
+A tagger whose gradients are useless looks robust against gradient attacks and is not.
+
+Reference: Athalye, Carlini and Wagner, arXiv:1802.00420, section 3.1; Carlini et al., arXiv:1902.06705; for leaking labels
+Kurakin, Goodfellow and Bengio, arXiv:1611.01236, section 4.3.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerastag import tables
+from kerastag.attacks import FGSM, PGD, Attack, ThreatModel, Transfer
+from kerastag.attacks.samples import attacked_features, attacked_logits
+from kerastag.layers.class_logits import matching
+
+# Mean losses that differ by less than this, relative to the larger, count as equal.
+_TOLERANCE = 1e-3
+_STEPS = 20
+_RANDOM_CORNERS = 10
+# Times ε at which any tagger should fail.
+_VERY_LARGE = 1000.0
+_LARGEST_ZERO_SHARE, _LARGEST_SATURATED_SHARE = 0.01, 0.05
+_SATURATED = 1 - 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One sign.
+
+    Attributes:
+        name: What was looked at.
+        passed: Whether it looks as it should; None if it could not be looked at.
+        value: The number.
+        limit: What the number is held against.
+        meaning: What passing says, with the number and the limit.
+    """
+
+    name: str
+    passed: bool | None
+    value: float
+    limit: float
+    meaning: str
+
+
+def check_robustness(
+    tagger: keras.Model,
+    x: np.ndarray,
+    y: np.ndarray,
+    threat_model: ThreatModel,
+    sources: Mapping[str, keras.Model] | None = None,
+    growth: Sequence[float] = (0.5, 1.0, 2.0, 5.0),
+) -> list[Check]:
+    """Look for signs of useless gradients, on the mean cross-entropy of attacked jets.
+
+    Args:
+        tagger: From raw features to logits.
+        x: Clean features, float32 `(jets, features)`; some thousand will do.
+        y: True flavours, one-hot `(jets, classes)`.
+        threat_model: The box, best without a cap.
+        sources: Other taggers on the same features, for transfer.
+        growth: Rising factors on ε.
+
+    Returns:
+        The checks, in the order of the table that `markdown` makes.
+    """
+    losses = _Losses(tagger, x, y)
+    clean = losses.clean()
+    fgsm = losses.under(FGSM(threat_model))
+    predicted = losses.under(FGSM(threat_model, labels="predicted"))
+    pgd = losses.under(PGD(threat_model, steps=_STEPS, try_corner=False))
+    random = losses.at_random_corners(threat_model)
+    large = losses.under(PGD(_scaled(threat_model, _VERY_LARGE), steps=_STEPS))
+    zero, saturated = losses.zero_gradients(threat_model), losses.saturated()
+    constant = _entropy(y)
+    checks = [
+        Check("many steps", _at_least(pgd, fgsm), pgd, fgsm, "loss under PGD-20 is at least that under FGSM"),
+        _growing(losses, threat_model, growth, clean),
+        Check(
+            "random", _at_least(pgd, random), random, pgd, "loss at the worst of 10 random corners is at most that under PGD-20"
+        ),
+        *_transferred(losses, threat_model, sources or {}, pgd),
+        Check("unlimited", large > constant, large, constant, f"loss at {_VERY_LARGE:g} ε exceeds that of a constant answer"),
+        Check("zero gradients", zero <= _LARGEST_ZERO_SHARE, zero, _LARGEST_ZERO_SHARE, "share of jets without any gradient"),
+        Check(
+            "saturation",
+            saturated <= _LARGEST_SATURATED_SHARE,
+            saturated,
+            _LARGEST_SATURATED_SHARE,
+            "share of jets with a probability of 1 within 1e-6",
+        ),
+        Check("attacked", _at_least(fgsm, clean), fgsm, clean, "loss under FGSM is at least that of clean jets"),
+        Check(
+            "leaking",
+            _at_least(fgsm, predicted),
+            predicted,
+            fgsm,
+            "loss under FGSM on predicted labels is at most that on true ones",
+        ),
+    ]
+    return checks
+
+
+def markdown(checks: Mapping[str, Sequence[Check]]) -> str:
+    """A table of the checks of several taggers."""
+    rows = [
+        [tagger, check.name, _word(check), f"{check.value:.4g}", f"{check.limit:.4g}", check.meaning]
+        for tagger, listed in checks.items()
+        for check in listed
+    ]
+    return tables.markdown(["tagger", "check", "", "number", "held against", "meaning"], rows)
+
+
+def _word(check: Check) -> str:
+    return "not looked at" if check.passed is None else "pass" if check.passed else "FAIL"
+
+
+def _at_least(larger: float, smaller: float) -> bool:
+    return larger >= smaller - _TOLERANCE * abs(smaller)
+
+
+def _scaled(threat_model: ThreatModel, factor: float) -> ThreatModel:
+    """The threat model with another ε and no cap."""
+    config = threat_model.get_config()
+    return ThreatModel.from_config(config | {"epsilon": config["epsilon"] * factor, "relative_cap": None})
+
+
+def _entropy(y: np.ndarray) -> float:
+    """Cross-entropy of the best constant answer."""
+    shares = y.mean(axis=0)
+    return float(-(shares * np.log(np.where(shares > 0, shares, 1))).sum())
+
+
+def _growing(losses: "_Losses", threat_model: ThreatModel, growth: Sequence[float], clean: float) -> Check:
+    """PGD at rising ε, each started where the smaller one ended; a loss that stops rising was not maximised."""
+    points, before, smallest = losses.x, clean, np.inf
+    for factor in growth:
+        attack = PGD(_scaled(threat_model, factor), steps=_STEPS, random_start=False, try_corner=False)
+        points = losses.continued(attack, points)
+        now = losses.at(points)
+        smallest, before = min(smallest, now - before), now
+    meaning = "smallest rise of the loss from one ε to the next, PGD-20 from where the smaller one ended"
+    return Check("growth", smallest > _TOLERANCE * clean, smallest, _TOLERANCE * clean, meaning)
+
+
+def _transferred(losses: "_Losses", threat_model: ThreatModel, sources: Mapping[str, keras.Model], pgd: float) -> list[Check]:
+    meaning = "loss under PGD-20 on another tagger is at most that of white-box"
+    if not sources:
+        return [Check("transfer", None, np.nan, pgd, f"{meaning}: no other tagger of these inputs was given")]
+    found = []
+    for name, source in sources.items():
+        loss = losses.under(Transfer(PGD(threat_model, steps=_STEPS), source))
+        found.append(Check(f"transfer from {name}", _at_least(pgd, loss), loss, pgd, meaning))
+    return found
+
+
+class _Losses:
+    """Mean cross-entropies of one tagger on some jets."""
+
+    def __init__(self, tagger: keras.Model, x: np.ndarray, y: np.ndarray):
+        self.tagger, self.x, self.y = tagger, np.asarray(x, np.float32), np.asarray(y, np.float32)
+
+    def at(self, points: np.ndarray) -> float:
+        """At some points."""
+        return float(self.each(points).mean())
+
+    def each(self, points: np.ndarray) -> np.ndarray:
+        """Of each jet, `(jets,)`."""
+        logits = attacked_logits(self.tagger, points, self.y, None)
+        return tf.nn.softmax_cross_entropy_with_logits(self.y, logits).numpy()
+
+    def clean(self) -> float:
+        """Of clean jets."""
+        return self.at(self.x)
+
+    def under(self, attack: Attack) -> float:
+        """Under an attack."""
+        return self.at(attacked_features(self.tagger, self.x, self.y, attack))
+
+    def continued(self, attack: PGD, points: np.ndarray) -> np.ndarray:
+        """Points of PGD in the box around the clean jets, started at `points`, which lie in it."""
+        box, y = attack.threat_model.box(tf.constant(self.x), tf.constant(self.y)), tf.constant(self.y)
+        climb = tf.function(lambda start: attack.climb(self.tagger, box, y, False, start)[0])
+        return climb.get_concrete_function(tf.TensorSpec(points.shape, tf.float32))(tf.constant(points)).numpy()
+
+    def at_random_corners(self, threat_model: ThreatModel, seed: int = 0) -> float:
+        """The worst of some random corners of the box, for each jet."""
+        generator = np.random.default_rng(seed)
+        budget = np.asarray(threat_model.budget(self.x, self.y))
+        worst = np.full(len(self.x), -np.inf)
+        for _ in range(_RANDOM_CORNERS):
+            signs = generator.choice(np.array([-1, 1], np.float32), self.x.shape)
+            corner = np.asarray(threat_model.project(self.x, self.x + budget * signs, self.y))
+            worst = np.maximum(worst, self.each(corner))
+        return float(worst.mean())
+
+    def zero_gradients(self, threat_model: ThreatModel) -> float:
+        """Share of the jets with free cells whose gradient is exactly 0 in all of them."""
+        free = np.asarray(threat_model.budget(self.x, self.y)) > 0
+        _, gradient = FGSM(threat_model).gradient(self.tagger, tf.constant(self.x), tf.constant(self.y), False)
+        some = free.any(axis=1)
+        return float((np.where(free, gradient, 0) == 0).all(axis=1)[some].mean()) if some.any() else 0.0
+
+    def saturated(self) -> float:
+        """Share of jets for which the softmax is 1 as far as float32 can tell."""
+        logits = matching(self.tagger(self.x, training=False), self.y, self.tagger)
+        return float((tf.nn.softmax(logits).numpy().max(axis=1) > _SATURATED).mean())

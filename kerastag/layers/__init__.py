@@ -1,0 +1,19 @@
+"""Every Keras layer of ours. Importing this package registers them all, so that stored taggers can be loaded."""
+
+from kerastag.layers.class_logits import ClassLogits, FlavourLogits
+from kerastag.layers.deep_flavour import AbsentTogether
+from kerastag.layers.lwtnn_inputs import LwtnnInputs
+from kerastag.layers.preprocessing import PresenceFlags, SelectFeatures, Standardize, symlog
+from kerastag.layers.track_quantities import TrackQuantities
+
+__all__ = [
+    "AbsentTogether",
+    "ClassLogits",
+    "FlavourLogits",
+    "LwtnnInputs",
+    "PresenceFlags",
+    "SelectFeatures",
+    "Standardize",
+    "TrackQuantities",
+    "symlog",
+]

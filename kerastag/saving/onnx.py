@@ -1,0 +1,69 @@
+"""Taggers as ONNX, the format in which CMS runs networks, and the proof that every format of a tagger says the same."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerastag.errors import UserError
+from kerastag.files import replaced
+from kerastag.layers.class_logits import class_names
+from kerastag.schema import Schema
+
+# Of the operators; what CMSSW's ONNX Runtime knows.
+_OPSET = 15
+
+
+def export_onnx(tagger: keras.Model, schema: Schema, path: Path) -> None:
+    """Write a tagger as ONNX.
+
+    Its input is `features`, float32 `(batch, features)`, its outputs are `logits` and `probabilities`, `(batch, classes)`.
+    Names of features and classes travel in the file's metadata, as JSON lists.
+
+    Raises:
+        UserError: if the extra `onnx` is not installed.
+    """
+    try:
+        import onnx
+        import tf2onnx
+    except ImportError as error:
+        raise UserError(
+            f"ONNX needs more packages ({error.name} is missing): install kerastag with the extra 'onnx'."
+        ) from error
+
+    def outputs(features):
+        logits = tagger(features, training=False)
+        return {"logits": tf.identity(logits, "logits"), "probabilities": tf.nn.softmax(logits)}
+
+    signature = [tf.TensorSpec((None, len(schema.features)), tf.float32, name="features")]
+    model, _ = tf2onnx.convert.from_function(
+        tf.function(outputs, input_signature=signature), signature, opset=_OPSET, custom_op_handlers={"Log1p": (_log1p, [])}
+    )
+    onnx.helper.set_model_props(
+        model, {"features": json.dumps(schema.names), "classes": json.dumps(class_names(tagger)), "schema": schema.name}
+    )
+    with replaced(Path(path)) as new:
+        onnx.save(model, new)
+
+
+def _log1p(context, node, name, args):
+    """log(1 + x), which ONNX has no operator for; tf2onnx calls this for each such node."""
+    shapes, types = [context.get_shape(node.output[0])], [context.get_dtype(node.output[0])]
+    one = context.make_const(f"{node.name}_one", np.ones((), np.float32))
+    context.remove_node(node.name)
+    total = context.make_node("Add", [node.input[0], one.output[0]])
+    return context.make_node("Log", total.output, outputs=node.output, name=node.name, shapes=shapes, dtypes=types)
+
+
+def parity(tagger: keras.Model, saved_model: Path, onnx_file: Path, x: np.ndarray) -> dict[str, float]:
+    """Largest difference of probabilities between Keras and each export, on jets `(jets, features)`."""
+    import onnxruntime
+
+    expected = tf.nn.softmax(tagger.predict(x, batch_size=8192, verbose=0)).numpy()
+    loaded = tf.saved_model.load(str(saved_model))  # owns the variables, so it must outlive the call
+    saved = loaded.probabilities(tf.constant(x)).numpy()
+    session = onnxruntime.InferenceSession(str(onnx_file), providers=["CPUExecutionProvider"])
+    (onnx,) = session.run(["probabilities"], {"features": x})
+    return {"SavedModel": float(abs(saved - expected).max()), "ONNX": float(abs(onnx - expected).max())}

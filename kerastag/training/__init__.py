@@ -1,0 +1,16 @@
+"""Training: the adversarial tagger, its defences, callbacks and checkpoints, and what settings are turned into."""
+
+from kerastag.training.adversarial_tagger import AdversarialTagger
+from kerastag.training.callbacks import AttackedAUC, FiniteWeights
+from kerastag.training.defenses import TRADES, AttackedBatches, Defense, InputGradientPenalty, Ramp
+
+__all__ = [
+    "TRADES",
+    "AdversarialTagger",
+    "AttackedAUC",
+    "AttackedBatches",
+    "Defense",
+    "FiniteWeights",
+    "InputGradientPenalty",
+    "Ramp",
+]

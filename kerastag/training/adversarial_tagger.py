@@ -1,0 +1,95 @@
+"""Nominal and adversarial training of any tagger, as a `keras.Model` that composes with compile and fit."""
+
+import keras
+
+from kerastag.attacks import Attack
+from kerastag.errors import UserError
+from kerastag.training.callbacks import warn_of_order
+from kerastag.training.defenses import AttackedBatches, Defense
+
+
+@keras.saving.register_keras_serializable("kerastag")
+class AdversarialTagger(keras.Model):
+    """Trains a tagger to withstand attacks.
+
+    Each training step lets a defence prepare the batch against the tagger as it stands, usually by attacking it, then makes an
+    ordinary Keras step on the result. Evaluation and prediction see the inputs as they come. What it does not promise:
+    robustness outside the attack's threat model, or against stronger attacks than it was evaluated with.
+
+    Example:
+    ```python
+    model = AdversarialTagger(tagger, FGSM(ThreatModel.from_schema(schema, statistics.sigma)))
+    model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
+    model.fit(batches, epochs=10, steps_per_epoch=steps)
+    model.tagger.save("tagger.keras")
+    ```
+
+    Args:
+        tagger: From raw features `(batch, features)` to logits `(batch, classes)`.
+        attack: With which every batch is attacked; short for the defence `AttackedBatches(attack)`.
+        defense: A defence of `kerastag.defenses`. With neither the training is nominal.
+
+    Raises:
+        UserError: if the tagger does not compute in float32, or both `attack` and `defense` are given.
+    """
+
+    def __init__(self, tagger: keras.Model, attack: Attack | None = None, defense: Defense | None = None, **kwargs):
+        super().__init__(**kwargs)
+        if attack is not None and defense is not None:
+            raise UserError("AdversarialTagger takes an `attack` or a `defense`, not both; give the attack to the defence.")
+        for layer in [self, tagger, *tagger.layers]:
+            if layer.compute_dtype != "float32":
+                raise UserError(
+                    f"Attacks need float32, but layer '{layer.name}' computes in {layer.compute_dtype}; "
+                    "build the tagger under keras.config.set_dtype_policy('float32')."
+                )
+        self.tagger = tagger
+        self.defense = AttackedBatches(attack) if attack else defense
+        # Makes Keras count them among this model's variables.
+        self.random_states = self.defense.random_states if self.defense else []
+        self.built = tagger.built
+
+    @property
+    def attack(self) -> Attack | None:
+        """What batches are attacked with, if the defence attacks any."""
+        return self.defense.attack if self.defense else None
+
+    def call(self, inputs, training=None):
+        """Logits of the tagger."""
+        return self.tagger(inputs, training=training)
+
+    def train_step(self, data):
+        """Let the defence prepare the batch, then update on it."""
+        if self.defense is None:
+            return super().train_step(data)
+        x, y, w = keras.utils.unpack_x_y_sample_weight(data)
+        return super().train_step(self.defense.batch(self.tagger, x, y, w, self.optimizer.iterations))
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The compiled loss, and in training what the defence adds to it."""
+        compiled = super().compute_loss
+
+        def compute(y, y_pred, sample_weight):
+            return compiled(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+
+        if self.defense is None or not training:
+            return compute(y, y_pred, sample_weight)
+        return self.defense.loss(self.tagger, compute, x, y, y_pred, sample_weight)
+
+    def fit(self, *args, callbacks=None, **kwargs):
+        """As in Keras; warns where a callback that reads attacked metrics stands before the one that makes them."""
+        warn_of_order(callbacks)
+        return super().fit(*args, callbacks=callbacks, **kwargs)
+
+    def get_config(self):
+        """Everything that `__init__` takes."""
+        return super().get_config() | {
+            "tagger": keras.saving.serialize_keras_object(self.tagger),
+            "defense": keras.saving.serialize_keras_object(self.defense) if self.defense else None,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """The inverse of `get_config`."""
+        parts = {name: keras.saving.deserialize_keras_object(config.pop(name)) for name in ("tagger", "defense")}
+        return cls(**parts, **config)

@@ -1,0 +1,119 @@
+"""Callbacks that evaluate a tagger under attack while it trains."""
+
+import warnings
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerastag.attacks import Attack
+from kerastag.attacks.samples import attacked_logits
+from kerastag.errors import UserError
+from kerastag.metrics import HEADLINE, NotDefined, discriminator_auc
+
+# A rise of the loss that is so many times that under a single step, and larger than this, is overfitting.
+_FAR_MORE, _NOTABLE_RISE = 3.0, 0.05
+
+
+class FiniteWeights(keras.callbacks.Callback):
+    """Ends a training whose weights have become NaN or infinite with a sentence.
+
+    The loss need not show it: on a CPU a ReLU turns NaN into 0, and the network goes on with a constant output.
+
+    Raises:
+        UserError: at the end of the epoch in which it happened.
+    """
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Look at the weights."""
+        if not all(np.isfinite(weights).all() for weights in self.model.get_weights()):
+            raise UserError(
+                f"The training diverged: after epoch {epoch + 1} weights are not finite. "
+                "Take a smaller learning rate or a smaller ε, or --resume from the epoch before."
+            )
+
+
+class AttackedAUC(keras.callbacks.Callback):
+    """At each epoch, area under the ROC curve and cross-entropy, clean and under each attack, as entries of `logs`.
+
+    Entries are `val_BvL_auc`, `val_CvB_auc`, `val_CvL_auc` and `val_cross_entropy` for clean jets, with `_<name>` behind
+    for each attack, so `EarlyStopping`, `ModelCheckpoint`, `CSVLogger` and `TensorBoard` can use them. They must stand
+    behind this callback in the list.
+
+    Args:
+        x: Validation features, float32 `(jets, features)`.
+        y: True flavours, one-hot `(jets, classes)`.
+        attacks: Attacks by name.
+        batch_size: Jets attacked at once.
+        watch: Names of a single-step and of a longer attack. Where the loss rises under the second far more than under the
+            first, training has overfitted catastrophically (arXiv:2001.03994, section 5), and a warning says so, once.
+    """
+
+    def __init__(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        attacks: dict[str, Attack],
+        batch_size: int = 8192,
+        watch: tuple[str, str] | None = None,
+    ):
+        super().__init__()
+        self._x, self._y = x, y
+        self._attacks = attacks
+        self._batch_size = batch_size
+        self._watch = watch
+        self._said: set[str] = set()
+
+    @property
+    def names(self) -> list[str]:
+        """The entries that it adds to `logs`."""
+        suffixes = ["", *(f"_{name}" for name in self._attacks)]
+        return [name + suffix for suffix in suffixes for name in (*(f"val_{d}_auc" for d in HEADLINE), "val_cross_entropy")]
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Add the entries."""
+        tagger = getattr(self.model, "tagger", self.model)
+        for suffix, attack in {"": None, **{f"_{name}": attack for name, attack in self._attacks.items()}}.items():
+            logits = attacked_logits(tagger, self._x, self._y, attack, self._batch_size)
+            for name, area in discriminator_auc(self._y, logits, names=HEADLINE).items():
+                self._add(logs, f"val_{name}_auc{suffix}", area)
+            logs[f"val_cross_entropy{suffix}"] = float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(self._y, logits)))
+        if self._watch:
+            self._look_for_overfitting(epoch, logs)
+
+    def _look_for_overfitting(self, epoch: int, logs: dict) -> None:
+        weak, strong = (logs[f"val_cross_entropy_{name}"] - logs["val_cross_entropy"] for name in self._watch)
+        if "overfitting" not in self._said and strong > max(_FAR_MORE * weak, _NOTABLE_RISE):
+            self._said.add("overfitting")
+            warnings.warn(
+                f"Catastrophic overfitting at epoch {epoch + 1}: {self._watch[0]} raises the cross-entropy by {weak:.3f}, "
+                f"{self._watch[1]} by {strong:.3f}. Train with --defense fgsm-rs or pgd-7, or with a smaller ε.",
+                stacklevel=2,
+            )
+
+    def _add(self, logs: dict, name: str, area: float | NotDefined) -> None:
+        if not isinstance(area, NotDefined):
+            logs[name] = area
+        elif name not in self._said:
+            self._said.add(name)
+            warnings.warn(f"{name} is {area}.", stacklevel=2)
+
+
+def warn_of_order(callbacks: Sequence[keras.callbacks.Callback] | keras.callbacks.CallbackList | None) -> None:
+    """Warn if a callback that reads the logs stands before an `AttackedAUC`."""
+    listed = list(getattr(callbacks, "callbacks", callbacks) or [])
+    consumers = (
+        keras.callbacks.EarlyStopping,
+        keras.callbacks.ModelCheckpoint,
+        keras.callbacks.ReduceLROnPlateau,
+        keras.callbacks.CSVLogger,
+        keras.callbacks.TensorBoard,
+    )
+    for place, callback in enumerate(listed):
+        early = [type(other).__name__ for other in listed[:place] if isinstance(other, consumers)]
+        if isinstance(callback, AttackedAUC) and early:
+            warnings.warn(
+                f"AttackedAUC stands behind {', '.join(early)}, which will not see its metrics; put it first.",
+                stacklevel=3,
+            )

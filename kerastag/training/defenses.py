@@ -1,0 +1,233 @@
+"""Defences: what a training step of `AdversarialTagger` does for robustness, around Keras' own step.
+
+A defence may change the batch before the step, and add to the loss inside of it. Each is an object with a config.
+"""
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from kerastag.attacks import OBJECTIVES, Attack, ThreatModel
+from kerastag.errors import UserError
+from kerastag.layers.class_logits import matching
+
+# Adds to the loss of a step: (y, y_pred, sample_weight) -> scalar.
+ComputeLoss = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tf.Tensor]
+
+
+@keras.saving.register_keras_serializable("kerastag")
+class Ramp:
+    """Strength of the attack during a training: 0 in a warm-up, then rising to 1, and optionally random for each batch.
+
+    Args:
+        warmup: Steps without an attack.
+        rise: Steps of a linear rise behind them.
+        random: Whether each batch draws its strength between 0 and that of the ramp.
+        seed: Of the draws.
+    """
+
+    def __init__(self, warmup: int = 0, rise: int = 0, random: bool = False, seed: int = 0):
+        if warmup < 0 or rise < 0:
+            raise UserError(f"A ramp needs a `warmup` and `rise` of at least 0 steps. Received: {warmup}, {rise}.")
+        self.warmup, self.rise, self.random, self.seed = int(warmup), int(rise), random, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Strength in a step, a scalar between 0 and 1."""
+        since = tf.cast(step, tf.float32) - self.warmup
+        strength = tf.clip_by_value((since + 1) / max(self.rise, 1), 0.0, 1.0)
+        return strength * keras.random.uniform((), seed=self.seed_generator) if self.random else strength
+
+    def get_config(self) -> dict:
+        """Everything that `__init__` takes."""
+        return {"warmup": self.warmup, "rise": self.rise, "random": self.random, "seed": self.seed}
+
+    @classmethod
+    def from_config(cls, config: dict) -> "Ramp":
+        """The inverse of `get_config`."""
+        return cls(**config)
+
+
+class Defense:
+    """Base of defences.
+
+    Attributes:
+        attack: What batches are attacked with; None for a defence that attacks none.
+    """
+
+    attack: Attack | None = None
+
+    @property
+    def random_states(self) -> list[keras.random.SeedGenerator]:
+        """Generators of random numbers, so that a checkpoint can hold them."""
+        return []
+
+    def batch(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, w: tf.Tensor | None, step: tf.Tensor):
+        """The batch on which the step is made, `(x, y, w)`, from the one that came.
+
+        Args:
+            tagger: As it stands before the step.
+            x: Clean features `(batch, features)`.
+            y: One-hot labels `(batch, classes)`.
+            w: Sample weights `(batch,)`, or None.
+            step: Number of the step.
+        """
+        return x, y, w
+
+    def loss(self, tagger: keras.Model, compute: ComputeLoss, x: tf.Tensor, y: tf.Tensor, y_pred: tf.Tensor, w):
+        """The loss of the step, a scalar; `compute` is the compiled one. Arguments are those of the changed batch."""
+        return compute(y, y_pred, w)
+
+
+def _twice(y: tf.Tensor, w: tf.Tensor | None):
+    return tf.concat([y, y], axis=0), None if w is None else tf.concat([w, w], axis=0)
+
+
+MIXES = ("adversarial", "mean")
+
+
+@keras.saving.register_keras_serializable("kerastag")
+class AttackedBatches(Defense):
+    """The step is made on attacked jets: adversarial training, and augmentation where the attack is a distortion.
+
+    Reference: Goodfellow, Shlens and Szegedy, arXiv:1412.6572; Madry et al., arXiv:1706.06083.
+
+    Args:
+        attack: The attack.
+        mix: "adversarial" updates on attacked jets alone; "mean" on the mean of the clean and the attacked loss.
+        every: Only every so many-th batch is attacked.
+        in_training_mode: Whether the attack sees the tagger with dropout and the like switched on.
+        ramp: Strength of the attack by step; None for full strength.
+
+    Raises:
+        UserError: if an option is out of range.
+    """
+
+    def __init__(
+        self,
+        attack: Attack,
+        mix: str = "adversarial",
+        every: int = 1,
+        in_training_mode: bool = False,
+        ramp: Ramp | None = None,
+    ):
+        if mix not in MIXES:
+            raise UserError(f"There is no mix '{mix}'; choose one of {', '.join(MIXES)}.")
+        if every < 1:
+            raise UserError(f"Invalid value for `every`: it must be at least 1. Received: {every}.")
+        self.attack, self.mix, self.every, self.in_training_mode, self.ramp = attack, mix, every, in_training_mode, ramp
+
+    @property
+    def random_states(self) -> list[keras.random.SeedGenerator]:
+        """As `Defense.random_states`."""
+        parts = (self.attack, self.ramp)
+        return [part.seed_generator for part in parts if hasattr(part, "seed_generator")]
+
+    def batch(self, tagger, x, y, w, step):
+        """As `Defense.batch`."""
+
+        def attacked() -> tf.Tensor:
+            strength = 1.0 if self.ramp is None else self.ramp(step)
+            return self.attack(tagger, x, y, training=self.in_training_mode, strength=strength)
+
+        moved = attacked() if self.every == 1 else tf.cond(step % self.every == 0, attacked, lambda: x)
+        moved = tf.stop_gradient(moved)
+        if self.mix == "mean":
+            return tf.concat([x, moved], axis=0), *_twice(y, w)
+        return moved, y, w
+
+    def get_config(self) -> dict:
+        """Everything that `__init__` takes."""
+        return {
+            "attack": keras.saving.serialize_keras_object(self.attack),
+            "mix": self.mix,
+            "every": self.every,
+            "in_training_mode": self.in_training_mode,
+            "ramp": keras.saving.serialize_keras_object(self.ramp) if self.ramp else None,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict) -> "AttackedBatches":
+        """The inverse of `get_config`."""
+        parts = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("attack", "ramp")}
+        return cls(**config | parts)
+
+
+@keras.saving.register_keras_serializable("kerastag")
+class TRADES(AttackedBatches):
+    """Loss of clean jets plus β times how much the output changes under attack, KL(f(x) ‖ f(x')), x' chosen for the most.
+
+    The attack should start at random and leave FGSM's point out, `PGD(…, try_corner=False)`: at the clean jet nothing points
+    anywhere.
+
+    Reference: Zhang et al., arXiv:1901.08573, equation 5 and algorithm 1.
+
+    Args:
+        attack: How x' is searched; its labels are the clean outputs.
+        beta: Weight of the second term.
+        ramp: Strength of the attack by step; None for full strength.
+    """
+
+    def __init__(self, attack: Attack, beta: float = 3.0, ramp: Ramp | None = None):
+        super().__init__(attack, ramp=ramp)
+        if not beta >= 0:
+            raise UserError(f"Invalid value for `beta`: it must be at least 0. Received: {beta}.")
+        self.beta = float(beta)
+
+    def batch(self, tagger, x, y, w, step):
+        """As `Defense.batch`: clean jets, and behind them the attacked ones."""
+        outputs = tf.stop_gradient(tf.nn.softmax(matching(tagger(x, training=False), y, tagger)))
+        strength = 1.0 if self.ramp is None else self.ramp(step)
+        moved = tf.stop_gradient(self.attack(tagger, x, outputs, strength=strength))
+        return tf.concat([x, moved], axis=0), *_twice(y, w)
+
+    def loss(self, tagger, compute, x, y, y_pred, w):
+        """As `Defense.loss`."""
+        (clean, moved), (y, _) = tf.split(y_pred, 2), tf.split(y, 2)
+        w = None if w is None else tf.split(w, 2)[0]
+        log_p, log_q = tf.nn.log_softmax(clean), tf.nn.log_softmax(moved)
+        divergence = tf.reduce_sum(tf.exp(log_p) * (log_p - log_q), axis=-1)
+        return compute(y, clean, w) + self.beta * tf.reduce_mean(divergence if w is None else w * divergence)
+
+    def get_config(self) -> dict:
+        """Everything that `__init__` takes."""
+        kept = {name: value for name, value in super().get_config().items() if name in ("attack", "ramp")}
+        return kept | {"beta": self.beta}
+
+
+@keras.saving.register_keras_serializable("kerastag")
+class InputGradientPenalty(Defense):
+    """Adds what the loss would rise to first order in the box: Σ budget·|∂J/∂x|, without a cap ε·‖∂J/∂u‖₁ with u = Δx/scale.
+
+    No attack is made; the gradient is differentiated once more instead.
+
+    Reference: Simon-Gabriel et al., arXiv:1802.01421, section 2; Drucker and Le Cun, IEEE Trans. Neural Netw. 3 (1992) 991.
+
+    Args:
+        threat_model: The box.
+        weight: Factor on the penalty.
+    """
+
+    def __init__(self, threat_model: ThreatModel, weight: float = 1.0):
+        if not weight >= 0:
+            raise UserError(f"Invalid value for `weight`: it must be at least 0. Received: {weight}.")
+        self.threat_model, self.weight = threat_model, float(weight)
+
+    def loss(self, tagger, compute, x, y, y_pred, w):
+        """As `Defense.loss`."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            rise = OBJECTIVES["cross_entropy"](y, matching(tagger(x, training=True), y, tagger))
+        gradient = tape.gradient(rise, x)
+        penalty = tf.reduce_sum(self.threat_model.budget(x, y) * tf.abs(gradient), axis=-1)
+        return compute(y, y_pred, w) + self.weight * tf.reduce_mean(penalty if w is None else w * penalty)
+
+    def get_config(self) -> dict:
+        """Everything that `__init__` takes."""
+        return {"threat_model": keras.saving.serialize_keras_object(self.threat_model), "weight": self.weight}
+
+    @classmethod
+    def from_config(cls, config: dict) -> "InputGradientPenalty":
+        """The inverse of `get_config`."""
+        return cls(keras.saving.deserialize_keras_object(config["threat_model"]), config["weight"])

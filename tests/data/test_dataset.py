@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerastag.errors import UserError
+
+BOTH = pytest.mark.parametrize("in_memory", [True, False], ids=["in memory", "streamed"])
+
+
+def epochs(dataset, number, first_epoch=0, batch_size=200, **options):
+    batches = iter(dataset.batches("train", batch_size, shuffle=True, first_epoch=first_epoch, spectators=True, **options))
+    return [[next(batches) for _ in range(dataset.steps("train", batch_size))] for _ in range(number)]
+
+
+def entries(epoch):
+    return np.concatenate([spectators["source"].numpy() * 1000 + spectators["entry"].numpy() for *_, spectators in epoch])
+
+
+@BOTH
+def test_shapes_and_types(dataset, in_memory):
+    x, y, w = next(iter(dataset.batches("train", 64, in_memory=in_memory)))
+    assert (x.shape, y.shape, w.shape) == ((64, 184), (64, 3), (64,))
+    assert x.dtype == y.dtype == w.dtype == tf.float32
+    np.testing.assert_array_equal(y.numpy().sum(axis=1), 1)
+
+
+@BOTH
+def test_unshuffled_pass_holds_each_jet_once_with_its_label(dataset, in_memory):
+    batches = list(dataset.batches("test", 100, in_memory=in_memory))
+    stored = dataset.arrays("test")
+    np.testing.assert_array_equal(np.concatenate([x for x, _, _ in batches]), stored.features)
+    np.testing.assert_array_equal(np.concatenate([y for _, y, _ in batches]), stored.y)
+
+
+@BOTH
+@pytest.mark.parametrize("global_seed", [None, 5])
+def test_order_is_a_function_of_seed_and_epoch(dataset, in_memory, global_seed):
+    tf.random.set_seed(global_seed)
+    first, second = epochs(dataset, 2, seed=3, in_memory=in_memory)
+    (resumed,) = epochs(dataset, 1, first_epoch=1, seed=3, in_memory=in_memory)
+    (other,) = epochs(dataset, 1, seed=4, in_memory=in_memory)
+    np.testing.assert_array_equal(entries(second), entries(resumed))
+    assert not np.array_equal(entries(first), entries(second))
+    assert not np.array_equal(entries(first), entries(other))
+    assert len(np.unique(entries(first))) == len(entries(first))
+
+
+@BOTH
+def test_every_batch_holds_all_flavours_in_proportion(dataset, in_memory):
+    (epoch,) = epochs(dataset, 1, in_memory=in_memory)
+    share = np.array(list(dataset.jets["train"].values())) / dataset.count("train")
+    for _, y, _, _ in epoch:
+        np.testing.assert_allclose(y.numpy().mean(axis=0), share, atol=5 * np.sqrt(0.25 / 200))
+
+
+def test_both_ways_give_the_same_weights(dataset):
+    found = []
+    for in_memory in (True, False):
+        batches = dataset.batches("train", 500, weights="variable", in_memory=in_memory)
+        found.append(np.concatenate([w for _, _, w in batches]))
+    np.testing.assert_array_equal(*found)
+    assert found[0].mean() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_large_split_does_not_become_a_constant_of_a_graph(dataset):
+    functions = [dataset.batches("train", 10, in_memory=True, shuffle=True)]
+    sizes = []
+    while functions:
+        part = functions.pop()
+        functions.extend(part._inputs())
+        function = getattr(getattr(part, "_map_func", None), "function", None)
+        if function is not None:
+            sizes.append(function.graph.as_graph_def().ByteSize())
+    assert sizes
+    assert max(sizes) < 100_000 < dataset.arrays("train").features.nbytes
+
+
+def test_events_are_unique_over_sources_and_jets_without_one(dataset):
+    split = dataset.arrays("train")
+    assert len(np.unique(split.events)) == len(split.label)  # the published data set has no event ids
+
+
+def test_unknown_split_is_refused(dataset):
+    with pytest.raises(UserError, match="no split 'tests', only"):
+        dataset.batches("tests", 10)
+
+
+def test_batch_larger_than_the_split_shrinks(dataset):
+    assert dataset.steps("validation", 10**6) == 1
+    x, _, _ = next(iter(dataset.batches("validation", 10**6, shuffle=True)))
+    assert len(x) == dataset.count("validation")
+
+
+def test_core_scale_is_the_spread_between_the_quantiles(dataset):
+    x = dataset.arrays("train").features
+    column = dataset.schema.index("track_0_D0")
+    values = np.sort(x[:, column][x[:, column] != np.float32(dataset.schema.features[column].default)].astype(float))
+    inner = values[(values >= np.quantile(values, 0.2)) & (values <= np.quantile(values, 0.8))]
+    assert dataset.scale("core")[column] == pytest.approx(inner.std())
+    assert (dataset.scale("core") > 0).all()
+    np.testing.assert_array_equal(dataset.scale(), dataset.statistics.sigma)
+    with pytest.raises(UserError, match="no scale 'iqr'"):
+        dataset.scale("iqr")

@@ -1,0 +1,93 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerastag.attacks import ThreatModel
+from kerastag.evaluation.diagnostics import check_robustness, markdown
+
+WIDTH = 12
+
+
+@pytest.fixture(scope="module")
+def jets():
+    """Three flavours that a linear tagger tells apart, in features of unit size; float32 and one-hot."""
+    generator = np.random.default_rng(0)
+    label = generator.integers(0, 3, 1500)
+    centres = generator.normal(size=(3, WIDTH))
+    return (centres[label] + generator.normal(size=(1500, WIDTH))).astype(np.float32), np.eye(3, dtype=np.float32)[label]
+
+
+def threat_model(epsilon=0.1):
+    return ThreatModel(epsilon, np.ones(WIDTH), np.zeros(WIDTH), np.full(WIDTH, -99.0))
+
+
+@pytest.fixture(scope="module")
+def honest(jets):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((WIDTH,))
+    tagger = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Dense(16, "tanh")(inputs)))
+    tagger.compile(keras.optimizers.Adam(1e-2), keras.losses.CategoricalCrossentropy(from_logits=True))
+    tagger.fit(*jets, epochs=5, verbose=0)
+    return tagger
+
+
+class Steps(keras.layers.Layer):
+    """Rounds the inputs, so the gradient is 0 nearly everywhere: a mask, and no robustness."""
+
+    def call(self, inputs):
+        return tf.round(inputs / 0.05) * 0.05
+
+
+class Confusing(keras.layers.Layer):
+    """Leaves the inputs as they are but turns the gradient around."""
+
+    def call(self, inputs):
+        @tf.custom_gradient
+        def same(x):
+            return tf.identity(x), lambda upstream: -upstream
+
+        return same(inputs)
+
+
+def found(tagger, jets, **options):
+    return {check.name: check for check in check_robustness(tagger, *jets, threat_model(), **options)}
+
+
+def test_honest_tagger_passes_everything(honest, jets):
+    other = keras.models.clone_model(honest)
+    checks = found(honest, jets, sources={"other": other})
+    assert [name for name, check in checks.items() if check.passed is not True] == []
+    assert len(checks) == 9
+    assert checks["many steps"].value > checks["attacked"].limit
+    assert checks["growth"].value > 0.001
+    assert checks["unlimited"].limit == pytest.approx(np.log(3), abs=0.01)
+
+
+def test_rounded_inputs_are_seen_through(honest, jets):
+    inputs = keras.Input((WIDTH,))
+    masked = keras.Model(inputs, honest(Steps()(inputs)))
+    checks = found(masked, jets, sources={"itself without the mask": honest})
+    failed = {name for name, check in checks.items() if check.passed is False}
+    assert {"zero gradients", "random", "growth", "transfer from itself without the mask"} <= failed
+    assert checks["zero gradients"].value == 1
+
+
+def test_gradients_that_point_away_are_seen_through(honest, jets):
+    inputs = keras.Input((WIDTH,))
+    masked = keras.Model(inputs, honest(Confusing()(inputs)))
+    failed = {name for name, check in found(masked, jets).items() if check.passed is False}
+    assert {"attacked", "random"} <= failed
+
+
+def test_saturation_is_seen(honest, jets):
+    inputs = keras.Input((WIDTH,))
+    loud = keras.Model(inputs, keras.layers.Rescaling(1000.0)(honest(inputs)))
+    assert found(loud, jets)["saturation"].passed is False
+
+
+def test_table_says_what_was_not_looked_at(honest, jets):
+    text = markdown({"a": check_robustness(honest, *jets, threat_model())})
+    row = next(line for line in text.splitlines() if "transfer" in line)
+    assert "not looked at" in row and "no other tagger" in row
+    assert text.count(" pass ") == 8

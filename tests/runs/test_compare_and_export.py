@@ -1,0 +1,163 @@
+"""`scripts/compare.py` and `scripts/export.py` as a user runs them: shipped taggers on jets of the shipped sample."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import uproot
+
+from kerastag.runs import export as formats
+from kerastag.errors import UserError
+from kerastag.runs import compare as contest
+from kerastag.schema import DEEPCSV
+from tests.legacy.conftest import WEIGHTS
+from tfds_jets.tfds_jets_dataset_builder import SAMPLE_FILE
+
+ROOT = Path(__file__).parents[2]
+SAVED = ROOT / "saved_models"
+
+
+def script(name, *arguments, weights=WEIGHTS):
+    environment = {**os.environ, "KERASTAG_WEIGHTS": str(weights), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, ROOT / "scripts" / name, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    """Options that name a data set of the sample's first 4,000 jets."""
+    folder = tmp_path_factory.mktemp("sample")
+    (folder / "files").mkdir()
+    with uproot.open(SAMPLE_FILE) as sample, uproot.recreate(folder / "files" / "jets.root") as few:
+        arrays = sample["jets"].arrays(entry_stop=4000)
+        jagged = {name: arrays[name] for name in arrays.fields if arrays[name].ndim > 1}
+        flat = {name: arrays[name] for name in arrays.fields if arrays[name].ndim == 1 and name != "ntrack"}
+        content = flat | {"track": _zipped({name.removeprefix("track_"): values for name, values in jagged.items()})}
+        few.mktree("jets", {name: values.type.content for name, values in content.items()})
+        few["jets"].extend(content)
+    return ["--manual-dir", folder / "files", "--data-dir", folder / "data"]
+
+
+def _zipped(columns):
+    import awkward as ak
+
+    return ak.zip(columns)
+
+
+@pytest.fixture(scope="module")
+def compared(options, tmp_path_factory):
+    """Taggers of two schemas, and DeepCSV where its weights are, on the jets that both data sets have."""
+    output = tmp_path_factory.mktemp("compared") / "comparison"
+    names = ["deepcsv_nominal", "jet_flavor_nominal"]
+    legacy = ["DeepCSV"] if WEIGHTS.is_dir() else []
+    arguments = [*(SAVED / name for name in names), *legacy, "--config", "deepcsv", *options, "--output", output]
+    result = script("compare.py", *arguments, "--epsilon", 0.05, "--attack", "pgd-2", "--replicates", 20)
+    assert result.returncode == 0, result.stderr
+    return output, result.stdout, [*names, *legacy]
+
+
+def test_compare_writes_what_it_says(compared):
+    output, text, names = compared
+    content = json.loads((output / "comparison.json").read_text())
+    assert list(content["matrix"]) == ["clean", "FGSM ε=0.05", "PGD-2 ε=0.05"]
+    assert list(content["taggers"]) == names
+    assert {"deepcsv", "jet_flavor"} == set(content["fingerprints"])
+    for name in names:
+        clean = content["matrix"]["clean"][name][name]["BvL"]
+        attacked = content["matrix"]["FGSM ε=0.05"][name][name]["BvL"]
+        assert 0.85 < clean["value_low"] < clean["value"] < clean["value_high"] < 0.98
+        assert attacked["loss_low"] > 0.02
+    assert content["matrix"]["FGSM ε=0.05"][names[0]][names[1]] == "other inputs: jet_flavor"
+    assert (output / "table.md").read_text().strip() in text
+    assert "only the jets that deepcsv and jet_flavor share" in text
+    with (output / "comparison.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["quantity"] for row in rows} >= {"BvL AUC", "BvL AUC relative loss", "mistag at 70%"}
+    for figure in ("roc.png", "transfer.png"):
+        assert (output / figure).stat().st_size > 10_000
+
+
+@pytest.mark.skipif(not WEIGHTS.is_dir(), reason="CMS's weights are not part of the repository")
+def test_compare_says_that_deepcsv_is_out_of_its_domain(compared):
+    first_line = (compared[0] / "table.md").read_text().splitlines()[0]
+    assert first_line.startswith("DeepCSV was trained for the CMS detector")
+    assert "do not rank areas" in first_line
+    assert "CMS gives no answer for" in first_line
+
+
+def test_results_are_not_overwritten_unasked(compared):
+    result = script("compare.py", SAVED / "deepcsv_nominal", "--output", compared[0])
+    assert result.returncode == 2
+    assert "There are results in" in result.stderr and result.stderr.count("\n") == 1
+
+
+def contest_of(tagger, options, output, **others):
+    chosen = {
+        "config": "deepcsv",
+        "manual_dir": str(options[1]),
+        "data_dir": str(options[3]),
+        "split": "test",
+        "epsilons": [0.01],
+    }
+    chosen |= {"attacks": ["fgsm"], "scale": "sigma", "only": [], "relative_cap": None, "max_jets": None, "replicates": 2}
+    contest.run([str(tagger)], output, **chosen | others)
+
+
+@pytest.mark.parametrize(
+    ("tagger", "others", "sentence"),
+    [
+        (SAVED / "deepcsv_nominal", {"attacks": ["nonsense"]}, "There is no attack 'nonsense'"),
+        (SAVED / "deepcsv_nominal", {"split": "nonsense"}, "no split 'nonsense'"),
+        (SAVED / "deepcsv_nominal", {"epsilons": [-1.0]}, "`epsilon`"),
+        (SAVED / "deepcsv_nominal", {"only": ["trak*"]}, "No feature of deepcsv matches 'trak"),
+        ("DeepCSV", {}, "raw.githubusercontent.com"),
+        ("DeepCVS", {}, "'DeepCVS' is no tagger"),
+    ],
+)
+def test_mistakes_are_one_sentence(compared, options, tmp_path, monkeypatch, tagger, others, sentence):
+    monkeypatch.setenv("KERASTAG_WEIGHTS", str(tmp_path))
+    with pytest.raises(UserError, match=sentence):
+        contest_of(tagger, options, tmp_path, **others)
+
+
+def test_export_writes_every_format_with_a_parity_report(options, tmp_path):
+    output = tmp_path / "exported"
+    result = script("export.py", SAVED / "deepcsv_nominal", "--config", "deepcsv", *options, "--output", output)
+    assert result.returncode == 0, result.stderr
+    report = json.loads((output / "parity.json").read_text())
+    assert report["jets"] > 500
+    assert set(report["max_difference"]) == {"SavedModel", "ONNX"}
+    assert max(report["max_difference"].values()) < 1e-6
+    assert (output / "model.onnx").is_file() and (output / "tagger.keras").is_file()
+    # The statistics are those of the training, not of these jets.
+    content = [
+        json.loads((folder / "saved_model/assets/kerastag.json").read_text()) for folder in (output, SAVED / "deepcsv_nominal")
+    ]
+    assert content[0]["statistics"] == content[1]["statistics"]
+    again = script("export.py", SAVED / "deepcsv_nominal", *options, "--output", output)
+    assert again.returncode == 2 and "--overwrite" in again.stderr
+
+
+def test_export_takes_stored_features_and_refuses_others(tmp_path, capsys):
+    def run(name):
+        chosen = {"config": "deepcsv", "data_dir": None, "manual_dir": None, "max_jets": 10}
+        formats.run(str(SAVED / "deepcsv_adversarial"), tmp_path / "out", features=tmp_path / f"{name}.npy", **chosen)
+
+    x = np.tile(DEEPCSV.defaults, (5, 1))
+    np.save(tmp_path / "good.npy", x)
+    run("good")
+    assert "5 jets" in capsys.readouterr().out
+    for name, array in (("narrow", x[:, 1:]), ("text", np.array([["a"] * 66])), ("empty", x[:0]), ("scalar", np.array(1.0))):
+        np.save(tmp_path / f"{name}.npy", array)
+        with pytest.raises(UserError, match=rf"{name}\.npy' must hold numbers of shape \(jets, 66\)"):
+            run(name)
+    np.save(tmp_path / "pickle.npy", np.array([{}], dtype=object), allow_pickle=True)
+    (tmp_path / "other.npy").write_text("no array")
+    for name in ("pickle", "other", "missing"):
+        with pytest.raises(UserError, match=rf"{name}\.npy' cannot be read"):
+            run(name)

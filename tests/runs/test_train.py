@@ -1,0 +1,317 @@
+"""Whole runs: the run directory, resuming, and the command lines."""
+
+import csv
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kerastag
+from kerastag.training import assembly
+from kerastag.runs import train as experiment
+from kerastag.training.checkpoint import TrainingState
+from kerastag.errors import UserError
+from kerastag.recipes import Settings
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+# Everything that has state: dropout, a random attack, the choice of the best epoch, a schedule.
+OPTIONS = {
+    "config": "jet_flavor",
+    "defense": "pgd-2",
+    "attack": "pgd-2",
+    "epochs": 6,
+    "batch_size": 290,  # 7 steps of about 2,160 jets, whatever the split makes of them
+    "model": "mlp",
+    "select": "val_BvL_auc_pgd-2",
+}
+
+
+@pytest.fixture(scope="session")
+def run_directory(dataset, data_dir, tmp_path_factory):
+    output = tmp_path_factory.mktemp("runs") / "whole"
+    experiment.run(Settings.resolve({**OPTIONS, "data_dir": str(data_dir)}), output)
+    return output
+
+
+def script(name: str, *arguments, **environment) -> subprocess.CompletedProcess:
+    command = [sys.executable, SCRIPTS / name, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+
+
+def history(directory: Path) -> list[dict]:
+    rows = list(csv.DictReader((directory / "history.csv").read_text().splitlines()))
+    return [{name: value for name, value in row.items() if name != "jets_per_second"} for row in rows]
+
+
+def assert_same_result(one: Path, other: Path) -> None:
+    assert history(one) == history(other)
+    for a, b in zip(kerastag.load(one).get_weights(), kerastag.load(other).get_weights(), strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+def test_run_directory_holds_everything(run_directory, dataset):
+    names = {path.name for path in run_directory.iterdir()}
+    assert names == {
+        "config.json",
+        "tagger.keras",
+        "saved_model",
+        "history.csv",
+        "checkpoints",
+        "logs",
+        "figures",
+        "metrics.json",
+    }
+    config = json.loads((run_directory / "config.json").read_text())
+    assert config["fingerprint"] == dataset.fingerprint
+    assert Settings.resolve(config["settings"]).hyperparameters.epochs == 6
+    metrics = json.loads((run_directory / "metrics.json").read_text())["results"]["whole"]
+    assert list(metrics) == ["clean", "FGSM ε=0.01", "FGSM ε=0.01 cap 20%"]
+    area = metrics["clean"]["BvL"]
+    assert area["low"] < area["value"] < area["high"]
+
+
+def test_last_epoch_has_made_its_number_of_updates(dataset, run_directory):
+    """Steps in an execution must divide those of an epoch, or Keras adds some."""
+    steps = dataset.steps("train", OPTIONS["batch_size"])
+    assert steps % 8 and steps > 1
+    with np.load(next((run_directory / "checkpoints").glob("epoch-*")) / "state.npz") as state:
+        scalars = [state[name] for name in state.files if state[name].shape == () and state[name].dtype.kind == "i"]
+    assert OPTIONS["epochs"] * steps in scalars
+
+
+def test_selected_epoch_is_the_best_attacked_one(run_directory, dataset):
+    from kerastag.metrics import discriminator_auc
+
+    split = dataset.arrays("validation")
+    rows = history(run_directory)
+    best = max(range(len(rows)), key=lambda epoch: float(rows[epoch]["val_BvL_auc_pgd-2"]))
+    area = discriminator_auc(split.label, kerastag.load(run_directory)(split.features).numpy())["BvL"]
+    assert area == pytest.approx(float(rows[best]["val_BvL_auc"]), abs=1e-9)
+
+
+def test_exports_agree_with_the_tagger(run_directory, dataset):
+    x = dataset.arrays("test").features
+    tagger, exported = kerastag.load(run_directory), kerastag.load(run_directory / "saved_model")
+    np.testing.assert_allclose(exported(x), tagger(x), atol=1e-6 * abs(tagger(x).numpy()).max())
+
+
+def test_killed_and_resumed_run_ends_bit_equal(run_directory, data_dir, tmp_path):
+    output = tmp_path / "killed"
+    options = [
+        f"--{name.replace('_', '-')}" if value is True else f"--{name.replace('_', '-')}={value}"
+        for name, value in OPTIONS.items()
+    ]
+    command = [sys.executable, SCRIPTS / "train.py", *options, f"--data-dir={data_dir}", f"--output={output}"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 120
+    while not list(output.glob("checkpoints/epoch-*")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (output / "tagger.keras").exists()
+    # What a writer that was killed leaves behind must not matter either.
+    (output / "checkpoints" / ".writing_left" / "epoch-00099").mkdir(parents=True)
+    resumed = script("train.py", "--output", output, "--resume", "--data-dir", data_dir)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "Resuming" in resumed.stdout
+    assert_same_result(run_directory, output)
+
+
+def test_run_killed_after_its_last_epoch_is_finished_by_resume(run_directory, data_dir, tmp_path):
+    import shutil
+
+    output = tmp_path / "finished"
+    shutil.copytree(run_directory, output)
+    (output / "tagger.keras").unlink()
+    (output / "history.csv").unlink()
+    experiment.run(Settings.resolve({**OPTIONS, "data_dir": str(data_dir)}), output, resume=True)
+    assert_same_result(run_directory, output)
+
+
+def test_existing_run_is_not_overwritten(run_directory, data_dir, tmp_path):
+    settings = Settings.resolve({**OPTIONS, "data_dir": str(data_dir)})
+    with pytest.raises(UserError, match="--resume"):
+        experiment.run(settings, run_directory)
+    with pytest.raises(UserError, match=r"seed=0, not 1"):
+        experiment.run(dataclasses.replace(settings, seed=1), run_directory, resume=True)
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match="not empty"):
+        experiment.run(settings, tmp_path)
+
+
+def test_run_killed_while_it_wrote_its_first_file_can_begin(tmp_path):
+    (tmp_path / ".writing_left").mkdir()
+    assert experiment._started(tmp_path, resume=True) is None
+
+
+def test_finished_run_with_other_settings_is_not_mixed_into_a_study(run_directory, dataset, data_dir, tmp_path):
+    import shutil
+
+    from kerastag.runs import study
+
+    shutil.copytree(run_directory, tmp_path / "nominal-seed0")
+    settings = Settings.resolve({**OPTIONS, "epochs": 1, "data_dir": str(data_dir)})
+    with pytest.raises(UserError, match="was started with"):
+        study.run(settings, tmp_path, [0], [0.01], [0.01], 0)
+
+
+def test_checkpoint_of_another_model_is_refused(run_directory, dataset):
+    import keras
+
+    from kerastag import models
+    from kerastag.training.adversarial_tagger import AdversarialTagger
+
+    model = AdversarialTagger(models.mlp(dataset.schema, dataset.statistics, hidden=(4,)))
+    model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
+    state = TrainingState(run_directory / "checkpoints", [])
+    with pytest.raises(UserError, match="another model"):
+        model.fit(dataset.batches("train", 500), epochs=9, initial_epoch=6, shuffle=False, callbacks=[state], verbose=0)
+
+
+def test_paper_recipe_keeps_its_steps_on_few_jets(dataset, data_dir, tmp_path, capsys):
+    options = {"config": "jet_flavor", "recipe": "paper", "epochs": 2, "defense": "fgsm-mixed"}
+    experiment.run(Settings.resolve({**options, "attack_mode": "training", "data_dir": str(data_dir)}), tmp_path / "paper")
+    assert "instead of 65536" in capsys.readouterr().out
+    rows = history(tmp_path / "paper")
+    assert float(rows[1]["loss"]) < float(rows[0]["loss"]) < 1e-4  # a focal loss with γ = 25 is tiny
+
+
+def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_dir, tmp_path):
+    output = tmp_path / "comparison"
+    arguments = [run_directory, f"export={run_directory / 'saved_model'}"]
+    options = [
+        "--config=jet_flavor",
+        f"--data-dir={data_dir}",
+        "--epsilon=0.01",
+        "--attack",
+        "fgsm",
+        "pgd-2",
+        "--replicates=20",
+        "--diagnose",
+    ]
+    result = script("evaluate.py", *arguments, *options, "--output", output)
+    assert result.returncode == 0, result.stderr
+    assert (output / "roc.png").stat().st_size > 10_000
+    content = json.loads((output / "metrics.json").read_text())
+    assert set(content["conditions"]) == {
+        "clean", "FGSM ε=0.01", "PGD-2 ε=0.01", "FGSM ε=0.01 cap 20%", "PGD-2 ε=0.01 cap 20%",
+    }  # fmt: skip
+    whole, exported = content["results"]["whole"], content["results"]["export"]
+    assert len(content["diagnostics"]["whole"]) == 9 and "Is the robustness real?" in result.stdout
+    assert whole["FGSM ε=0.01"]["BvL"]["value"] == pytest.approx(exported["FGSM ε=0.01"]["BvL"]["value"], abs=1e-6)
+    assert whole["FGSM ε=0.01"]["BvL"]["loss"] > whole["FGSM ε=0.01 cap 20%"]["BvL"]["loss"] > 0
+    assert (output / "table.md").read_text().strip() in result.stdout
+    again = script("evaluate.py", *arguments, *options, "--output", output)
+    assert again.returncode == 2 and "--overwrite" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["train.py", "--config", "nonsense"], "There is no data set config 'nonsense'"),
+        (["train.py", "--manual-dir", "/no/such/folder"], "'/no/such/folder' (--manual-dir) does not exist"),
+        (["train.py", "--epsilon", "-1", "--config", "jet_flavor", "--adversarial"], "`epsilon`"),
+        (
+            ["train.py", "--only", "trak_*", "--config", "jet_flavor", "--adversarial"],
+            "No feature of jet_flavor matches 'trak_*'",
+        ),
+        (["train.py", "--select", "val_nonsense", "--config", "jet_flavor"], "cannot be selected by 'val_nonsense'"),
+        (["train.py", "--settings", "/no/such.toml"], "'/no/such.toml' cannot be read"),
+        (["evaluate.py", "/no/such/run", "--config", "jet_flavor", "--output", "/tmp/never"], "is no tagger"),
+        (["convert_jet_flavor.py", "/no/such.gz", "/tmp/never"], "There is no file '/no/such.gz'"),
+        (["threat_model.py", "--config", "nonsense"], "There is no data set config"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_mistakes_end_in_one_sentence(dataset, data_dir, tmp_path, arguments, sentence):
+    options = [] if arguments[0].startswith("convert") else ["--data-dir", data_dir]
+    options += ["--output", tmp_path / "run"] if arguments[0] == "train.py" else []
+    result = script(*arguments, *options)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1 and result.stderr.startswith("error: ") and sentence in result.stderr
+    assert "--only" not in arguments or not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in SCRIPTS.glob("*.py")))
+def test_scripts_explain_themselves(name):
+    assert script(name, "--help").stdout.startswith("usage: ")
+    refused = script(name, "--help", KERAS_BACKEND="jax")
+    assert refused.returncode == 2 and refused.stderr.startswith("error: kerastag needs Keras' TensorFlow backend")
+
+
+def test_threat_model_is_printed_feature_by_feature(dataset, data_dir):
+    result = script("threat_model.py", "--config=jet_flavor", f"--data-dir={data_dir}", "--epsilon=0.1")
+    row = next(line for line in result.stdout.splitlines() if line.startswith("| track_0_D0 "))
+    sigma = dataset.statistics.sigma[dataset.schema.index("track_0_D0")]
+    assert f"{0.1 * sigma:.3g}" in row
+
+
+def test_averaged_training_resumes_to_the_same_result(dataset, data_dir, tmp_path, monkeypatch):
+    """The swapped weights are part of a checkpoint."""
+    options = {
+        "config": "jet_flavor",
+        "epochs": 4,
+        "ema": 0.9,
+        "defense": "fgsm-rs",
+        "ramp_epochs": 2,
+        "data_dir": str(data_dir),
+    }
+    settings = Settings.resolve({**options, "random_epsilon": True})
+    experiment.run(settings, tmp_path / "whole")
+
+    class Killed(Exception):
+        pass
+
+    def die(self, epoch, logs=None, write=TrainingState.on_epoch_end):
+        write(self, epoch, logs)
+        if epoch == 1:
+            raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(TrainingState, "on_epoch_end", die)
+        experiment.run(settings, tmp_path / "parts")
+    experiment.run(settings, tmp_path / "parts", resume=True)
+    whole, parts = (kerastag.load(tmp_path / name).get_weights() for name in ("whole", "parts"))
+    for a, b in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(a, b)
+    rows = history(tmp_path / "parts")
+    assert {"val_cross_entropy_pgd-5", "val_BvL_auc_fgsm"} <= set(rows[0])
+
+
+def test_patience_stops_a_training_that_gets_no_better(dataset, data_dir, tmp_path):
+    options = {"config": "jet_flavor", "epochs": 30, "select": "val_BvL_auc_fgsm", "patience": 2, "learning_rate": 1e-9}
+    experiment.run(Settings.resolve({**options, "data_dir": str(data_dir)}), tmp_path / "run")
+    assert len(history(tmp_path / "run")) < 10
+
+
+@pytest.mark.parametrize("defense", ["trades", "input-gradient", "ngm", "noise", "fgsm-mixed"])
+def test_every_defense_can_be_named(dataset, defense):
+    settings = Settings.resolve({"config": "jet_flavor", "defense": defense, "only": ["track_*"], "scale": "core"})
+    made = assembly.make_defense(settings, dataset, steps=10)
+    threat_model = made.threat_model if defense == "input-gradient" else made.attack.threat_model
+    assert threat_model.frozen[:2].all() and not threat_model.frozen.all()
+    np.testing.assert_allclose(threat_model.scale, dataset.scale("core"), rtol=1e-6)
+
+
+def test_benchmark_of_defenses_is_resumed(dataset, data_dir, tmp_path, capsys, monkeypatch):
+    from kerastag.runs import benchmark_robustness as robustness_benchmark
+
+    few = {name: robustness_benchmark.ATTACKS[name] for name in ("FGSM .01", "noise .05")}
+    monkeypatch.setattr(robustness_benchmark, "ATTACKS", few)
+    settings = Settings.resolve({"config": "jet_flavor", "epochs": 1, "data_dir": str(data_dir), "batch_size": 300})
+    robustness_benchmark.run(settings, tmp_path, {"nominal": [0], "fgsm": [0, 1]})
+    text = (tmp_path / "table.md").read_text()
+    assert text in capsys.readouterr().out
+    assert text.count("| nominal ") == text.count("| fgsm ") == 4
+    stored = json.loads((tmp_path / "nominal-seed0" / "robustness.json").read_text())
+    assert set(stored["rows"]) >= {"clean", "noise .05", "marginal-preserving .01, cap 20%"}
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.json")}
+    robustness_benchmark.run(settings, tmp_path, {"nominal": [0], "fgsm": [0, 1]})
+    assert times == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.json")}

@@ -1,0 +1,90 @@
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kerastag
+from kerastag.attacks import FGSM, ThreatModel
+from kerastag.errors import UserError
+from kerastag.saving.saved_model import description, export
+from kerastag.training.adversarial_tagger import AdversarialTagger
+
+
+@pytest.fixture
+def saved(dataset, tagger, tmp_path):
+    export(tagger, dataset.schema, dataset.statistics, tmp_path / "saved_model")
+    return tmp_path / "saved_model"
+
+
+def test_fresh_process_without_kerastag_gives_the_same_scores(dataset, tagger, saved, tmp_path):
+    x = dataset.arrays("test").features
+    np.save(tmp_path / "x.npy", x)
+    code = (
+        "import numpy as np, tensorflow as tf\n"
+        f"model = tf.saved_model.load('{saved}'); x = tf.constant(np.load('{tmp_path}/x.npy'))\n"
+        f"np.savez('{tmp_path}/out.npz', logits=model.logits(x), probabilities=model.probabilities(x),\n"
+        "  served=model.signatures['serving_default'](x)['probabilities'])"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": ""}, cwd=tmp_path)
+    with np.load(tmp_path / "out.npz") as found:
+        logits = tagger(x).numpy()
+        np.testing.assert_allclose(found["logits"], logits, atol=1e-6 * abs(logits).max())
+        np.testing.assert_allclose(found["probabilities"], tf.nn.softmax(logits), atol=1e-6)
+        np.testing.assert_array_equal(found["served"], found["probabilities"])
+
+
+def test_loaded_saved_model_is_attacked_like_the_original(dataset, tagger, saved, jets):
+    attack = FGSM(ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, 0.1))
+    loaded = kerastag.load(saved)
+    np.testing.assert_array_equal(attack(loaded, *jets), attack(tagger, *jets))
+    # Cells at the median are where a lost gradient would show.
+    median = tf.constant(np.tile(dataset.statistics.median.astype(np.float32), (3, 1)))
+    moved = attack(loaded, median, tf.eye(3)).numpy()
+    np.testing.assert_array_equal(moved, attack(tagger, median, tf.eye(3)))
+    assert np.mean(moved != median.numpy()) > 0.8
+
+
+def test_schema_and_scale_travel_along(dataset, saved):
+    import json
+
+    assert description(saved) == dataset.schema
+    content = json.loads((saved / "assets" / "kerastag.json").read_text())
+    assert content["statistics"]["sigma"] == dataset.statistics.sigma.tolist()
+
+
+def test_keras_file_of_a_tagger_or_its_trainer(tagger, jets, tmp_path):
+    tagger.save(tmp_path / "plain.keras")
+    AdversarialTagger(tagger).save(tmp_path / "trainer.keras")
+    for name in ("plain.keras", "trainer.keras"):
+        np.testing.assert_array_equal(kerastag.load(tmp_path / name)(jets[0]), tagger(jets[0]))
+
+
+def test_code_in_a_keras_file_is_not_run(tmp_path):
+    inputs = keras.Input((2,))
+    keras.Model(inputs, keras.layers.Lambda(lambda x: x * 2)(inputs)).save(tmp_path / "lambda.keras")
+    with pytest.raises(UserError, match=r"lambda\.keras' cannot be loaded"):
+        kerastag.load(tmp_path / "lambda.keras")
+
+
+def test_saved_model_that_reads_files_is_refused(tmp_path):
+    module = tf.Module()
+    specification = [tf.TensorSpec((None, 2), tf.float32)]
+    module.logits = tf.function(
+        lambda x: x + tf.cast(tf.strings.length(tf.io.read_file("/etc/hostname")), tf.float32), input_signature=specification
+    )
+    tf.saved_model.save(module, str(tmp_path / "evil"))
+    with pytest.raises(UserError, match="ReadFile"):
+        kerastag.load(tmp_path / "evil")
+
+
+def test_what_is_no_tagger_is_named(tmp_path):
+    (tmp_path / "a.keras").write_text("nothing")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "saved_model.pb").write_bytes(b"\xff\xff\xff")
+    for name in ("a.keras", "damaged", "missing"):
+        with pytest.raises(UserError, match=name):
+            kerastag.load(tmp_path / name)
