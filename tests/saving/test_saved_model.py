@@ -10,7 +10,7 @@ import tensorflow as tf
 import kerastag
 from kerastag.attacks import FGSM, ThreatModel
 from kerastag.errors import UserError
-from kerastag.saving.saved_model import description, export
+from kerastag.saving import description, export
 from kerastag.training.adversarial_tagger import AdversarialTagger
 
 

@@ -1,0 +1,238 @@
+"""What can be named on a command line or in a settings file: attacks, defences, models, scales, losses. Imports nothing heavy.
+
+Each has its line here and nowhere else; choices, help and the object itself follow from it. Capital letters in a name stand for
+whole numbers: "pgd-N" is "pgd-20" for 20 steps. To add one, write the class or function and add its line.
+"""
+
+import dataclasses
+import importlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kerastag.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One thing that can be named.
+
+    Attributes:
+        name: Its name, with a capital letter for each number.
+        help: What it is, in a few words.
+        path: "module:function", imported when it is built.
+        numbers: Argument that each capital letter of the name stands for.
+        arguments: Further arguments, always the same.
+        takes: Optional arguments of the caller that it accepts; the others are left out.
+        title: Name for tables and legends; the name in capitals if empty.
+        ignores: Settings that have no meaning with it.
+        looks: Whether an attack looks at the tagger; a distortion does not.
+    """
+
+    name: str
+    help: str
+    path: str = ""
+    numbers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    takes: tuple[str, ...] = ()
+    title: str = ""
+    ignores: tuple[str, ...] = ()
+    looks: bool = True
+
+    def match(self, name: str) -> dict[str, int] | None:
+        """The numbers in a name by argument, or None if it is not a name of this entry."""
+        pattern = re.escape(self.name)
+        for letter in self.numbers:
+            pattern = pattern.replace(letter, rf"(?P<{letter}>[1-9]\d{{0,4}})")
+        match = re.fullmatch(pattern, name)
+        return match and {argument: int(match[letter]) for letter, argument in self.numbers.items()}
+
+
+class Catalogue:
+    """All things of a kind.
+
+    Args:
+        kind: What they are, for messages.
+        entries: One for each.
+    """
+
+    def __init__(self, kind: str, *entries: Entry):
+        self.kind = kind
+        self.entries = entries
+
+    def __iter__(self) -> Iterator[str]:
+        """The names as a user writes them."""
+        return (entry.name for entry in self.entries)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and any(entry.match(name) is not None for entry in self.entries)
+
+    @property
+    def help(self) -> str:
+        """Each name with what it is, for `--help`."""
+        return "; ".join(f"{entry.name}: {entry.help}" for entry in self.entries)
+
+    def find(self, name: str) -> Entry:
+        """The entry of a name.
+
+        Raises:
+            UserError: if there is none; the message lists those that exist.
+        """
+        for entry in self.entries:
+            if entry.match(name) is not None:
+                return entry
+        raise UserError(f"There is no {self.kind} '{name}'; choose one of {', '.join(self)}.")
+
+    def build(self, name: str, *arguments: Any, **offered: Any) -> Any:
+        """What the entry of a name makes.
+
+        Args:
+            name: Its name.
+            *arguments: Passed on.
+            **offered: Passed on as far as the entry takes them.
+
+        Raises:
+            UserError: if there is no entry of that name.
+        """
+        entry = self.find(name)
+        accepted = {key: value for key, value in offered.items() if key in entry.takes}
+        numbers = entry.match(name) or {}
+        return imported(entry.path)(*arguments, **{**accepted, **numbers, **entry.arguments})
+
+
+def imported(path: str) -> Any:
+    """What a path "module:name" stands for.
+
+    Raises:
+        ImportError: if there is no such module.
+        AttributeError: if it has no such name.
+    """
+    module, _, names = path.partition(":")
+    value = importlib.import_module(module)
+    for name in names.split("."):
+        value = getattr(value, name)
+    return value
+
+
+_AIMED, _RANDOM = ("objective",), ("objective", "seed")
+
+ATTACKS = Catalogue(
+    "attack",
+    Entry("fgsm", "one step along the sign of the gradient", "kerastag.attacks:FGSM", takes=_AIMED),
+    Entry("fgsm-rs", "the same from a random start", "kerastag.attacks:RandomStartFGSM", takes=_RANDOM),
+    Entry("ngm", "one step along the gradient itself", "kerastag.attacks:NGM", takes=_AIMED),
+    Entry("pgd-N", "N projected steps", "kerastag.attacks:PGD", {"N": "steps"}, takes=_RANDOM),
+    Entry("pgd-NxR", "the same from R starts", "kerastag.attacks:PGD", {"N": "steps", "R": "restarts"}, takes=_RANDOM),
+    Entry("apgd-N", "N steps of adapted size", "kerastag.attacks:APGD", {"N": "steps"}, takes=_RANDOM),
+    Entry("noise", "normal noise", "kerastag.attacks:GaussianNoise", takes=("seed",), title="noise", looks=False),
+    Entry(
+        "systematic-up",
+        "all features shifted up",
+        "kerastag.attacks:SystematicShift",
+        arguments={"up": True},
+        title="shift up",
+        looks=False,
+    ),
+    Entry(
+        "systematic-down",
+        "all features shifted down",
+        "kerastag.attacks:SystematicShift",
+        arguments={"up": False},
+        title="shift down",
+        looks=False,
+    ),
+    Entry(
+        "correlated",
+        "shifts with the correlations of the training jets",
+        "kerastag.attacks:CorrelatedShift.of_training_jets",
+        takes=("dataset", "seed"),
+        title="correlated",
+        looks=False,
+    ),
+)
+
+_RAMP = ("warmup_epochs", "ramp_epochs", "random_epsilon")
+
+DEFENSES = Catalogue(
+    "defence",
+    Entry("nominal", "none", "kerastag.training.assembly:nominal", ignores=("every", "attack_mode", *_RAMP)),
+    Entry(
+        "fgsm",
+        "each batch is attacked with FGSM (arXiv:1412.6572)",
+        "kerastag.training.assembly:attacked_batches",
+        arguments={"attack": "fgsm"},
+    ),
+    Entry(
+        "fgsm-mixed",
+        "mean of the clean and the attacked loss",
+        "kerastag.training.assembly:attacked_batches",
+        arguments={"attack": "fgsm", "mix": "mean"},
+    ),
+    Entry(
+        "fgsm-rs",
+        "FGSM from a random start (arXiv:2001.03994)",
+        "kerastag.training.assembly:attacked_batches",
+        arguments={"attack": "fgsm-rs"},
+    ),
+    Entry(
+        "pgd-N",
+        "PGD of N steps (arXiv:1706.06083)",
+        "kerastag.training.assembly:pgd_batches",
+        {"N": "steps"},
+    ),
+    Entry(
+        "trades",
+        "clean loss and divergence of outputs under attack (arXiv:1901.08573)",
+        "kerastag.training.assembly:trades",
+        ignores=("every", "attack_mode"),
+    ),
+    Entry(
+        "ngm",
+        "normed gradient method, with --every N on every N-th batch",
+        "kerastag.training.assembly:attacked_batches",
+        arguments={"attack": "ngm"},
+    ),
+    Entry(
+        "noise",
+        "normal noise on the inputs",
+        "kerastag.training.assembly:attacked_batches",
+        arguments={"attack": "noise"},
+    ),
+    Entry(
+        "input-gradient",
+        "penalty on the first-order rise of the loss (arXiv:1802.01421)",
+        "kerastag.training.assembly:input_gradient",
+        ignores=("every", "attack_mode", *_RAMP),
+    ),
+)
+
+MODELS = Catalogue(
+    "model",
+    Entry("mlp", "fully connected, on scaled features and track quantities", "kerastag.models.mlp:mlp"),
+    Entry("deep_sets", "one encoder for all tracks, for few jets", "kerastag.models.deep_sets:deep_sets"),
+    Entry("paper_mlp", "the network of arXiv:2203.13890", "kerastag.models.mlp:paper_mlp"),
+)
+
+SCALES = Catalogue(
+    "scale",
+    Entry("sigma", "σ of the feature", "kerastag.data.scales:sigma"),
+    Entry("core", "σ of the feature's core, 20 to 80 %", "kerastag.data.scales:core"),
+)
+
+LOSSES = Catalogue(
+    "loss",
+    Entry("cross_entropy", "cross-entropy", "keras.losses:CategoricalCrossentropy", arguments={"from_logits": True}),
+    Entry(
+        "focal",
+        "focal loss, γ = 2",
+        "keras.losses:CategoricalFocalCrossentropy",
+        arguments={"alpha": 1.0, "gamma": 2.0, "from_logits": True},
+    ),
+    Entry("double_softmax_focal", "the paper's, γ = 25", "kerastag.losses:DoubleSoftmaxFocal"),
+)
+
+SCHEDULES = Catalogue(
+    "schedule",
+    Entry("cosine", "falling to 0 along a cosine", "kerastag.training.assembly:cosine"),
+    Entry("inverse_epoch", "rate/(1 + epoch/30)", "kerastag.training.assembly:inverse_epoch"),
+)

@@ -1,0 +1,179 @@
+"""Results as values: a number with its interval, its resampled values or its seeds, or the reason why there is none.
+
+They are computed with anywhere, printed here alone, and turned into plain data where JSON, CSV or Markdown begin.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class NotDefined:
+    """Stands where a number would, and says why there is none; what is computed with it is not defined either."""
+
+    reason: str
+
+    @property
+    def interval(self) -> "NotDefined":
+        """Itself, as a number has an interval."""
+        return self
+
+    def __str__(self) -> str:
+        return f"not defined: {self.reason}"
+
+    def __format__(self, spec: str) -> str:
+        return str(self)
+
+    def _same(self, other: Any) -> "NotDefined":
+        return self
+
+    __sub__ = __rsub__ = __truediv__ = __rtruediv__ = _same
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """A number and its 68 % interval.
+
+    Printed as value ± half the interval; `f"{interval:+}"` adds the sign, `f"{interval:[]}"` gives the interval in brackets.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, value: float, resampled: np.ndarray) -> "Interval":
+        """A number and the central 68 % of its resampled values; those that are not finite are left out."""
+        known = resampled[np.isfinite(resampled)]
+        low, high = np.quantile(known, [0.16, 0.84]) if len(known) else (np.nan, np.nan)
+        return cls(float(value), float(low), float(high))
+
+    @classmethod
+    def around(cls, value: float, error: float) -> "Interval":
+        """A number with a symmetric error."""
+        return cls(float(value), float(value - error), float(value + error))
+
+    @property
+    def error(self) -> float:
+        """Half the width of the interval."""
+        return (self.high - self.low) / 2
+
+    def __str__(self) -> str:
+        return plus_minus(self.value, self.error)
+
+    def __format__(self, spec: str) -> str:
+        sign = "+" if "+" in spec else ""
+        if "[]" not in spec:
+            return plus_minus(self.value, self.error, sign)
+        value, low, high = (f"{number:{sign}.{decimals(self.error)}f}" for number in (self.value, self.low, self.high))
+        return f"{value} [{low}, {high}]"
+
+
+@dataclasses.dataclass(frozen=True)
+class Resampled:
+    """A number and what it is in each bootstrap resample, `(replicates,)`; differences and ratios of two are paired."""
+
+    value: float
+    values: np.ndarray
+
+    @property
+    def interval(self) -> Interval:
+        """The number with the central 68 % of its resampled values."""
+        return Interval.of(self.value, self.values)
+
+    def _with(self, other: Any, function: Callable) -> Any:
+        if isinstance(other, Resampled):
+            return Resampled(function(self.value, other.value), function(self.values, other.values))
+        return other if isinstance(other, NotDefined) else Resampled(function(self.value, other), function(self.values, other))
+
+    def __sub__(self, other: Any) -> Any:
+        return self._with(other, np.subtract)
+
+    def __truediv__(self, other: Any) -> Any:
+        with np.errstate(divide="ignore", invalid="ignore"):  # a resample of few jets may lose nothing
+            return self._with(other, np.divide)
+
+
+@dataclasses.dataclass(frozen=True)
+class Seeds:
+    """A number from several trainings that differ in their seed; printed as mean ± standard deviation."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean over seeds."""
+        return float(np.mean(self.values))
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation over seeds; None for a single one."""
+        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4f}" if self.spread is None else plus_minus(self.mean, self.spread)
+
+
+Number = Interval | NotDefined
+
+
+def decimals(error: float) -> int:
+    """Digits behind the point that an error allows: two of its own below 355, else one; 4 if the error is 0 or not finite.
+
+    Reference: Particle Data Group, Review of Particle Physics, introduction, section 5.3.
+    """
+    if not (np.isfinite(error) and error > 0):
+        return 4
+    exponent = int(np.floor(np.log10(error)))
+    return max(0, (1 if error / 10.0**exponent < 3.55 else 0) - exponent)
+
+
+def plus_minus(value: float, error: float, sign: str = "") -> str:
+    """A number ± its error, with the digits that the error allows."""
+    digits = decimals(error)
+    return f"{value:{sign}.{digits}f} ± {error:.{digits}f}"
+
+
+def plain(value: Any) -> Any:
+    """The same as plain data for JSON; what `revived` brings back comes back as it was."""
+    if isinstance(value, NotDefined):
+        return {"not_defined": value.reason}
+    if isinstance(value, Resampled):
+        return plain(value.interval)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    return value
+
+
+def revived(content: dict[str, Any]) -> Any:
+    """An object of JSON with the values of this module in their types, as `object_hook` of `json.loads`."""
+    if content.keys() == {"value", "low", "high"}:
+        return Interval(**content)
+    if content.keys() == {"not_defined"}:
+        return NotDefined(content["not_defined"])
+    if content.keys() == {"values"} and isinstance(content["values"], list):
+        return Seeds(tuple(content["values"]))
+    return content
+
+
+def columns(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row for CSV: an interval becomes `<name>`, `<name>_low`, `<name>_high`, seeds `<name>_mean`, `_spread` and `_number`."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, Resampled | Interval):
+            interval = value.interval if isinstance(value, Resampled) else value
+            flat |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+        elif isinstance(value, Seeds):
+            flat |= {f"{name}_mean": value.mean, f"{name}_spread": value.spread, f"{name}_number": len(value.values)}
+        else:
+            flat[name] = str(value) if isinstance(value, NotDefined) else value
+    return flat
