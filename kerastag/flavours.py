@@ -1,5 +1,6 @@
-"""Flavours of jets, and how the finer classes of some taggers add up to them. Imports nothing heavy."""
+"""Flavours of jets: how figures show them, and which finer classes of some taggers add up to them. Imports nothing heavy."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from kerastag.errors import UserError
@@ -13,20 +14,46 @@ FLAVOUR_OF = {
     **dict.fromkeys(("light", "uds", "g", "udsg"), "light"),
 }
 
+# From the palette of six of M. Petroff, arXiv:2107.02270.
+_RED, _ORANGE, _BLUE = "#e42536", "#f89c20", "#5790fc"
+
+
+@dataclasses.dataclass(frozen=True)
+class Style:
+    """Label, in matplotlib's mathtext, and colour of a class of jets in figures."""
+
+    label: str
+    color: str
+
+
+STYLES = {
+    "b": Style("b jets", _RED),
+    "c": Style("c jets", _ORANGE),
+    "light": Style("light jets", _BLUE),
+    "Hbb": Style(r"H $\to$ bb jets", _RED),
+    "Hcc": Style(r"H $\to$ cc jets", _ORANGE),
+    "QCD": Style("QCD jets", _BLUE),
+}
+
 
 def columns(class_names: Sequence[str]) -> tuple[tuple[int, ...], ...]:
-    """For each flavour the columns of the classes that belong to it.
+    """Columns of the classes that belong to each flavour.
+
+    Args:
+        class_names: Names of the classes, in the order of the columns.
+
+    Returns:
+        A tuple of column numbers for each of `FLAVOURS`.
 
     Raises:
         UserError: if a class is not a flavour of a jet, or a flavour has no class.
     """
-    strangers = [name for name in class_names if name not in FLAVOUR_OF]
-    found = tuple(
+    of_flavour = tuple(
         tuple(column for column, name in enumerate(class_names) if FLAVOUR_OF.get(name) == flavour) for flavour in FLAVOURS
     )
-    if strangers or not all(found):
+    if not all(of_flavour) or not FLAVOUR_OF.keys() >= set(class_names):
         raise UserError(
             f"A tagger of the classes {', '.join(class_names)} does not tell {', '.join(FLAVOURS)} jets apart; "
             f"known classes are {', '.join(FLAVOUR_OF)}."
         )
-    return found
+    return of_flavour

@@ -1,7 +1,7 @@
 """What a jet consists of: one frozen description per input format.
 
 A schema is the only place where feature names, ROOT branches, units, defaults, valid ranges and integer flags live.
-Nothing here imports TensorFlow. `python -m kerastag.schema NAME` prints a schema as a table.
+Nothing here imports TensorFlow. `kerastag.schema.table` shows a schema as a table.
 """
 
 from kerastag.errors import UserError
@@ -12,23 +12,24 @@ from kerastag.schema.deepntuple import DEEPNTUPLE
 from kerastag.schema.jet_flavor import JET_FLAVOR
 from kerastag.schema.structure import Feature, FlavourClass, Group, Helix, Schema, Spectator, Variable
 
-# Those of data sets.
+# Schemas of data sets. Those of DeepDoubleX have none.
 SCHEMAS = {schema.name: schema for schema in (JET_FLAVOR, DEEPCSV, DEEPNTUPLE, DEEPFLAVOUR)}
-_ALL = SCHEMAS | {schema.name: schema for schema in DEEPDOUBLEX.values()}
+_BY_NAME = SCHEMAS | {schema.name: schema for schema in DEEPDOUBLEX.values()}
+NAMES = tuple(_BY_NAME)
 
-# The config that scripts take unless told otherwise; its jets come with the package.
+# Default config of the commands; its jets come with the package.
 DEFAULT = JET_FLAVOR.name
 
 
 def get(name: str) -> Schema:
-    """Return the schema called `name`.
+    """The schema of a name.
 
     Raises:
-        UserError: if there is none; the message lists those that exist.
+        UserError: if there is none; the message lists the names.
     """
-    if name not in _ALL:
-        raise UserError(f"There is no schema '{name}'; choose one of {', '.join(_ALL)}.")
-    return _ALL[name]
+    if name not in _BY_NAME:
+        raise UserError(f"There is no schema '{name}'; choose one of {', '.join(NAMES)}.")
+    return _BY_NAME[name]
 
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "DEEPNTUPLE",
     "DEFAULT",
     "JET_FLAVOR",
+    "NAMES",
     "SCHEMAS",
     "Feature",
     "FlavourClass",

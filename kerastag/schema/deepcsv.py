@@ -1,12 +1,14 @@
 """The 66 inputs of CMS's DeepCSV tagger in its own order, under PFNano's branch names. Lengths are cm, momenta GeV.
 
-Files mark an absent value by -999, and in PFNano track slots beyond the number of tracks hold whatever was in memory. The
-network was trained with zeros in their place, so 0 is the default. Exceptions: whole numbers, where 0 has a meaning, get -1,
-and so do the four quantities "above charm", because they are -1 in jets whose tracks stay below the mass of charm. Where
-those are absent altogether a jet has too few tracks, and DeepCSV gives no answer.
+Files mark an absent value by -999; in PFNano, track slots beyond the number of tracks hold arbitrary values. The network was
+trained with 0 for absent values, so 0 is the default. There are two exceptions with the default -1. Whole numbers have it,
+because 0 has a meaning for them. The four quantities "above charm" have it, because they are -1 in jets whose tracks stay
+below the mass of charm. Where files have -999 for these, a jet has too few tracks, and DeepCSV gives no answer.
 
-Files have a tree `jets` with one jet an entry, as the sample that comes along, or PFNano's `Events` with jets nested in events.
-The jet's pT is that before calibration. Reference: CMS, JINST 13 (2018) P05011, arXiv:1712.07158, section 5.1.
+Files have a tree `jets` with an entry per jet, as the sample of the package, or PFNano's `Events` with jets nested in events.
+The jet's pT is the uncalibrated one.
+
+Reference: CMS, JINST 13 (2018) P05011, arXiv:1712.07158, section 5.1.
 """
 
 from kerastag.schema.structure import FlavourClass, Group, Schema, Spectator, Variable
@@ -102,9 +104,9 @@ DEEPCSV = Schema(
     tree=("jets", "Events"),
     groups=(_JET, _ABOVE_CHARM, _COUNT, _TRACK, _VERTEX_TRACK, _VERTEX, _FLIGHT),
     classes=(
-        FlavourClass("b", "Jet_hadronFlavour == 5", "b jets", "#e42536"),
-        FlavourClass("c", "Jet_hadronFlavour == 4", "c jets", "#f89c20"),
-        FlavourClass("light", "Jet_hadronFlavour == 0", "light jets", "#5790fc"),
+        FlavourClass.of("b", "Jet_hadronFlavour == 5"),
+        FlavourClass.of("c", "Jet_hadronFlavour == 4"),
+        FlavourClass.of("light", "Jet_hadronFlavour == 0"),
     ),
     spectators=(
         Spectator("event", "event"),

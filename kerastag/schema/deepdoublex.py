@@ -1,19 +1,23 @@
 """The 1,360 inputs of CMS's DeepDoubleX taggers (102X, V02), which tell H → bb and H → cc jets from others.
 
-5 quantities of the jet, 60 slots of candidates with 8 variables, of which CMS fills 40, 40 charged candidates with 21, and 5
-secondary vertices with 7; empty slots are 0. Names and order are those of CMS's public producer, cms-sw/cmssw
-RecoBTag/ONNXRuntime/plugins/DeepDoubleXONNXJetTagsProducer.cc, version "V2"; they stand for branches as well, because no public
-file holds these inputs. So there is a schema for each tagger but no data set.
+A jet has 5 quantities of its own, 60 slots of candidates with 8 variables, 40 of charged candidates with 21, and 5 of secondary
+vertices with 7. CMS fills 40 of the 60 slots. Empty slots are 0.
+
+Names and order are those of CMS's public producer, cms-sw/cmssw
+RecoBTag/ONNXRuntime/plugins/DeepDoubleXONNXJetTagsProducer.cc, version "V2". They stand for branches too: no public file holds
+these inputs. So there is a schema for each tagger but no data set.
 
 Reference: CMS-DP-2018-046.
 """
+
+from typing import Any
 
 from kerastag.schema.structure import FlavourClass, Group, Schema, Variable
 
 CANDIDATE_SLOTS, CHARGED_SLOTS, VERTEX_SLOTS = 60, 40, 5
 
 
-def _variable(name: str, unit: str = "", **facts) -> Variable:
+def _variable(name: str, unit: str = "", **facts: Any) -> Variable:
     return Variable(name, name, unit, name, **facts)
 
 
@@ -99,9 +103,9 @@ _VERTEX = Group(
 )
 
 _CLASSES = {
-    "QCD": FlavourClass("QCD", "isQCD != 0", "QCD jets", "#5790fc"),
-    "Hbb": FlavourClass("Hbb", "isHbb != 0", r"H $\to$ bb jets", "#e42536"),
-    "Hcc": FlavourClass("Hcc", "isHcc != 0", r"H $\to$ cc jets", "#f89c20"),
+    "QCD": FlavourClass.of("QCD", "isQCD != 0"),
+    "Hbb": FlavourClass.of("Hbb", "isHbb != 0"),
+    "Hcc": FlavourClass.of("Hcc", "isHcc != 0"),
 }
 
 

@@ -1,15 +1,18 @@
 """The 613 inputs of CMS's DeepFlavour (DeepJet) tagger in its own order, under DeepNTuple's branch names; cm and GeV.
 
-15 quantities of the jet, 25 charged candidates with 16 variables, 25 neutral ones with 6, and 4 secondary vertices with 12, all
-in stored order. The network was trained with zeros in empty slots, so 0 is the default there and attacks leave them alone; a
-cell of a filled slot that is exactly 0 stays as well.
+A jet has 15 quantities of its own, 25 charged candidates with 16 variables, 25 neutral ones with 6, and 4 secondary vertices
+with 12, all in stored order. The network was trained with 0 in empty slots, so 0 is the default there and attacks leave it
+alone. A cell of a filled slot that is exactly 0 is left alone as well.
 
-In jets without enough tracks (0.8 % of those it was trained on, by its stored mean of 7 inputs) CMS writes -999 for what is
-made of them, and so the network knows it. The four quantities "above charm" are -1, their default, in jets whose tracks stay
-below the mass of charm; there the tagger takes -999 from `trackSumJetEtRatio`, which is absent in the same jets.
+In jets with too few tracks CMS writes -999 for the quantities that are derived from tracks. These are 0.8 % of the training
+jets, as the stored means of 7 inputs show, so the network knows the value. The four quantities "above charm" have the default
+-1 instead, which they are in jets whose tracks stay below the mass of charm. The tagger finds their -999 by
+`trackSumJetEtRatio`, which is absent in the same jets.
 
 Reference: Bols et al., JINST 15 (2020) P12012, arXiv:2008.10519, section 3.
 """
+
+from typing import Any
 
 from kerastag.schema.structure import FlavourClass, Group, Schema, Spectator, Variable
 
@@ -17,7 +20,7 @@ ABSENT = -999.0
 CHARGED_SLOTS, NEUTRAL_SLOTS, VERTEX_SLOTS = 25, 25, 4
 
 
-def _tag(name: str, unit: str, label: str, default: float, **facts) -> Variable:
+def _tag(name: str, unit: str, label: str, default: float, **facts: Any) -> Variable:
     return Variable(name, f"TagVarCSV_{name}", unit, label, default, **facts)
 
 
@@ -48,19 +51,19 @@ _JET = Group(
 )
 
 
-def _slot(prefix: str, name: str, unit: str, label: str, **facts) -> Variable:
+def _slot(prefix: str, name: str, unit: str, label: str, **facts: Any) -> Variable:
     return Variable(f"{prefix}{name}_{{slot}}", prefix + name, unit, label, **facts)
 
 
-def _charged(name: str, unit: str, label: str, **facts) -> Variable:
+def _charged(name: str, unit: str, label: str, **facts: Any) -> Variable:
     return _slot("Cpfcan_", name, unit, label, **facts)
 
 
-def _neutral(name: str, unit: str, label: str, **facts) -> Variable:
+def _neutral(name: str, unit: str, label: str, **facts: Any) -> Variable:
     return _slot("Npfcan_", name, unit, label, **facts)
 
 
-def _vertex(name: str, unit: str, label: str, **facts) -> Variable:
+def _vertex(name: str, unit: str, label: str, **facts: Any) -> Variable:
     return _slot("sv_", name, unit, label, **facts)
 
 
@@ -126,14 +129,9 @@ DEEPFLAVOUR = Schema(
     tree="deepntuplizer/tree",
     groups=(_JET, _CHARGED, _NEUTRAL, _VERTEX),
     classes=(
-        FlavourClass(
-            "b",
-            "(isB != 0) | (isBB != 0) | (isGBB != 0) | (isLeptonicB != 0) | (isLeptonicB_C != 0)",
-            "b jets",
-            "#e42536",
-        ),
-        FlavourClass("c", "(isC != 0) | (isCC != 0) | (isGCC != 0)", "c jets", "#f89c20"),
-        FlavourClass("light", "(isUD != 0) | (isS != 0) | (isG != 0)", "light jets", "#5790fc"),
+        FlavourClass.of("b", "(isB != 0) | (isBB != 0) | (isGBB != 0) | (isLeptonicB != 0) | (isLeptonicB_C != 0)"),
+        FlavourClass.of("c", "(isC != 0) | (isCC != 0) | (isGCC != 0)"),
+        FlavourClass.of("light", "(isUD != 0) | (isS != 0) | (isG != 0)"),
     ),
     spectators=(
         Spectator("event", "event_no"),

@@ -2,16 +2,18 @@
 
 Lengths are cm, momenta GeV. Why these inputs:
 
-* Candidates stay in stored order, which follows impact-parameter significance; sorted by |dxy| the leading ones are
-  pile-up and interaction products. Those beyond |dxy| 0.5 cm or |dz| 1 cm, half of them pile-up, take no slot.
-* `dxy` has no lifetime sign, so the signed one replaces it: sign(-dxy·sin(phirel))·|dxy|.
+* Candidates stay in stored order, which follows impact-parameter significance. Sorted by |dxy|, the leading ones would be
+  pile-up and interaction products. Those beyond |dxy| = 0.5 cm or |dz| = 1 cm, half of them pile-up, get no slot.
+* `dxy` has no lifetime sign; sign(-dxy·sin(phirel))·|dxy| replaces it.
 * Variances span ten decades; their square roots, the uncertainties, are inputs.
-* The pointing angle replaces its cosine: half the cosines lie within 0.001 of 1, so a budget in units of their σ would
-  exceed what tells vertices apart.
-* Defaults are 0 where only positive values occur, else a little below the smallest possible value: recipes that do not treat
-  absent cells apart (`paper`) must not meet them a million σ away.
-* Left out: neutral candidates, jet_qgl and QG_* (made to tell quarks from gluons) and all generator-level branches.
+* The pointing angle replaces its cosine. Half the cosines lie within 0.001 of 1, so a budget in units of their σ would be
+  larger than the differences between vertices.
+* Defaults are 0 where only positive values occur, else slightly below the smallest possible value. A recipe that scales absent
+  cells like any other (`paper`) then finds them near the rest.
+* Left out: neutral candidates, the quark-gluon discriminants jet_qgl and QG_*, and all generator-level branches.
 """
+
+from typing import Any
 
 from kerastag.schema.structure import FlavourClass, Group, Schema, Spectator, Variable
 
@@ -29,11 +31,11 @@ _JET = Group(
 )
 
 
-def _track(name: str, branch: str, unit: str, label: str, default: float = 0.0, **facts) -> Variable:
+def _track(name: str, branch: str, unit: str, label: str, default: float = 0.0, **facts: Any) -> Variable:
     return Variable(f"track_{{slot}}_{name}", branch, unit, label, default, **facts)
 
 
-def _vertex(name: str, branch: str, unit: str, label: str, default: float = 0.0, **facts) -> Variable:
+def _vertex(name: str, branch: str, unit: str, label: str, default: float = 0.0, **facts: Any) -> Variable:
     return Variable(f"vertex_{{slot}}_{name}", branch, unit, label, default, **facts)
 
 
@@ -84,9 +86,9 @@ DEEPNTUPLE = Schema(
     tree="deepntuplizer/tree",
     groups=(_JET, _TRACK, _VERTEX),
     classes=(
-        FlavourClass("b", "isB != 0", "b jets", "#e42536"),
-        FlavourClass("c", "isC != 0", "c jets", "#f89c20"),
-        FlavourClass("light", "(isUDS != 0) | (isG != 0)", "light jets", "#5790fc"),
+        FlavourClass.of("b", "isB != 0"),
+        FlavourClass.of("c", "isC != 0"),
+        FlavourClass.of("light", "(isUDS != 0) | (isG != 0)"),
     ),
     spectators=(
         Spectator("event", "event_no"),

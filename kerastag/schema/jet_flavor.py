@@ -1,15 +1,16 @@
 """The 184 inputs of the Jet Flavor 2016 data set (Guest et al., arXiv:1607.08633) as arXiv:2203.13890 uses them.
 
 Lengths are mm, momenta GeV; phi and theta of a track are relative to the jet axis. The sign of D0 is geometric. Tracks are
-sorted by descending D0/sqrt(D0D0). Each default lies just below the smallest value found in the published training jets,
-or is 0 where physics allows only positive values.
+sorted by descending D0/sqrt(D0D0). Each default lies just below the smallest value in the published training jets, or is 0
+where physics allows only positive values.
 """
 
 import math
+from typing import Any
 
 from kerastag.schema.structure import FlavourClass, Group, Helix, Schema, Spectator, Variable
 
-# Files keep some ten bits of a number, so an angle may come out a little beyond π.
+# Files keep about ten bits of a number, so an angle may be slightly larger than π.
 _ROUNDED_PI = 3.142
 
 _JET = Group(
@@ -60,7 +61,7 @@ _VERTEX = Group(
 )
 
 
-def _track(name: str, unit: str, label: str, default: float | tuple[float, ...] = 0.0, **facts) -> Variable:
+def _track(name: str, unit: str, label: str, default: float | tuple[float, ...] = 0.0, **facts: Any) -> Variable:
     return Variable(f"track_{{slot}}_{name}", f"track_{name}", unit, label, default, **facts)
 
 
@@ -146,9 +147,9 @@ JET_FLAVOR = Schema(
     tree="jets",
     groups=(_JET, _VERTEX, _TRACK),
     classes=(
-        FlavourClass("b", "jet_parton_flavour == 5", "b jets", "#e42536"),
-        FlavourClass("c", "jet_parton_flavour == 4", "c jets", "#f89c20"),
-        FlavourClass("light", "jet_parton_flavour == 0", "light jets", "#5790fc"),
+        FlavourClass.of("b", "jet_parton_flavour == 5"),
+        FlavourClass.of("c", "jet_parton_flavour == 4"),
+        FlavourClass.of("light", "jet_parton_flavour == 0"),
     ),
     spectators=(
         Spectator("event", "event"),

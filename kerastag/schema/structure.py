@@ -1,11 +1,14 @@
 """The parts of a schema: variables in groups, their slots, flavour classes and spectators."""
 
 import dataclasses
+import difflib
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from kerastag import flavours
 from kerastag.errors import UserError
 
 
@@ -16,14 +19,14 @@ class Variable:
     Attributes:
         name: Name of the feature; holds `{slot}` where its group has slots.
         branch: ROOT branch, or an expression of branches in uproot's language (`"Jet_pt * (1 - Jet_rawFactor)"`). In a
-            group with slots a branch that holds `{slot}` is flat, one branch a slot; any other is jagged.
+            group with slots, `{slot}` in it makes it flat, one branch a slot; without, it is jagged.
         unit: Physical unit, "" if it has none.
         label: Axis label, matplotlib's mathtext.
-        default: Value that stands for "absent", verbatim in physical units; a tuple gives one per slot.
+        default: Value that stands for "absent", in physical units; a tuple gives one per slot.
         integer: Whether only whole numbers make sense; such cells are never attacked.
-        valid_min: Smallest value that is physically possible; below it a value becomes the default. None: no limit.
-        valid_max: Largest such value.
-        sentinel: Value by which files say that it is absent; it becomes the default. None: they use no finite one.
+        valid_min: Smallest value that is physically possible; smaller ones become the default. None for no limit.
+        valid_max: Largest value that is physically possible; larger ones become the default. None for no limit.
+        sentinel: Finite value that marks it as absent in files; it becomes the default. None if files have no such mark.
     """
 
     name: str
@@ -43,12 +46,12 @@ class Group:
 
     Attributes:
         name: "jet", "track", "vertex", …
-        variables: The variables; features run variable by variable, all slots of one before the next.
-        slots: How many leading objects are inputs; None for quantities of the jet, which have no slots.
-        count: Branch with the number of objects that are filled. Flat slots at or beyond it are absent.
-        order: Expression by which jagged objects are sorted, largest first; None keeps the stored order.
-        select: Expression that a jagged object must fulfil to enter a slot.
-        optional: Whether a jet can be without it. Optional groups get presence flags in a model.
+        variables: Features run variable by variable, all slots of a variable before the next.
+        slots: Number of leading objects that are inputs; None for quantities of the jet, which have no slots.
+        count: Branch with the number of filled slots; flat slots beyond them are absent. None if every slot counts.
+        order: Expression that sorts jagged objects, largest first; None keeps the stored order.
+        select: Expression that is true for the jagged objects that may enter a slot; None lets all of them.
+        optional: Whether a jet may lack such objects. Models get presence flags for optional groups.
     """
 
     name: str
@@ -62,13 +65,13 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class Helix:
-    """Names, with `{slot}`, of the features that are the helix of a track; φ and θ are relative to the jet axis.
+    """Names of the features that make up the helix of a track, with `{slot}`; φ and θ are relative to the jet axis.
 
     Attributes:
-        group: Name of the tracks' group.
+        group: Name of the group of tracks.
         d0, z0: Impact parameters.
-        d0_variance, z0_variance: Their squared uncertainties; that of d0 tells which tracks exist.
-        phi, theta: Direction minus that of the jet, rad.
+        d0_variance, z0_variance: Their squared uncertainties; a track exists where that of d0 is not its default.
+        phi, theta: Direction relative to the jet, rad.
         q_over_p: Charge over momentum, 1/GeV.
     """
 
@@ -84,17 +87,37 @@ class Helix:
 
 @dataclasses.dataclass(frozen=True)
 class FlavourClass:
-    """An output class of a tagger: its name, the expression that is true for its jets, and how it is drawn."""
+    """An output class of a tagger.
+
+    Attributes:
+        name: Name of the class.
+        branch: Expression of branches that is true for jets of the class.
+        label: Label in figures, matplotlib's mathtext.
+        color: Colour in figures.
+    """
 
     name: str
     branch: str
     label: str
     color: str
 
+    @classmethod
+    def of(cls, name: str, branch: str) -> "FlavourClass":
+        """A class with the label and colour of `kerastag.flavours.STYLES`."""
+        style = flavours.STYLES[name]
+        return cls(name, branch, style.label, style.color)
+
 
 @dataclasses.dataclass(frozen=True)
 class Spectator:
-    """A quantity that travels with a jet and is no input. An absent optional branch gives the default."""
+    """A quantity that is kept with a jet but is no input.
+
+    Attributes:
+        name: Name of the spectator.
+        branch: ROOT branch.
+        default: Value where an optional branch is absent.
+        optional: Whether files may lack the branch.
+    """
 
     name: str
     branch: str
@@ -104,7 +127,15 @@ class Spectator:
 
 @dataclasses.dataclass(frozen=True)
 class Feature:
-    """One input column: a `Variable`, whose name without its slot is `variable`, in one slot of its group."""
+    """An input column: a `Variable` in a slot of its group.
+
+    Attributes:
+        name: Name of the column.
+        variable: Name without the slot.
+        group: Name of the group.
+        slot: Number of the slot; None if the group has none.
+        branch, unit, label, default, integer, valid_min, valid_max, sentinel: Facts of the variable in this slot.
+    """
 
     name: str
     variable: str
@@ -121,16 +152,17 @@ class Feature:
 
     @property
     def axis_label(self) -> str:
-        """Label with unit, for an axis."""
+        """Label with the unit in brackets."""
         return f"{self.label} [{self.unit}]" if self.unit else self.label
 
 
 def _features(group: Group) -> list[Feature]:
-    """Expand a group to its columns, variable by variable, slot by slot."""
+    """Columns of a group, variable by variable, slot by slot."""
+    slots: Sequence[int | None] = [None] if group.slots is None else range(group.slots)
     columns = []
     for variable in group.variables:
-        for slot in [None] if group.slots is None else range(group.slots):
-            default = variable.default
+        defaults = variable.default if isinstance(variable.default, tuple) else (variable.default,) * len(slots)
+        for slot, default in zip(slots, defaults[: len(slots)], strict=True):
             columns.append(
                 Feature(
                     name=variable.name.format(slot=slot),
@@ -138,7 +170,7 @@ def _features(group: Group) -> list[Feature]:
                     branch=variable.branch.format(slot=slot),
                     unit=variable.unit,
                     label=variable.label if slot is None else f"{variable.label}, {group.name} {slot + 1}",
-                    default=default[slot] if isinstance(default, tuple) else default,
+                    default=default,
                     integer=variable.integer,
                     group=group.name,
                     slot=slot,
@@ -152,19 +184,19 @@ def _features(group: Group) -> list[Feature]:
 
 @dataclasses.dataclass(frozen=True)
 class Schema:
-    """Everything that reading, training, attacking and plotting must know of an input format.
+    """An input format, as reading, training, attacks and figures need it.
 
     Attributes:
-        name: Name, also of the data set's config.
-        version: Raised whenever a feature, default or selection changes.
+        name: Name of the schema and of its data set's config.
+        version: Version, raised whenever a feature, default or selection changes.
         description: One sentence.
-        tree: Path of the TTree inside each ROOT file, with one entry per jet or per event; of several the first that is there.
-        groups: The input groups; their features, one after the other, are the columns of x.
-        classes: The output classes, in the order of the logits.
-        spectators: Quantities kept beside the inputs.
+        tree: Path of the TTree in each ROOT file, one entry per jet or per event; of several, the first that exists.
+        groups: Groups of inputs; their features, one after the other, are the columns of x.
+        classes: Output classes, in the order of the logits.
+        spectators: Quantities that are kept with each jet.
         pt: Name of the feature that is the jet's transverse momentum, for weights.
         eta: Name of the feature that is the jet's pseudorapidity, for weights.
-        helix: Which features are the helices of tracks; None if there are none.
+        helix: Features that are the helices of tracks; None if there are none.
     """
 
     name: str
@@ -180,12 +212,12 @@ class Schema:
 
     @functools.cached_property
     def features(self) -> tuple[Feature, ...]:
-        """The input columns in order."""
+        """Input columns, in order."""
         return tuple(feature for group in self.groups for feature in _features(group))
 
     @property
     def trees(self) -> tuple[str, ...]:
-        """Paths of the TTrees to look for."""
+        """Paths of the TTrees, the preferred one first."""
         return (self.tree,) if isinstance(self.tree, str) else self.tree
 
     @functools.cached_property
@@ -210,9 +242,9 @@ class Schema:
 
     @functools.cached_property
     def optional_objects(self) -> tuple[tuple[int, ...], ...]:
-        """Columns of each object that may be absent: one tuple per track slot, vertex slot or vertex group."""
+        """Columns of each object that may be absent: a tuple per track slot, vertex slot or vertex group."""
         optional = {group.name for group in self.groups if group.optional}
-        objects: dict[tuple, list[int]] = {}
+        objects: dict[tuple[str, int | None], list[int]] = {}
         for column, feature in enumerate(self.features):
             if feature.group in optional:
                 objects.setdefault((feature.group, feature.slot), []).append(column)
@@ -220,36 +252,37 @@ class Schema:
 
     @functools.cached_property
     def helix_features(self) -> dict[str, tuple[str, ...]]:
-        """For each parameter of `helix` its feature of every track; nothing if the schema has no helices."""
+        """Names of the features of all tracks by parameter of `helix`; empty if the schema has no helices."""
         if self.helix is None:
             return {}
-        (slots,) = (group.slots for group in self.groups if group.name == self.helix.group)
         templates = dataclasses.asdict(self.helix)
-        del templates["group"]
+        tracks = templates.pop("group")
+        slots = {group.name: group.slots or 0 for group in self.groups}[tracks]
         return {name: tuple(template.format(slot=slot) for slot in range(slots)) for name, template in templates.items()}
 
     @property
     def largest_group(self) -> Group | None:
-        """The group of most slots, the tracks; None if no group has slots."""
-        found = max(self.groups, key=lambda group: group.slots or 0)
-        return found if found.slots else None
+        """The group with the most slots; None if no group has slots."""
+        largest = max(self.groups, key=lambda group: group.slots or 0)
+        return largest if largest.slots else None
 
     def index(self, name: str) -> int:
-        """Column of the feature called `name`.
+        """Column of a feature.
 
         Raises:
-            UserError: if there is no such feature; the message names the nearest that exist.
+            UserError: if there is no feature of that name; the message lists the nearest names.
         """
         if name not in self.names:
             raise UserError(f"Schema {self.name} has no feature '{name}'; the nearest are {nearest(name, self.names)}.")
         return self.names.index(name)
 
     def restricted(self, inputs: Sequence[str]) -> "Schema":
-        """The schema with some of its groups alone, or their leading slots: ("jet", "track:2").
+        """The schema with only some groups, or some of their leading slots.
+
+        The helix is dropped with its tracks or the jet's pseudorapidity.
 
         Args:
-            inputs: Names of groups, each with a colon and a number of slots behind it where not all are wanted; none for
-                everything. A helix goes where its tracks or the jet's pseudorapidity are not there.
+            inputs: Names of groups, with a number of slots to limit them: ("jet", "track:2"). Empty for all groups.
 
         Raises:
             UserError: if there is no such group or slot.
@@ -259,32 +292,32 @@ class Schema:
         slots = {}
         for entry in inputs:
             name, _, number = entry.partition(":")
-            slots[name] = self._slots(name, number)
-        groups = tuple(dataclasses.replace(g, slots=slots[g.name]) for g in self.groups if g.name in slots)
-        made = dataclasses.replace(self, groups=groups, helix=None)
-        whole = self.helix is not None and self.helix.group in slots and self.eta in made.names
-        return dataclasses.replace(made, helix=self.helix) if whole else made
+            slots[name] = self._limited_slots(name, number)
+        groups = tuple(dataclasses.replace(group, slots=slots[group.name]) for group in self.groups if group.name in slots)
+        schema = dataclasses.replace(self, groups=groups, helix=None)
+        has_helix = self.helix is not None and self.helix.group in slots and self.eta in schema.names
+        return dataclasses.replace(schema, helix=self.helix) if has_helix else schema
 
-    def _slots(self, name: str, number: str) -> int | None:
-        """How many slots of a group are wanted, `number` being what stands behind its name."""
+    def _limited_slots(self, name: str, number: str) -> int | None:
+        """Slots of the group `name`, at most `number` unless that is empty."""
         by_name = {group.name: group.slots for group in self.groups}
         if name not in by_name:
             raise UserError(f"{self.name} has no group of inputs '{name}'; it has {', '.join(by_name)}.")
-        there = by_name[name]
+        slots = by_name[name]
         if not number:
-            return there
-        if there is None or not number.isdecimal() or not 1 <= int(number) <= there:
-            what = f"1 to {there} slots" if there else "no slots"
-            raise UserError(f"'{name}:{number}' asks for slots of the group '{name}', which has {what}.")
+            return slots
+        if slots is None or not number.isdecimal() or not 1 <= int(number) <= slots:
+            available = f"1 to {slots} slots" if slots else "no slots"
+            raise UserError(f"'{name}:{number}' asks for slots of the group '{name}', which has {available}.")
         return int(number)
 
-    def to_dict(self) -> dict:
-        """The whole description as plain Python data, for JSON."""
+    def to_dict(self) -> dict[str, Any]:
+        """The schema as plain Python data, for JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, content: dict) -> "Schema":
-        """The inverse of `to_dict`, also after a round trip through JSON (lists for tuples)."""
+    def from_dict(cls, content: Mapping[str, Any]) -> "Schema":
+        """The inverse of `to_dict`, also after JSON has made lists of tuples."""
         groups = tuple(
             Group(**{**group, "variables": tuple(_variable(variable) for variable in group["variables"])})
             for group in content["groups"]
@@ -297,14 +330,12 @@ class Schema:
         return cls(**{**content, **parts})
 
 
-def _variable(content: dict) -> Variable:
+def _variable(content: Mapping[str, Any]) -> Variable:
     default = content["default"]
     return Variable(**{**content, "default": tuple(default) if isinstance(default, list | tuple) else default})
 
 
 def nearest(name: str, choices: Sequence[str]) -> str:
-    """The existing names that look most like `name`, for an error message."""
-    import difflib
-
-    found = difflib.get_close_matches(name, choices, n=3, cutoff=0.0)
-    return ", ".join(f"'{choice}'" for choice in found) or "none at all"
+    """The three of `choices` that look most like `name`, in quotes, for an error message."""
+    matches = difflib.get_close_matches(name, choices, n=3, cutoff=0.0)
+    return ", ".join(f"'{match}'" for match in matches) or "none at all"

@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kerastag import schema
+from kerastag import flavours, schema
 from kerastag.errors import UserError
-from kerastag.schema import DEEPNTUPLE, JET_FLAVOR, Schema
+from kerastag.schema import DEEPNTUPLE, JET_FLAVOR, FlavourClass, Schema, table
 
-REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "jet_flavor_2016_inputs.csv"
+REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "jet_flavor_2016_inputs.csv"
 
 
 @pytest.mark.skipif(not REFERENCE.is_file(), reason="the table of published inputs is not part of the repository")
@@ -38,14 +39,22 @@ def test_objects_that_may_be_absent_are_the_vertex_group_and_each_slot():
     assert len(slot_2) == 28
 
 
-@pytest.mark.parametrize("described", schema.SCHEMAS.values(), ids=lambda described: described.name)
-def test_survives_json(described):
-    assert Schema.from_dict(json.loads(json.dumps(described.to_dict()))) == described
+@pytest.mark.parametrize("name", schema.NAMES)
+def test_survives_json(name):
+    content = json.dumps(schema.get(name).to_dict())
+    assert Schema.from_dict(json.loads(content)) == schema.get(name)
+
+
+@pytest.mark.parametrize("name", schema.NAMES)
+def test_classes_look_alike_in_all_schemas(name):
+    for flavour in schema.get(name).classes:
+        assert flavour == FlavourClass.of(flavour.name, flavour.branch)
+        assert flavour.color == flavours.STYLES[flavour.name].color
 
 
 def test_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        JET_FLAVOR.name = "other"
+        JET_FLAVOR.name = "renamed"
 
 
 def test_unknown_names_are_answered_with_near_ones():
@@ -55,18 +64,16 @@ def test_unknown_names_are_answered_with_near_ones():
         schema.get("nonsense")
 
 
-def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    import os
-
+def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env={**os.environ, **environment})
 
 
 def test_import_pulls_in_no_tensorflow():
-    loaded = (
-        "import sys, kerastag.schema, kerastag.recipes, kerastag.simulation.validation; "
+    code = (
+        "import sys, kerastag.schema.table, kerastag.recipes, kerastag.simulation.validation; "
         "print({'tensorflow', 'keras'} & set(sys.modules))"
     )
-    assert run_python("-c", loaded).stdout.strip() == "set()"
+    assert run_python("-c", code).stdout.strip() == "set()"
 
 
 def test_another_keras_backend_is_refused_in_one_sentence():
@@ -74,20 +81,20 @@ def test_another_keras_backend_is_refused_in_one_sentence():
     assert result.stderr.strip().splitlines()[-1].startswith("ImportError: kerastag needs Keras' TensorFlow backend")
 
 
-def test_prints_as_a_table():
-    result = run_python("-m", "kerastag.schema", "deepntuple")
-    assert result.returncode == 0
-    assert any(line.split()[1:3] == ["track_0_pt", "Cpfcan_pt"] for line in result.stdout.splitlines()[2:-1])
-    wrong = run_python("-m", "kerastag.schema", "nonsense")
-    assert wrong.returncode == 2
-    assert wrong.stderr.count("\n") == 1
+def test_table_has_a_line_per_feature():
+    title, header, *lines, summary = table.text(DEEPNTUPLE).splitlines()
+    assert title.startswith("deepntuple 1.0: CMS DeepNTuple")
+    assert header.split()[:3] == ["#", "feature", "branch"]
+    assert [line.split()[1] for line in lines] == list(DEEPNTUPLE.names)
+    assert lines[6].split() == ["6", "track_0_pt", "Cpfcan_pt", "GeV", "0", "track", "0", "0"]
+    assert summary.startswith(f"{len(lines)} inputs; classes b, c, light; spectators event,")
 
 
 def test_restriction_keeps_names_order_and_what_belongs_together():
-    some = JET_FLAVOR.restricted(("track:2", "jet"))
-    assert some.names == tuple(name for name in JET_FLAVOR.names if name in some.names)
-    assert {feature.slot for feature in some.features} == {None, 0, 1}
-    assert some.helix_features["d0"] == ("track_0_D0", "track_1_D0")
+    restricted = JET_FLAVOR.restricted(("track:2", "jet"))
+    assert restricted.names == tuple(name for name in JET_FLAVOR.names if name in restricted.names)
+    assert {feature.slot for feature in restricted.features} == {None, 0, 1}
+    assert restricted.helix_features["d0"] == ("track_0_D0", "track_1_D0")
     assert JET_FLAVOR.restricted(("track",)).helix is None  # ΔR to the jet needs the jet
     assert JET_FLAVOR.restricted(()) is JET_FLAVOR
 
