@@ -1,23 +1,17 @@
 """Discriminators between flavours, their ROC curves, and areas with uncertainties. NumPy alone."""
 
-import dataclasses
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from kerastag.flavours import FLAVOURS
+from kerastag.results import NotDefined, Resampled
 
 # Name: the class to find and the class to find it against, as indices into b, c, light.
 DISCRIMINATORS = {"BvL": (0, 2), "BvC": (0, 1), "CvB": (1, 0), "CvL": (1, 2)}
 HEADLINE = ("BvL", "CvB", "CvL")
 # Fewer mistagged jets than this and a point of a ROC curve says nothing.
 MINIMUM_MISTAGGED = 20
-
-
-class NotDefined(str):
-    """Stands where a number would, and says why there is none."""
-
-    __slots__ = ()
 
 
 def discriminant(scores: np.ndarray, name: str) -> np.ndarray:
@@ -87,15 +81,15 @@ class RankedPair:
             weights: `(jets,)`, of all jets; None for equal ones.
         """
         if self.missing:
-            return NotDefined(f"not defined: no {' and no '.join(self.missing)} jets")
+            return NotDefined(f"no {' and no '.join(self.missing)} jets")
         w = np.ones(len(self._jets)) if weights is None else np.asarray(weights, np.float64)[self._jets]
-        found, rejected = (
+        over, against = (
             np.diff(np.cumsum(np.where(flag, w, 0))[self._ends], prepend=0) for flag in (self._is_over, ~self._is_over)
         )
-        if found.sum() <= 0 or rejected.sum() <= 0:
-            return NotDefined("not defined: the weights of a flavour do not add up to more than 0")
-        below = np.cumsum(rejected) - rejected / 2
-        return float((found * below).sum() / (found.sum() * rejected.sum()))
+        if over.sum() <= 0 or against.sum() <= 0:
+            return NotDefined("the weights of a flavour do not add up to more than 0")
+        below = np.cumsum(against) - against / 2
+        return float((over * below).sum() / (over.sum() * against.sum()))
 
     def roc(self, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Efficiency, mistag rate and number of mistagged jets, loosest cut last, `(thresholds,)` each."""
@@ -119,36 +113,8 @@ class RankedPair:
             return self.auc()
         efficiencies, mistags, mistagged = self.roc(weights)
         if np.interp(efficiency, efficiencies, mistagged) < MINIMUM_MISTAGGED:
-            return NotDefined(f"not defined: fewer than {MINIMUM_MISTAGGED} mistagged jets")
+            return NotDefined(f"fewer than {MINIMUM_MISTAGGED} mistagged jets")
         return float(np.interp(efficiency, efficiencies, mistags))
-
-
-@dataclasses.dataclass(frozen=True)
-class Interval:
-    """A number and its 68 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, value: float, resampled: np.ndarray) -> "Interval":
-        """A number and the central 68 % of its resampled values; those that are not finite are left out."""
-        known = resampled[np.isfinite(resampled)]
-        low, high = np.quantile(known, [0.16, 0.84]) if len(known) else (np.nan, np.nan)
-        return cls(float(value), float(low), float(high))
-
-    @property
-    def error(self) -> float:
-        """Half the width of the interval."""
-        return (self.high - self.low) / 2
-
-    def named(self, name: str) -> dict[str, float]:
-        """The number under a name, and its interval under `<name>_low` and `<name>_high`, for a tidy row."""
-        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
-
-    def __str__(self) -> str:
-        return f"{self.value:.4f} ± {self.error:.4f}"
 
 
 class Bootstrap:
@@ -180,22 +146,12 @@ class Bootstrap:
         """Weights of the jets in each resample, `(jets,)`."""
         return (times * self.weights for times in self.times())
 
-    def aucs(self, pair: RankedPair) -> np.ndarray:
-        """Area of each resample, `(replicates,)`; NaN where a resample lacks a flavour."""
-        return self.values(pair.auc)
-
     def values(self, statistic: Callable[[np.ndarray], float | NotDefined | np.ndarray]) -> np.ndarray:
         """A function of the jets' weights for each resample, `(replicates, …)`; NaN where it is not defined."""
-        found = (statistic(weights) for weights in self.draws())
-        return np.array([np.nan if isinstance(value, NotDefined) else value for value in found], np.float64)
+        values = (statistic(weights) for weights in self.draws())
+        return np.array([np.nan if isinstance(value, NotDefined) else value for value in values], np.float64)
 
-    def quantity(self, statistic: Callable[[np.ndarray], float | NotDefined]) -> Interval | NotDefined:
-        """A function of the jets' weights and the central 68 % of its resampled values."""
+    def resample(self, statistic: Callable[[np.ndarray], float | NotDefined]) -> Resampled | NotDefined:
+        """A function of the jets' weights, for the jets as they are and for each resample."""
         value = statistic(self.weights)
-        if isinstance(value, NotDefined):
-            return value
-        return Interval.of(value, self.values(statistic))
-
-    def interval(self, pair: RankedPair) -> Interval | NotDefined:
-        """The area and the central 68 % of the resampled ones."""
-        return self.quantity(pair.auc)
+        return value if isinstance(value, NotDefined) else Resampled(value, self.values(statistic))

@@ -1,21 +1,27 @@
-"""Fields of a dataclass that are options of a command: help and choices stand in the field, the option follows from it."""
+"""Fields of a dataclass that are options of a command: help, choices and limits stand in the field, the rest follows."""
 
 import argparse
 import dataclasses
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any, TypeVar
+
+import numpy as np
+
+from kerastag.catalogue import Catalogue
+from kerastag.errors import UserError
 
 T = TypeVar("T")
 
 
 def option(
     default: Any,
-    help: str,
+    help: str = "",
     *,
     metavar: str | None = None,
-    choices: Iterable[str] | None = None,
+    choices: Container[str] | None = None,
+    positive: bool = False,
     flag: str | None = None,
     group: str | None = None,
 ) -> Any:
@@ -23,50 +29,49 @@ def option(
 
     Args:
         default: Default of the field.
-        help: What it is; the default is added where there is one to print.
+        help: What it is; the default is added where there is one to print. By default the help of `choices`, a catalogue.
         metavar: Name of the value in the help.
-        choices: Names that it may have; None for any.
+        choices: Values that it may have; None for any.
+        positive: Whether each number must be above 0.
         flag: Name of the option where it is not that of the field.
         group: Heading of the help under which it stands; None for none.
     """
-    about = {"help": help, "metavar": metavar, "choices": choices, "flag": flag, "group": group}
+    help = help or (choices.help if isinstance(choices, Catalogue) else "")
+    about = {"help": help, "metavar": metavar, "choices": choices, "positive": positive, "flag": flag, "group": group}
     return dataclasses.field(default=default, metadata=about)
 
 
 def add_options(
-    parser: argparse.ArgumentParser, kind: type, names: Iterable[str] | None = None, *, unset: bool = False, **defaults: Any
+    parser: argparse.ArgumentParser, defaults: Any, names: Iterable[str] | None = None, *, unset: bool = False
 ) -> None:
     """Add an option for each field of a dataclass that is one.
 
     Args:
         parser: Of the command.
-        kind: The dataclass.
+        defaults: The dataclass as it is without options.
         names: Fields to add; None for all.
-        unset: Whether an option that is not given is None, so that a file can speak, rather than the field's default.
-        **defaults: Defaults of this command where they differ from those of the fields.
+        unset: Whether an option that is not given is None, so that a file can speak, rather than the default.
     """
     groups: dict[str | None, Any] = {None: parser}
-    for field in dataclasses.fields(kind):
+    for field in dataclasses.fields(defaults):
         if "help" not in field.metadata or (names is not None and field.name not in names):
             continue
         heading = field.metadata["group"]
         if heading not in groups:
             groups[heading] = parser.add_argument_group(heading)
-        default = defaults.get(field.name, field.default)
         flag = field.metadata["flag"] or f"--{field.name.replace('_', '-')}"
-        groups[heading].add_argument(flag, dest=field.name, **_arguments(field, default, unset))
+        arguments = _arguments(field, getattr(defaults, field.name))
+        groups[heading].add_argument(flag, dest=field.name, **arguments | ({"default": None} if unset else {}))
 
 
-def _arguments(field: dataclasses.Field, default: Any, unset: bool) -> dict[str, Any]:
+def _arguments(field: dataclasses.Field, default: Any) -> dict[str, Any]:
     """What argparse wants to know of an option."""
     kind, several = value_type(field)
-    help = field.metadata["help"].replace("%", "%%")
-    arguments: dict[str, Any] = {"default": None if unset else default, "help": help + _default_text(default)}
+    help = field.metadata["help"].replace("%", "%%") + _default_text(default)
     if kind is bool:
-        return arguments | {"action": "store_true"}
-    if field.metadata["choices"] is not None:
-        arguments["choices"] = tuple(field.metadata["choices"])
-    return arguments | {"type": kind, "metavar": field.metadata["metavar"]} | ({"nargs": "+"} if several else {})
+        return {"default": default, "help": help, "action": "store_true"}
+    metavar = field.metadata["metavar"] or "NAME"
+    return {"default": default, "help": help, "type": kind, "metavar": metavar} | ({"nargs": "+"} if several else {})
 
 
 def _default_text(default: Any) -> str:
@@ -76,7 +81,7 @@ def _default_text(default: Any) -> str:
     return f" (default: {' '.join(f'{value:g}' if isinstance(value, float) else str(value) for value in values)})"
 
 
-def value_type(field: dataclasses.Field) -> tuple[type, bool]:
+def value_type(field: dataclasses.Field) -> tuple[Any, bool]:
     """Type of a field's value without None, and whether there are several."""
     kind: Any = field.type
     if isinstance(kind, types.UnionType):
@@ -86,14 +91,55 @@ def value_type(field: dataclasses.Field) -> tuple[type, bool]:
     return kind, False
 
 
-def collect(kind: type[T], options: argparse.Namespace, **values: Any) -> T:
-    """The dataclass with the values that a command line gave.
+def collect(defaults: T, options: argparse.Namespace, **values: Any) -> T:
+    """The dataclass with what a command line gave in place of its defaults.
 
     Args:
-        kind: The dataclass.
+        defaults: The dataclass as it is without options.
         options: Parsed options.
         **values: Further fields.
     """
-    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    names = {field.name for field in dataclasses.fields(defaults)}  # type: ignore[arg-type]
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(options).items() if name in names}
-    return kind(**given | values)
+    return dataclasses.replace(defaults, **given | values)  # type: ignore[type-var]
+
+
+def check(values: Any) -> None:
+    """Check a dataclass against the choices and limits of its fields.
+
+    Raises:
+        UserError: for the first value that is not allowed.
+    """
+    for field in dataclasses.fields(values):
+        value = getattr(values, field.name)
+        for item in value if isinstance(value, tuple) else (value,):
+            if item is not None and "help" in field.metadata:
+                _check(field, item)
+
+
+def _check(field: dataclasses.Field, value: Any) -> None:
+    choices = field.metadata["choices"]
+    if isinstance(choices, Catalogue):
+        choices.find(value)
+    elif choices is not None and value not in choices:
+        raise UserError(f"'{value}' is no value for '{field.name}'; choose {' or '.join(choices)}.")
+    if field.metadata["positive"] and not (np.isfinite(value) and value > 0):
+        raise UserError(f"'{field.name}' must be positive, not {value:g}.")
+
+
+def typed(name: str, value: Any, kind: Any) -> Any:
+    """A value as a settings file gives it, checked against a field's type; whole numbers pass as real ones.
+
+    Raises:
+        UserError: if it is of another type.
+    """
+    if typing.get_origin(kind) is tuple:
+        item_kind = typing.get_args(kind)[0]
+        if not isinstance(value, list | tuple):
+            raise UserError(f"The setting '{name}' must be a list of {item_kind.__name__}, not {value!r}.")
+        return tuple(typed(name, item, item_kind) for item in value)
+    if kind in (float, float | None) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise UserError(f"The setting '{name}' must be {getattr(kind, '__name__', str(kind))}, not {value!r}.")
+    return value

@@ -13,29 +13,19 @@ the first steps more: it adds ε to the uncorrected root of the second moment, P
 """
 
 import dataclasses
-import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
+from kerastag import options
+from kerastag.catalogue import ATTACKS, DEFENSES, LOSSES, MODELS, SCALES, SCHEDULES
 from kerastag.errors import UserError
-from kerastag.schema import DEFAULT
+from kerastag.options import option, typed
+from kerastag.request import EPSILON, Sample
 
 PAPER_STEPS = 126
-
-# What --defense knows; "pgd-N" beside them.
-DEFENSES = {
-    "nominal": "none",
-    "fgsm": "each batch is attacked with FGSM (arXiv:1412.6572)",
-    "fgsm-mixed": "mean of the clean and the attacked loss",
-    "fgsm-rs": "FGSM from a random start (arXiv:2001.03994)",
-    "trades": "clean loss and divergence of outputs under attack (arXiv:1901.08573)",
-    "ngm": "normed gradient method, with --every N on every N-th batch",
-    "noise": "normal noise on the inputs",
-    "input-gradient": "penalty on the first-order rise of the loss (arXiv:1802.01421)",
-}
-# Steps of the attack inside TRADES.
-TRADES_STEPS = 7
+_ATTACK, _TRAINING = "attack and defence", "training"
+_SAMPLE = {field.name: dict(field.metadata) for field in dataclasses.fields(Sample)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,20 +39,22 @@ class Recipe:
         learning_rate: At the start.
         schedule: "cosine" to 0, or "inverse_epoch", rate/(1 + epoch/30).
         weight_decay: Of AdamW; 0 is Adam.
-        loss: "cross_entropy", "focal" (γ = 2, from logits) or "double_softmax_focal" (γ = 25).
-        weights: "none", or a (pT, η) binning of `kerastag.weights`: "uniform" or "variable".
+        loss: A name in the catalogue of losses.
+        weights: "none", or a (pT, η) binning of `kerastag.data.weights`: "uniform" or "variable".
         fixed_steps: If above 0, the batch shrinks on small data sets until an epoch has that many steps; 0 where an option
             overrides the batch size.
     """
 
-    model: str = "mlp"
-    epochs: int = 30
-    batch_size: int = 512
-    learning_rate: float = 1e-3
-    schedule: str = "cosine"
+    model: str = option("mlp", f"{MODELS.help}; or your own module:function(schema, statistics)", group=_TRAINING)
+    epochs: int = option(30, "passes over the training jets", metavar="N", positive=True, group=_TRAINING)
+    batch_size: int = option(512, "jets in a step", metavar="N", positive=True, group=_TRAINING)
+    learning_rate: float = option(1e-3, "at the start", metavar="RATE", positive=True, group=_TRAINING)
+    schedule: str = option("cosine", choices=SCHEDULES, group=_TRAINING)
     weight_decay: float = 0.05
-    loss: str = "cross_entropy"
-    weights: str = "none"
+    loss: str = option("cross_entropy", choices=LOSSES, group=_TRAINING)
+    weights: str = option(
+        "none", "(pT, η) weights: none, uniform or variable bins", choices=("none", "uniform", "variable"), group=_TRAINING
+    )
     fixed_steps: int = 50
 
 
@@ -90,13 +82,13 @@ class Settings:
         config: Data set config, the name of a schema.
         data_dir: Folder where TFDS keeps data sets; None for its default.
         manual_dir: Folder of ROOT files to build from; None for a data set that exists, or the sample that comes along.
-        defense: What training does against attacks, a name in `DEFENSES` or "pgd-N".
+        defense: What training does against attacks, a name in the catalogue of defences.
         epsilon: Size of the attack, in training and in the evaluation at each epoch.
         relative_cap: Cap of the attack in training; None for none.
         scale: Unit of ε: "sigma", the standard deviation, or "core", that of the values between the 20 % and 80 % quantiles.
         only: Names or patterns of the features that attacks may move; none for all.
         inputs: Groups of features that the tagger looks at, as `Schema.restricted` takes them; none for all.
-        attack: Attack at each epoch, a name that `kerastag.attacks.named` knows.
+        attack: Attack at each epoch, a name in the catalogue of attacks.
         attack_objective: What attacks increase, a name in `kerastag.attacks.OBJECTIVES`.
         attack_mode: "inference" or "training", the tagger's mode while it is attacked in training.
         every: Only every so many-th batch is attacked.
@@ -110,103 +102,95 @@ class Settings:
         monitor: Further sizes of the attack to evaluate at each epoch; their logs end in `_<ε>`.
         select: "last", or the entry of the logs by which the best epoch is chosen.
         patience: Epochs without a better one after which training stops; None for never. Needs `select`.
-        seed: Of initial weights, dropout, order of jets and attack.
+        seed: Seed of initial weights, dropout, order of jets and attack.
         jit: "auto" (XLA on a GPU only), "on" or "off".
     """
 
-    config: str = DEFAULT
-    data_dir: str | None = None
-    manual_dir: str | None = None
-    defense: str = "nominal"
-    epsilon: float = 0.01
-    relative_cap: float | None = None
-    scale: str = "sigma"
-    only: tuple[str, ...] = ()
-    inputs: tuple[str, ...] = ()
-    attack: str = "fgsm"
-    attack_objective: str = "cross_entropy"
-    attack_mode: str = "inference"
-    every: int = 1
-    warmup_epochs: int = 0
-    ramp_epochs: int = 0
-    random_epsilon: bool = False
-    beta: float = 3.0
-    ema: float | None = None
-    recipe: str = "default"
+    config: str = dataclasses.field(default=Sample.config, metadata=_SAMPLE["config"])
+    data_dir: str | None = dataclasses.field(default=None, metadata=_SAMPLE["data_dir"])
+    manual_dir: str | None = dataclasses.field(default=None, metadata=_SAMPLE["manual_dir"])
+    defense: str = option("nominal", choices=DEFENSES, group=_ATTACK)
+    epsilon: float = option(EPSILON, "size of the attack in units of --scale", metavar="E", group=_ATTACK)
+    relative_cap: float | None = option(
+        None, "largest change relative to each value (default: none)", metavar="SHARE", group=_ATTACK
+    )
+    scale: str = option("sigma", choices=SCALES, group=_ATTACK)
+    only: tuple[str, ...] = option((), "features that attacks may move, with * (default: all)", group=_ATTACK)
+    inputs: tuple[str, ...] = option(
+        (), "groups that the tagger sees, such as: jet track:2 (default: all)", metavar="GROUP", group=_TRAINING
+    )
+    attack: str = option("fgsm", "attack at each epoch, as in evaluate", choices=ATTACKS, group=_ATTACK)
+    attack_objective: str = option("cross_entropy", "what attacks increase", group=_ATTACK)
+    attack_mode: str = option(
+        "inference",
+        "mode of the attacked network: inference or training",
+        metavar="MODE",
+        choices=("inference", "training"),
+        group=_ATTACK,
+    )
+    every: int = option(1, "attack every N-th batch alone", metavar="N", positive=True, group=_ATTACK)
+    warmup_epochs: int = option(0, "epochs without an attack", metavar="N", group=_ATTACK)
+    ramp_epochs: int = option(0, "epochs in which ε rises behind them", metavar="N", group=_ATTACK)
+    random_epsilon: bool = option(False, "each batch draws its ε between 0 and the full one", group=_ATTACK)
+    beta: float = option(3.0, "weight of the second term of TRADES", metavar="B", group=_ATTACK)
+    ema: float | None = option(
+        None, "average the weights over steps, such as 0.999 (default: no average)", metavar="MOMENTUM", group=_TRAINING
+    )
+    recipe: str = option(
+        "default", f"hyper-parameters: {' or '.join(RECIPES)}, overridden one by one by other options", group=_TRAINING
+    )
     hyperparameters: Recipe = Recipe()
-    monitor: tuple[float, ...] = ()
-    select: str = "last"
-    patience: int | None = None
-    seed: int = 0
-    jit: str = "auto"
+    monitor: tuple[float, ...] = option((), "further sizes of the attack to evaluate at each epoch", metavar="E", group=_ATTACK)
+    select: str = option(
+        "last", "'last' epoch, or the best by a log: val_BvL_auc, val_BvL_auc_fgsm, …", metavar="LOG", group=_TRAINING
+    )
+    patience: int | None = option(
+        None,
+        "stop after N epochs in which --select found nothing better (default: never)",
+        metavar="N",
+        positive=True,
+        group=_TRAINING,
+    )
+    seed: int = option(0, "seed of weights, dropout, order and attack", metavar="N", group=_TRAINING)
+    jit: str = option(
+        "auto", "XLA: auto (on a GPU only), on or off", metavar="WHEN", choices=("auto", "on", "off"), group=_TRAINING
+    )
 
     @classmethod
-    def resolve(cls, options: dict[str, Any]) -> "Settings":
-        """Settings from a flat dictionary: the recipe first, then every option that is not None.
+    def resolve(cls, given: dict[str, Any]) -> "Settings":
+        """Settings from a flat dictionary: the recipe first, then every entry that is not None.
 
         Raises:
-            UserError: for an unknown name, or a value of the wrong kind.
+            UserError: for an unknown name, or a value of the wrong kind or out of range.
         """
-        options = {name: value for name, value in options.items() if value is not None}
-        recipe = options.get("recipe", cls.recipe)
+        given = {name: value for name, value in given.items() if value is not None}
+        recipe = given.get("recipe", cls.recipe)
         if recipe not in RECIPES:
             raise UserError(f"There is no recipe '{recipe}'; choose one of {', '.join(RECIPES)}.")
-        own = {field.name: field for field in dataclasses.fields(cls) if field.name != "hyperparameters"}
+        of_run = {field.name: field for field in dataclasses.fields(cls) if field.name != "hyperparameters"}
         of_recipe = {field.name: field for field in dataclasses.fields(Recipe)}
-        unknown = [name for name in options if name not in own and name not in of_recipe]
+        unknown = [name for name in given if name not in of_run and name not in of_recipe]
         if unknown:
-            raise UserError(f"There is no setting '{unknown[0]}'; there are {', '.join([*own, *of_recipe])}.")
-        checked = {name: _checked(name, value, (own | of_recipe)[name].type) for name, value in options.items()}
-        overrides = {name: value for name, value in checked.items() if name in of_recipe}
+            raise UserError(f"There is no setting '{unknown[0]}'; there are {', '.join([*of_run, *of_recipe])}.")
+        values = {name: typed(name, value, (of_run | of_recipe)[name].type) for name, value in given.items()}
+        overrides = {name: value for name, value in values.items() if name in of_recipe}
         if "batch_size" in overrides:  # who names a size wants it
             overrides.setdefault("fixed_steps", 0)
-        hyperparameters = dataclasses.replace(RECIPES[recipe], **overrides)
-        return cls(
-            hyperparameters=hyperparameters, **{name: value for name, value in checked.items() if name in own}
-        )._validated()
+        settings = cls(
+            hyperparameters=dataclasses.replace(RECIPES[recipe], **overrides),
+            **{name: value for name, value in values.items() if name in of_run},
+        )
+        settings._check()
+        return settings
 
-    def _validated(self) -> "Settings":
-        if self.defense not in DEFENSES and not re.fullmatch(r"pgd-[1-9]\d{0,3}", self.defense):
-            raise UserError(f"There is no defence '{self.defense}'; choose {', '.join(DEFENSES)}, or pgd-N for N steps.")
-        self._check_options_of_defense()
+    def _check(self) -> None:
+        options.check(self)
+        options.check(self.hyperparameters)
         if self.ema is not None and not 0 < self.ema < 1:
             raise UserError(f"'ema' must lie between 0 and 1, not be {self.ema}.")
         if self.patience is not None and self.select == "last":
             raise UserError("'patience' needs 'select', the entry of the logs that must get better.")
-        choices = {"scale": ("sigma", "core"), "attack_mode": ("inference", "training"), "jit": ("auto", "on", "off")}
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise UserError(f"'{getattr(self, name)}' is no value for '{name}'; choose {' or '.join(allowed)}.")
-        recipe = self.hyperparameters
-        of_recipe = {
-            "schedule": ("cosine", "inverse_epoch"),
-            "loss": ("cross_entropy", "focal", "double_softmax_focal"),
-            "weights": ("none", "uniform", "variable"),
-        }
-        for name, allowed in of_recipe.items():
-            if getattr(recipe, name) not in allowed:
-                raise UserError(f"'{getattr(recipe, name)}' is no value for '{name}'; choose {' or '.join(allowed)}.")
-        positive = {
-            "epochs": recipe.epochs,
-            "batch_size": recipe.batch_size,
-            "learning_rate": recipe.learning_rate,
-            "every": self.every,
-            **({} if self.patience is None else {"patience": self.patience}),
-        }
-        for name, value in positive.items():
-            if not value > 0:
-                raise UserError(f"'{name}' must be positive, not {value}.")
-        return self
-
-    def _check_options_of_defense(self) -> None:
-        """Refuse options that the defence would ignore."""
-        ramp = ("warmup_epochs", "ramp_epochs", "random_epsilon")
-        ignored = {
-            "nominal": ("every", "attack_mode", *ramp),
-            "input-gradient": ("every", "attack_mode", *ramp),
-            "trades": ("every", "attack_mode"),
-        }
-        for name in ignored.get(self.defense, ()):
+        for name in DEFENSES.find(self.defense).ignores:
             if getattr(self, name) != type(self).__dataclass_fields__[name].default:
                 raise UserError(f"The defence '{self.defense}' knows no '{name}'; leave it out.")
 
@@ -229,18 +213,3 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"The settings file '{path}' is not valid TOML: {error}.") from error
     return {name.replace("-", "_"): value for name, value in content.items()}
-
-
-def _checked(name: str, value: Any, kind: Any) -> Any:
-    """The value, with whole numbers accepted as real ones; a `UserError` if it is of another kind."""
-    if kind in (tuple[float, ...], tuple[str, ...]):
-        item_kind = kind.__args__[0]
-        if not isinstance(value, list | tuple):
-            raise UserError(f"The setting '{name}' must be a list of {item_kind.__name__}, not {value!r}.")
-        return tuple(_checked(name, item, item_kind) for item in value)
-    if kind in (float, float | None) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        wanted = getattr(kind, "__name__", str(kind))
-        raise UserError(f"The setting '{name}' must be {wanted}, not {value!r}.")
-    return value

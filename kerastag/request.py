@@ -1,7 +1,8 @@
-"""What is asked of an evaluation: which jets, and under which attacks. Imports nothing heavy."""
+"""What is asked of an evaluation: which jets, under which attacks, what report. Imports nothing heavy."""
 
 import dataclasses
 
+from kerastag import options
 from kerastag.catalogue import ATTACKS, SCALES
 from kerastag.errors import UserError
 from kerastag.options import option
@@ -9,10 +10,8 @@ from kerastag.schema import DEFAULT, SCHEMAS
 
 # The threat model of arXiv:2203.13890: steps of 1 % of σ, and no change of more than 20 % of a value.
 EPSILON, RELATIVE_CAP = 0.01, 0.2
-
-CONFIG = f"data set: {', '.join(SCHEMAS)}"
-MANUAL_DIR = "folder of ROOT files to build the data set from (default: the sample that comes along)"
-DATA_DIR = "folder where TFDS keeps data sets (default: ~/tensorflow_datasets)"
+# Bootstrap resamples behind every interval.
+REPLICATES = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,15 +22,28 @@ class Sample:
         config: Name of the data set's schema.
         manual_dir: Folder of ROOT files to build it from; None for a data set that exists, or the sample that comes along.
         data_dir: Folder where TFDS keeps data sets; None for its default.
-        split: Which jets.
-        max_jets: How many of them, from the first; None for all.
+        split: Name of the split.
+        max_jets: How many of its jets, from the first; None for all.
+
+    Raises:
+        UserError: if the number is not positive.
     """
 
-    config: str = option(DEFAULT, CONFIG, metavar="NAME")
-    manual_dir: str | None = option(None, MANUAL_DIR, metavar="DIR")
-    data_dir: str | None = option(None, DATA_DIR, metavar="DIR")
-    split: str = option("test", "split to evaluate on", metavar="NAME")
-    max_jets: int | None = option(None, "evaluate on the first N jets alone", metavar="N")
+    config: str = option(DEFAULT, f"data set: {', '.join(SCHEMAS)}", metavar="NAME", group="data")
+    manual_dir: str | None = option(
+        None,
+        "folder of ROOT files to build the data set from (default: the sample that comes along)",
+        metavar="DIR",
+        group="data",
+    )
+    data_dir: str | None = option(
+        None, "folder where TFDS keeps data sets (default: ~/tensorflow_datasets)", metavar="DIR", group="data"
+    )
+    split: str = option("test", "split to evaluate on", group="data")
+    max_jets: int | None = option(None, "evaluate on the first N jets alone", metavar="N", positive=True, group="data")
+
+    def __post_init__(self):
+        options.check(self)
 
 
 # Options of a command that reads a whole data set.
@@ -54,16 +66,59 @@ class AttackGrid:
         UserError: if there is no such attack or scale.
     """
 
-    attacks: tuple[str, ...] = option(("fgsm", "pgd-20"), ATTACKS.help, flag="--attack", metavar="NAME")
-    epsilons: tuple[float, ...] = option((EPSILON,), "sizes of the attacks in units of --scale", flag="--epsilon", metavar="E")
+    attacks: tuple[str, ...] = option(("fgsm", "pgd-20"), choices=ATTACKS, flag="--attack", group="attacks")
+    epsilons: tuple[float, ...] = option(
+        (EPSILON,), "sizes of the attacks in units of --scale", metavar="E", flag="--epsilon", group="attacks"
+    )
     caps: tuple[float | None, ...] = (None, RELATIVE_CAP)
     objective: str = "cross_entropy"
-    scale: str = option("sigma", SCALES.help, choices=SCALES)
-    only: tuple[str, ...] = option((), "features that attacks may move, with * (default: all)", metavar="NAME")
+    scale: str = option("sigma", choices=SCALES, group="attacks")
+    only: tuple[str, ...] = option((), "features that attacks may move, with * (default: all)", group="attacks")
 
     def __post_init__(self):
-        for name in self.attacks:
-            ATTACKS.find(name)
-        SCALES.find(self.scale)
-        if not self.epsilons:
-            raise UserError("An evaluation under attack needs at least one ε.")
+        options.check(self)
+
+
+# What the commands ask for unless told otherwise.
+EVALUATION = AttackGrid(epsilons=(0.005, 0.01, 0.02, 0.05, 0.1))
+COMPARISON = AttackGrid(epsilons=(0.01, 0.05), caps=(None,))
+STUDY = AttackGrid(epsilons=(0.01, 0.05))
+SCAN = AttackGrid(attacks=("fgsm",))
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportOptions:
+    """What a report depends on beside taggers and jets.
+
+    Attributes:
+        epsilon: Size of the attacks in the headline.
+        epsilons: Sizes of the curves.
+        uncertainty: Relative uncertainty of a bin against which distributions are held.
+        features: Names of inputs for the figures by flavour and of the loss surface; none lets numbers decide.
+        replicates: Bootstrap resamples.
+
+    Raises:
+        UserError: if a number is out of range.
+    """
+
+    epsilon: float = option(EPSILON, "size of the attacks in σ", metavar="E", positive=True)
+    epsilons: tuple[float, ...] = option(
+        (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1), "sizes of the curves", metavar="E", positive=True
+    )
+    uncertainty: float = option(
+        0.2, "of a distribution's bins, for the question whether it looks normal", metavar="SHARE", positive=True
+    )
+    features: tuple[str, ...] = option(
+        (), "inputs to show by flavour, the first two over the loss surface (default: those pushed most)"
+    )
+    replicates: int = option(REPLICATES, "bootstrap resamples", metavar="N", positive=True)
+
+    def __post_init__(self):
+        options.check(self)
+        if self.replicates < 2:
+            raise UserError(f"'replicates' must be at least 2, not {self.replicates}.")
+
+    @property
+    def distortion(self) -> float:
+        """Size of the distortions in the verdict: five times ε, since they are not aimed."""
+        return 5 * self.epsilon

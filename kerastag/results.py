@@ -166,7 +166,7 @@ def revived(content: dict[str, Any]) -> Any:
 
 
 def columns(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row for CSV: an interval becomes `<name>`, `<name>_low`, `<name>_high`, seeds `<name>_mean`, `_spread` and `_number`."""
+    """A row for CSV: an interval becomes `<name>`, `_low`, `_high`, seeds `<name>_mean`, `_spread`, `_number`."""
     flat: dict[str, Any] = {}
     for name, value in row.items():
         if isinstance(value, Resampled | Interval):

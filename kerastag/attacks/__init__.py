@@ -1,34 +1,40 @@
 """Attacks and distortions of jets, limited by a threat model, in physical units."""
 
 from kerastag.attacks.apgd import APGD
-from kerastag.attacks.base import Attack
+from kerastag.attacks.base import Attack, Objective
+from kerastag.attacks.conditions import CLEAN, Condition, conditions
 from kerastag.attacks.description import describe
 from kerastag.attacks.distortions import CorrelatedShift, Distortion, GaussianNoise, SystematicShift
 from kerastag.attacks.fgsm import FGSM, RandomStartFGSM
 from kerastag.attacks.marginals import compare_marginals, marginal_preserving
-from kerastag.attacks.names import named
 from kerastag.attacks.ngm import NGM
 from kerastag.attacks.objectives import OBJECTIVES
 from kerastag.attacks.pgd import PGD
+from kerastag.attacks.samples import attacked_features, attacked_logits
 from kerastag.attacks.threat_model import ThreatModel
 from kerastag.attacks.transfer import Transfer
 
 __all__ = [
     "APGD",
+    "CLEAN",
     "FGSM",
     "NGM",
     "OBJECTIVES",
     "PGD",
     "Attack",
+    "Condition",
     "CorrelatedShift",
     "Distortion",
     "GaussianNoise",
+    "Objective",
     "RandomStartFGSM",
     "SystematicShift",
     "ThreatModel",
     "Transfer",
+    "attacked_features",
+    "attacked_logits",
     "compare_marginals",
+    "conditions",
     "describe",
     "marginal_preserving",
-    "named",
 ]

@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 import tensorflow as tf
+from typing_extensions import override
 
-from kerastag.attacks.base import RandomAttack
+from kerastag.attacks.base import Objective, RandomAttack
 from kerastag.attacks.pgd import better
 from kerastag.attacks.threat_model import Box, ThreatModel
 from kerastag.errors import UserError
@@ -36,7 +37,7 @@ class APGD(RandomAttack):
         objective: What to increase, a name in `OBJECTIVES`.
         steps: Number of steps.
         restarts: How often to start from a random point.
-        seed: Of the starts.
+        seed: Seed of the starts.
         labels: "true" or "predicted".
 
     Raises:
@@ -57,25 +58,24 @@ class APGD(RandomAttack):
             raise UserError(f"APGD needs `steps` of at least 2 and `restarts` of at least 1. Received: {steps}, {restarts}.")
         self.steps, self.restarts = steps, restarts
 
-    def perturb(self, tagger: keras.Model, box: Box, y: tf.Tensor, training: bool) -> tf.Tensor:
-        """As `Attack.perturb`."""
-        clean_loss, direction = self.ascend(tagger, box.x, y, training)
-        corner = box.project(box.x + box.budget * direction)
-        corner_loss, _ = self.ascend(tagger, corner, y, training)
+    @override
+    def perturb(self, box: Box, objective: Objective) -> tf.Tensor:
+        clean_loss, direction = objective.ascend(box.x)
+        corner = box.corner(direction)
+        corner_loss, _ = objective.ascend(corner)
         best, best_loss = better(box.x, clean_loss, corner, corner_loss)
         for _ in range(self.restarts):
-            start = box.project(box.x + box.budget * self._uniform(box.x))
-            point, loss = self._climb(tagger, box, y, training, start)
+            point, loss = self._climb(box, objective, self.random_point(box))
             best, best_loss = better(best, best_loss, point, loss)
         return best
 
-    def _climb(self, tagger: keras.Model, box: Box, y: tf.Tensor, training: bool, start: tf.Tensor):
-        """The best point from one start, `(batch, features)`, and its objective `(batch,)`."""
+    def _climb(self, box: Box, objective: Objective, start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The best point from a start, `(batch, features)`, and its objective `(batch,)`."""
         at = checkpoints(self.steps)
         is_checkpoint = tf.constant(np.isin(np.arange(self.steps + 1), at[1:]))
         before = np.maximum.accumulate(np.where(np.isin(np.arange(self.steps + 1), at), np.arange(self.steps + 1), 0))
         length = tf.constant(np.arange(self.steps + 1) - np.append(0, before[:-1]), tf.float32)
-        loss, direction = self.ascend(tagger, start, y, training)
+        loss, direction = objective.ascend(start)
         none = tf.zeros_like(loss)
         state = {
             "number": tf.constant(0),
@@ -94,8 +94,8 @@ class APGD(RandomAttack):
 
         def advance(state: dict) -> tuple[dict]:
             moved = self._moved(box, state)
-            loss, direction = self.ascend(tagger, moved, y, training)
-            better_now = loss > state["best_loss"]
+            loss, direction = objective.ascend(moved)
+            improves = loss > state["best_loss"]
             state = state | {
                 "number": state["number"] + 1,
                 "last": state["point"],
@@ -103,9 +103,9 @@ class APGD(RandomAttack):
                 "rises": state["rises"] + tf.cast(loss > state["loss"], tf.float32),
                 "loss": loss,
                 "direction": direction,
-                "best": tf.where(better_now[:, None], moved, state["best"]),
-                "best_direction": tf.where(better_now[:, None], direction, state["best_direction"]),
-                "best_loss": tf.where(better_now, loss, state["best_loss"]),
+                "best": tf.where(improves[:, None], moved, state["best"]),
+                "best_direction": tf.where(improves[:, None], direction, state["best_direction"]),
+                "best_loss": tf.where(improves, loss, state["best_loss"]),
             }
             number = state["number"]
             return (_adapted(state, is_checkpoint[number], length[number]),)
@@ -120,8 +120,8 @@ class APGD(RandomAttack):
         share = tf.where(state["number"] == 0, 1.0, _MOMENTUM)
         return box.project(state["point"] + share * (stepped - state["point"]) + (1 - share) * (state["point"] - state["last"]))
 
+    @override
     def get_config(self) -> dict:
-        """Everything that `__init__` takes."""
         return super().get_config() | {"steps": self.steps, "restarts": self.restarts}
 
 

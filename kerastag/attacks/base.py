@@ -1,14 +1,57 @@
-"""What all attacks share: the objective, its gradient in raw features, the box, and the configuration."""
+"""What all attacks share: the objective that they climb, the box in which they do, and the configuration."""
 
 import keras
 import tensorflow as tf
+from typing_extensions import override
 
 from kerastag.attacks.objectives import OBJECTIVES
 from kerastag.attacks.threat_model import Box, ThreatModel
 from kerastag.errors import UserError
-from kerastag.layers.class_logits import matching
+from kerastag.layers.class_logits import flavour_logits
 
 LABELS = ("true", "predicted")
+
+
+class Objective:
+    """What an attack increases, as a function of the features of some jets: tagger, labels and mode are bound.
+
+    Args:
+        name: Name in `OBJECTIVES`.
+        tagger: From raw features to logits.
+        y: One-hot labels `(batch, classes)`.
+        training: Mode in which the tagger is called.
+        nonfinite_gradients: Variable that counts gradient cells that are NaN or infinite and are taken as 0.
+    """
+
+    def __init__(self, name: str, tagger: keras.Model, y: tf.Tensor, training: bool, nonfinite_gradients: keras.Variable):
+        self._loss = OBJECTIVES[name]
+        self._tagger, self._y, self._training = tagger, y, training
+        self._nonfinite_gradients = nonfinite_gradients
+
+    def gradient(self, point: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Objective `(batch,)` and its gradient `(batch, features)` at a point `(batch, features)`.
+
+        The tape watches the inputs alone, so no gradient of a weight is ever computed.
+        """
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(point)
+            loss = self._loss(self._y, flavour_logits(self._tagger, point, self._y, self._training))
+        return loss, self._finite(tape.gradient(loss, point, unconnected_gradients=tf.UnconnectedGradients.ZERO))
+
+    def ascend(self, point: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Objective `(batch,)` and the sign of its gradient `(batch, features)` at a point `(batch, features)`."""
+        loss, gradient = self.gradient(point)
+        return loss, tf.sign(gradient)
+
+    def _finite(self, gradient: tf.Tensor) -> tf.Tensor:
+        """The gradient with cells that are not finite set to 0 and counted; the usual case costs one look."""
+        finite = tf.math.is_finite(gradient)
+
+        def mend() -> tf.Tensor:
+            self._nonfinite_gradients.assign_add(tf.math.count_nonzero(~finite))
+            return tf.where(finite, gradient, tf.zeros_like(gradient))
+
+        return tf.cond(tf.reduce_all(finite), lambda: gradient, mend)
 
 
 class Attack:
@@ -23,7 +66,7 @@ class Attack:
             then nothing of the truth shows in the attacked jets, but where the threat model depends on the flavour.
 
     Attributes:
-        nonfinite_gradients: Variable that counts gradient cells that were NaN or infinite and taken as 0.
+        nonfinite_gradients: Variable that counts gradient cells that were NaN or infinite and were taken as 0.
 
     Raises:
         UserError: if an option is unknown.
@@ -39,7 +82,15 @@ class Attack:
         self.labels = labels
         self.nonfinite_gradients = keras.Variable(0, dtype="int64", trainable=False, name="nonfinite_gradients")
 
-    def __call__(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, *, training: bool = False, strength=1.0) -> tf.Tensor:
+    def __call__(
+        self,
+        tagger: keras.Model,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        *,
+        training: bool = False,
+        strength: float | tf.Tensor = 1.0,
+    ) -> tf.Tensor:
         """Attack a batch.
 
         Args:
@@ -55,38 +106,16 @@ class Attack:
         x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
         box = self.threat_model.box(x, y, strength)
         if self.labels == "predicted":
-            logits = matching(tagger(x, training=training), y, tagger)
-            y = tf.one_hot(tf.argmax(logits, axis=-1), y.shape[-1])
-        return self.perturb(tagger, box, y, training)
+            y = tf.one_hot(tf.argmax(flavour_logits(tagger, x, y, training), axis=-1), y.shape[-1])
+        return self.perturb(box, self.bind(tagger, y, training))
 
-    def perturb(self, tagger: keras.Model, box: Box, y: tf.Tensor, training: bool) -> tf.Tensor:
-        """Attacked features `(batch, features)` inside `box`, of whose clean jets `y` are the labels."""
+    def bind(self, tagger: keras.Model, y: tf.Tensor, training: bool = False) -> Objective:
+        """The objective of this attack for a tagger and the labels `(batch, classes)` of some jets."""
+        return Objective(self.objective, tagger, y, training, self.nonfinite_gradients)
+
+    def perturb(self, box: Box, objective: Objective) -> tf.Tensor:
+        """Attacked features `(batch, features)` inside `box`, of larger `objective` than the clean ones."""
         raise NotImplementedError
-
-    def gradient(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        """Objective `(batch,)` and its gradient `(batch, features)` at x.
-
-        The tape watches the inputs alone, so no gradient of a weight is ever computed.
-        """
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(x)
-            loss = OBJECTIVES[self.objective](y, matching(tagger(x, training=training), y, tagger))
-        return loss, self._finite(tape.gradient(loss, x, unconnected_gradients=tf.UnconnectedGradients.ZERO))
-
-    def ascend(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        """Objective `(batch,)` and the sign of its gradient `(batch, features)` at x."""
-        loss, gradient = self.gradient(tagger, x, y, training)
-        return loss, tf.sign(gradient)
-
-    def _finite(self, gradient: tf.Tensor) -> tf.Tensor:
-        """The gradient with cells that are not finite set to 0 and counted; the usual case costs one look."""
-        finite = tf.math.is_finite(gradient)
-
-        def mend() -> tf.Tensor:
-            self.nonfinite_gradients.assign_add(tf.math.count_nonzero(~finite))
-            return tf.where(finite, gradient, tf.zeros_like(gradient))
-
-        return tf.cond(tf.reduce_all(finite), lambda: gradient, mend)
 
     def restart(self) -> None:
         """Start random draws over, so that the next call repeats the first. Nothing to do where none are made."""
@@ -106,10 +135,10 @@ class Attack:
 
 
 class RandomDraws:
-    """Random numbers of an attack: two calls differ, the same seed repeats both, and a checkpoint holds where they stand.
+    """Random numbers of an attack: two calls differ, the same seed repeats both, and a checkpoint holds the state.
 
     Args:
-        seed: Of the draws.
+        seed: Seed of the draws.
     """
 
     def __init__(self, seed: int):
@@ -118,7 +147,7 @@ class RandomDraws:
         self._first_state = self.seed_generator.state.numpy()
 
     def restart(self) -> None:
-        """As `Attack.restart`."""
+        """Start the draws over, so that the next call repeats the first."""
         self.seed_generator.state.assign(self._first_state)
 
     def _uniform(self, x: tf.Tensor) -> tf.Tensor:
@@ -137,13 +166,17 @@ class RandomAttack(RandomDraws, Attack):
         threat_model: How far each cell may move.
         objective: What to increase, a name in `OBJECTIVES`.
         labels: "true" or "predicted".
-        seed: Of the draws.
+        seed: Seed of the draws.
     """
 
     def __init__(self, threat_model: ThreatModel, objective: str = "cross_entropy", labels: str = "true", seed: int = 0):
         Attack.__init__(self, threat_model, objective, labels)
         RandomDraws.__init__(self, seed)
 
+    def random_point(self, box: Box) -> tf.Tensor:
+        """A random point of the box for each jet, `(batch, features)`."""
+        return box.project(box.x + box.budget * self._uniform(box.x))
+
+    @override
     def get_config(self) -> dict:
-        """Everything that `__init__` takes."""
         return super().get_config() | {"seed": self.seed}

@@ -8,12 +8,17 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 import tensorflow as tf
+from typing_extensions import override
 
 from kerastag.attacks.base import Attack, RandomDraws
 from kerastag.attacks.threat_model import Box, ThreatModel, matching_feature
+from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.schema import Schema
 from kerastag.statistics import correlations
+
+# Jets from which correlations are taken.
+_CORRELATION_JETS = 20_000
 
 
 class Distortion(Attack):
@@ -22,10 +27,17 @@ class Distortion(Attack):
     def __init__(self, threat_model: ThreatModel):
         super().__init__(threat_model)
 
+    @override
     def __call__(
-        self, tagger: keras.Model | None, x: tf.Tensor, y: tf.Tensor, *, training: bool = False, strength=1.0
+        self,
+        tagger: keras.Model | None,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        *,
+        training: bool = False,
+        strength: float | tf.Tensor = 1.0,
     ) -> tf.Tensor:
-        """As `Attack.__call__`; `y` counts only where the threat model depends on the flavour."""
+        """Distort a batch; `y` counts only where the threat model depends on the flavour."""
         box = self.threat_model.loose_box(tf.convert_to_tensor(x), tf.convert_to_tensor(y), strength)
         return box.project(box.x + box.reach * self.shift(box))
 
@@ -33,8 +45,8 @@ class Distortion(Attack):
         """Δx in units of ε·scale, `(batch, features)` or `(features,)`."""
         raise NotImplementedError
 
+    @override
     def get_config(self) -> dict:
-        """Everything that `__init__` takes."""
         return {"threat_model": keras.saving.serialize_keras_object(self.threat_model)}
 
 
@@ -43,15 +55,15 @@ class RandomDistortion(RandomDraws, Distortion):
 
     Args:
         threat_model: Mask, cap, scale and size.
-        seed: Of the draws.
+        seed: Seed of the draws.
     """
 
     def __init__(self, threat_model: ThreatModel, seed: int = 0):
         Distortion.__init__(self, threat_model)
         RandomDraws.__init__(self, seed)
 
+    @override
     def get_config(self) -> dict:
-        """Everything that `__init__` takes."""
         return super().get_config() | {"seed": self.seed}
 
 
@@ -59,8 +71,8 @@ class RandomDistortion(RandomDraws, Distortion):
 class GaussianNoise(RandomDistortion):
     """Independent normal noise of ε·scale in each cell: a resolution that is worse than simulated."""
 
+    @override
     def shift(self, box: Box) -> tf.Tensor:
-        """As `Distortion.shift`."""
         return self._normal(box.x)
 
 
@@ -93,12 +105,12 @@ class SystematicShift(Distortion):
         which = matching_feature(schema, tuple(factors))
         return cls(threat_model, np.array([0.0, *factors.values()])[which], up)
 
+    @override
     def shift(self, box: Box) -> tf.Tensor:
-        """As `Distortion.shift`."""
         return tf.constant(self.factors if self.up else -self.factors)
 
+    @override
     def get_config(self) -> dict:
-        """Everything that `__init__` takes."""
         return super().get_config() | {"factors": self.factors.astype(np.float64).tolist(), "up": self.up}
 
 
@@ -111,7 +123,7 @@ class CorrelatedShift(RandomDistortion):
         covariance: C in units of the scale, `(features, features)`, symmetric and positive semi-definite.
         leading: How many leading eigenvectors to take; None for all.
         common: Whether one draw serves all jets of a call, rather than one each.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Raises:
         UserError: if the covariance is none.
@@ -138,17 +150,22 @@ class CorrelatedShift(RandomDistortion):
         self._root = (vectors[:, kept] * np.sqrt(np.maximum(values[kept], 0))).astype(np.float32)
 
     @classmethod
+    def of_training_jets(cls, threat_model: ThreatModel, dataset: JetDataset, **options) -> "CorrelatedShift":
+        """With the correlations of the first training jets of a data set for a covariance."""
+        return cls.of_jets(threat_model, dataset.arrays("train").features[:_CORRELATION_JETS], **options)
+
+    @classmethod
     def of_jets(cls, threat_model: ThreatModel, x: np.ndarray, **options) -> "CorrelatedShift":
         """With the correlations of jets `(jets, features)` for a covariance; absent cells count as the mean of the others."""
         return cls(threat_model, correlations(x, threat_model.default), **options)
 
+    @override
     def shift(self, box: Box) -> tf.Tensor:
-        """As `Distortion.shift`."""
         jets = 1 if self.common else tf.shape(box.x)[0]
         draws = keras.random.normal((jets, self._root.shape[1]), dtype="float32", seed=self.seed_generator)
         return tf.matmul(draws, self._root, transpose_b=True)
 
+    @override
     def get_config(self) -> dict:
-        """Everything that `__init__` takes."""
         content = {"covariance": self.covariance.tolist(), "leading": self.leading, "common": self.common}
         return super().get_config() | content

@@ -2,8 +2,9 @@
 
 import keras
 import tensorflow as tf
+from typing_extensions import override
 
-from kerastag.attacks.base import Attack, RandomAttack
+from kerastag.attacks.base import Attack, Objective, RandomAttack
 from kerastag.attacks.threat_model import Box
 
 # Step from a random start in units of the box's half-width; arXiv:2001.03994, section 4.1.
@@ -19,21 +20,21 @@ class FGSM(Attack):
     Reference: Goodfellow, Shlens and Szegedy, arXiv:1412.6572, section 4; for jets arXiv:2203.13890.
     """
 
-    def perturb(self, tagger: keras.Model, box: Box, y: tf.Tensor, training: bool) -> tf.Tensor:
-        """As `Attack.perturb`."""
-        _, direction = self.ascend(tagger, box.x, y, training)
-        return box.project(box.x + box.budget * direction)
+    @override
+    def perturb(self, box: Box, objective: Objective) -> tf.Tensor:
+        _, direction = objective.ascend(box.x)
+        return box.corner(direction)
 
 
 @keras.saving.register_keras_serializable("kerastag")
 class RandomStartFGSM(RandomAttack):
-    """A random point of the box, then one step of 1.25 budgets from there, back into the box. Takes FGSM's place in training.
+    """A random point of the box, then one step of 1.25 budgets from it, back into the box. Takes FGSM's place in training.
 
     Reference: Wong, Rice and Kolter, arXiv:2001.03994, algorithm 3.
     """
 
-    def perturb(self, tagger: keras.Model, box: Box, y: tf.Tensor, training: bool) -> tf.Tensor:
-        """As `Attack.perturb`."""
-        start = box.project(box.x + box.budget * self._uniform(box.x))
-        _, direction = self.ascend(tagger, start, y, training)
+    @override
+    def perturb(self, box: Box, objective: Objective) -> tf.Tensor:
+        start = self.random_point(box)
+        _, direction = objective.ascend(start)
         return box.project(start + _STEP_FROM_RANDOM_START * box.budget * direction)

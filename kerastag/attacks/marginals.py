@@ -125,7 +125,7 @@ def _attacked_with_gain(attack: Attack, tagger: keras.Model, x: np.ndarray, y: n
     @tf.function(input_signature=[tf.TensorSpec((None, values.shape[1]), tf.float32) for values in (x, y)])
     def one(x, y):
         attacked = attack(tagger, x, y)
-        _, gradient = attack.gradient(tagger, x, y, training=False)
+        _, gradient = attack.bind(tagger, y).gradient(x)
         return attacked, gradient * (attacked - x)
 
     parts = [one(x[i : i + _BATCH], y[i : i + _BATCH]) for i in range(0, len(x), _BATCH)]

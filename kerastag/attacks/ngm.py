@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 import tensorflow as tf
+from typing_extensions import override
 
-from kerastag.attacks.base import Attack
+from kerastag.attacks.base import Attack, Objective
 from kerastag.attacks.threat_model import Box
 
 # Norms below this count as this; those of CMS's training.
@@ -21,9 +22,9 @@ class NGM(Attack):
     Reference: Miyato, Dai and Goodfellow, arXiv:1605.07725, equation 3; CMS trains ParticleTransformer with it.
     """
 
-    def perturb(self, tagger: keras.Model, box: Box, y: tf.Tensor, training: bool) -> tf.Tensor:
-        """As `Attack.perturb`."""
-        _, gradient = self.gradient(tagger, box.x, y, training)
+    @override
+    def perturb(self, box: Box, objective: Objective) -> tf.Tensor:
+        _, gradient = objective.gradient(box.x)
         scaled = tf.where(box.budget > 0, gradient * self.threat_model.scale, tf.zeros_like(gradient))
         # Squares of gradients over- and underflow in float32, so they are taken in units of each jet's largest.
         largest = tf.maximum(tf.reduce_max(tf.abs(scaled), axis=1, keepdims=True), 1e-30)

@@ -2,8 +2,9 @@
 
 import keras
 import tensorflow as tf
+from typing_extensions import override
 
-from kerastag.attacks.base import RandomAttack
+from kerastag.attacks.base import Objective, RandomAttack
 from kerastag.attacks.threat_model import Box, ThreatModel
 from kerastag.errors import UserError
 
@@ -27,7 +28,7 @@ class PGD(RandomAttack):
         step_size: Size of a step in units of the box's half-width; None for 2.5/steps.
         random_start: Whether to start at a random point of the box rather than at the clean jet.
         restarts: How often to start; of several the last starts at FGSM's point, the others need random starts.
-        seed: Of the random starts.
+        seed: Seed of the random starts.
         labels: "true" or "predicted".
         try_corner: Whether FGSM's point is among those tried, so that PGD is never the weaker attack.
 
@@ -60,34 +61,32 @@ class PGD(RandomAttack):
         self.steps, self.step_size, self.random_start, self.restarts = steps, step_size, random_start, restarts
         self.try_corner = try_corner
 
-    def perturb(self, tagger: keras.Model, box: Box, y: tf.Tensor, training: bool) -> tf.Tensor:
-        """As `Attack.perturb`."""
+    @override
+    def perturb(self, box: Box, objective: Objective) -> tf.Tensor:
         best, corner = box.x, box.x
-        best_loss, direction = self.ascend(tagger, box.x, y, training)
+        best_loss, direction = objective.ascend(box.x)
         if self.try_corner:
-            corner = box.project(box.x + box.budget * direction)
-            corner_loss, _ = self.ascend(tagger, corner, y, training)
+            corner = box.corner(direction)
+            corner_loss, _ = objective.ascend(corner)
             best, best_loss = better(best, best_loss, corner, corner_loss)
         for number in range(self.restarts):
             start = box.x
             if number and number == self.restarts - 1:
                 start = corner
             elif self.random_start:
-                start = box.project(box.x + box.budget * self._uniform(box.x))
-            point, loss = self.climb(tagger, box, y, training, start)
+                start = self.random_point(box)
+            point, loss = self.climb(box, objective, start)
             best, best_loss = better(best, best_loss, point, loss)
         return best
 
-    def climb(
-        self, tagger: keras.Model, box: Box, y: tf.Tensor, training: bool, start: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The best point on the way from one start in the box, `(batch, features)`, and its objective `(batch,)`."""
+    def climb(self, box: Box, objective: Objective, start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The best point on the way from a start in the box, `(batch, features)`, and its objective `(batch,)`."""
         step = box.budget * (self.step_size or 2.5 / self.steps)
-        loss, direction = self.ascend(tagger, start, y, training)
+        loss, direction = objective.ascend(start)
 
         def advance(point, direction, best, best_loss):
             point = box.project(point + step * direction)
-            loss, direction = self.ascend(tagger, point, y, training)
+            loss, direction = objective.ascend(point)
             return point, direction, *better(best, best_loss, point, loss)
 
         _, _, best, best_loss = tf.while_loop(
@@ -95,7 +94,7 @@ class PGD(RandomAttack):
         )
         return best, best_loss
 
+    @override
     def get_config(self) -> dict:
-        """Everything that `__init__` takes."""
         names = ("steps", "step_size", "random_start", "restarts", "try_corner")
         return super().get_config() | {name: getattr(self, name) for name in names}

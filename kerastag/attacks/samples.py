@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerastag.attacks import Attack
-from kerastag.layers.class_logits import matching
+from kerastag.attacks.base import Attack
+from kerastag.layers.class_logits import flavour_logits
 
 # Graphs of a tagger by attack and result, kept as long as the tagger lives.
 _graphs: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -28,7 +28,7 @@ def attacked_logits(
     """
 
     def logits(model, x, y):
-        return matching(model(x if attack is None else attack(model, x, y), training=False), y, model)
+        return flavour_logits(model, x if attack is None else attack(model, x, y), y)
 
     return _by_batches(tagger, x, y, attack, "logits", logits, batch_size)
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from kerastag.errors import UserError
+from kerastag.request import EPSILON
 from kerastag.schema import Schema
 from kerastag.schema.structure import nearest
 
@@ -32,6 +33,10 @@ class Box(NamedTuple):
     def project(self, point):
         """Move a point `(batch, features)` into the box; frozen cells become bit-equal to the clean ones."""
         return keras.ops.where(self.budget > 0, keras.ops.clip(point, self.low, self.high), self.x)
+
+    def corner(self, direction):
+        """The corner of the box in a direction, signs `(batch, features)`."""
+        return self.project(self.x + self.budget * direction)
 
 
 @keras.saving.register_keras_serializable("kerastag")
@@ -105,7 +110,7 @@ class ThreatModel:
         cls,
         schema: Schema,
         scale: Sequence[float],
-        epsilon: float | Mapping[str, float] = 0.01,
+        epsilon: float | Mapping[str, float] = EPSILON,
         relative_cap: float | None = None,
         *,
         only: Sequence[str] = (),

@@ -2,6 +2,7 @@
 
 import keras
 import tensorflow as tf
+from typing_extensions import override
 
 from kerastag.attacks.base import Attack
 
@@ -22,16 +23,25 @@ class Transfer(Attack):
         self.attack, self.source = attack, source
         self.nonfinite_gradients = attack.nonfinite_gradients
 
-    def __call__(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, *, training: bool = False, strength=1.0) -> tf.Tensor:
-        """As `Attack.__call__`; `tagger` is not looked at, and the source is always in inference mode."""
+    @override
+    def __call__(
+        self,
+        tagger: keras.Model,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        *,
+        training: bool = False,
+        strength: float | tf.Tensor = 1.0,
+    ) -> tf.Tensor:
+        """Attack the source, always in inference mode; `tagger` is not looked at."""
         return self.attack(self.source, x, y, training=False, strength=strength)
 
+    @override
     def restart(self) -> None:
-        """As `Attack.restart`."""
         self.attack.restart()
 
+    @override
     def get_config(self) -> dict:
-        """Everything that `__init__` takes."""
         return {
             "attack": keras.saving.serialize_keras_object(self.attack),
             "source": keras.saving.serialize_keras_object(self.source),

@@ -1,124 +1,135 @@
 """Several taggers side by side, clean and under several attacks, with intervals: the numbers behind every table."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from kerastag import tables
-from kerastag.attacks import Attack, ThreatModel, named
-from kerastag.attacks.samples import attacked_logits
+from kerastag.attacks import Condition, attacked_logits
+from kerastag.data import JetDataset
 from kerastag.jets import Jets
-from kerastag.metrics import HEADLINE, Bootstrap, Interval, NotDefined, RankedPair
-from kerastag.schema import Schema
+from kerastag.metrics import HEADLINE, Bootstrap, RankedPair
+from kerastag.request import REPLICATES
+from kerastag.results import NotDefined, Resampled, columns, plain
 
-RELATIVE_CAP = 0.2
+Logits = dict[str, dict[Condition, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Condition:
-    """Under what a tagger is evaluated: a name for tables and the attack, None for clean jets."""
+class Evaluation:
+    """How well a tagger does on some jets.
 
-    name: str
-    attack: Attack | None
+    Attributes:
+        areas: Area under the ROC curve of each discriminator.
+        cross_entropy: Mean cross-entropy.
+    """
+
+    areas: dict[str, Resampled | NotDefined]
+    cross_entropy: float
 
 
-def conditions(
-    schema: Schema,
-    scale: np.ndarray,
-    epsilons: Iterable[float],
-    caps: Iterable[float | None] = (None, RELATIVE_CAP),
-    attacks: Sequence[str] = ("fgsm",),
-    only: Sequence[str] = (),
-) -> list[Condition]:
-    """Clean, and each attack for each cap and ε.
+def evaluate(y: np.ndarray, logits: np.ndarray, bootstrap: Bootstrap) -> Evaluation:
+    """Evaluate a tagger by its logits.
 
     Args:
-        schema: Says which cells are frozen.
-        scale: Unit of ε, `(features,)`.
-        epsilons: Sizes of the box.
-        caps: Relative caps; None is none.
-        attacks: Names that `kerastag.attacks.named` knows.
-        only: Names or patterns of the features that may move; none for all.
-
-    Raises:
-        UserError: if there is no such attack, or an ε or cap is out of range.
+        y: True flavours, one-hot `(jets, classes)`.
+        logits: `(jets, classes)`.
+        bootstrap: Resamples, and the weights of the jets.
     """
-    listed = [Condition("clean", None)]
-    for cap in caps:
-        for epsilon in epsilons:
-            threat_model = ThreatModel.from_schema(schema, scale, epsilon, cap, only=only)
-            suffix = f" ε={epsilon:g}" + (f" cap {cap:.0%}" if cap is not None else "")
-            listed += [Condition(name.upper() + suffix, named(name, threat_model)) for name in attacks]
-    return listed
+    areas = {name: bootstrap.resample(RankedPair(y, logits, name).auc) for name in HEADLINE}
+    return Evaluation(areas, float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, logits))))
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Taggers under the same conditions on the same jets and the same resamples, so that differences are paired.
+
+    Attributes:
+        evaluations: `evaluations[tagger][condition]`; the first condition is that of clean jets.
+        logits: `logits[tagger][condition]`, `(jets, classes)`.
+        nonfinite_gradients: Gradient cells that were not finite and were taken as 0, where there were any.
+    """
+
+    evaluations: dict[str, dict[Condition, Evaluation]]
+    logits: Logits
+    nonfinite_gradients: dict[Condition, int]
+
+    def area(self, tagger: str, condition: Condition, discriminator: str = "BvL") -> Resampled | NotDefined:
+        """Area of a discriminator."""
+        return self.evaluations[tagger][condition].areas[discriminator]
+
+    def loss(self, tagger: str, condition: Condition, discriminator: str = "BvL") -> Resampled | NotDefined:
+        """Clean minus attacked area."""
+        clean = next(iter(self.evaluations[tagger]))
+        return self.area(tagger, clean, discriminator) - self.area(tagger, condition, discriminator)
 
 
 def compare(
-    taggers: dict[str, keras.Model],
-    split: Jets,
-    y: np.ndarray,
-    under: list[Condition],
-    replicates: int = 200,
+    taggers: Mapping[str, keras.Model],
+    dataset: JetDataset,
+    jets: Jets,
+    conditions: Sequence[Condition],
+    replicates: int = REPLICATES,
     progress: Callable[[list], Iterable] = iter,
-) -> tuple[dict, dict]:
-    """Evaluate each tagger under each condition on the same jets and the same bootstrap resamples.
+) -> Comparison:
+    """Evaluate each tagger under each condition.
 
     Args:
         taggers: By name.
-        split: Clean jets; resamples are of its events.
-        y: True flavours, one-hot `(jets, classes)`.
-        under: The conditions; the first must be clean.
-        replicates: Number of resamples.
+        dataset: Data set of the jets, from which attacks take their scale.
+        jets: Clean jets; resamples are of their events.
+        conditions: The first must be that of clean jets.
+        replicates: Number of bootstrap resamples.
         progress: Wraps the list of (tagger, condition) pairs, for a progress bar.
 
-    Returns:
-        Results as `results[tagger][condition]`, plain data for JSON: per discriminator `value`, `low`, `high` (68 %) and
-        `loss`, `loss_low`, `loss_high` (clean minus attacked, paired), or the reason why it is not defined; and
-        `cross_entropy`. And the logits, `logits[tagger][condition]`, `(jets, classes)`.
+    Raises:
+        UserError: if a condition does not fit the data set.
     """
-    bootstrap = Bootstrap(split.events, replicates, weights=split.weights)
-    results: dict = {name: {} for name in taggers}
-    logits: dict = {name: {} for name in taggers}
-    clean: dict = {}
-    for name, condition in progress([(name, condition) for name in taggers for condition in under]):
-        scores = attacked_logits(taggers[name], split.features, y, condition.attack)
-        logits[name][condition.name] = scores
-        row: dict = {"cross_entropy": _mean_cross_entropy(y, scores)}
-        for discriminator in HEADLINE:
-            pair = RankedPair(y, scores, discriminator)
-            value = pair.auc(split.weights)
-            if isinstance(value, NotDefined):
-                row[discriminator] = str(value)
-                continue
-            areas = bootstrap.aucs(pair)
-            if condition is under[0]:
-                clean[name, discriminator] = value, areas
-            reference, reference_areas = clean[name, discriminator]
-            loss = Interval.of(reference - value, reference_areas - areas)
-            row[discriminator] = dataclasses.asdict(Interval.of(value, areas)) | loss.named("loss")
-        results[name][condition.name] = row
-    return results, logits
+    attacks = {condition: condition.build(dataset) for condition in conditions}
+    bootstrap = Bootstrap(jets.events, replicates, weights=jets.weights)
+    evaluations: dict[str, dict[Condition, Evaluation]] = {name: {} for name in taggers}
+    logits: Logits = {name: {} for name in taggers}
+    for name, condition in progress([(name, condition) for name in taggers for condition in conditions]):
+        logits[name][condition] = attacked_logits(taggers[name], jets.features, jets.y, attacks[condition])
+        evaluations[name][condition] = evaluate(jets.y, logits[name][condition], bootstrap)
+    counts = {condition: int(attack.nonfinite_gradients) for condition, attack in attacks.items() if attack is not None}
+    return Comparison(evaluations, logits, {condition: count for condition, count in counts.items() if count})
 
 
-def _mean_cross_entropy(y: np.ndarray, logits: np.ndarray) -> float:
-    return float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, logits)))
+def to_json(comparison: Comparison) -> dict[str, Any]:
+    """`results[tagger][label of the condition]`, plain data.
+
+    Of each discriminator `value`, `low`, `high` (68 %) and `loss`, `loss_low`, `loss_high` (clean minus attacked, paired), or
+    the reason why there is no area; and `cross_entropy`.
+    """
+
+    def cell(tagger: str, condition: Condition, discriminator: str) -> Any:
+        area = comparison.area(tagger, condition, discriminator)
+        if isinstance(area, NotDefined):
+            return str(area)
+        return plain(area) | columns({"loss": comparison.loss(tagger, condition, discriminator)})
+
+    return {
+        tagger: {
+            condition.label: {"cross_entropy": evaluation.cross_entropy}
+            | {name: cell(tagger, condition, name) for name in evaluation.areas}
+            for condition, evaluation in of_tagger.items()
+        }
+        for tagger, of_tagger in comparison.evaluations.items()
+    }
 
 
-def markdown(results: dict) -> str:
+def markdown(comparison: Comparison) -> str:
     """A table with a row per tagger and condition; ± is half the 68 % interval of the area."""
     header = ["tagger", "jets", *(f"{name} AUC" for name in HEADLINE), "loss of BvL AUC", "cross-entropy"]
     rows = []
-    for tagger, by_condition in results.items():
-        for condition, row in by_condition.items():
-            cells = [_with_error(row[name], "") for name in HEADLINE]
-            loss = "" if condition == "clean" else _with_error(row["BvL"], "loss_", "loss")
-            rows.append([tagger, condition, *cells, loss, f"{row['cross_entropy']:.4f}"])
+    for tagger, of_tagger in comparison.evaluations.items():
+        for condition, evaluation in of_tagger.items():
+            areas = [str(area.interval) for area in evaluation.areas.values()]
+            loss = "" if condition.is_clean else str(comparison.loss(tagger, condition).interval)
+            rows.append([tagger, condition.label, *areas, loss, f"{evaluation.cross_entropy:.4f}"])
     return tables.markdown(header, rows)
-
-
-def _with_error(cell: dict | str, prefix: str, value: str = "value") -> str:
-    if isinstance(cell, str):
-        return cell
-    return f"{cell[value]:.4f} ± {(cell[f'{prefix}high'] - cell[f'{prefix}low']) / 2:.4f}"

@@ -16,7 +16,7 @@ import tensorflow as tf
 from kerastag import tables
 from kerastag.attacks import FGSM, PGD, Attack, ThreatModel, Transfer
 from kerastag.attacks.samples import attacked_features, attacked_logits
-from kerastag.layers.class_logits import matching
+from kerastag.layers.class_logits import flavour_logits
 
 # Mean losses that differ by less than this, relative to the larger, count as equal.
 _TOLERANCE = 1e-3
@@ -184,7 +184,8 @@ class _Losses:
     def continued(self, attack: PGD, points: np.ndarray) -> np.ndarray:
         """Points of PGD in the box around the clean jets, started at `points`, which lie in it."""
         box, y = attack.threat_model.box(tf.constant(self.x), tf.constant(self.y)), tf.constant(self.y)
-        climb = tf.function(lambda start: attack.climb(self.tagger, box, y, False, start)[0])
+        objective = attack.bind(self.tagger, y)
+        climb = tf.function(lambda start: attack.climb(box, objective, start)[0])
         return climb.get_concrete_function(tf.TensorSpec(points.shape, tf.float32))(tf.constant(points)).numpy()
 
     def at_random_corners(self, threat_model: ThreatModel, seed: int = 0) -> float:
@@ -201,11 +202,11 @@ class _Losses:
     def zero_gradients(self, threat_model: ThreatModel) -> float:
         """Share of the jets with free cells whose gradient is exactly 0 in all of them."""
         free = np.asarray(threat_model.budget(self.x, self.y)) > 0
-        _, gradient = FGSM(threat_model).gradient(self.tagger, tf.constant(self.x), tf.constant(self.y), False)
+        _, gradient = FGSM(threat_model).bind(self.tagger, tf.constant(self.y)).gradient(tf.constant(self.x))
         some = free.any(axis=1)
         return float((np.where(free, gradient, 0) == 0).all(axis=1)[some].mean()) if some.any() else 0.0
 
     def saturated(self) -> float:
         """Share of jets for which the softmax is 1 as far as float32 can tell."""
-        logits = matching(self.tagger(self.x, training=False), self.y, self.tagger)
+        logits = flavour_logits(self.tagger, self.x, self.y)
         return float((tf.nn.softmax(logits).numpy().max(axis=1) > _SATURATED).mean())

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerastag.attacks import FGSM, ThreatModel
-from kerastag.layers.class_logits import matching
+from kerastag.layers.class_logits import flavour_logits
 
 QUANTITIES = ("gradient_norm", "curvature", "rise_random", "rise_adversarial")
 _BATCH = 1024
@@ -65,7 +65,7 @@ def flatness(
     def measure(x, y, number):
         box = threat_model.box(x, y)
         free = tf.cast(box.budget > 0, tf.float32) * scale
-        loss, gradient = fgsm.gradient(tagger, x, y, training=False)
+        loss, gradient = fgsm.bind(tagger, y).gradient(x)
         draw = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0], tf.int64), number)
         rise = tf.zeros_like(loss)
         for corner in range(_CORNERS):
@@ -117,4 +117,4 @@ def _largest_eigenvalue(tagger, x, y, free, start, iterations: int):
 
 def _losses(tagger: keras.Model, x, y):
     """Cross-entropy of each jet, `(batch,)`."""
-    return tf.nn.softmax_cross_entropy_with_logits(y, matching(tagger(x, training=False), y, tagger))
+    return tf.nn.softmax_cross_entropy_with_logits(y, flavour_logits(tagger, x, y))

@@ -1,18 +1,23 @@
-"""Each tagger attacked, and each of those attacks evaluated on every other tagger: the numbers of `scripts/compare.py`.
+"""Each tagger attacked, and each of those attacks evaluated on every other tagger: the numbers of `compare`.
 
 A tagger is attacked in its own inputs. Attacked jets can be shown to the taggers that have the same inputs, and to no others.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
+import keras
 import numpy as np
 
 from kerastag import tables
-from kerastag.attacks.samples import attacked_features, attacked_logits
-from kerastag.evaluation.comparison import Condition
-from kerastag.metrics import HEADLINE, Bootstrap, Interval, NotDefined, RankedPair
-from kerastag.saving.taggers import NamedTagger
+from kerastag.attacks import CLEAN, Condition, attacked_features, attacked_logits
+from kerastag.data import JetDataset
+from kerastag.evaluation.comparison import Comparison, Evaluation, evaluate
+from kerastag.jets import Jets
+from kerastag.metrics import HEADLINE, Bootstrap, RankedPair
+from kerastag.request import REPLICATES
+from kerastag.results import NotDefined, Resampled, columns
 
 # b-tagging efficiency at which the mistag rate of light jets is told.
 EFFICIENCY = 0.7
@@ -23,206 +28,218 @@ class Contestant:
     """A tagger and the jets as it sees them.
 
     Attributes:
-        tagger: The tagger.
-        inputs: Name of its inputs; taggers with the same name have the same columns.
-        x: Features, float32 `(jets, features)`; row by row the same jets for all contestants.
-        conditions: Clean first, then the attacks in its inputs; the same names for all.
+        name: Name of the tagger.
+        model: From raw features to logits by flavour.
+        dataset: Data set of its inputs; taggers of the same data set have the same columns.
+        jets: Row by row the same jets for all contestants.
     """
 
-    tagger: NamedTagger
-    inputs: str
-    x: np.ndarray
-    conditions: list[Condition]
+    name: str
+    model: keras.Model
+    dataset: JetDataset
+    jets: Jets
+
+    @property
+    def inputs(self) -> str:
+        """Name of its inputs."""
+        return self.dataset.schema.name
 
 
-def shared_jets(columns: list[dict[str, np.ndarray]]) -> list[np.ndarray]:
+@dataclasses.dataclass(frozen=True)
+class Duel:
+    """A tagger on jets that were attacked on itself or on another.
+
+    Attributes:
+        evaluation: Areas and cross-entropy.
+        mistag: Mistag rate of light jets at `EFFICIENCY`.
+    """
+
+    evaluation: Evaluation
+    mistag: Resampled | NotDefined
+
+
+@dataclasses.dataclass(frozen=True)
+class Matrix:
+    """All taggers attacked on one another.
+
+    Attributes:
+        inputs: Name of the inputs of each tagger.
+        duels: `duels[condition][attacked on][evaluated on]`; under clean jets the two are the same. Not defined between
+            taggers of other inputs.
+        white_box: The taggers attacked on themselves.
+    """
+
+    inputs: dict[str, str]
+    duels: dict[Condition, dict[str, dict[str, Duel | NotDefined]]]
+    white_box: Comparison
+
+    def area(self, condition: Condition, source: str, target: str, discriminator: str = "BvL") -> Resampled | NotDefined:
+        """Area of the tagger `target` on jets attacked on `source`."""
+        duel = self.duels[condition][source][target]
+        return duel if isinstance(duel, NotDefined) else duel.evaluation.areas[discriminator]
+
+    def loss(self, condition: Condition, source: str, target: str, discriminator: str = "BvL") -> Resampled | NotDefined:
+        """Clean minus attacked area."""
+        clean = self.area(CLEAN, target, target, discriminator)
+        return clean - self.area(condition, source, target, discriminator)
+
+    def relative_loss(
+        self, condition: Condition, source: str, target: str, discriminator: str = "BvL"
+    ) -> Resampled | NotDefined:
+        """Loss over what the clean area is above 0.5."""
+        above = self.area(CLEAN, target, target, discriminator) - 0.5
+        if isinstance(above, NotDefined):
+            return above
+        if above.value <= 0:
+            return NotDefined("a guess")  # there is nothing to lose
+        return self.loss(condition, source, target, discriminator) / dataclasses.replace(
+            above, values=np.where(above.values > 0, above.values, np.nan)
+        )
+
+    def excess(self, condition: Condition, tagger: str) -> Resampled | NotDefined:
+        """Relative loss of BvL area, white-box, beyond that of the first tagger that has one."""
+        losses = (self.relative_loss(condition, name, name) for name in self.inputs)
+        first = next((loss for loss in losses if isinstance(loss, Resampled)), NotDefined("a guess"))
+        return self.relative_loss(condition, tagger, tagger) - first
+
+
+def shared_jets(spectators: Sequence[dict[str, np.ndarray]]) -> list[np.ndarray]:
     """For each data set the rows of the jets that all have, in the same order, int64 `(jets,)` each.
 
     Args:
-        columns: Of each data set the spectators `source` and `entry`, `(jets,)`, which name a jet.
+        spectators: Of each data set `source` and `entry`, `(jets,)`, which name a jet.
     """
     keys = []
-    for spectators in columns:
-        key = np.empty(len(spectators["entry"]), [("source", np.int64), ("entry", np.int64)])
-        key["source"], key["entry"] = spectators["source"], spectators["entry"]
+    for columns_of_set in spectators:
+        key = np.empty(len(columns_of_set["entry"]), [("source", np.int64), ("entry", np.int64)])
+        key["source"], key["entry"] = columns_of_set["source"], columns_of_set["entry"]
         keys.append(key)
     common = keys[0]
     for key in keys[1:]:
         common = np.intersect1d(common, key)
     if len(keys) == 1:
         return [np.arange(len(common))]
-    rows = [np.argsort(key) for key in keys]
-    return [order[np.searchsorted(key, common, sorter=order)] for order, key in zip(rows, keys, strict=True)]
+    orders = [np.argsort(key) for key in keys]
+    return [order[np.searchsorted(key, common, sorter=order)] for order, key in zip(orders, keys, strict=True)]
 
 
 def cross_examine(
-    contestants: list[Contestant],
-    y: np.ndarray,
-    events: np.ndarray,
-    replicates: int = 200,
+    contestants: Sequence[Contestant],
+    conditions: Sequence[Condition],
+    replicates: int = REPLICATES,
     progress: Callable[[list], Iterable] = iter,
-    weights: np.ndarray | None = None,
-) -> tuple[dict, dict]:
+) -> Matrix:
     """Attack every contestant under every condition and evaluate all that have the same inputs.
 
     Args:
-        contestants: The taggers.
-        y: True flavours, one-hot `(jets, 3)`.
-        events: Index of each jet's event, `(jets,)`; resamples are of events.
+        contestants: Taggers with their jets; truth and resamples are those of the first.
+        conditions: The first must be that of clean jets.
         replicates: Number of bootstrap resamples, the same for all, so differences are paired.
-        progress: Wraps the list of (contestant, condition) pairs, for a progress bar.
-        weights: Of the jets, `(jets,)`; None for equal ones.
+        progress: Wraps the list of (condition, contestant) pairs, for a progress bar.
 
-    Returns:
-        `matrix[condition][attacked on][evaluated on]`, a row of quantities or the reason why there is none; under "clean" the
-        two are the same. And logits of each tagger attacked white-box, `logits[tagger][condition]`, `(jets, 3)`.
+    Raises:
+        UserError: if a condition does not fit a data set.
     """
-    examiner = _Examiner(y, Bootstrap(events, replicates, weights=weights))
-    matrix: dict = {condition.name: {} for condition in contestants[0].conditions}
-    logits: dict = {one.tagger.name: {} for one in contestants}
-    pairs = [(one, number) for number in range(len(contestants[0].conditions)) for one in contestants]
-    for one, number in progress(pairs):
-        condition = one.conditions[number]
-        attacked = attacked_features(one.tagger.model, one.x, y, condition.attack)
-        row = matrix[condition.name].setdefault(one.tagger.name, {})
-        for other in [one] if condition.attack is None else contestants:
-            if other.inputs != one.inputs:
-                row[other.tagger.name] = f"other inputs: {other.inputs}"
+    truth = contestants[0].jets
+    bootstrap = Bootstrap(truth.events, replicates, weights=truth.weights)
+    attacks = {(c.name, condition): condition.build(c.dataset) for c in contestants for condition in conditions}
+    duels: dict[Condition, dict[str, dict[str, Duel | NotDefined]]] = {condition: {} for condition in conditions}
+    logits: dict[str, dict[Condition, np.ndarray]] = {contestant.name: {} for contestant in contestants}
+    for condition, source in progress([(condition, contestant) for condition in conditions for contestant in contestants]):
+        attacked = attacked_features(source.model, source.jets.features, truth.y, attacks[source.name, condition])
+        row = duels[condition].setdefault(source.name, {})
+        for target in [source] if condition.is_clean else contestants:
+            if target.inputs != source.inputs:
+                row[target.name] = NotDefined(f"other inputs, {target.inputs}")
                 continue
-            scores = attacked_logits(other.tagger.model, attacked, y, None)
-            row[other.tagger.name] = examiner.row(other.tagger.name, scores, clean=condition.attack is None)
-            if other is one:
-                logits[one.tagger.name][condition.name] = scores
-                examiner.compare_with_first(condition.name, row[one.tagger.name])
-    return matrix, logits
+            scores = attacked_logits(target.model, attacked, truth.y, None)
+            row[target.name] = _duel(truth.y, scores, bootstrap)
+            if target is source:
+                logits[source.name][condition] = scores
+    evaluations = {
+        contestant.name: {
+            condition: duel.evaluation
+            for condition, by_source in duels.items()
+            if isinstance(duel := by_source[contestant.name][contestant.name], Duel)
+        }
+        for contestant in contestants
+    }
+    counts: dict[Condition, int] = dict.fromkeys(conditions, 0)
+    for (_, condition), attack in attacks.items():
+        counts[condition] += int(attack.nonfinite_gradients) if attack is not None else 0
+    white_box = Comparison(evaluations, logits, {condition: count for condition, count in counts.items() if count})
+    return Matrix({contestant.name: contestant.inputs for contestant in contestants}, duels, white_box)
 
 
-class _Examiner:
-    """Turns logits into rows of quantities with 68 % intervals; remembers the clean ones of each tagger."""
-
-    def __init__(self, y: np.ndarray, bootstrap: Bootstrap):
-        self._y, self._bootstrap = y, bootstrap
-        self._clean: dict[tuple[str, str], tuple[float, np.ndarray]] = {}
-        self._relative_loss = np.array([])
-        self._first: dict[str, tuple[float, np.ndarray]] = {}
-
-    def row(self, tagger: str, scores: np.ndarray, clean: bool) -> dict:
-        """Areas with losses relative to the clean ones, and the mistag rate at `EFFICIENCY`; reasons where not defined."""
-        pairs = {name: RankedPair(self._y, scores, name) for name in HEADLINE}
-        row: dict = {name: self._area(tagger, name, pair, clean) for name, pair in pairs.items()}
-        pair = pairs["BvL"]
-        rate = pair.mistag(EFFICIENCY, self._bootstrap.weights)
-        if isinstance(rate, NotDefined):
-            row["mistag"] = str(rate)
-        else:
-            row["mistag"] = Interval.of(rate, self._bootstrap.values(lambda w: pair.mistag(EFFICIENCY, w))).named("value")
-        return row
-
-    def compare_with_first(self, condition: str, row: dict) -> None:
-        """Add to the last row what its relative loss of BvL area is beyond that of the first tagger so compared, paired."""
-        if isinstance(row["BvL"], str) or "relative_loss" not in row["BvL"]:
-            return
-        value, resampled = self._first.setdefault(condition, (row["BvL"]["relative_loss"], self._relative_loss))
-        row["BvL"] |= Interval.of(row["BvL"]["relative_loss"] - value, self._relative_loss - resampled).named("excess")
-
-    def _area(self, tagger: str, name: str, pair: RankedPair, clean: bool) -> dict | str:
-        value = pair.auc(self._bootstrap.weights)
-        if isinstance(value, NotDefined):
-            return str(value)
-        areas = self._bootstrap.aucs(pair)
-        if clean:
-            self._clean[tagger, name] = value, areas
-        before, areas_before = self._clean[tagger, name]
-        row = Interval.of(value, areas).named("value") | Interval.of(before - value, areas_before - areas).named("loss")
-        if before <= 0.5:
-            return row  # no better than a guess: there is nothing to lose
-        relative = (areas_before - areas) / np.where(areas_before > 0.5, areas_before - 0.5, np.nan)
-        if name == "BvL":
-            self._relative_loss = relative
-        return row | Interval.of((before - value) / (before - 0.5), relative).named("relative_loss")
+def _duel(y: np.ndarray, logits: np.ndarray, bootstrap: Bootstrap) -> Duel:
+    pair = RankedPair(y, logits, "BvL")
+    return Duel(evaluate(y, logits, bootstrap), bootstrap.resample(lambda weights: pair.mistag(EFFICIENCY, weights)))
 
 
-def white_box(matrix: dict) -> dict:
-    """Of the matrix the taggers attacked on themselves, `rows[tagger][condition]`."""
-    names = next(iter(matrix.values()))
-    return {name: {condition: by_source[name][name] for condition, by_source in matrix.items()} for name in names}
+def _quantities(matrix: Matrix, condition: Condition, source: str, target: str) -> Iterator[tuple[str, Resampled | NotDefined]]:
+    """Name and value of each quantity of a duel."""
+    duel = matrix.duels[condition][source][target]
+    if isinstance(duel, NotDefined):
+        yield "BvL AUC", duel
+        return
+    for name in HEADLINE:
+        area = matrix.area(condition, source, target, name)
+        yield f"{name} AUC", area
+        if not isinstance(area, NotDefined):
+            yield f"{name} AUC loss", matrix.loss(condition, source, target, name)
+            yield f"{name} AUC relative loss", matrix.relative_loss(condition, source, target, name)
+    if source == target:
+        yield "BvL AUC relative loss beyond the first's", matrix.excess(condition, target)
+    yield f"mistag at {EFFICIENCY:.0%}", duel.mistag
 
 
-def records(matrix: dict) -> list[dict]:
-    """The matrix as tidy rows: condition, attacked_on, evaluated_on, quantity, value, low, high.
+def records(matrix: Matrix) -> list[dict[str, Any]]:
+    """The matrix as tidy rows: condition, attacked_on, evaluated_on, quantity, value, value_low, value_high (68 %).
 
     Where a quantity is not defined the value is the reason.
     """
-    listed = []
-    for condition, by_source in matrix.items():
-        for source, by_target in by_source.items():
-            for target, row in by_target.items():
-                where = {"condition": condition, "attacked_on": source, "evaluated_on": target}
-                if isinstance(row, str):
-                    listed.append({**where, "quantity": "BvL AUC", "value": row})
-                    continue
-                for name, cell in row.items():
-                    listed += [{**where, **entry} for entry in _entries(name, cell)]
-    return listed
-
-
-def _entries(name: str, cell: dict | str) -> list[dict]:
-    label = f"mistag at {EFFICIENCY:.0%}" if name == "mistag" else f"{name} AUC"
-    if isinstance(cell, str):
-        return [{"quantity": label, "value": cell}]
-    suffixes = {"value": "", "loss": " loss", "relative_loss": " relative loss", "excess": " relative loss beyond the first's"}
     return [
-        {"quantity": label + suffix, "value": cell[key], "low": cell[f"{key}_low"], "high": cell[f"{key}_high"]}
-        for key, suffix in suffixes.items()
-        if key in cell
+        {"condition": condition.label, "attacked_on": source, "evaluated_on": target, "quantity": name}
+        | columns({"value": value})
+        for condition, by_source in matrix.duels.items()
+        for source, by_target in by_source.items()
+        for target in by_target
+        for name, value in _quantities(matrix, condition, source, target)
     ]
 
 
-def markdown(matrix: dict, inputs: dict[str, str]) -> str:
+def markdown(matrix: Matrix) -> str:
     """Three tables: taggers attacked white-box, their relative losses compared, and BvL areas of the whole matrix.
 
     ± is half the 68 % interval.
-
-    Args:
-        matrix: What `cross_examine` gives.
-        inputs: Name of each tagger's inputs.
     """
-    parts = [_own_table(white_box(matrix), inputs)]
-    attacked = {condition: by_source for condition, by_source in matrix.items() if condition != "clean"}
-    first, *others = inputs
+    parts = [_white_box_table(matrix)]
+    attacked = [condition for condition in matrix.duels if not condition.is_clean]
+    first, *others = matrix.inputs
     if attacked and others:
-        rows = [
-            [condition, *(_cell(by_source[name][name]["BvL"], "excess") for name in others)]
-            for condition, by_source in attacked.items()
-        ]
+        rows = [[c.label, *(str(matrix.excess(c, name).interval) for name in others)] for c in attacked]
         parts += [f"Relative loss beyond that of {first}, paired:", tables.markdown(["jets", *others], rows)]
         across = [
-            [condition, source, *(_cell(by_target[target], "value", "BvL") for target in inputs)]
-            for condition, by_source in attacked.items()
-            for source, by_target in by_source.items()
+            [c.label, source, *(str(matrix.area(c, source, target).interval) for target in matrix.inputs)]
+            for c in attacked
+            for source in matrix.inputs
         ]
-        header = ["jets", "attacked on", *(f"BvL AUC of {name}" for name in inputs)]
+        header = ["jets", "attacked on", *(f"BvL AUC of {name}" for name in matrix.inputs)]
         parts += ["Attacked on one tagger, evaluated on another:", tables.markdown(header, across)]
     return "\n\n".join(parts)
 
 
-def _own_table(rows_of: dict, inputs: dict[str, str]) -> str:
+def _white_box_table(matrix: Matrix) -> str:
     header = ["tagger", "inputs", "jets", *(f"{name} AUC" for name in HEADLINE)]
     header += ["loss of BvL AUC", "relative loss", f"light mistag at {EFFICIENCY:.0%} b"]
     rows = []
-    for tagger, by_condition in rows_of.items():
-        for condition, row in by_condition.items():
-            cells = [_cell(row[name], "value") for name in HEADLINE]
-            losses = ["", ""] if condition == "clean" else [_cell(row["BvL"], key) for key in ("loss", "relative_loss")]
-            rows.append([tagger, inputs[tagger], condition, *cells, *losses, _cell(row["mistag"], "value")])
+    for tagger, inputs in matrix.inputs.items():
+        for condition in matrix.duels:
+            areas = [matrix.area(condition, tagger, tagger, name) for name in HEADLINE]
+            losses = [matrix.loss(condition, tagger, tagger), matrix.relative_loss(condition, tagger, tagger)]
+            duel = matrix.duels[condition][tagger][tagger]
+            mistag = duel if isinstance(duel, NotDefined) else duel.mistag
+            cells = ["", ""] if condition.is_clean else [str(loss.interval) for loss in losses]
+            areas_text = [str(area.interval) for area in areas]
+            rows.append([tagger, inputs, condition.label, *areas_text, *cells, str(mistag.interval)])
     return tables.markdown(header, rows)
-
-
-def _cell(cell: dict | str, key: str, name: str | None = None) -> str:
-    if name is not None and not isinstance(cell, str):
-        cell = cell[name]
-    if isinstance(cell, str):
-        return cell
-    if key not in cell:
-        return "not defined: a guess"
-    return f"{cell[key]:.4f} ± {(cell[f'{key}_high'] - cell[f'{key}_low']) / 2:.4f}"

@@ -64,17 +64,19 @@ def class_names(tagger: keras.Model) -> tuple[str, ...]:
     return last.class_names if isinstance(last, ClassLogits) else flavours.FLAVOURS
 
 
-def matching(logits, y, tagger: keras.Model):
-    """Logits as the labels want them: by flavour, unless the labels `y` have a column for each class of the tagger.
+def flavour_logits(tagger: keras.Model, x, y, training: bool = False):
+    """Logits of a tagger as the labels want them: by flavour, unless the labels have a column for each of its classes.
 
     Args:
-        logits: Output of the tagger, `(batch, classes)`.
+        tagger: From raw features to logits `(batch, classes)`.
+        x: Features `(batch, features)`.
         y: One-hot labels, `(batch, classes)` or `(batch, flavours)`.
-        tagger: The tagger.
+        training: Mode in which the tagger is called.
 
     Raises:
         UserError: if the labels have a column for neither, or the classes do not make up all flavours.
     """
+    logits = tagger(x, training=training)
     if y.shape[-1] == logits.shape[-1]:
         return logits
     if y.shape[-1] != len(flavours.FLAVOURS):

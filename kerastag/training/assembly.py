@@ -2,82 +2,113 @@
 
 import keras
 
-from kerastag import attacks, data
-from kerastag.losses import DoubleSoftmaxFocal
-from kerastag.recipes import TRADES_STEPS, Recipe, Settings
-from kerastag.training import defenses
+from kerastag.attacks import PGD, Attack, Condition, ThreatModel
+from kerastag.catalogue import DEFENSES, LOSSES, SCHEDULES
+from kerastag.data import JetDataset
+from kerastag.recipes import Recipe, Settings
+from kerastag.training.defenses import TRADES, AttackedBatches, Defense, InputGradientPenalty, Ramp
+
+# Steps of the attack inside TRADES.
+_TRADES_STEPS = 7
 
 
-def make_threat_model(settings: Settings, dataset: data.JetDataset, epsilon: float | None = None) -> attacks.ThreatModel:
-    """The box that the settings describe, of another size if `epsilon` is given."""
-    return attacks.ThreatModel.from_schema(
-        dataset.schema,
-        dataset.scale(settings.scale),
+def condition(settings: Settings, epsilon: float | None = None, attack: str | None = None) -> Condition:
+    """The condition of the evaluation at each epoch, of another size or kind if `epsilon` or `attack` is given."""
+    return Condition(
+        attack or settings.attack,
         settings.epsilon if epsilon is None else epsilon,
         settings.relative_cap,
-        only=settings.only,
+        settings.attack_objective,
+        settings.scale,
+        settings.only,
     )
 
 
+def make_threat_model(settings: Settings, dataset: JetDataset) -> ThreatModel:
+    """The box that the settings describe."""
+    return condition(settings).threat_model(dataset)
+
+
 def make_attack(
-    settings: Settings, dataset: data.JetDataset, epsilon: float | None = None, name: str | None = None
-) -> attacks.Attack:
-    """The attack at each epoch, of another size or kind if `epsilon` or `name` is given."""
-    threat_model = make_threat_model(settings, dataset, epsilon)
-    return attacks.named(name or settings.attack, threat_model, settings.attack_objective, settings.seed)
+    settings: Settings, dataset: JetDataset, epsilon: float | None = None, attack: str | None = None
+) -> Attack | None:
+    """The attack at each epoch, of another size or kind if `epsilon` or `attack` is given."""
+    return condition(settings, epsilon, attack).build(dataset, settings.seed)
 
 
-def make_defense(settings: Settings, dataset: data.JetDataset, steps: int) -> defenses.Defense | None:
-    """The defence that the settings name; None for nominal training.
+def make_defense(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> Defense | None:
+    """The defence that the settings name; None for nominal training."""
+    return DEFENSES.build(settings.defense, settings, dataset, steps_per_epoch)
 
-    Args:
-        settings: Of the training.
-        dataset: Its jets.
-        steps: Steps in an epoch.
-    """
-    name = settings.defense
-    if name == "nominal":
+
+def nominal(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> None:
+    """No defence."""
+
+
+def attacked_batches(
+    settings: Settings, dataset: JetDataset, steps_per_epoch: int, attack: str, mix: str = "adversarial"
+) -> AttackedBatches:
+    """Training on jets under an attack by name."""
+    return AttackedBatches(
+        make_attack(settings, dataset, attack=attack),
+        mix,
+        settings.every,
+        settings.attack_mode == "training",
+        _ramp(settings, steps_per_epoch),
+    )
+
+
+def pgd_batches(settings: Settings, dataset: JetDataset, steps_per_epoch: int, steps: int) -> AttackedBatches:
+    """Training on jets under PGD of some steps."""
+    return attacked_batches(settings, dataset, steps_per_epoch, f"pgd-{steps}")
+
+
+def trades(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> TRADES:
+    """TRADES with the settings' β."""
+    # At the clean jet nothing points anywhere, so FGSM's point would be made of rounding.
+    attack = PGD(make_threat_model(settings, dataset), steps=_TRADES_STEPS, seed=settings.seed, try_corner=False)
+    return TRADES(attack, settings.beta, _ramp(settings, steps_per_epoch))
+
+
+def input_gradient(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> InputGradientPenalty:
+    """The penalty on the gradient in the inputs."""
+    return InputGradientPenalty(make_threat_model(settings, dataset))
+
+
+def _ramp(settings: Settings, steps_per_epoch: int) -> Ramp | None:
+    """Strength of the attack by step; None for full strength from the start."""
+    if not (settings.warmup_epochs or settings.ramp_epochs or settings.random_epsilon):
         return None
-    if name == "input-gradient":
-        return defenses.InputGradientPenalty(make_threat_model(settings, dataset))
-    ramp = None
-    if settings.warmup_epochs or settings.ramp_epochs or settings.random_epsilon:
-        warmup, rise = settings.warmup_epochs * steps, settings.ramp_epochs * steps
-        ramp = defenses.Ramp(warmup, rise, settings.random_epsilon, settings.seed)
-    if name == "trades":
-        threat_model = make_threat_model(settings, dataset)
-        # At the clean jet nothing points anywhere, so FGSM's point would be made of rounding.
-        attack = attacks.PGD(threat_model, steps=TRADES_STEPS, seed=settings.seed, try_corner=False)
-        return defenses.TRADES(attack, settings.beta, ramp)
-    attack = make_attack(settings, dataset, name="fgsm" if name == "fgsm-mixed" else name)
-    mix = "mean" if name == "fgsm-mixed" else "adversarial"
-    return defenses.AttackedBatches(attack, mix, settings.every, settings.attack_mode == "training", ramp)
+    warmup, rise = settings.warmup_epochs * steps_per_epoch, settings.ramp_epochs * steps_per_epoch
+    return Ramp(warmup, rise, settings.random_epsilon, settings.seed)
 
 
 def make_loss(name: str) -> keras.losses.Loss:
     """The loss of a recipe, from logits."""
-    if name == "focal":
-        return keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=2.0, from_logits=True)
-    if name == "double_softmax_focal":
-        return DoubleSoftmaxFocal()
-    return keras.losses.CategoricalCrossentropy(from_logits=True)
+    return LOSSES.build(name)
 
 
-def make_optimizer(recipe: Recipe, steps: int, ema: float | None = None) -> keras.optimizers.Optimizer:
+def make_optimizer(recipe: Recipe, steps_per_epoch: int, ema: float | None = None) -> keras.optimizers.Optimizer:
     """Adam or AdamW with the recipe's schedule.
 
     Args:
         recipe: The hyper-parameters.
-        steps: Steps in an epoch.
+        steps_per_epoch: Steps in an epoch.
         ema: Momentum of the average of the weights; None for none.
     """
     average = {} if ema is None else {"use_ema": True, "ema_momentum": ema}
-    if recipe.schedule == "inverse_epoch":
-        rate = keras.optimizers.schedules.InverseTimeDecay(recipe.learning_rate, steps, 1 / 30, staircase=True)
-        epsilon = 1e-8  # the paper's
-    else:
-        rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps * recipe.epochs)
-        epsilon = 1e-7  # Keras' default
+    rate, epsilon = SCHEDULES.build(recipe.schedule, recipe, steps_per_epoch)
     if recipe.weight_decay:
         return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, epsilon=epsilon, **average)
     return keras.optimizers.Adam(rate, epsilon=epsilon, **average)
+
+
+def cosine(recipe: Recipe, steps_per_epoch: int) -> tuple[keras.optimizers.schedules.LearningRateSchedule, float]:
+    """Rate that falls to 0 along a cosine, and Keras' default for Adam's ε."""
+    return keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps_per_epoch * recipe.epochs), 1e-7
+
+
+def inverse_epoch(recipe: Recipe, steps_per_epoch: int) -> tuple[keras.optimizers.schedules.LearningRateSchedule, float]:
+    """Rate/(1 + epoch/30), and Adam's ε as in the paper."""
+    rate = keras.optimizers.schedules.InverseTimeDecay(recipe.learning_rate, steps_per_epoch, 1 / 30, staircase=True)
+    return rate, 1e-8

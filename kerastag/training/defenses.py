@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from kerastag.attacks import OBJECTIVES, Attack, ThreatModel
 from kerastag.errors import UserError
-from kerastag.layers.class_logits import matching
+from kerastag.layers.class_logits import flavour_logits
 
 # Adds to the loss of a step: (y, y_pred, sample_weight) -> scalar.
 ComputeLoss = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tf.Tensor]
@@ -177,7 +177,7 @@ class TRADES(AttackedBatches):
 
     def batch(self, tagger, x, y, w, step):
         """As `Defense.batch`: clean jets, and behind them the attacked ones."""
-        outputs = tf.stop_gradient(tf.nn.softmax(matching(tagger(x, training=False), y, tagger)))
+        outputs = tf.stop_gradient(tf.nn.softmax(flavour_logits(tagger, x, y)))
         strength = 1.0 if self.ramp is None else self.ramp(step)
         moved = tf.stop_gradient(self.attack(tagger, x, outputs, strength=strength))
         return tf.concat([x, moved], axis=0), *_twice(y, w)
@@ -218,7 +218,7 @@ class InputGradientPenalty(Defense):
         """As `Defense.loss`."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
-            rise = OBJECTIVES["cross_entropy"](y, matching(tagger(x, training=True), y, tagger))
+            rise = OBJECTIVES["cross_entropy"](y, flavour_logits(tagger, x, y, training=True))
         gradient = tape.gradient(rise, x)
         penalty = tf.reduce_sum(self.threat_model.budget(x, y) * tf.abs(gradient), axis=-1)
         return compute(y, y_pred, w) + self.weight * tf.reduce_mean(penalty if w is None else w * penalty)

@@ -17,9 +17,9 @@ from kerastag.attacks import (
     SystematicShift,
     ThreatModel,
     Transfer,
-    named,
 )
 from kerastag.attacks.apgd import checkpoints
+from kerastag.catalogue import ATTACKS
 from kerastag.errors import UserError
 from tests.toy import SCALE, TOY, toy_threat_model
 
@@ -420,11 +420,11 @@ def test_wrong_covariances_and_factors_are_refused():
     "name", ["fgsm", "fgsm-rs", "pgd-7", "pgd-20x5", "apgd-50", "ngm", "noise", "systematic-up", "systematic-down"]
 )
 def test_attacks_by_name(toy_tagger, toy_jets, name):
-    moved = named(name, toy_threat_model())(toy_tagger, *toy_jets)
+    moved = ATTACKS.build(name, toy_threat_model())(toy_tagger, *toy_jets)
     assert np.isfinite(moved).all() and (moved.numpy() != toy_jets[0].numpy()).any()
 
 
 def test_unknown_names_are_refused():
     for name in ("pgd", "pgd-0", "apgd-x", "nonsense", "pgd-20x1"):
         with pytest.raises(UserError, match=f"There is no attack '{name}'"):
-            named(name, toy_threat_model())
+            ATTACKS.build(name, toy_threat_model())

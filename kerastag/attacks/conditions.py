@@ -1,0 +1,100 @@
+"""Under what taggers are evaluated: clean jets, or an attack or distortion of a size."""
+
+import dataclasses
+from collections.abc import Iterator
+
+from kerastag.attacks.base import Attack
+from kerastag.attacks.threat_model import ThreatModel
+from kerastag.catalogue import ATTACKS, Entry
+from kerastag.data import JetDataset
+from kerastag.request import AttackGrid
+
+
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """What jets go through before a tagger sees them.
+
+    Attributes:
+        attack: Name in the catalogue of attacks; None for clean jets.
+        epsilon: Size of the attack, in units of the scale.
+        cap: Largest change relative to each value; None for none.
+        objective: What an attack increases, a name in `OBJECTIVES`.
+        scale: Name in the catalogue of scales.
+        only: Names or patterns of the features that may move; none for all.
+    """
+
+    attack: str | None = None
+    epsilon: float = 0.0
+    cap: float | None = None
+    objective: str = "cross_entropy"
+    scale: str = "sigma"
+    only: tuple[str, ...] = ()
+
+    @property
+    def _entry(self) -> Entry | None:
+        return None if self.attack is None else ATTACKS.find(self.attack)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether jets stay as they are."""
+        return self.attack is None
+
+    @property
+    def is_attack(self) -> bool:
+        """Whether it looks at the tagger, as a distortion does not."""
+        return self._entry is not None and self._entry.looks
+
+    @property
+    def title(self) -> str:
+        """Name for tables and legends, without size and cap."""
+        if self.attack is None or self._entry is None:
+            return "clean"
+        name = self._entry.title or self.attack.upper()
+        return name if self.objective == "cross_entropy" else f"{name} on {self.objective}"
+
+    @property
+    def label(self) -> str:
+        """Name with everything that differs from the usual."""
+        if self.is_clean:
+            return self.title
+        cap = "" if self.cap is None else f" cap {self.cap:.0%}"
+        unit = "" if self.scale == "sigma" else f" {self.scale}"
+        features = f" only {', '.join(self.only)}" if self.only else ""
+        return f"{self.title} ε={self.epsilon:g}{unit}{cap}{features}"
+
+    def threat_model(self, dataset: JetDataset) -> ThreatModel:
+        """The box around the jets of a data set.
+
+        Raises:
+            UserError: if ε or the cap is out of range, or a pattern matches no feature.
+        """
+        return ThreatModel.from_schema(dataset.schema, dataset.scale(self.scale), self.epsilon, self.cap, only=self.only)
+
+    def build(self, dataset: JetDataset, seed: int = 0) -> Attack | None:
+        """The attack on the jets of a data set; None for clean jets.
+
+        Args:
+            dataset: Data set of the jets.
+            seed: Seed of random starts and of noise.
+
+        Raises:
+            UserError: if there is no such attack or objective, and as `threat_model`.
+        """
+        if self.attack is None:
+            return None
+        return ATTACKS.build(self.attack, self.threat_model(dataset), objective=self.objective, seed=seed, dataset=dataset)
+
+
+CLEAN = Condition()
+
+
+def conditions(grid: AttackGrid) -> list[Condition]:
+    """Clean jets, then each attack for each cap and ε."""
+    return [CLEAN, *_attacked(grid)]
+
+
+def _attacked(grid: AttackGrid) -> Iterator[Condition]:
+    for cap in grid.caps:
+        for epsilon in grid.epsilons:
+            for attack in grid.attacks:
+                yield Condition(attack, epsilon, cap, grid.objective, grid.scale, grid.only)
