@@ -62,9 +62,9 @@ def simulate(options: argparse.Namespace) -> None:
         from kerastag.simulation.production import produce
     except ImportError as error:
         raise UserError(f"{error}; simulation needs Pythia and FastJet: pip install -e '.[simulation]'.") from error
-    from kerastag.simulation.settings import Settings
+    from kerastag.simulation.settings import SimulationSettings
 
-    settings = Settings(
+    settings = SimulationSettings(
         seed=options.seed,
         mpi=options.mpi,
         physical_resolution=options.physical_resolution,

@@ -8,7 +8,7 @@ import numpy as np
 import pythia8mc
 
 from kerastag.simulation.groups import Rows
-from kerastag.simulation.settings import BEAM_SPOT, Settings
+from kerastag.simulation.settings import BEAM_SPOT, SimulationSettings
 
 _COMMON = (
     "Print:quiet = on",
@@ -102,7 +102,7 @@ class Events:
 class Generator:
     """Pythia, set up for one hard process. The same seed gives the same batch, whatever was generated before."""
 
-    def __init__(self, process: str, settings: Settings):
+    def __init__(self, process: str, settings: SimulationSettings):
         self._pythia = pythia8mc.Pythia("", False)
         options = (
             *_COMMON,

@@ -28,7 +28,7 @@ from kerastag.errors import UserError
 from kerastag.files import remove_leftovers, replaced, write_json
 from kerastag.schema import JET_FLAVOR
 from kerastag.simulation import helix
-from kerastag.simulation.settings import Settings
+from kerastag.simulation.settings import SimulationSettings
 from kerastag.simulation.unit import Simulation, Unit
 
 _JETS_PER_EVENT = 0.56  # about; the first guess of how many units a production takes
@@ -70,7 +70,7 @@ class Summary:
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
 
 
-def produce(target: Path, jets: int, settings: Settings, processes: int) -> Summary:
+def produce(target: Path, jets: int, settings: SimulationSettings, processes: int) -> Summary:
     """Simulate `jets` jets into the ROOT file `target`; parts of an interrupted production of the same kind are used.
 
     Raises:
@@ -120,7 +120,7 @@ def _part(parts: Path, unit: int) -> Path:
     return parts / f"{unit:06d}.npz"
 
 
-def _make_parts(parts: Path, jets: int, settings: Settings, processes: int, summary: Summary, progress: tqdm) -> int:
+def _make_parts(parts: Path, jets: int, settings: SimulationSettings, processes: int, summary: Summary, progress: tqdm) -> int:
     """Make the parts that are missing; return how many it takes for `jets` jets."""
     context = multiprocessing.get_context("spawn")
     total, waiting = 0, {}
@@ -150,7 +150,7 @@ def _make_parts(parts: Path, jets: int, settings: Settings, processes: int, summ
 _simulation: Simulation
 
 
-def _begin_worker(settings: Settings) -> None:
+def _begin_worker(settings: SimulationSettings) -> None:
     """Set up a worker: quiet, leaving interrupts to its parent, and gone when that is gone."""
     global _simulation
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -3,6 +3,7 @@
 import dataclasses
 
 from kerastag.errors import UserError
+from kerastag.options import option
 
 # Share of the events of each hard process. With them the jets come out at about 40 % b, 15 % c and 45 % light.
 PROCESSES = {"bottom": 0.41, "charm": 0.10, "light": 0.49}
@@ -10,8 +11,8 @@ BEAM_SPOT = (0.015, 0.015, 46.0)  # σ of the primary vertices if they are sprea
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """Choices of a simulation, written into the file.
+class SimulationSettings:
+    """Settings of a simulation, written into the file; those with a help are options of the command.
 
     Attributes:
         seed: Seed of everything random; the same seed and settings give the same jets.
@@ -21,14 +22,16 @@ class Settings:
         beam_spot: Whether primary vertices are spread by `BEAM_SPOT`; otherwise all lie at the origin.
         hadron_labels: Whether `jet_parton_flavour`, the label of `jet_flavor`, is that of hadrons instead of quarks.
         minimum_pthat: Smallest transverse momentum of the hard process, GeV.
-        events_per_unit: Events that are made at once; what a process holds in memory grows with it, 0.7 GB for the default.
+        events_per_unit: Events made at once. The memory of a process grows with it; the default takes 0.7 GB.
     """
 
-    seed: int = 1
-    mpi: bool = False
-    physical_resolution: bool = False
-    beam_spot: bool = False
-    hadron_labels: bool = False
+    seed: int = option(1, "same seed, same jets", metavar="N")
+    mpi: bool = option(False, "add multiparton interactions (about ten times slower)")
+    physical_resolution: bool = option(
+        False, "track resolutions that grow with |eta| as in a detector; the published data set has them reversed"
+    )
+    beam_spot: bool = option(False, f"spread primary vertices by {BEAM_SPOT} mm")
+    hadron_labels: bool = option(False, "label jets by their hadrons instead of their quarks")
     minimum_pthat: float = 20.0
     events_per_unit: int = 8000
 
@@ -37,10 +40,10 @@ class Settings:
             raise UserError(f"The seed must lie between 0 and 2147483647, not be {self.seed}.")
         if not self.minimum_pthat >= 10:
             raise UserError(f"The smallest pTHat must be at least 10 GeV, not {self.minimum_pthat:g}.")
-        if min(self.events_of.values()) < 1:
+        if min(self.process_events.values()) < 1:
             raise UserError(f"A unit must have at least 10 events, not {self.events_per_unit}.")
 
     @property
-    def events_of(self) -> dict[str, int]:
-        """Events of each process in a unit."""
+    def process_events(self) -> dict[str, int]:
+        """Number of events of each process in a unit."""
         return {name: round(share * self.events_per_unit) for name, share in PROCESSES.items()}

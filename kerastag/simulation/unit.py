@@ -14,7 +14,7 @@ from kerastag.simulation.deepcsv_inputs import deepcsv_inputs
 from kerastag.simulation.generator import Events, Generator
 from kerastag.simulation.groups import starts
 from kerastag.simulation.jet_inputs import jet_inputs, primary_vertices
-from kerastag.simulation.settings import PROCESSES, Settings
+from kerastag.simulation.settings import PROCESSES, SimulationSettings
 
 
 @dataclasses.dataclass
@@ -43,7 +43,7 @@ class Unit:
 class Simulation:
     """Makes units; one for each process of the operating system."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: SimulationSettings):
         self.settings = settings
         self._generators = {name: Generator(name, settings) for name in PROCESSES}
 
@@ -51,7 +51,7 @@ class Simulation:
         """Make the unit of this number."""
         started = time.perf_counter()
         parts, in_generator, events, unlisted = [], 0.0, 0, 0
-        for process, (name, count) in enumerate(self.settings.events_of.items()):
+        for process, (name, count) in enumerate(self.settings.process_events.items()):
             seed = np.random.SeedSequence([self.settings.seed, number, process])
             rng = np.random.default_rng(seed)
             before = time.perf_counter()

@@ -7,7 +7,7 @@ import pytest
 
 from kerastag.simulation import calorimeter, tracking, truth
 from kerastag.simulation.generator import Events, Generator
-from kerastag.simulation.settings import Settings
+from kerastag.simulation.settings import SimulationSettings
 from kerastag.simulation.unit import reconstructed
 
 EVENTS = {"bottom": 3000, "charm": 2000, "light": 4000}
@@ -27,7 +27,7 @@ class Batch:
     counts: np.ndarray
 
 
-def simulate(process: str, count: int, settings: Settings, seed: int = 11) -> Batch:
+def simulate(process: str, count: int, settings: SimulationSettings, seed: int = 11) -> Batch:
     """One batch."""
     events = Generator(process, settings).generate(count, seed)
     rng = np.random.default_rng(seed)
@@ -41,7 +41,7 @@ def simulate(process: str, count: int, settings: Settings, seed: int = 11) -> Ba
 @pytest.fixture(scope="session")
 def batches() -> dict[str, Batch]:
     """Batches of all three processes."""
-    return {process: simulate(process, count, Settings()) for process, count in EVENTS.items()}
+    return {process: simulate(process, count, SimulationSettings()) for process, count in EVENTS.items()}
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 from kerastag.simulation import association, calorimeter, generator, jet_inputs, tracking, truth, vertexing
 from kerastag.simulation.groups import all_pairs
 from kerastag.simulation.kinematics import mass
-from kerastag.simulation.settings import Settings
+from kerastag.simulation.settings import SimulationSettings
 from kerastag.simulation.unit import Simulation, reconstructed
 from tests.simulation.conftest import simulate
 
@@ -227,32 +227,32 @@ def test_labels_by_quarks_and_by_hadrons_mostly_agree(sample):
 
 def test_options_change_what_they_say():
     """Spread vertices, physical resolutions and hadron labels."""
-    spread = simulate("light", 400, Settings(beam_spot=True))
+    spread = simulate("light", 400, SimulationSettings(beam_spot=True))
     fitted = jet_inputs.primary_vertices(spread.tracks, 400)
     first = np.unique(spread.events.final.event, return_index=True)[1]
     # Most particles of an event start at its vertex.
     true = np.array([np.median(part) for part in np.split(spread.events.final.vertex[:, 2], first[1:])])
     assert true.std() == pytest.approx(46, rel=0.2)
     assert np.median(np.abs(fitted.position[:, 2] - true)) < 0.2
-    unit = Simulation(Settings(hadron_labels=True, events_per_unit=2000)).unit(0)
+    unit = Simulation(SimulationSettings(hadron_labels=True, events_per_unit=2000)).unit(0)
     np.testing.assert_array_equal(unit.jets["jet_parton_flavour"], unit.jets["jet_hadron_flavour"])
-    quarks = Simulation(Settings(events_per_unit=2000)).unit(0)
+    quarks = Simulation(SimulationSettings(events_per_unit=2000)).unit(0)
     np.testing.assert_array_equal(quarks.jets["jet_hadron_flavour"], unit.jets["jet_hadron_flavour"])
     assert (quarks.jets["jet_parton_flavour"] != unit.jets["jet_hadron_flavour"]).any()
     for physical in (False, True):
-        tracks = simulate("light", 100, Settings(physical_resolution=physical)).tracks
+        tracks = simulate("light", 100, SimulationSettings(physical_resolution=physical)).tracks
         sigma = np.sqrt(tracks.covariance[:, 0, 0])
         # A detector's centre measures d0 best far from its ends; the data set has it the other way round.
         assert (sigma[np.abs(tracks.eta) < 0.3].mean() < sigma[np.abs(tracks.eta) > 2.3].mean()) == physical
 
 
 def test_multiparton_interactions_add_particles():
-    without, with_them = (simulate("light", 60, Settings(mpi=mpi)) for mpi in (False, True))
+    without, with_them = (simulate("light", 60, SimulationSettings(mpi=mpi)) for mpi in (False, True))
     assert len(with_them.events.final.pdg) > 2 * len(without.events.final.pdg)
 
 
 def test_a_unit_depends_on_settings_and_number_alone():
-    settings = Settings(seed=5, events_per_unit=300)
+    settings = SimulationSettings(seed=5, events_per_unit=300)
     simulation = Simulation(settings)
     first, second = simulation.unit(0), simulation.unit(1)
     again = Simulation(settings).unit(1)
@@ -262,7 +262,7 @@ def test_a_unit_depends_on_settings_and_number_alone():
         np.testing.assert_array_equal(second.tracks[name], again.tracks[name], err_msg=name)
     assert not set(first.jets["event"]) & set(second.jets["event"])
     assert (np.diff(first.jets["event"]) >= 0).all()
-    other = Simulation(Settings(seed=6, events_per_unit=300)).unit(0)
+    other = Simulation(SimulationSettings(seed=6, events_per_unit=300)).unit(0)
     assert len(other.counts) != len(first.counts) or (other.jets["jet_pt"] != first.jets["jet_pt"]).any()
     assert first.counts.sum() == len(first.tracks["D0"])
     assert first.counts.min() >= 1
@@ -270,7 +270,7 @@ def test_a_unit_depends_on_settings_and_number_alone():
 
 def test_units_with_hardly_any_jets_are_made_without_a_warning():
     """Ten events: some processes give no jet, no track near one, no vertex."""
-    simulation = Simulation(Settings(events_per_unit=10))
+    simulation = Simulation(SimulationSettings(events_per_unit=10))
     counts = [len(simulation.unit(number).counts) for number in range(20)]
     assert min(counts) < 5
     assert sum(counts) > 50

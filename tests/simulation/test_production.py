@@ -15,10 +15,10 @@ import uproot
 from kerastag.errors import UserError
 from kerastag.schema import DEEPCSV, JET_FLAVOR
 from kerastag.simulation import production, validation
-from kerastag.simulation.settings import Settings
+from kerastag.simulation.settings import SimulationSettings
 from kerastag.simulation.unit import Simulation
 
-SMALL = Settings(seed=3, events_per_unit=150)
+SMALL = SimulationSettings(seed=3, events_per_unit=150)
 ROOT = Path(__file__).parents[2]
 
 
@@ -43,7 +43,7 @@ def test_file_holds_what_was_asked_for(produced):
     jets, metadata = content(path)
     assert len(jets["event"]) == 200
     assert summary.jets >= 200
-    assert summary.events % sum(SMALL.events_of.values()) == 0
+    assert summary.events % sum(SMALL.process_events.values()) == 0
     assert json.loads(metadata)["settings"]["seed"] == 3
     assert json.loads(metadata)["versions"]["pythia8mc"]
     assert not list(path.parent.glob("*.parts"))
@@ -68,8 +68,8 @@ def test_a_killed_production_goes_on_and_ends_in_the_same_jets(produced, tmp_pat
     target = tmp_path / "jets.root"
     command = (
         "import sys; from pathlib import Path; from kerastag.simulation import production; "
-        "from kerastag.simulation.settings import Settings\n"
-        "if __name__ == '__main__': production.produce(Path(sys.argv[1]), 5000, Settings(seed=3, events_per_unit=150), 1)"
+        "from kerastag.simulation.settings import SimulationSettings\n"
+        "if __name__ == '__main__': production.produce(Path(sys.argv[1]), 5000, SimulationSettings(seed=3, events_per_unit=150), 1)"
     )
     script = tmp_path / "script.py"
     script.write_text(command)
@@ -128,7 +128,7 @@ def test_nonsense_numbers_are_refused(tmp_path, jets, processes):
 @pytest.mark.parametrize("options", [{"seed": -1}, {"minimum_pthat": 1}, {"events_per_unit": 5}])
 def test_nonsense_settings_are_refused(options):
     with pytest.raises(UserError):
-        Settings(**options)
+        SimulationSettings(**options)
 
 
 def test_stored_digits_are_enough():
