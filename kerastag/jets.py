@@ -1,4 +1,4 @@
-"""Jets in memory, as files are read into, data sets decoded into and taggers evaluated on. NumPy alone."""
+"""Jets in memory: what files are read into and taggers are evaluated on. NumPy alone."""
 
 import dataclasses
 import functools
@@ -8,12 +8,12 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Jets:
-    """Some jets.
+    """Jets and what is kept with them.
 
     Attributes:
         features: float32 `(jets, features)`, physical units, defaults where a value is absent.
         label: int64 `(jets,)`, index into the schema's classes.
-        spectators: An array `(jets,)` for each name: those of the schema, and `source` and `entry`.
+        spectators: Arrays `(jets,)` by name: those of the schema, and `source` and `entry`, the place of a jet in the files.
         classes: Number of classes.
     """
 
@@ -26,7 +26,11 @@ class Jets:
         return len(self.label)
 
     def take(self, rows: np.ndarray | slice) -> "Jets":
-        """The jets of some rows, or where a boolean array is true."""
+        """Some of the jets.
+
+        Args:
+            rows: Numbers, a mask or a slice of the rows.
+        """
         spectators = {name: values[rows] for name, values in self.spectators.items()}
         return Jets(self.features[rows], self.label[rows], spectators, self.classes)
 
@@ -38,12 +42,12 @@ class Jets:
     @functools.cached_property
     def weights(self) -> np.ndarray:
         """Generator weight of each jet, float64 `(jets,)`; 1 where files have none."""
-        return np.asarray(self.spectators.get("generator_weight", np.ones(len(self.label))), np.float64)
+        return np.asarray(self.spectators.get("generator_weight", np.ones(len(self))), np.float64)
 
     @functools.cached_property
     def events(self) -> np.ndarray:
-        """Index of the event of each jet, int64 `(jets,)`; a jet without an event id is an event of its own."""
+        """Number of the event of each jet, int64 `(jets,)`; a jet without an event id counts as an event."""
         event = self.spectators["event"]
-        unit = np.where(event < 0, self.spectators["entry"], event)
-        keys = np.stack([self.spectators["source"], event < 0, unit], axis=1)
+        number = np.where(event < 0, self.spectators["entry"], event)
+        keys = np.stack([self.spectators["source"], event < 0, number], axis=1)
         return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)

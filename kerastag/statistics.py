@@ -1,20 +1,21 @@
-"""Location and scale of each feature over the training jets that have it; defaults are left out everywhere."""
+"""Location and scale of each feature over the jets that have it; cells at their default are left out."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
 class Statistics:
-    """What a model and a threat model must know of a training split; float64 `(features,)` each.
+    """Statistics of a training split, for models and threat models; float64 `(features,)` each.
 
     Attributes:
         mean: Mean.
         sigma: Standard deviation; 0 where a feature is constant or always absent.
         median: Median.
         iqr: Interquartile range.
-        default_fraction: Share of jets in which the feature is its default.
+        default_fraction: Share of jets in which the feature is at its default.
     """
 
     mean: np.ndarray
@@ -37,11 +38,15 @@ class Statistics:
         return cls(moments.mean, moments.sigma, median, iqr, moments.default_fraction)
 
     def take(self, columns: np.ndarray) -> "Statistics":
-        """Those of some features."""
+        """Statistics of some features.
+
+        Args:
+            columns: Numbers or a mask of the features.
+        """
         return Statistics(**{name: values[columns] for name, values in dataclasses.asdict(self).items()})
 
     def to_dict(self) -> dict[str, list[float]]:
-        """Plain lists, for JSON."""
+        """Statistics as lists, for JSON."""
         return {name: values.tolist() for name, values in dataclasses.asdict(self).items()}
 
     @classmethod
@@ -53,45 +58,50 @@ class Statistics:
 class Moments:
     """Running mean and standard deviation, in one pass and float64.
 
-    Chunks are merged by the pairwise update of Chan, Golub and LeVeque (1979), which keeps its precision where the mean
-    is large against σ.
+    Chunks are merged by the pairwise update of Chan, Golub and LeVeque (1979), which stays precise where the mean is much
+    larger than σ.
+
+    Args:
+        defaults: float32 `(features,)`; cells that equal them are left out.
+
+    Attributes:
+        mean: Mean, float64 `(features,)`; 0 where a feature is always at its default.
     """
 
     def __init__(self, defaults: np.ndarray):
-        """Args: defaults: float32 `(features,)`."""
         self._defaults = defaults
-        self._present = np.zeros(len(defaults), np.int64)
+        self._count = np.zeros(len(defaults), np.int64)
         self._jets = 0
         self._squares = np.zeros(len(defaults))
         self.mean = np.zeros(len(defaults))
 
     def update(self, features: np.ndarray) -> None:
         """Add jets, float32 `(jets, features)`."""
-        here = features != self._defaults
-        present = here.sum(axis=0)
-        values = np.where(here, features, 0).astype(np.float64)
-        mean = values.sum(axis=0) / np.maximum(present, 1)
-        squares = (np.where(here, values - mean, 0) ** 2).sum(axis=0)
-        total = np.maximum(self._present + present, 1)
+        present = features != self._defaults
+        count = present.sum(axis=0)
+        values = np.where(present, features, 0).astype(np.float64)
+        mean = values.sum(axis=0) / np.maximum(count, 1)
+        squares = (np.where(present, values - mean, 0) ** 2).sum(axis=0)
+        total = np.maximum(self._count + count, 1)
         shift = mean - self.mean
-        self._squares += squares + shift**2 * self._present * present / total
-        self.mean += shift * present / total
-        self._present += present
+        self._squares += squares + shift**2 * self._count * count / total
+        self.mean += shift * count / total
+        self._count += count
         self._jets += len(features)
 
     @property
     def sigma(self) -> np.ndarray:
-        """Standard deviation, float64 `(features,)`; 0 where a feature is always its default."""
-        return np.sqrt(self._squares / np.maximum(self._present, 1))
+        """Standard deviation, float64 `(features,)`; 0 where a feature is always at its default."""
+        return np.sqrt(self._squares / np.maximum(self._count, 1))
 
     @property
     def default_fraction(self) -> np.ndarray:
-        """Share of jets in which a feature is its default, float64 `(features,)`."""
-        return 1 - self._present / max(self._jets, 1)
+        """Share of jets in which a feature is at its default, float64 `(features,)`."""
+        return 1 - self._count / max(self._jets, 1)
 
 
 def quartiles(features: np.ndarray, defaults: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Median and interquartile range of each feature; 0 where it is always its default.
+    """Median and interquartile range of each feature; 0 where it is always at its default.
 
     Args:
         features: float32 `(jets, features)`.
@@ -100,13 +110,10 @@ def quartiles(features: np.ndarray, defaults: np.ndarray) -> tuple[np.ndarray, n
     Returns:
         Two float64 arrays `(features,)`.
     """
-    found = np.zeros((3, len(defaults)))
-    for column, default in enumerate(defaults):
-        values = features[:, column]
-        values = values[values != default]
-        if len(values):
-            found[:, column] = np.quantile(values.astype(np.float64), [0.25, 0.5, 0.75])
-    return found[1], found[2] - found[0]
+    first, median, third = np.zeros((3, len(defaults)))
+    for column, values in _present_values(features, defaults):
+        first[column], median[column], third[column] = np.quantile(values, [0.25, 0.5, 0.75])
+    return median, third - first
 
 
 def core_sigma(features: np.ndarray, defaults: np.ndarray) -> np.ndarray:
@@ -114,28 +121,34 @@ def core_sigma(features: np.ndarray, defaults: np.ndarray) -> np.ndarray:
 
     Args:
         features: float32 `(jets, features)`.
-        defaults: float32 `(features,)`, left out.
+        defaults: float32 `(features,)`.
     """
-    found = np.zeros(len(defaults))
+    sigma = np.zeros(len(defaults))
+    for column, values in _present_values(features, defaults):
+        low, high = np.quantile(values, [0.2, 0.8])
+        sigma[column] = values[(values >= low) & (values <= high)].std()
+    return sigma
+
+
+def _present_values(features: np.ndarray, defaults: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Column and values, float64 `(jets that have it,)`, of each feature that some jet has."""
     for column, default in enumerate(defaults):
         values = features[:, column]
         values = values[values != default].astype(np.float64)
         if len(values):
-            low, high = np.quantile(values, [0.2, 0.8])
-            found[column] = values[(values >= low) & (values <= high)].std()
-    return found
+            yield column, values
 
 
 def correlations(features: np.ndarray, defaults: np.ndarray) -> np.ndarray:
-    """Linear correlations, float64 `(features, features)`; absent cells count as the mean of the others.
+    """Linear correlations, float64 `(features, features)`; an absent cell counts as the feature's mean.
 
     Args:
         features: float32 `(jets, features)`.
         defaults: float32 `(features,)`.
     """
-    here = features != defaults
-    mean = np.where(here, features, 0).sum(axis=0, dtype=np.float64) / np.maximum(here.sum(axis=0), 1)
-    centred = np.where(here, features - mean, 0)
+    present = features != defaults
+    mean = np.where(present, features, 0).sum(axis=0, dtype=np.float64) / np.maximum(present.sum(axis=0), 1)
+    centred = np.where(present, features - mean, 0)
     sigma = np.sqrt((centred**2).mean(axis=0))
     unit = centred / np.where(sigma > 0, sigma, 1)
     return unit.T @ unit / len(features)

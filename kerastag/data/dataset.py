@@ -2,30 +2,41 @@
 
 x is float32 `(batch, features)` in physical units, y one-hot float32 `(batch, classes)`, w float32 `(batch,)`. A split that
 fits in a quarter of the machine's memory is decoded once and permuted anew each epoch; a larger one is streamed. In both
-cases the order of the jets depends on nothing but (seed, epoch), so a resumed training sees the same batches.
+cases the order of the jets depends only on (seed, epoch), so a resumed training sees the same batches.
 """
 
 import functools
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from kerastag.catalogue import SCALES
+from kerastag.data import epochs
 from kerastag.data.weights import KinematicWeights
 from kerastag.errors import UserError
 from kerastag.jets import Jets
+from kerastag.request import Sample
 from kerastag.schema import Schema
-from kerastag.statistics import Statistics, core_sigma
-
-# Streaming: blocks, and then jets, that are permuted together.
-_BLOCK_BUFFER = 256
-_JET_BUFFER = 65_536
+from kerastag.statistics import Statistics
 
 
 class JetDataset:
-    """A built data set: its schema, its statistics, and its splits as arrays or batches."""
+    """A data set that has been built: its schema, its statistics, and its splits as arrays or batches.
+
+    Args:
+        builder: The builder, prepared.
+
+    Attributes:
+        schema: Schema of the data set.
+        statistics: Statistics of the training split.
+        fingerprint: Hash of the source files, the schema and the selection.
+        cleaning: Numbers of jets that were read or left out, and of values that became their default, by reason.
+        jets: Number of jets by split and flavour.
+    """
 
     def __init__(self, builder: tfds.core.DatasetBuilder):
         self._builder = builder
@@ -35,7 +46,7 @@ class JetDataset:
         self.schema = Schema.from_dict(metadata["schema"])
         self.statistics = Statistics.from_dict(metadata["statistics"])
         self.fingerprint: str = metadata["fingerprint"]
-        self.cleaning: dict = metadata["cleaning"]
+        self.cleaning: dict[str, Any] = metadata["cleaning"]
         self.jets: dict[str, dict[str, int]] = metadata["jets"]
 
     @property
@@ -47,18 +58,12 @@ class JetDataset:
         """Unit of ε for each feature, float64 `(features,)`, from the training jets that have it.
 
         Args:
-            kind: "sigma", the standard deviation; or "core", that of the values between the 20 % and 80 % quantiles, as CMS
-                takes it for DeepJet, and σ where these are all the same.
+            kind: A name in `kerastag.catalogue.SCALES`.
 
         Raises:
             UserError: if there is no such kind.
         """
-        if kind == "sigma":
-            return self.statistics.sigma
-        if kind == "core":
-            core = core_sigma(self.arrays("train").features, self.schema.defaults)
-            return np.where(core > 0, core, self.statistics.sigma)
-        raise UserError(f"There is no scale '{kind}'; choose sigma or core.")
+        return SCALES.build(kind, self)
 
     def count(self, split: str) -> int:
         """Number of jets of a split.
@@ -66,14 +71,17 @@ class JetDataset:
         Raises:
             UserError: if the data set has no such split.
         """
-        if split not in self._builder.info.splits:
-            raise UserError(
-                f"The data set in '{self.path}' has no split '{split}', only {', '.join(self._builder.info.splits)}."
-            )
+        splits = self._builder.info.splits
+        if split not in splits:
+            raise UserError(f"The data set in '{self.path}' has no split '{split}', only {', '.join(splits)}.")
         return sum(self.jets[split].values())
 
     def arrays(self, split: str) -> Jets:
-        """A whole split in memory, decoded once."""
+        """A whole split in memory, decoded once.
+
+        Raises:
+            UserError: if the data set has no such split.
+        """
         if split not in self._splits:
             self._splits[split] = self._decode(split)
         return self._splits[split]
@@ -102,7 +110,7 @@ class JetDataset:
             batch_size: Jets in a batch, at most those of the split.
             shuffle: False gives one pass in stored order. True gives endless epochs of `steps(split, batch_size)` full
                 batches, each epoch in an order of its own; the jets that do not fill a batch are left out of that epoch.
-            seed: Of the order.
+            seed: Seed of the order.
             first_epoch: Number of the first epoch, above 0 when a training is resumed.
             weights: "none", or a binning of `KinematicWeights`.
             spectators: Whether to add a dictionary of the spectators.
@@ -112,12 +120,11 @@ class JetDataset:
             UserError: if the data set has no such split.
         """
         batch_size = min(batch_size, self.count(split))
-        in_memory = self.fits_in_memory(split) if in_memory is None else in_memory
-        resident = functools.partial(self._epoch_in_memory, spectators=spectators)
-        epoch = (resident if in_memory else self._epoch_streamed)(split, batch_size)
+        resident = self.fits_in_memory(split) if in_memory is None else in_memory
+        epoch = self._resident(split, batch_size, spectators) if resident else self._streamed(split, batch_size)
         if shuffle:
-            epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
-            dataset = epochs.flat_map(lambda number: epoch(tf.stack([tf.cast(seed, tf.int64), number])))
+            numbers = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
+            dataset = numbers.flat_map(lambda number: epoch(tf.stack([tf.cast(seed, tf.int64), number])))
         else:
             dataset = epoch(None)
         finish = functools.partial(self._finish, weights=self._kinematic_weights(weights), spectators=spectators)
@@ -127,22 +134,31 @@ class JetDataset:
         """Number of batches in a shuffled epoch."""
         return self.count(split) // min(batch_size, self.count(split))
 
-    def _finish(self, block: dict[str, tf.Tensor], weights, spectators: bool):
-        """One batch from the columns of its jets."""
-        x, label = block.pop("features"), block.pop("label")
+    def _resident(self, split: str, batch_size: int, spectators: bool) -> epochs.Epoch:
+        jets = self.arrays(split)
+        columns = {"features": jets.features, "label": jets.label, **(jets.spectators if spectators else {})}
+        return epochs.in_memory(columns, batch_size)
+
+    def _streamed(self, split: str, batch_size: int) -> epochs.Epoch:
+        paths = [str(path) for path in self._builder.info.splits[split].filepaths]
+        return epochs.streamed(paths, self._builder.info.features.deserialize_example, batch_size)
+
+    def _finish(self, columns: epochs.Columns, weights: KinematicWeights | None, spectators: bool) -> tuple:
+        """A batch from the columns of its jets."""
+        x, label = columns.pop("features"), columns.pop("label")
         w = tf.ones_like(label, tf.float32) if weights is None else weights(x, label)
         y = tf.one_hot(label, len(self.schema.classes))
-        return (x, y, w, block) if spectators else (x, y, w)
+        return (x, y, w, columns) if spectators else (x, y, w)
 
     def _kinematic_weights(self, binning: str) -> KinematicWeights | None:
         if binning == "none":
             return None
         if binning not in self._weights:
-            made = KinematicWeights(self.schema, binning)
+            weights = KinematicWeights(self.schema, binning)
             for block in self._blocks("train").as_numpy_iterator():
-                made.update(block["features"], block["label"])
-            made.normalise()
-            self._weights[binning] = made
+                weights.update(block["features"], block["label"])
+            weights.normalise()
+            self._weights[binning] = weights
         return self._weights[binning]
 
     def _blocks(self, split: str) -> tf.data.Dataset:
@@ -162,71 +178,15 @@ class JetDataset:
             first += len(block["label"])
         return Jets(columns.pop("features"), columns.pop("label"), columns, len(self.schema.classes))
 
-    def _epoch_in_memory(self, split: str, batch_size: int, spectators: bool):
-        """A function from a seed `(2,)`, or None, to the batches of one epoch, all jets at hand."""
-        arrays = self.arrays(split)
-        jets = len(arrays.label)
-        with tf.device("CPU"):  # or TensorFlow would put the whole split on a GPU
-            columns = {"features": tf.constant(arrays.features), "label": tf.constant(arrays.label)}
-            if spectators:
-                columns |= {name: tf.constant(values) for name, values in arrays.spectators.items()}
-
-        def epoch(seed: tf.Tensor | None) -> tf.data.Dataset:
-            order = tf.range(jets, dtype=tf.int64)
-            last = jets if seed is None else jets - jets % batch_size
-            if seed is not None:
-                order = tf.random.experimental.stateless_shuffle(order, seed)
-            starts = tf.data.Dataset.range(0, last, batch_size)
-            indices = starts.map(lambda start: order[start : start + batch_size])
-            return indices.map(
-                lambda index: {name: tf.gather(values, index) for name, values in columns.items()},
-                num_parallel_calls=tf.data.AUTOTUNE,
-                deterministic=True,
-            )
-
-        return epoch
-
-    def _epoch_streamed(self, split: str, batch_size: int):
-        """A function from a seed `(2,)`, or None, to the batches of one epoch, read from the shards."""
-        paths = [str(path) for path in self._builder.info.splits[split].filepaths]
-        decode = self._builder.info.features.deserialize_example
-        fold_in = tf.random.experimental.stateless_fold_in
-
-        def epoch(seed: tf.Tensor | None) -> tf.data.Dataset:
-            files = tf.data.Dataset.from_tensor_slices(paths)
-            if seed is None:
-                return files.flat_map(tf.data.TFRecordDataset).map(decode).rebatch(batch_size)
-            # Stateless draws: Dataset.shuffle takes no tensor for a seed once a global seed is set.
-            files = tf.data.Dataset.from_tensor_slices(_permuted(tf.constant(paths), seed))
-            records = files.interleave(tf.data.TFRecordDataset, cycle_length=16)
-            groups = records.batch(_BLOCK_BUFFER).enumerate()
-            records = groups.map(lambda number, group: _permuted(group, fold_in(seed, 2 * number))).unbatch()
-            blocks = records.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-            buffers = blocks.rebatch(max(_JET_BUFFER, batch_size)).enumerate()
-            return buffers.map(lambda number, buffer: _permuted(buffer, fold_in(seed, 2 * number + 1))).rebatch(
-                batch_size, drop_remainder=True
-            )
-
-        return epoch
-
-
-def _permuted(values: tf.Tensor | dict[str, tf.Tensor], seed: tf.Tensor):
-    """A tensor, or each column of a dictionary, in an order that is drawn from `seed`, int64 `(2,)`."""
-    first = next(iter(values.values())) if isinstance(values, dict) else values
-    order = tf.random.experimental.stateless_shuffle(tf.range(tf.shape(first)[0]), seed)
-    if isinstance(values, dict):
-        return {name: tf.gather(column, order) for name, column in values.items()}
-    return tf.gather(values, order)
-
 
 def prepare(config: str, *, data_dir: str | Path | None = None, manual_dir: str | Path | None = None) -> JetDataset:
-    """Open a data set and build it first if it is not there.
+    """Open a data set; build it first if it does not exist.
 
     Args:
         config: Name of the schema, such as "jet_flavor".
-        data_dir: Where TFDS keeps data sets; its own default if None.
-        manual_dir: Folder of the ROOT files to build from; if given, an existing data set must be made of them. None takes the
-            sample that comes with the package, for the configs that can read it.
+        data_dir: Folder where TFDS keeps data sets; None for its default.
+        manual_dir: Folder of the ROOT files to build from; an existing data set must be made of the same ones. None takes the
+            sample of the package, for the configs that can read it.
 
     Raises:
         UserError: if there is no such config, the files cannot be read, or the existing data set is made of others.
@@ -250,7 +210,23 @@ def load(
     *,
     data_dir: str | Path | None = None,
     manual_dir: str | Path | None = None,
-    **options,
+    **options: Any,
 ) -> tf.data.Dataset:
-    """Batches `(x, y, w)` of a split in one call: `prepare` and `JetDataset.batches`, whose options it takes."""
+    """Batches `(x, y, w)` of a split: `prepare` and `JetDataset.batches`, whose options it takes, in one call."""
     return prepare(config, data_dir=data_dir, manual_dir=manual_dir).batches(split, batch_size, **options)
+
+
+def read(sample: Sample) -> tuple[JetDataset, Jets]:
+    """A data set and some of its jets.
+
+    Args:
+        sample: Data set, split and number of jets.
+
+    Returns:
+        The data set, which is built first if it does not exist, and the first jets of the split.
+
+    Raises:
+        UserError: if the data set cannot be prepared or has no such split.
+    """
+    dataset = prepare(sample.config, data_dir=sample.data_dir, manual_dir=sample.manual_dir)
+    return dataset, dataset.arrays(sample.split).take(slice(sample.max_jets))

@@ -1,4 +1,4 @@
-"""Weights per jet that give all flavours the same (pT, η) spectrum and the same total, always from clean values.
+"""Weights of jets that give all flavours the same (pT, η) spectrum and the same total, always from clean values.
 
 The target of arXiv:2203.13890: the average of the flavours' normalised spectra, and class factors N/(classes·N_f).
 """
@@ -24,14 +24,17 @@ BINNINGS = {
 
 
 class KinematicWeights:
-    """Maps (features, labels) to weights by a table of (flavour, pT, η) bins.
+    """Weights by a table of (flavour, pT, η) bins.
 
-    Jets outside the outermost edges count to the outermost bins. A bin without jets of a flavour has the flavour's class
+    Jets beyond the outermost edges belong to the outermost bins. A bin without jets of a flavour has the flavour's class
     factor, so every weight is finite.
 
     Args:
-        schema: Says which columns are pT and η.
+        schema: Schema with the columns of pT and η.
         binning: "uniform" (50 x 50) or "variable" (32 pT bins x 50).
+
+    Raises:
+        UserError: if there is no such binning.
     """
 
     def __init__(self, schema: Schema, binning: str):
@@ -51,17 +54,17 @@ class KinematicWeights:
         """
         import hist
 
-        inner = [np.clip(features[:, self._pt], self._pt_edges[0], np.nextafter(self._pt_edges[-1], 0))]
-        inner.append(np.clip(features[:, self._eta], _ETA_EDGES[0], np.nextafter(_ETA_EDGES[-1], 0)))
-        filled = hist.Hist(
+        pt = _inside(features[:, self._pt], self._pt_edges)
+        eta = _inside(features[:, self._eta], _ETA_EDGES)
+        histogram: hist.Hist = hist.Hist(
             hist.axis.Integer(0, len(self._counts), flow=False),
             hist.axis.Variable(self._pt_edges, flow=False),
             hist.axis.Variable(_ETA_EDGES, flow=False),
-        ).fill(label, *(values.astype(np.float64) for values in inner))
-        self._counts += filled.values()
+        )
+        self._counts += histogram.fill(label, pt, eta).values()
 
     def normalise(self) -> None:
-        """Make the table from the counts; the mean weight of the counted jets becomes 1."""
+        """Calculate the table from the counts; the mean weight of the counted jets is then 1."""
         total = self._counts.sum(axis=(1, 2), keepdims=True)
         shape = self._counts / np.maximum(total, 1)
         target = shape.mean(axis=0)
@@ -71,13 +74,23 @@ class KinematicWeights:
         self._table = table / ((table * self._counts).sum() / self._counts.sum())
 
     def __call__(self, features: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
-        """Weights float32 `(jets,)` for features `(jets, features)` and labels `(jets,)`; runs inside `tf.data`."""
+        """Weights, float32 `(jets,)`; may be called inside `tf.data`.
+
+        Args:
+            features: `(jets, features)`.
+            label: `(jets,)`.
+        """
         pt = _bin(features[:, self._pt], self._pt_edges)
         eta = _bin(features[:, self._eta], _ETA_EDGES)
         return tf.gather_nd(tf.constant(self._table, tf.float32), tf.stack([tf.cast(label, tf.int32), pt, eta], axis=1))
 
 
+def _inside(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Values in float64, those beyond the outermost edges moved into the outermost bins."""
+    return np.clip(values, edges[0], np.nextafter(edges[-1], 0)).astype(np.float64)
+
+
 def _bin(values: tf.Tensor, edges: np.ndarray) -> tf.Tensor:
-    """Index of the bin of each value, the outermost ones for values outside."""
+    """Number of the bin of each value, that of an outermost bin for values beyond the edges."""
     position = tf.searchsorted(tf.constant(edges, tf.float64), tf.cast(values, tf.float64), side="right") - 1
     return tf.clip_by_value(position, 0, len(edges) - 2)

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kerastag import data
 from kerastag.errors import UserError
+from kerastag.request import Sample
 
 BOTH = pytest.mark.parametrize("in_memory", [True, False], ids=["in memory", "streamed"])
 
@@ -38,10 +40,10 @@ def test_order_is_a_function_of_seed_and_epoch(dataset, in_memory, global_seed):
     tf.random.set_seed(global_seed)
     first, second = epochs(dataset, 2, seed=3, in_memory=in_memory)
     (resumed,) = epochs(dataset, 1, first_epoch=1, seed=3, in_memory=in_memory)
-    (other,) = epochs(dataset, 1, seed=4, in_memory=in_memory)
+    (seed_4,) = epochs(dataset, 1, seed=4, in_memory=in_memory)
     np.testing.assert_array_equal(entries(second), entries(resumed))
     assert not np.array_equal(entries(first), entries(second))
-    assert not np.array_equal(entries(first), entries(other))
+    assert not np.array_equal(entries(first), entries(seed_4))
     assert len(np.unique(entries(first))) == len(entries(first))
 
 
@@ -54,21 +56,21 @@ def test_every_batch_holds_all_flavours_in_proportion(dataset, in_memory):
 
 
 def test_both_ways_give_the_same_weights(dataset):
-    found = []
-    for in_memory in (True, False):
-        batches = dataset.batches("train", 500, weights="variable", in_memory=in_memory)
-        found.append(np.concatenate([w for _, _, w in batches]))
-    np.testing.assert_array_equal(*found)
-    assert found[0].mean() == pytest.approx(1, abs=1e-5)
+    in_memory, streamed = (
+        np.concatenate([w for _, _, w in dataset.batches("train", 500, weights="variable", in_memory=resident)])
+        for resident in (True, False)
+    )
+    np.testing.assert_array_equal(in_memory, streamed)
+    assert in_memory.mean() == pytest.approx(1, abs=1e-5)
 
 
 def test_a_large_split_does_not_become_a_constant_of_a_graph(dataset):
-    functions = [dataset.batches("train", 10, in_memory=True, shuffle=True)]
+    stages = [dataset.batches("train", 10, in_memory=True, shuffle=True)]
     sizes = []
-    while functions:
-        part = functions.pop()
-        functions.extend(part._inputs())
-        function = getattr(getattr(part, "_map_func", None), "function", None)
+    while stages:
+        stage = stages.pop()
+        stages.extend(stage._inputs())
+        function = getattr(getattr(stage, "_map_func", None), "function", None)
         if function is not None:
             sizes.append(function.graph.as_graph_def().ByteSize())
     assert sizes
@@ -94,10 +96,23 @@ def test_batch_larger_than_the_split_shrinks(dataset):
 def test_core_scale_is_the_spread_between_the_quantiles(dataset):
     x = dataset.arrays("train").features
     column = dataset.schema.index("track_0_D0")
-    values = np.sort(x[:, column][x[:, column] != np.float32(dataset.schema.features[column].default)].astype(float))
+    values = np.sort(x[:, column][x[:, column] != dataset.schema.defaults[column]].astype(float))
     inner = values[(values >= np.quantile(values, 0.2)) & (values <= np.quantile(values, 0.8))]
     assert dataset.scale("core")[column] == pytest.approx(inner.std())
     assert (dataset.scale("core") > 0).all()
     np.testing.assert_array_equal(dataset.scale(), dataset.statistics.sigma)
     with pytest.raises(UserError, match="no scale 'iqr'"):
         dataset.scale("iqr")
+
+
+def test_sample_is_the_first_jets_of_a_split(jet_files, data_dir, dataset):
+    sample = Sample(config="jet_flavor", manual_dir=str(jet_files), data_dir=str(data_dir), max_jets=20)
+    read, jets = data.read(sample)
+    assert read.fingerprint == dataset.fingerprint
+    np.testing.assert_array_equal(jets.features, dataset.arrays("test").features[:20])
+    assert {len(values) for values in jets.spectators.values()} == {20}
+
+
+def test_sample_of_an_unknown_split_is_refused(data_dir, dataset):
+    with pytest.raises(UserError, match="no split 'tests', only"):
+        data.read(Sample(config="jet_flavor", data_dir=str(data_dir), split="tests"))

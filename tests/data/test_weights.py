@@ -42,8 +42,7 @@ def test_jets_in_empty_bins_and_outside_have_finite_weights(weighted):
     weights.normalise()
     far = x[:3].copy()
     far[:, 0] = [1.0, 5000.0, 899.0]
-    found = weights(far, np.array([0, 1, 2])).numpy()
-    assert np.isfinite(found).all()
+    assert np.isfinite(weights(far, np.array([0, 1, 2]))).all()
 
 
 def test_unknown_binning_is_refused():

@@ -1,0 +1,93 @@
+"""Epochs of jets in an order that depends on nothing but a seed.
+
+An `Epoch` maps a seed, int64 `(2,)`, to full batches of columns in an order that is drawn from the seed; the jets that do not
+fill a batch are left out. Without a seed, batches hold all jets in stored order.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+Columns = dict[str, tf.Tensor]
+Epoch = Callable[[tf.Tensor | None], tf.data.Dataset]
+
+# Streaming: shards read at once, then blocks and then jets that are permuted together.
+_OPEN_SHARDS = 16
+_BLOCK_BUFFER = 256
+_JET_BUFFER = 65_536
+
+
+def in_memory(arrays: Mapping[str, np.ndarray], batch_size: int) -> Epoch:
+    """Epochs of jets in memory.
+
+    Args:
+        arrays: Columns `(jets, ...)` by name.
+        batch_size: Jets in a batch.
+    """
+    with tf.device("CPU"):  # or TensorFlow would put the whole split on a GPU
+        columns = {name: tf.constant(values) for name, values in arrays.items()}
+    jets = len(next(iter(arrays.values())))
+
+    def epoch(seed: tf.Tensor | None) -> tf.data.Dataset:
+        order = tf.range(jets, dtype=tf.int64) if seed is None else _random_order(jets, seed)
+        end = jets if seed is None else jets - jets % batch_size
+        starts = tf.data.Dataset.range(0, end, batch_size)
+        batches = starts.map(lambda start: order[start : start + batch_size])
+        return batches.map(lambda rows: _take(columns, rows), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    return epoch
+
+
+def streamed(paths: Sequence[str], decode: Callable[[tf.Tensor], Columns], batch_size: int) -> Epoch:
+    """Epochs of jets that are read from shards.
+
+    Shards, the blocks of a few shards, and the jets of many blocks are permuted one after the other.
+
+    Args:
+        paths: TFRecord files.
+        decode: Function from the record of a block to its columns `(jets, ...)`.
+        batch_size: Jets in a batch.
+    """
+
+    def epoch(seed: tf.Tensor | None) -> tf.data.Dataset:
+        if seed is None:
+            files = tf.data.Dataset.from_tensor_slices(paths)
+            return files.flat_map(tf.data.TFRecordDataset).map(decode).rebatch(batch_size)
+        files = tf.data.Dataset.from_tensor_slices(tf.gather(paths, _random_order(len(paths), seed)))
+        records = _shuffled_records(files, seed)
+        blocks = records.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        buffers = blocks.rebatch(max(_JET_BUFFER, batch_size)).enumerate()
+        buffers = buffers.map(lambda number, buffer: _shuffled_jets(buffer, _derived(seed, 2 * number + 1)))
+        return buffers.rebatch(batch_size, drop_remainder=True)
+
+    return epoch
+
+
+# Dataset.shuffle would not do: it takes no tensor for a seed once a global seed is set.
+def _shuffled_records(files: tf.data.Dataset, seed: tf.Tensor) -> tf.data.Dataset:
+    """Records of the files, permuted within buffers."""
+    buffers = files.interleave(tf.data.TFRecordDataset, cycle_length=_OPEN_SHARDS).batch(_BLOCK_BUFFER).enumerate()
+
+    def shuffled(number: tf.Tensor, records: tf.Tensor) -> tf.Tensor:
+        return tf.gather(records, _random_order(tf.shape(records)[0], _derived(seed, 2 * number)))
+
+    return buffers.map(shuffled).unbatch()
+
+
+def _shuffled_jets(columns: Columns, seed: tf.Tensor) -> Columns:
+    return _take(columns, _random_order(tf.shape(columns["label"])[0], seed))
+
+
+def _take(columns: Columns, rows: tf.Tensor) -> Columns:
+    return {name: tf.gather(values, rows) for name, values in columns.items()}
+
+
+def _random_order(length: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Rows 0 to `length` - 1 in an order that is drawn from the seed, int64 `(length,)`."""
+    return tf.random.experimental.stateless_shuffle(tf.range(length, dtype=tf.int64), seed)
+
+
+def _derived(seed: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    """A seed for each number, int64 `(2,)`."""
+    return tf.random.experimental.stateless_fold_in(seed, number)
