@@ -1,4 +1,4 @@
-"""What scripts share: options, exit codes and a quiet start-up."""
+"""What commands share: exit codes, a quiet start-up, and the options that say where results go."""
 
 import argparse
 import importlib
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kerastag.errors import UserError
-from kerastag.schema import DEFAULT, SCHEMAS
+from kerastag.request import REPLICATES
 
 
 def run(main: Callable[[], None]) -> None:
@@ -54,49 +54,6 @@ def load_tensorflow() -> None:
     logging.getLogger("absl").addFilter(lambda record: "FeatureConnector.dtype" not in record.getMessage())
 
 
-def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Options `--config`, `--manual-dir` and `--data-dir`."""
-    parser.add_argument("--config", default=DEFAULT, help=f"data set: {', '.join(SCHEMAS)} (default: %(default)s)")
-    parser.add_argument(
-        "--manual-dir",
-        metavar="DIR",
-        help="folder of ROOT files to build the data set from (default: the sample that comes along)",
-    )
-    parser.add_argument("--data-dir", metavar="DIR", help="folder where TFDS keeps data sets")
-
-
-def add_attack_options(parser: argparse.ArgumentParser, epsilons: tuple[float, ...]) -> None:
-    """Options `--attack` (`attacks`), `--epsilon` (`epsilons`, of that default), `--scale` and `--only`."""
-    parser.add_argument(
-        "--attack",
-        dest="attacks",
-        nargs="+",
-        default=["fgsm", "pgd-20"],
-        metavar="NAME",
-        help="fgsm, fgsm-rs, ngm, pgd-N of N steps, pgd-NxR of R starts, apgd-N; noise, systematic-up, -down "
-        "(default: fgsm pgd-20)",
-    )
-    listed = " ".join(f"{epsilon:g}" for epsilon in epsilons)
-    parser.add_argument(
-        "--epsilon",
-        dest="epsilons",
-        type=float,
-        nargs="+",
-        default=epsilons,
-        metavar="E",
-        help=f"sizes of the attacks in units of --scale (default: {listed})",
-    )
-    parser.add_argument(
-        "--scale",
-        choices=("sigma", "core"),
-        default="sigma",
-        help="σ of the feature, or of its core, 20 to 80 %% (default: sigma)",
-    )
-    parser.add_argument(
-        "--only", nargs="+", default=[], metavar="NAME", help="features that attacks may move, with * (default: all)"
-    )
-
-
 def add_tagger_argument(parser: argparse.ArgumentParser) -> None:
     """The positional `taggers`."""
     parser.add_argument(
@@ -104,20 +61,11 @@ def add_tagger_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_evaluation_options(parser: argparse.ArgumentParser, epsilons: tuple[float, ...]) -> None:
-    """Taggers, data, attacks and the rest of what an evaluation takes, and `--output` with `--overwrite`."""
-    add_tagger_argument(parser)
-    add_data_options(parser)
-    add_attack_options(parser, epsilons)
-    add_sample_options(parser)
-    add_output_options(parser)
-
-
-def add_sample_options(parser: argparse.ArgumentParser) -> None:
-    """Options `--split`, `--max-jets` and `--replicates`."""
-    parser.add_argument("--split", default="test", help="split to evaluate on (default: %(default)s)")
-    parser.add_argument("--max-jets", type=int, metavar="N", help="evaluate on the first N jets alone")
-    parser.add_argument("--replicates", type=int, default=200, metavar="N", help="bootstrap resamples (default: 200)")
+def add_replicates_option(parser: argparse.ArgumentParser) -> None:
+    """Option `--replicates`."""
+    parser.add_argument(
+        "--replicates", type=int, default=REPLICATES, metavar="N", help="bootstrap resamples (default: %(default)s)"
+    )
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -126,8 +74,8 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace what is in --output")
 
 
-def checked_output(options: argparse.Namespace, result: str = "") -> dict:
-    """The options without `--overwrite`, as a dictionary.
+def check_output(options: argparse.Namespace, result: str = "") -> None:
+    """Make sure that no results are overwritten unasked.
 
     Args:
         options: What `add_output_options` added to, parsed.
@@ -136,9 +84,7 @@ def checked_output(options: argparse.Namespace, result: str = "") -> dict:
     Raises:
         UserError: if there are results already, and they are not to be overwritten.
     """
-    chosen = dict(vars(options))
-    overwrite = chosen.pop("overwrite")
-    there = (options.output / result).exists() if result else options.output.exists() and any(options.output.iterdir())
-    if there and not overwrite:
-        raise UserError(f"There are results in '{options.output}' already; add --overwrite or choose another --output.")
-    return chosen
+    folder = options.output
+    exists = (folder / result).exists() if result else folder.exists() and any(folder.iterdir())
+    if exists and not options.overwrite:
+        raise UserError(f"There are results in '{folder}' already; add --overwrite or choose another --output.")

@@ -1,31 +1,6 @@
-"""Convert the published Jet Flavor 2016 data set (dataset.json.gz) to ROOT files for `tfds build tfds_jets`."""
+"""The same as `kerastag convert_jet_flavor`; `--help` tells the rest."""
 
-import argparse
-import sys
-from pathlib import Path
-
-try:
-    from kerastag.cli import run
-except ImportError as error:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(2)
-
-
-def main() -> None:
-    """Parse, convert, say what to do next."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", type=Path, metavar="FILE", help="dataset.json.gz, or a file in its format")
-    parser.add_argument("target", type=Path, metavar="DIR", help="folder to make for the ROOT files")
-    parser.add_argument("--files", type=int, default=128, metavar="N", help="number of ROOT files (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random spread (default: %(default)s)")
-    parser.add_argument("--max-jets", type=int, metavar="N", help="stop after so many jets")
-    options = parser.parse_args()
-
-    from tfds_jets.conversion import convert
-
-    jets = convert(options.source, options.target, options.files, options.seed, options.max_jets)
-    print(f"{jets:,} jets in '{options.target}'. Next: tfds build tfds_jets --config jet_flavor --manual_dir {options.target}")
-
+from kerastag.commands import run
 
 if __name__ == "__main__":
-    run(main)
+    run("convert_jet_flavor")

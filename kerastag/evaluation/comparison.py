@@ -13,8 +13,11 @@ from kerastag.attacks import Condition, attacked_logits
 from kerastag.data import JetDataset
 from kerastag.jets import Jets
 from kerastag.metrics import HEADLINE, Bootstrap, RankedPair
-from kerastag.request import REPLICATES
+from kerastag.request import EPSILON, REPLICATES
 from kerastag.results import NotDefined, Resampled, columns, plain
+
+# Sizes of the attack that figures show, where there are several.
+_DRAWN_SIZES = (EPSILON, 5 * EPSILON)
 
 Logits = dict[str, dict[Condition, np.ndarray]]
 
@@ -98,6 +101,26 @@ def compare(
         evaluations[name][condition] = evaluate(jets.y, logits[name][condition], bootstrap)
     counts = {condition: int(attack.nonfinite_gradients) for condition, attack in attacks.items() if attack is not None}
     return Comparison(evaluations, logits, {condition: count for condition, count in counts.items() if count})
+
+
+def to_draw(conditions: Sequence[Condition]) -> list[Condition]:
+    """The conditions that a ROC figure can show: clean jets and the first attack at the two sizes nearest to the usual ones."""
+    attacked = [condition for condition in conditions if not condition.is_clean]
+    if not attacked:
+        return list(conditions)
+    first = next((condition for condition in attacked if condition.is_attack), attacked[0])
+    sizes = [condition for condition in attacked if dataclasses.replace(condition, epsilon=first.epsilon) == first]
+    nearest = [min(sizes, key=lambda condition: abs(np.log(condition.epsilon / usual))) for usual in _DRAWN_SIZES]
+    return [conditions[0], *dict.fromkeys(sorted(nearest, key=lambda condition: condition.epsilon))]
+
+
+def drawn_logits(comparison: Comparison, conditions: Sequence[Condition]) -> dict[str, dict[str, np.ndarray]]:
+    """Logits by tagger and label, of the conditions that a ROC figure can show."""
+    chosen = to_draw(conditions)
+    return {
+        tagger: {condition.label: of_tagger[condition] for condition in chosen}
+        for tagger, of_tagger in comparison.logits.items()
+    }
 
 
 def to_json(comparison: Comparison) -> dict[str, Any]:

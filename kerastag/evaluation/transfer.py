@@ -193,6 +193,17 @@ def _quantities(matrix: Matrix, condition: Condition, source: str, target: str) 
     yield f"mistag at {EFFICIENCY:.0%}", duel.mistag
 
 
+def to_json(matrix: Matrix) -> dict[str, Any]:
+    """`matrix[label of the condition][attacked on][evaluated on]`, plain data: of each quantity value, low and high (68 %)."""
+    return {
+        condition.label: {
+            source: {target: dict(_quantities(matrix, condition, source, target)) for target in by_target}
+            for source, by_target in by_source.items()
+        }
+        for condition, by_source in matrix.duels.items()
+    }
+
+
 def records(matrix: Matrix) -> list[dict[str, Any]]:
     """The matrix as tidy rows: condition, attacked_on, evaluated_on, quantity, value, value_low, value_high (68 %).
 

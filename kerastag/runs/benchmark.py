@@ -3,8 +3,10 @@
 Made-up jets have the shape of `JET_FLAVOR` and no physics.
 """
 
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,15 +17,15 @@ import numpy as np
 import tensorflow as tf
 import uproot
 
-from kerastag import models
-from kerastag import data
+from kerastag import data, models
 from kerastag.attacks import FGSM, ThreatModel
-from kerastag.training.callbacks import AttackedAUC
-from kerastag.runs.train import Speed
+from kerastag.data import JetDataset
 from kerastag.schema import JET_FLAVOR
-from kerastag.training.adversarial_tagger import AdversarialTagger
+from kerastag.training import AdversarialTagger, AttackedAUC
+from kerastag.training.callbacks import Speed
 
 REPEATS = 3
+_HELP = [sys.executable, "-m", "kerastag", "train", "--help"]
 
 
 def best(action: Callable[[], object]) -> float:
@@ -60,13 +62,28 @@ def write_jets(path: Path, jets: int, seed: int = 0) -> None:
         file[JET_FLAVOR.tree].extend(content)
 
 
-def run(folder: Path, jets: int, batch_size: int) -> Iterator[tuple[str, str, str]]:
+def benchmark(jets: int = 200_000, batch_size: int = 8192, scratch: Path | None = None) -> None:
+    """Measure and print a table.
+
+    Args:
+        jets: Number of made-up jets.
+        batch_size: Jets in a training step.
+        scratch: Folder in which about 1 kB a jet is written; None for a temporary one.
+    """
+    print(f"{jets:,} jets, batches of {batch_size}, {os.cpu_count()} cores\n")
+    print("| what | measured | goal |\n| --- | --- | --- |")
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        for what, measured, goal in measure(Path(folder), jets, batch_size):
+            print(f"| {what} | {measured} | {goal} |", flush=True)
+
+
+def measure(folder: Path, jets: int, batch_size: int) -> Iterator[tuple[str, str, str]]:
     """Yield (what, measured, goal) row by row.
 
     Args:
         folder: Scratch folder.
         jets: Number of made-up jets.
-        batch_size: Of the training steps.
+        batch_size: Jets in a training step.
     """
     (folder / "root").mkdir()
     write_jets(folder / "root" / "jets.root", jets)
@@ -84,10 +101,8 @@ def run(folder: Path, jets: int, batch_size: int) -> Iterator[tuple[str, str, st
     for model in ("paper_mlp", "mlp", "deep_sets"):
         yield from _training(dataset, model, batch_size)
     yield _attacked_auc(dataset)
-    train = Path(__file__).parents[1] / "scripts" / "train.py"
-    if train.is_file():
-        seconds = best(lambda: subprocess.run([sys.executable, train, "--help"], capture_output=True, check=True))
-        yield "train.py --help, s", f"{seconds:.2f}", "< 1"
+    seconds = best(lambda: subprocess.run(_HELP, capture_output=True, check=True))
+    yield "train --help, s", f"{seconds:.2f}", "< 1"
 
 
 def _reading(folder: Path) -> Iterator[tuple[str, str, str]]:
@@ -109,7 +124,7 @@ def _reading(folder: Path) -> Iterator[tuple[str, str, str]]:
         yield f"{name}, jets/s", f"{20 * steps * 8192 / best(epoch):,.0f}", goal
 
 
-def _training(dataset: data.JetDataset, name: str, batch_size: int) -> Iterator[tuple[str, str, str]]:
+def _training(dataset: JetDataset, name: str, batch_size: int) -> Iterator[tuple[str, str, str]]:
     """Nominal training fed by the pipeline against one batch in memory, and adversarial against nominal.
 
     All take turns, because a machine's speed drifts.
@@ -137,13 +152,13 @@ def _training(dataset: data.JetDataset, name: str, batch_size: int) -> Iterator[
         yield f"{name}: {label} over nominal, time", f"{speeds['nominal'] / speeds[label]:.2f}", "≤ 1.80"
 
 
-def _compiled(dataset: data.JetDataset, name: str, attack: FGSM | None) -> AdversarialTagger:
+def _compiled(dataset: JetDataset, name: str, attack: FGSM | None) -> AdversarialTagger:
     model = AdversarialTagger(models.get(name)(dataset.schema, dataset.statistics), attack)
     model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True), jit_compile=False)
     return model
 
 
-def _attacked_auc(dataset: data.JetDataset) -> tuple[str, str, str]:
+def _attacked_auc(dataset: JetDataset) -> tuple[str, str, str]:
     split = dataset.arrays("train")
     index = np.arange(100_000) % len(split.label)
     x, y = split.features[index], split.y[index]

@@ -1,177 +1,195 @@
-"""Defences against attacks: the trainings, evaluations and table of `scripts/benchmark_robustness.py`.
+"""Defences against attacks: trainings, evaluations and one table.
 
 Every training and every evaluation is a file below the output folder, so a run that was interrupted goes on where it stopped.
 """
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from kerastag import tables
-from kerastag import data
-from kerastag.runs import train as experiment
-from kerastag import saving
-from kerastag.attacks import FGSM, ThreatModel, marginal_preserving, named
+from kerastag import data, saving, tables
+from kerastag.attacks import CLEAN, Condition, attacked_logits, marginal_preserving
+from kerastag.data import JetDataset
 from kerastag.errors import UserError
-from kerastag.evaluation.comparison import RELATIVE_CAP, Condition
-from kerastag.attacks.samples import attacked_logits
-from kerastag.files import write_json, write_text
-from kerastag.metrics import Bootstrap, NotDefined, RankedPair
+from kerastag.files import read_json, write_json, write_text
+from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.recipes import Settings
+from kerastag.request import EPSILON, RELATIVE_CAP, REPLICATES
+from kerastag.results import Interval, NotDefined, Seeds, plain
+from kerastag.runs.train import train_missing
+from kerastag.training import fitting
 
-# Name of each column, the attack and its size. Distortions and NGM move most cells less than ε, so they get a larger one.
-ATTACKS = {
-    "FGSM .01": ("fgsm", 0.01),
-    "PGD-20 .01, 3 starts": ("pgd-20x3", 0.01),
-    "APGD-50 .01": ("apgd-50", 0.01),
-    "NGM .02": ("ngm", 0.02),
-    "noise .05": ("noise", 0.05),
-    "up .05": ("systematic-up", 0.05),
-    "down .05": ("systematic-down", 0.05),
-}
-MARGINAL = "marginal-preserving .01"
+# Columns of the table. Distortions and NGM move most cells less than ε, so they are larger.
+ATTACKS = (
+    Condition("fgsm", EPSILON),
+    Condition("pgd-20x3", EPSILON),
+    Condition("apgd-50", EPSILON),
+    Condition("ngm", 2 * EPSILON),
+    Condition("noise", 5 * EPSILON),
+    Condition("systematic-up", 5 * EPSILON),
+    Condition("systematic-down", 5 * EPSILON),
+)
+# FGSM of which moves are taken back until no marginal shows them.
+MARGINAL = f"marginal-preserving ε={EPSILON:g}"
 DISCRIMINATORS = ("BvL", "CvL")
+CAPS = (None, RELATIVE_CAP)
 RESULT = "robustness.json"
-_REPLICATES = 200
+
+# `areas[title of the column][discriminator]` of a training under a cap.
+Areas = dict[str, dict[str, Interval]]
 
 
-def run(settings: Settings, output: Path, defenses: dict[str, list[int]]) -> None:
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """What a training withstands.
+
+    Attributes:
+        areas: Areas without and with the cap.
+        marginals: How far the marginal-preserving attack goes, without and with the cap.
+    """
+
+    areas: list[Areas]
+    marginals: list[dict[str, float]]
+
+
+def benchmark_robustness(
+    settings: Settings, output: Path, defenses: Mapping[str, Sequence[int]], attacks: Sequence[Condition] = ATTACKS
+) -> None:
     """Train and evaluate what is missing below `output`, then write the table.
 
     Args:
-        settings: Of all trainings; defence and seed are varied.
+        settings: Settings of all trainings; defence and seed are varied.
         output: Folder of the benchmark.
         defenses: Seeds of each defence.
+        attacks: Columns of the table, without a cap.
+
+    Raises:
+        UserError: if a folder has a run of other settings or data.
     """
     dataset = data.prepare(settings.config, data_dir=settings.data_dir, manual_dir=settings.manual_dir)
-    results: dict[str, list[dict]] = {}
-    pairs = [(name, seed) for name, seeds in defenses.items() for seed in seeds]
-    for name, seed in tqdm(pairs, "Trainings", disable=None):
+    results: dict[str, list[Training]] = {}
+    for name, seed in tqdm([(name, seed) for name, seeds in defenses.items() for seed in seeds], "Trainings", disable=None):
         folder = output / f"{name}-seed{seed}"
-        own = dataclasses.replace(settings, defense=name, seed=seed)
-        experiment.train_missing(own, dataset, folder)
-        results.setdefault(name, []).append(_evaluated(dataset, folder))
-    _write(results, _speeds(settings, dataset, list(defenses), output / "speed.json"), dataset, output)
+        train_missing(dataclasses.replace(settings, defense=name, seed=seed), dataset, folder)
+        results.setdefault(name, []).append(_evaluated(dataset, folder, attacks))
+    speeds = _speeds(settings, dataset, list(defenses), output / "speed.json")
+    _write(results, speeds, attacks, dataset.count("test"), output)
 
 
-def _speeds(settings: Settings, dataset: data.JetDataset, names: list[str], file: Path) -> dict[str, float]:
-    """Jets/s of a training step with each defence, one measured right after the other; read back if they are there."""
-    stored = json.loads(file.read_text()) if file.is_file() else {}
-    if set(names) <= set(stored):
-        return stored
+def _speeds(settings: Settings, dataset: JetDataset, names: list[str], file: Path) -> dict[str, float]:
+    """Jets/s of a training step with each defence, measured one right after the other; read back if they are there."""
+    speeds = json.loads(file.read_text()) if file.is_file() else {}
+    if set(names) <= set(speeds):
+        return speeds
     for name in tqdm(names, "Timing", disable=None):
-        stored[name] = experiment.training_speed(dataclasses.replace(settings, defense=name), dataset)
-    write_json(file, stored)
-    return stored
+        speeds[name] = fitting.speed(dataclasses.replace(settings, defense=name), dataset)
+    write_json(file, speeds)
+    return speeds
 
 
-def _evaluated(dataset: data.JetDataset, folder: Path) -> dict:
-    """Areas of a training under every attack, read back if they were measured on the same tagger and jets."""
+def _evaluated(dataset: JetDataset, folder: Path, attacks: Sequence[Condition]) -> Training:
+    """Areas of a training under every attack, read back if they were measured on the same jets."""
     file = folder / RESULT
-    made_of = {"fingerprint": dataset.fingerprint, "attacks": [*ATTACKS.items(), MARGINAL]}
-    made_of = json.loads(json.dumps(made_of))
-    if file.is_file():
-        stored = json.loads(file.read_text())
-        if stored["made_of"] == made_of:
-            return stored
-    tagger = saving.load(folder)
-    split = dataset.arrays("test")
-    y = split.y
-    bootstrap = Bootstrap(split.events, _REPLICATES, weights=split.weights)
-    rows = {"clean": _areas(y, attacked_logits(tagger, split.features, y, None), bootstrap)}
-    marginals = {}
-    for cap in (None, RELATIVE_CAP):
-        suffix = "" if cap is None else f", cap {cap:.0%}"
-        for condition in _conditions(dataset, cap, suffix):
-            rows[condition.name] = _areas(y, attacked_logits(tagger, split.features, y, condition.attack), bootstrap)
-        attack = FGSM(ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, 0.01, cap))
-        x, found = marginal_preserving(attack, tagger, split.features, y)
-        rows[MARGINAL + suffix] = _areas(y, attacked_logits(tagger, x, y, None), bootstrap)
-        marginals[MARGINAL + suffix] = {
-            "largest chi2/ndf": float(found.chi2.max()),
-            "largest Jensen-Shannon divergence": float(found.jensen_shannon.max()),
-            "largest change of a correlation": found.correlation,
-            "share of cells moved": found.moved,
-        }
-    content = {"made_of": made_of, "jets": len(y), "rows": rows, "marginals": marginals}
-    write_json(file, content)
-    return content
+    made_of = plain({"fingerprint": dataset.fingerprint, "attacks": [*attacks, MARGINAL]})
+    if file.is_file() and (stored := read_json(file))["made_of"] == made_of:
+        return Training(stored["areas"], stored["marginals"])
+    training = _evaluate(dataset, folder, attacks)
+    write_json(file, {"made_of": made_of, "jets": dataset.count("test"), **plain(training)})
+    return training
 
 
-def _conditions(dataset: data.JetDataset, cap: float | None, suffix: str) -> list[Condition]:
-    listed = []
-    for title, (name, epsilon) in ATTACKS.items():
-        threat_model = ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, epsilon, cap)
-        listed.append(Condition(title + suffix, named(name, threat_model)))
-    return listed
+def _evaluate(dataset: JetDataset, folder: Path, attacks: Sequence[Condition]) -> Training:
+    tagger, jets = saving.load(folder), dataset.arrays("test")
+    bootstrap = Bootstrap(jets.events, REPLICATES, weights=jets.weights)
+    training = Training([], [])
+    for cap in CAPS:
+        areas = {}
+        for condition in (CLEAN, *attacks):
+            attack = dataclasses.replace(condition, cap=cap).build(dataset)
+            areas[condition.label] = _areas(jets.y, attacked_logits(tagger, jets.features, jets.y, attack), bootstrap)
+        fgsm = Condition("fgsm", EPSILON, cap).build(dataset)
+        x, marginals = marginal_preserving(fgsm, tagger, jets.features, jets.y)
+        areas[MARGINAL] = _areas(jets.y, attacked_logits(tagger, x, jets.y, None), bootstrap)
+        training.areas.append(areas)
+        training.marginals.append(
+            {
+                "largest chi2/ndf": float(marginals.chi2.max()),
+                "largest Jensen-Shannon divergence": float(marginals.jensen_shannon.max()),
+                "largest change of a correlation": marginals.correlation,
+                "share of cells moved": marginals.moved,
+            }
+        )
+    return training
 
 
-def _areas(y: np.ndarray, scores: np.ndarray, bootstrap: Bootstrap) -> dict:
-    """Area of each discriminator and half its 68 % interval."""
+def _areas(y: np.ndarray, logits: np.ndarray, bootstrap: Bootstrap) -> dict[str, Interval]:
+    """Area of each discriminator."""
     areas = {}
     for name in DISCRIMINATORS:
-        found = bootstrap.interval(RankedPair(y, scores, name))
-        if isinstance(found, NotDefined):
-            raise UserError(f"The test split cannot be evaluated: {name} is {found}.")
-        areas[name] = {"value": found.value, "error": found.error}
+        area = bootstrap.resample(RankedPair(y, logits, name).auc)
+        if isinstance(area, NotDefined):
+            raise UserError(f"The test split cannot be evaluated: {name} is {area}.")
+        areas[name] = area.interval
     return areas
 
 
-def _write(results: dict[str, list[dict]], speeds: dict[str, float], dataset: data.JetDataset, output: Path) -> None:
+def _write(
+    results: dict[str, list[Training]], speeds: dict[str, float], attacks: Sequence[Condition], jets: int, output: Path
+) -> None:
     """Table, tidy rows and numbers."""
-    jets = dataset.count("test")
     parts = [
         f"{jets:,} test jets; mean over seeds ± their standard deviation, or ± half the 68 % bootstrap interval for one seed."
     ]
     for discriminator in DISCRIMINATORS:
-        for suffix in ("", f", cap {RELATIVE_CAP:.0%}"):
-            title = f"{discriminator} AUC{' under the 20 % cap' if suffix else ''}"
-            parts += [f"**{title}**", _table(results, speeds, discriminator, suffix)]
+        for place, cap in enumerate(CAPS):
+            title = f"{discriminator} AUC{'' if cap is None else f' under the {cap:.0%} cap'}"
+            parts += [f"**{title}**", _table(results, speeds, discriminator, place)]
     text = "\n\n".join(parts) + "\n"
     write_text(output / "table.md", text)
     write_json(output / "metrics.json", {"jets_per_second": speeds, "results": results})
     write_text(output / "robustness.csv", tables.comma_separated(_records(results)))
-    print(f"\n{text}\nBest under the strongest attack: {_best(results)}.")
+    print(f"\n{text}\nBest under the strongest attack: {_best(results, attacks)}.")
     print(f"Numbers {output / 'metrics.json'} and robustness.csv, tables {output / 'table.md'}.")
 
 
-def _table(results: dict[str, list[dict]], speeds: dict[str, float], discriminator: str, suffix: str) -> str:
-    columns = ["clean", *(title + suffix for title in (*ATTACKS, MARGINAL))]
+def _table(results: dict[str, list[Training]], speeds: dict[str, float], discriminator: str, place: int) -> str:
+    columns = list(next(iter(results.values()))[0].areas[place])
     reference = speeds.get("nominal", np.nan)
     rows = []
-    for name, runs in results.items():
-        cells = [_cell([one["rows"][column][discriminator] for one in runs]) for column in columns]
-        rows.append([name, str(len(runs)), *cells, f"{reference / speeds[name]:.1f}"])
-    titles = ["clean", *ATTACKS, MARGINAL]
-    return tables.markdown(["defence", "seeds", *titles, "time / nominal"], rows)
+    for name, trainings in results.items():
+        cells = [_cell([training.areas[place][column][discriminator] for training in trainings]) for column in columns]
+        rows.append([name, str(len(trainings)), *cells, f"{reference / speeds[name]:.1f}"])
+    return tables.markdown(["defence", "seeds", *columns, "time / nominal"], rows)
 
 
-def _cell(areas: list[dict]) -> str:
-    values = [area["value"] for area in areas]
-    error = np.std(values, ddof=1) if len(values) > 1 else areas[0]["error"]
-    return f"{np.mean(values):.4f} ± {error:.4f}"
+def _cell(areas: list[Interval]) -> str:
+    return str(areas[0]) if len(areas) == 1 else str(Seeds(tuple(area.value for area in areas)))
 
 
-def _strongest(one: dict) -> float:
-    """Smallest BvL area of a training under the gradient attacks, without a cap."""
-    return min(one["rows"][title]["BvL"]["value"] for title, (name, _) in ATTACKS.items() if "pgd" in name or "fgsm" in name)
+def _best(results: dict[str, list[Training]], attacks: Sequence[Condition]) -> str:
+    """The defence of largest BvL area under its strongest attack, without a cap."""
+    gradient = [condition.label for condition in attacks if condition.is_attack and condition.epsilon == EPSILON]
 
+    def strongest(training: Training) -> float:
+        return min(training.areas[0][label]["BvL"].value for label in gradient)
 
-def _best(results: dict[str, list[dict]]) -> str:
-    areas = {name: float(np.mean([_strongest(one) for one in runs])) for name, runs in results.items()}
-    best = max(areas, key=areas.get)
+    areas = {name: float(np.mean([strongest(training) for training in trainings])) for name, trainings in results.items()}
+    best = max(areas, key=lambda name: areas[name])
     return f"{best} with a BvL area of {areas[best]:.4f}"
 
 
-def _records(results: dict[str, list[dict]]) -> list[dict]:
+def _records(results: dict[str, list[Training]]) -> list[dict[str, Any]]:
     """All areas as tidy rows."""
     return [
-        {"defence": name, "run": number, "condition": condition, "quantity": f"{quantity} AUC", **area}
-        for name, runs in results.items()
-        for number, one in enumerate(runs)
-        for condition, row in one["rows"].items()
+        {"defence": name, "run": run, "cap": cap, "condition": condition, "quantity": f"{quantity} AUC", "area": area}
+        for name, trainings in results.items()
+        for run, training in enumerate(trainings)
+        for cap, of_cap in zip(CAPS, training.areas, strict=True)
+        for condition, row in of_cap.items()
         for quantity, area in row.items()
     ]

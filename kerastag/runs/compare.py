@@ -1,187 +1,164 @@
-"""Our taggers and legacy ones on the same jets: the run behind `scripts/compare.py`."""
+"""Our taggers and legacy ones on the same jets."""
 
+import dataclasses
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from kerastag import plots, tables
-from kerastag import data
+from kerastag import data, plots, tables
+from kerastag.attacks import CLEAN, conditions
+from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.evaluation import transfer
-from kerastag.evaluation.comparison import conditions
-from kerastag.runs.evaluate import describe
-from kerastag.saving.taggers import NamedTagger, check_inputs, load_all
-from kerastag.evaluation.transfer import Contestant, cross_examine
+from kerastag.evaluation.comparison import drawn_logits
+from kerastag.evaluation.transfer import Contestant, Matrix, cross_examine, shared_jets
 from kerastag.files import write_json, write_text
 from kerastag.jets import Jets
 from kerastag.metrics import HEADLINE, RankedPair
+from kerastag.request import COMPARISON, REPLICATES, AttackGrid, Sample
+from kerastag.results import NotDefined
+from kerastag.runs.evaluate import print_nonfinite
+from kerastag.saving.taggers import NamedTagger, check_inputs, load_all
 from kerastag.schema import SCHEMAS
 
-# Attacks that the ROC figure shows beside clean jets: FGSM of so many sizes; more would not be readable.
-_DRAWN = 2
 
-
-def run(
+def compare(
     taggers: Sequence[str],
+    sample: Sample,
     output: Path,
+    grid: AttackGrid = COMPARISON,
     *,
-    config: str,
-    data_dir: str | None,
-    manual_dir: str | None,
-    split: str,
-    epsilons: Sequence[float],
-    attacks: Sequence[str],
-    scale: str,
-    only: Sequence[str],
-    relative_cap: float | None,
-    max_jets: int | None,
-    replicates: int,
+    replicates: int = REPLICATES,
 ) -> None:
-    """Compare `taggers`; see `scripts/compare.py --help` for the options.
+    """Compare taggers, each attacked and shown to the others.
+
+    Args:
+        taggers: Each a path, a legacy tagger, or NAME=one of these.
+        sample: The jets and their true flavours; a tagger of other inputs reads the same jets through its own config.
+        output: Folder of the results.
+        grid: The attacks; FGSM is always among them.
+        replicates: Bootstrap resamples.
 
     Raises:
         UserError: if a tagger does not fit its jets, or the data sets share none.
     """
     start = time.perf_counter()
+    grid = dataclasses.replace(grid, attacks=tuple(dict.fromkeys(["fgsm", *grid.attacks])))
     loaded = load_all(taggers)
-    datasets = _datasets(loaded, config, data_dir, manual_dir)
-    datasets[config].count(split)
-    splits = _same_jets(datasets, config, split, max_jets)
-    truth = splits[config]
-    y = truth.y
-    attacks = list(dict.fromkeys(["fgsm", *attacks]))
+    datasets = _datasets(loaded, sample)
+    jets = _same_jets(datasets, sample)
     contestants = [
-        _contestant(tagger, config, datasets, splits, scale, epsilons=epsilons, caps=[relative_cap], attacks=attacks, only=only)
+        Contestant(tagger.name, tagger.model, datasets[_config(tagger, sample)], jets[_config(tagger, sample)])
         for tagger in loaded
     ]
-    matrix, logits = cross_examine(
-        contestants, y, truth.events, replicates, lambda pairs: tqdm(pairs, "Attacking", disable=None), truth.weights
-    )
-    inputs = {one.tagger.name: one.inputs for one in contestants}
-    shared = f"{len(y):,} jets of the {split} split, flavours of {config}"
+    under = conditions(grid)
+    matrix = cross_examine(contestants, under, replicates, lambda pairs: tqdm(pairs, "Attacking", disable=None))
+    truth = jets[sample.config]
+    title = f"{len(truth):,} jets of {sample.config}, {sample.split} split"
+    shared = f"{len(truth):,} jets of the {sample.split} split, flavours of {sample.config}"
     if len(datasets) > 1:
         shared += f"; only the jets that {' and '.join(datasets)} share, each tagger attacked in its own inputs"
-    text = _foreword(contestants, logits, y) + f"{shared}; ± is half the 68 % bootstrap interval.\n\n"
-    text += transfer.markdown(matrix, inputs) + "\n"
+    text = "".join(_foreword(tagger, jets[_config(tagger, sample)], matrix) for tagger in loaded if tagger.record)
+    text += f"{shared}; ± is half the 68 % bootstrap interval.\n\n{transfer.markdown(matrix)}\n"
     content = {
         "command": sys.argv,
-        "config": config,
+        "config": sample.config,
         "fingerprints": {name: dataset.fingerprint for name, dataset in datasets.items()},
-        "split": split,
-        "jets": len(y),
+        "split": sample.split,
+        "jets": len(truth),
         "replicates": replicates,
-        "taggers": {one.tagger.name: _tagger(one) for one in contestants},
-        "conditions": {condition.name: describe(condition.attack) for condition in contestants[0].conditions},
-        "nonfinite_gradients": _nonfinite(contestants),
-        "matrix": matrix,
+        "taggers": {tagger.name: _origin(tagger, matrix) for tagger in loaded},
+        "conditions": {condition.label: dataclasses.asdict(condition) for condition in under},
+        "nonfinite_gradients": {c.label: count for c, count in matrix.white_box.nonfinite_gradients.items()},
+        "matrix": transfer.to_json(matrix),
     }
     write_json(output / "comparison.json", content)
     write_text(output / "table.md", text)
     write_text(output / "comparison.csv", tables.comma_separated(transfer.records(matrix)))
-    _draw(matrix, logits, y, truth.weights, f"{len(y):,} jets of {config}, {split} split", output)
+    figure, _ = plots.roc(truth.y, drawn_logits(matrix.white_box, under), HEADLINE, f"{title} (AUC)", truth.weights)
+    plots.save(figure, output / "roc.png")
+    if losses := _losses(matrix):
+        plots.save(plots.transfer(list(matrix.inputs), losses, title)[0], output / "transfer.png")
     print(text)
-    if content["nonfinite_gradients"]:
-        print(f"Gradients that were not finite and were taken as 0: {content['nonfinite_gradients']}.")
+    print_nonfinite(matrix.white_box)
     print(f"Numbers {output / 'comparison.json'} and comparison.csv, tables table.md, figures roc.png and transfer.png.")
     print(f"Took {time.perf_counter() - start:.0f} s.")
 
 
-def _config_of(tagger: NamedTagger, config: str) -> str:
+def _config(tagger: NamedTagger, sample: Sample) -> str:
     """Name of the data set config through which a tagger reads jets."""
-    return tagger.schema.name if tagger.schema is not None and tagger.schema.name in SCHEMAS else config
+    return tagger.schema.name if tagger.schema is not None and tagger.schema.name in SCHEMAS else sample.config
 
 
-def _datasets(taggers: list[NamedTagger], config: str, data_dir: str | None, manual_dir: str | None) -> dict:
+def _datasets(taggers: Sequence[NamedTagger], sample: Sample) -> dict[str, JetDataset]:
     """The data set of each config that is needed, that of the truth first; every tagger is checked against its own."""
-    names = dict.fromkeys([config, *(_config_of(tagger, config) for tagger in taggers)])
+    names = dict.fromkeys([sample.config, *(_config(tagger, sample) for tagger in taggers)])
     datasets = {}
     for name in names:
-        datasets[name] = data.prepare(name, data_dir=data_dir, manual_dir=manual_dir)
+        datasets[name] = data.prepare(name, data_dir=sample.data_dir, manual_dir=sample.manual_dir)
         for tagger in taggers:
-            if _config_of(tagger, config) == name:
+            if _config(tagger, sample) == name:
                 check_inputs(tagger, datasets[name].schema)
     return datasets
 
 
-def _same_jets(datasets: dict, config: str, split: str, max_jets: int | None) -> dict[str, Jets]:
+def _same_jets(datasets: dict[str, JetDataset], sample: Sample) -> dict[str, Jets]:
     """The jets of a split that all data sets have, row by row the same."""
-    splits = {name: dataset.arrays(split) for name, dataset in datasets.items()}
-    rows = transfer.shared_jets([one.spectators for one in splits.values()])
+    datasets[sample.config].count(sample.split)
+    jets = {name: dataset.arrays(sample.split) for name, dataset in datasets.items()}
+    rows = shared_jets([of_set.spectators for of_set in jets.values()])
     if not len(rows[0]):
         raise UserError(f"The data sets {' and '.join(datasets)} share no jets; build them from the same files.")
-    return {name: splits[name].take(own[:max_jets]) for name, own in zip(splits, rows, strict=True)}
+    return {name: jets[name].take(of_set[: sample.max_jets]) for name, of_set in zip(jets, rows, strict=True)}
 
 
-def _contestant(tagger: NamedTagger, config: str, datasets: dict, splits: dict, scale: str, **options) -> Contestant:
-    name = _config_of(tagger, config)
-    dataset = datasets[name]
-    under = conditions(dataset.schema, dataset.scale(scale), **options)
-    return Contestant(tagger, name, splits[name].features, under)
-
-
-def _tagger(one: Contestant) -> dict:
+def _origin(tagger: NamedTagger, matrix: Matrix) -> dict[str, Any]:
     """Where a tagger came from."""
-    record = one.tagger.record
+    record = tagger.record
     origin = {"sha256": record.sha256, "reference": record.reference, "classes": record.classes} if record else {}
-    return {"source": one.tagger.source, "inputs": one.inputs, **origin}
+    return {"source": tagger.source, "inputs": matrix.inputs[tagger.name], **origin}
 
 
-def _nonfinite(contestants: list[Contestant]) -> dict[str, int]:
-    """Gradient cells that were not finite, where there were any."""
-    counts = {
-        f"{one.tagger.name}, {condition.name}": int(condition.attack.nonfinite_gradients)
-        for one in contestants
-        for condition in one.conditions
-        if condition.attack is not None
-    }
-    return {name: count for name, count in counts.items() if count}
-
-
-def _foreword(contestants: list[Contestant], logits: dict, y: np.ndarray) -> str:
-    """What must be known of legacy taggers before their areas are read."""
-    return "".join(_words(one, logits[one.tagger.name]["clean"], y) for one in contestants if one.tagger.record)
-
-
-def _words(one: Contestant, clean: np.ndarray, y: np.ndarray) -> str:
-    name, record = one.tagger.name, one.tagger.record
+def _foreword(tagger: NamedTagger, jets: Jets, matrix: Matrix) -> str:
+    """What must be known of a legacy tagger before its areas are read."""
+    name, record = tagger.name, tagger.record
+    if record is None:
+        return ""
+    logits = matrix.white_box.logits[name][CLEAN]
     text = (
-        f"{name} was trained for the CMS detector ({record.reference}); on these clean jets its BvL AUC is {_area(y, clean)}. "
-        "On jets of any other detector, such as the sample that comes along, it is out of its domain: compare relative losses, "
-        "do not rank areas."
+        f"{name} was trained for the CMS detector ({record.reference}); on these clean jets its BvL AUC is "
+        f"{_area(jets.y, logits)}. On jets of any other detector, such as the sample that comes along, it is out of its "
+        "domain: compare relative losses, do not rank areas."
     )
-    answered = np.any([one.x[:, record.schema.index(feature)] > 0 for feature in record.answers_if or ()], axis=0)
+    answered = np.any([jets.features[:, record.schema.index(feature)] > 0 for feature in record.answers_if], axis=0)
     if record.answers_if and not answered.all():
         text += (
             f" CMS gives no answer for {np.mean(~answered):.1%} of these jets, which have none of "
             f"{', '.join(record.answers_if)}; here the network scores them too. "
-            f"Without them its clean BvL AUC is {_area(y[answered], clean[answered])}."
+            f"Without them its clean BvL AUC is {_area(jets.y[answered], logits[answered])}."
         )
     return text + "\n\n"
 
 
-def _area(y: np.ndarray, scores: np.ndarray) -> str:
-    area = RankedPair(y, scores, "BvL").auc()
-    return area if isinstance(area, str) else f"{area:.4f}"
+def _area(y: np.ndarray, logits: np.ndarray) -> str:
+    area = RankedPair(y, logits, "BvL").auc()
+    return str(area) if isinstance(area, NotDefined) else f"{area:.4f}"
 
 
-def _draw(matrix: dict, logits: dict, y: np.ndarray, weights: np.ndarray, title: str, output: Path) -> None:
-    """ROC curves of all taggers and the matrix of losses."""
-    shown = ["clean", *[condition for condition in matrix if condition.startswith("FGSM")][:_DRAWN]]
-    drawn = {name: {condition: scores[condition] for condition in shown} for name, scores in logits.items()}
-    plots.save(plots.roc(y, drawn, HEADLINE, f"{title} (AUC)", weights)[0], output / "roc.png")
-    losses = {
-        condition: np.array([[_loss(row) for row in by_target.values()] for by_target in by_source.values()])
-        for condition, by_source in matrix.items()
-        if condition != "clean"
+def _losses(matrix: Matrix) -> dict[str, np.ndarray]:
+    """Losses of BvL area, `(taggers, taggers)`, by label of the condition; NaN where not defined."""
+
+    def value(*duel) -> float:
+        loss = matrix.loss(*duel)
+        return np.nan if isinstance(loss, NotDefined) else loss.value
+
+    return {
+        condition.label: np.array([[value(condition, s, target) for target in matrix.inputs] for s in matrix.inputs])
+        for condition in matrix.duels
+        if not condition.is_clean
     }
-    if losses:
-        plots.save(plots.transfer(list(logits), losses, title)[0], output / "transfer.png")
-
-
-def _loss(row: dict | str) -> float:
-    """Loss of BvL area; NaN where it is not defined."""
-    return row["BvL"]["loss"] if isinstance(row, dict) and isinstance(row["BvL"], dict) else np.nan

@@ -1,107 +1,98 @@
 """Compare stored taggers and write numbers, a table and a figure into a folder."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
+import keras
 from tqdm.auto import tqdm
 
-from kerastag import plots
-from kerastag import data
+from kerastag import data, plots
+from kerastag.attacks import ThreatModel, conditions
 from kerastag.evaluation import diagnostics
-from kerastag.attacks import Attack, ThreatModel
-from kerastag.evaluation.comparison import compare, conditions, markdown
-from kerastag.saving.taggers import check_inputs, load_all
+from kerastag.evaluation.comparison import Comparison, compare, drawn_logits, markdown, to_json
+from kerastag.evaluation.diagnostics import Check
 from kerastag.files import write_json, write_text
+from kerastag.jets import Jets
 from kerastag.metrics import HEADLINE
+from kerastag.request import EVALUATION, REPLICATES, AttackGrid, Sample
+from kerastag.saving.taggers import check_inputs, load_all
 
 # Jets on which taggers are diagnosed.
 _DIAGNOSED = 5000
-# Conditions that the ROC figure shows; more would not be readable.
-_DRAWN = ("clean", "FGSM ε=0.01", "FGSM ε=0.05")
 
 
-def run(
+def evaluate(
     taggers: Sequence[str],
+    sample: Sample,
     output: Path,
+    grid: AttackGrid = EVALUATION,
     *,
-    config: str,
-    data_dir: str | None,
-    manual_dir: str | None,
-    split: str,
-    epsilons: Sequence[float],
-    attacks: Sequence[str],
-    scale: str,
-    only: Sequence[str],
-    max_jets: int | None,
-    replicates: int,
+    replicates: int = REPLICATES,
     diagnose: bool = False,
 ) -> None:
-    """Evaluate `taggers`, each a path, a legacy tagger, or NAME=one of these; see `scripts/evaluate.py --help` for the options.
+    """Evaluate taggers side by side.
+
+    Args:
+        taggers: Each a path, a legacy tagger, or NAME=one of these.
+        sample: The jets.
+        output: Folder of the results.
+        grid: The attacks.
+        replicates: Bootstrap resamples.
+        diagnose: Whether to look for signs of useless gradients.
 
     Raises:
         UserError: if a tagger does not fit the data set, or a split does not exist.
     """
-    dataset = data.prepare(config, data_dir=data_dir, manual_dir=manual_dir)
-    dataset.count(split)
-    loaded = {}
+    dataset, jets = data.read(sample)
+    models: dict[str, keras.Model] = {}
     for tagger in load_all(taggers):
         check_inputs(tagger, dataset.schema)
-        loaded[tagger.name] = tagger.model
-    jets = dataset.arrays(split).take(slice(max_jets))
-    y = jets.y
-    under = conditions(dataset.schema, dataset.scale(scale), epsilons, attacks=attacks, only=only)
-    results, logits = compare(loaded, jets, y, under, replicates, lambda pairs: tqdm(pairs, "Attacking", disable=None))
-    nonfinite = {
-        condition.name: int(condition.attack.nonfinite_gradients) for condition in under if condition.attack is not None
-    }
-    content = {
-        "config": config,
-        "fingerprint": dataset.fingerprint,
-        "split": split,
-        "jets": len(y),
-        "replicates": replicates,
-        "conditions": {condition.name: describe(condition.attack) for condition in under},
-        "nonfinite_gradients": {name: count for name, count in nonfinite.items() if count},
-        "results": results,
-    }
-    threat_model = ThreatModel.from_schema(dataset.schema, dataset.scale(scale), epsilons[0], only=only)
-    checks = _diagnosed(loaded, jets.features, y, threat_model) if diagnose else {}
-    content["diagnostics"] = {name: [dataclasses.asdict(check) for check in listed] for name, listed in checks.items()}
-    table = f"{len(y):,} jets of the {split} split of {config}; ± is half the 68 % bootstrap interval.\n\n"
-    table += markdown(results) + "\n"
+        models[tagger.name] = tagger.model
+    under = conditions(grid)
+    comparison = compare(models, dataset, jets, under, replicates, lambda pairs: tqdm(pairs, "Attacking", disable=None))
+    checks = _diagnosed(models, jets, under[1].threat_model(dataset)) if diagnose else {}
+    title = f"{len(jets):,} jets of the {sample.split} split of {sample.config}"
+    text = f"{title}; ± is half the 68 % bootstrap interval.\n\n{markdown(comparison)}\n"
     if checks:
-        table += f"\nIs the robustness real? ε = {epsilons[0]:g}, mean cross-entropies:\n\n{diagnostics.markdown(checks)}\n"
-    write_json(output / "metrics.json", content)
-    write_text(output / "table.md", table)
-    drawn = {
-        name: {condition: scores for condition, scores in by_condition.items() if condition in _DRAWN}
-        for name, by_condition in logits.items()
+        text += f"\nIs the robustness real? ε = {grid.epsilons[0]:g}, mean cross-entropies:\n\n{diagnostics.markdown(checks)}\n"
+    content = {
+        "config": sample.config,
+        "fingerprint": dataset.fingerprint,
+        "split": sample.split,
+        "jets": len(jets),
+        "replicates": replicates,
+        "conditions": {condition.label: dataclasses.asdict(condition) for condition in under},
+        "nonfinite_gradients": {c.label: count for c, count in comparison.nonfinite_gradients.items()},
+        "results": to_json(comparison),
+        "diagnostics": {name: [dataclasses.asdict(check) for check in listed] for name, listed in checks.items()},
     }
-    figure, _ = plots.roc(y, drawn, HEADLINE, f"{len(y):,} jets of {config}, {split} split (AUC)", jets.weights)
+    write_json(output / "metrics.json", content)
+    write_text(output / "table.md", text)
+    figure, _ = plots.roc(jets.y, drawn_logits(comparison, under), HEADLINE, f"{title} (AUC)", jets.weights)
     plots.save(figure, output / "roc.png")
-    print(table)
-    if any(nonfinite.values()):
-        print(f"Gradients that were not finite and were taken as 0: {content['nonfinite_gradients']}.")
+    print(text)
+    print_nonfinite(comparison)
     print(f"Numbers {output / 'metrics.json'}, table {output / 'table.md'}, figure {output / 'roc.png'}.")
 
 
-def _diagnosed(taggers: dict, x: np.ndarray, y: np.ndarray, threat_model: ThreatModel) -> dict:
+def print_nonfinite(comparison: Comparison) -> None:
+    """Say where gradients were not finite, if any were."""
+    if comparison.nonfinite_gradients:
+        counts = {condition.label: count for condition, count in comparison.nonfinite_gradients.items()}
+        print(f"Gradients that were not finite and were taken as 0: {counts}.")
+
+
+def _diagnosed(models: Mapping[str, keras.Model], jets: Jets, threat_model: ThreatModel) -> dict[str, list[Check]]:
     """Checks of each tagger, the others being sources of transferred attacks."""
     few = slice(_DIAGNOSED)
     return {
         name: diagnostics.check_robustness(
-            tagger, x[few], y[few], threat_model, {other: model for other, model in taggers.items() if other != name}
+            model,
+            jets.features[few],
+            jets.y[few],
+            threat_model,
+            {other: source for other, source in models.items() if other != name},
         )
-        for name, tagger in tqdm(taggers.items(), "Diagnosing", disable=None)
+        for name, model in tqdm(models.items(), "Diagnosing", disable=None)
     }
-
-
-def describe(attack: Attack | None) -> dict | None:
-    """What defines an attack, without the arrays of its threat model."""
-    if attack is None:
-        return None
-    config = {name: value for name, value in attack.get_config().items() if name != "threat_model"}
-    threat_model = attack.threat_model
-    return {"epsilon": threat_model.epsilon, "relative_cap": threat_model.relative_cap, **config}

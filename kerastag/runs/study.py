@@ -5,116 +5,128 @@ All trainings share recipe and number of updates, and the last epoch counts, so 
 
 import csv
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from kerastag import plots, tables
-from kerastag import data
-from kerastag.runs import train as experiment
-from kerastag import saving
-from kerastag.evaluation.comparison import compare, conditions
+from kerastag import data, plots, saving, tables
+from kerastag.attacks import CLEAN, Condition, conditions
+from kerastag.data import JetDataset
+from kerastag.evaluation.comparison import compare
 from kerastag.files import write_json, write_text
 from kerastag.metrics import HEADLINE, discriminator_auc
 from kerastag.recipes import Settings
+from kerastag.request import STUDY, AttackGrid
+from kerastag.results import Seeds
+from kerastag.runs.train import train_missing
+
+# Of each training and condition the quantities, over seeds.
+Results = dict[str, dict[str, dict[str, Seeds]]]
+_TREES = "boosted trees"
 
 
-def run(
-    settings: Settings, output: Path, seeds: list[int], train_epsilons: list[float], epsilons: list[float], attacks: list[str]
+def study(
+    settings: Settings,
+    output: Path,
+    seeds: Sequence[int] = (0, 1, 2),
+    train_epsilons: Sequence[float] = (0.01, 0.05),
+    grid: AttackGrid = STUDY,
 ) -> None:
     """Train what is missing below `output`, compare on the test split, and write table, numbers and figure.
 
     Args:
-        settings: Of the nominal training; ε and seed are varied.
+        settings: Settings of the nominal training; ε and seed are varied.
         output: Folder of the study; runs that are complete are used as they are, others resumed.
-        seeds: One nominal and one adversarial training for each.
+        seeds: A nominal and an adversarial training for each.
         train_epsilons: Sizes of the attack in adversarial training.
-        epsilons: Sizes of the attacks in the evaluation.
-        attacks: Names of the attacks in the evaluation.
+        grid: Attacks in the evaluation.
+
+    Raises:
+        UserError: if a folder has a run of other settings or data.
     """
     dataset = data.prepare(settings.config, data_dir=settings.data_dir, manual_dir=settings.manual_dir)
-    runs: dict[str, list[Path]] = {}
-    for seed in seeds:
-        for epsilon in (None, *train_epsilons):
-            name = "nominal" if epsilon is None else f"trained at {epsilon:g}"
-            folder = output / f"{name.replace(' ', '_')}-seed{seed}"
-            runs.setdefault(name, []).append(folder)
-            own = dataclasses.replace(settings, seed=seed, monitor=tuple(train_epsilons))
-            if epsilon is not None:
-                own = dataclasses.replace(own, defense="fgsm", epsilon=epsilon)
-            experiment.train_missing(own, dataset, folder)
-    under = conditions(dataset.schema, dataset.scale(settings.scale), epsilons, attacks=attacks, only=settings.only)
-    results = _evaluate(dataset, runs, under)
-    trees = _trees(dataset, seeds)
-    table = _table(results, trees, len(seeds), dataset.count("test"))
-    write_json(output / "metrics.json", {"results": results, "boosted trees": trees, "seeds": seeds})
-    write_text(output / "table.md", table)
+    runs = _train(settings, dataset, output, seeds, train_epsilons)
+    results = _evaluate(dataset, runs, conditions(grid))
+    results[_TREES] = {CLEAN.label: _trees(dataset, seeds)}
+    text = f"Mean ± standard deviation over {len(seeds)} seeds; {dataset.count('test'):,} test jets.\n\n{_table(results)}\n"
+    write_json(output / "metrics.json", {"results": results, "seeds": seeds})
+    write_text(output / "table.md", text)
     histories = _histories(runs, settings.attack, train_epsilons)
     plots.save(plots.epochs(histories, settings.attack)[0], output / "epochs.png")
-    print(f"\n{table}\nNumbers {output / 'metrics.json'}, table {output / 'table.md'}, figure {output / 'epochs.png'}.")
+    print(f"\n{text}\nNumbers {output / 'metrics.json'}, table {output / 'table.md'}, figure {output / 'epochs.png'}.")
 
 
-def _evaluate(dataset: data.JetDataset, runs: dict[str, list[Path]], under: list) -> dict:
-    """`results[training][condition][quantity]`, a list with a number for each seed."""
-    split = dataset.arrays("test")
-    y = split.y
-    results: dict = {}
+def _train(
+    settings: Settings, dataset: JetDataset, output: Path, seeds: Sequence[int], train_epsilons: Sequence[float]
+) -> dict[str, list[Path]]:
+    """Run directories of each training, one for each seed."""
+    runs: dict[str, list[Path]] = {}
+    for seed in seeds:
+        variant = dataclasses.replace(settings, seed=seed, monitor=tuple(train_epsilons))
+        variants = {"nominal": variant} | {
+            f"trained at {epsilon:g}": dataclasses.replace(variant, defense="fgsm", epsilon=epsilon)
+            for epsilon in train_epsilons
+        }
+        for name, chosen in variants.items():
+            runs.setdefault(name, []).append(output / f"{name.replace(' ', '_')}-seed{seed}")
+            train_missing(chosen, dataset, runs[name][-1])
+    return runs
+
+
+def _evaluate(dataset: JetDataset, runs: dict[str, list[Path]], under: list[Condition]) -> Results:
+    """Areas, loss of BvL area and cross-entropy of each training and condition."""
+    results: Results = {}
     for name, folders in tqdm(runs.items(), "Attacking", disable=None):
         taggers = {folder.name: saving.load(folder) for folder in folders}
-        by_seed = list(compare(taggers, split, y, under, replicates=2)[0].values())
-        results[name] = {
-            condition.name: {
-                **{f"{d} AUC": [seed[condition.name][d]["value"] for seed in by_seed] for d in HEADLINE},
-                "loss of BvL AUC": [seed[condition.name]["BvL"]["loss"] for seed in by_seed],
-                "cross-entropy": [seed[condition.name]["cross_entropy"] for seed in by_seed],
+        comparison = compare(taggers, dataset, dataset.arrays("test"), under, replicates=2)
+        results[name] = {}
+        for condition in under:
+            evaluations = [comparison.evaluations[tagger][condition] for tagger in taggers]
+            results[name][condition.label] = {
+                **{f"{d} AUC": Seeds(tuple(evaluation.areas[d].value for evaluation in evaluations)) for d in HEADLINE},
+                "loss of BvL AUC": Seeds(tuple(comparison.loss(tagger, condition).value for tagger in taggers)),
+                "cross-entropy": Seeds(tuple(evaluation.cross_entropy for evaluation in evaluations)),
             }
-            for condition in under
-        }
     return results
 
 
-def _trees(dataset: data.JetDataset, seeds: list[int]) -> dict[str, list[float]]:
+def _trees(dataset: JetDataset, seeds: Sequence[int]) -> dict[str, Seeds]:
     """Areas of scikit-learn's gradient-boosted trees with their default settings, on the same inputs."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     train, test = dataset.arrays("train"), dataset.arrays("test")
-    areas: dict[str, list[float]] = {f"{name} AUC": [] for name in HEADLINE}
+    areas = []
     for seed in seeds:
         trees = HistGradientBoostingClassifier(random_state=seed).fit(train.features, train.label)
-        found = discriminator_auc(test.label, trees.predict_proba(test.features), test.weights)
-        for name in HEADLINE:
-            areas[f"{name} AUC"].append(found[name])
-    return areas
+        areas.append(discriminator_auc(test.label, trees.predict_proba(test.features), test.weights))
+    return {f"{name} AUC": Seeds(tuple(of_seed[name] for of_seed in areas)) for name in HEADLINE}
 
 
-def _table(results: dict, trees: dict[str, list[float]], seeds: int, jets: int) -> str:
-    """Markdown: mean over seeds ± their standard deviation."""
-
-    def cell(values: list[float]) -> str:
-        return f"{np.mean(values):.4f} ± {np.std(values, ddof=1) if len(values) > 1 else 0:.4f}"
-
-    names = list(next(iter(next(iter(results.values())).values())))
-    rows = []
-    for training, by_condition in results.items():
-        for condition, quantities in by_condition.items():
-            rows.append([training, condition, *(cell(quantities[name]) for name in names)])
-    rows.append(["boosted trees", "clean", *(cell(trees[name]) if name in trees else "" for name in names)])
-    table = tables.markdown(["training", "jets", *names], rows)
-    return f"Mean ± standard deviation over {seeds} seeds; {jets:,} test jets.\n\n{table}\n"
+def _table(results: Results) -> str:
+    """Markdown: a row per training and condition."""
+    quantities = dict.fromkeys(name for of_training in results.values() for row in of_training.values() for name in row)
+    rows = [
+        [training, condition, *(str(row.get(name, "")) for name in quantities)]
+        for training, of_training in results.items()
+        for condition, row in of_training.items()
+    ]
+    return tables.markdown(["training", "jets", *quantities], rows)
 
 
 def _histories(
-    runs: dict[str, list[Path]], attack: str, epsilons: list[float]
+    runs: dict[str, list[Path]], attack: str, epsilons: Sequence[float]
 ) -> dict[float, dict[str, dict[str, np.ndarray]]]:
     """Validation BvL areas and the ratio of cross-entropies at each epoch, mean over seeds, by ε and training."""
-    found: dict = {}
-    for epsilon in epsilons:
-        for name, folders in runs.items():
-            clean, attacked = (_mean_history(folders, f"val_BvL_auc{s}") for s in ("", f"_{attack}_{epsilon:g}"))
-            before, after = (_mean_history(folders, f"val_cross_entropy{s}") for s in ("", f"_{attack}_{epsilon:g}"))
-            found.setdefault(epsilon, {})[name] = {"clean": clean, "attacked": attacked, "ratio": after / before}
-    return found
+
+    def of_training(folders: list[Path], epsilon: float) -> dict[str, np.ndarray]:
+        suffix = f"_{attack}_{epsilon:g}"
+        clean, attacked = (_mean_history(folders, f"val_BvL_auc{s}") for s in ("", suffix))
+        before, after = (_mean_history(folders, f"val_cross_entropy{s}") for s in ("", suffix))
+        return {"clean": clean, "attacked": attacked, "ratio": after / before}
+
+    return {epsilon: {name: of_training(folders, epsilon) for name, folders in runs.items()} for epsilon in epsilons}
 
 
 def _mean_history(folders: list[Path], name: str) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Callbacks that evaluate a tagger under attack while it trains."""
 
+import time
 import warnings
 from collections.abc import Sequence
 
@@ -10,10 +11,32 @@ import tensorflow as tf
 from kerastag.attacks import Attack
 from kerastag.attacks.samples import attacked_logits
 from kerastag.errors import UserError
-from kerastag.metrics import HEADLINE, NotDefined, discriminator_auc
+from kerastag.metrics import HEADLINE, discriminator_auc
+from kerastag.results import NotDefined
 
 # A rise of the loss that is so many times that under a single step, and larger than this, is overfitting.
 _FAR_MORE, _NOTABLE_RISE = 3.0, 0.05
+
+
+class Speed(keras.callbacks.Callback):
+    """Adds `jets_per_second` to the logs. Put it first, so that other callbacks do not count.
+
+    Args:
+        jets: Jets in an epoch.
+    """
+
+    def __init__(self, jets: int):
+        super().__init__()
+        self._jets = jets
+        self._start = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Start the clock."""
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Add the entry."""
+        logs["jets_per_second"] = self._jets / (time.perf_counter() - self._start)
 
 
 class FiniteWeights(keras.callbacks.Callback):

@@ -1,0 +1,84 @@
+"""The commands: `kerastag NAME`, the same as `python scripts/NAME.py`.
+
+A command is a module of its name with a docstring, `add_options(parser)`, `main(options)` and, where it helps, an `EPILOG` of
+examples. Options are parsed before TensorFlow is loaded.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from kerastag import __version__, cli
+
+NAMES = (
+    "train",
+    "evaluate",
+    "report",
+    "benchmark_robustness",
+    "compare",
+    "export",
+    "study",
+    "scan_inputs",
+    "threat_model",
+    "schema",
+    "simulate",
+    "convert_jet_flavor",
+    "benchmark",
+)
+
+
+def _command(name: str) -> ModuleType:
+    return importlib.import_module(f"kerastag.commands.{name}")
+
+
+def run(name: str, arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Run a command and exit by its outcome, as `kerastag.cli.run` says.
+
+    Args:
+        name: Name in `NAMES`.
+        arguments: Of the command line; those of this process if None.
+        prog: Name of the program in messages.
+    """
+    cli.run(lambda: execute(name, arguments, prog))
+
+
+def execute(name: str, arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Run a command.
+
+    Args:
+        name: Name in `NAMES`.
+        arguments: Of the command line; those of this process if None.
+        prog: Name of the program in messages.
+
+    Raises:
+        UserError: for a mistake of the user.
+    """
+    importlib.import_module("kerastag.backend").check()
+    command = _command(name)
+    parser = argparse.ArgumentParser(
+        prog=prog or Path(sys.argv[0]).name,
+        description=command.__doc__,
+        epilog=getattr(command, "EPILOG", None),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_options(parser)
+    command.main(parser.parse_args(arguments))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console command `kerastag NAME …`."""
+    parser = argparse.ArgumentParser(
+        prog="kerastag",
+        description="Jet flavour taggers in Keras that withstand mismodelling.",
+        epilog="`kerastag NAME --help` tells the rest.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(title="commands", metavar="NAME", dest="name", required=True)
+    for name in NAMES:
+        first_line = (_command(name).__doc__ or "").splitlines()[0]
+        commands.add_parser(name, help=first_line, add_help=False)
+    options, rest = parser.parse_known_args(arguments)
+    run(options.name, rest, prog=f"kerastag {options.name}")

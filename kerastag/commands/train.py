@@ -1,0 +1,48 @@
+"""Train a jet tagger, nominally or on attacked jets, and evaluate it clean and attacked."""
+
+import argparse
+import json
+from pathlib import Path
+
+from kerastag.cli import load_tensorflow
+from kerastag.options import add_options as add_fields
+from kerastag.recipes import Recipe, Settings, read_toml
+
+EPILOG = """\
+examples:
+  train.py                                                                nominal training on simulated jets
+  train.py --adversarial                                                  on jets attacked with FGSM, ε = 0.01
+  train.py --config deepntuple --manual-dir ROOT_FILES                    on CMS ntuples of your own
+  train.py --defense pgd-7 --epsilon 0.05 --relative-cap 0.2              a stronger attack, within 20 % of each value
+  train.py --output runs/mine --resume                                    go on where a killed run stopped
+
+The data set is built with TFDS if it is not there. The run directory then holds the tagger (tagger.keras and saved_model/),
+history.csv, metrics.json, figures/ and everything needed to resume. Settings in a TOML file have the names of the options.
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options; those that are not given are None, so that files and recipes can speak."""
+    add_fields(parser, Settings(), unset=True)
+    add_fields(parser, Recipe(), unset=True)
+    parser.add_argument("--adversarial", dest="defense", action="store_const", const="fgsm", help="the same as --defense fgsm")
+    add = parser.add_argument_group("run").add_argument
+    add("--output", type=Path, metavar="DIR", help="run directory (default: runs/<config>-<defence>)")
+    add("--resume", action="store_true", help="continue the run in --output")
+    add("--settings", type=Path, metavar="FILE", help="TOML file of settings; options override it")
+
+
+def main(options: argparse.Namespace) -> None:
+    """Train, evaluate, export."""
+    given = vars(options).copy()
+    output, resume, file = (given.pop(name) for name in ("output", "resume", "settings"))
+    given = (read_toml(file) if file else {}) | {name: value for name, value in given.items() if value is not None}
+    settings = Settings.resolve(given)
+    output = output or Path("runs") / f"{settings.config}-{settings.defense}"
+    if resume and (output / "config.json").is_file():
+        settings = Settings.resolve(json.loads((output / "config.json").read_text())["settings"] | given)
+    load_tensorflow()
+
+    from kerastag import runs
+
+    runs.train(settings, output, resume)
