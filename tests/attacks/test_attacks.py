@@ -23,7 +23,7 @@ from kerastag.catalogue import ATTACKS
 from kerastag.errors import UserError
 from tests.toy import SCALE, TOY, toy_threat_model
 
-ATTACKS = {
+KINDS = {
     "FGSM": FGSM,
     "FGSM on predicted labels": lambda threat_model, **options: FGSM(threat_model, labels="predicted", **options),
     "random-start FGSM": RandomStartFGSM,
@@ -41,8 +41,8 @@ DISTORTIONS = {
     "correlated": lambda threat_model: CorrelatedShift(threat_model, COVARIANCE),
     "leading correlated, common": lambda threat_model: CorrelatedShift(threat_model, COVARIANCE, leading=2, common=True),
 }
-every_attack = pytest.mark.parametrize("make", ATTACKS.values(), ids=ATTACKS)
-every_kind = pytest.mark.parametrize("make", (ATTACKS | DISTORTIONS).values(), ids=ATTACKS | DISTORTIONS)
+every_attack = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+every_kind = pytest.mark.parametrize("make", (KINDS | DISTORTIONS).values(), ids=KINDS | DISTORTIONS)
 LIMITS = {
     "plain": {},
     "cap": {"relative_cap": 0.2},
@@ -135,7 +135,7 @@ def test_strength_is_a_factor_on_epsilon(toy_tagger, toy_jets, make):
     np.testing.assert_array_equal(make(toy_threat_model(0.1))(toy_tagger, *toy_jets, strength=0.0), toy_jets[0])
 
 
-@pytest.mark.parametrize("make", [FGSM, NGM, ATTACKS["PGD from the jet"]])
+@pytest.mark.parametrize("make", [FGSM, NGM, KINDS["PGD from the jet"]])
 def test_compiles_with_xla(toy_tagger, toy_jets, make):
     attack = make(toy_threat_model())
     plain = attack(toy_tagger, *toy_jets)
@@ -425,6 +425,6 @@ def test_attacks_by_name(toy_tagger, toy_jets, name):
 
 
 def test_unknown_names_are_refused():
-    for name in ("pgd", "pgd-0", "apgd-x", "nonsense", "pgd-20x1"):
+    for name in ("pgd", "pgd-0", "apgd-x", "nonsense", "pgd-20x0"):
         with pytest.raises(UserError, match=f"There is no attack '{name}'"):
             ATTACKS.build(name, toy_threat_model())

@@ -1,0 +1,31 @@
+"""What the commands run, a module each of the command's name, for use from Python as well.
+
+from kerastag import runs
+from kerastag.request import Sample
+
+runs.evaluate(["saved_models/jet_flavor_nominal"], Sample("jet_flavor"), Path("comparison"))
+"""
+
+from kerastag.runs.benchmark import benchmark
+from kerastag.runs.benchmark_robustness import benchmark_robustness
+from kerastag.runs.compare import compare
+from kerastag.runs.evaluate import evaluate
+from kerastag.runs.export import export
+from kerastag.runs.report import report
+from kerastag.runs.scan_inputs import scan_inputs
+from kerastag.runs.study import study
+from kerastag.runs.threat_model import threat_model
+from kerastag.runs.train import train
+
+__all__ = [
+    "benchmark",
+    "benchmark_robustness",
+    "compare",
+    "evaluate",
+    "export",
+    "report",
+    "scan_inputs",
+    "study",
+    "threat_model",
+    "train",
+]
