@@ -18,7 +18,8 @@ class Cones:
         jets: Number of jets.
         jet: int64 `(pairs,)`.
         track: int64 `(pairs,)`.
-        delta_eta, delta_phi: float64 `(pairs,)`, track minus jet.
+        delta_eta: float64 `(pairs,)`, η of the track minus that of the jet.
+        delta_phi: float64 `(pairs,)`, the same for φ.
     """
 
     jets: int
@@ -29,12 +30,12 @@ class Cones:
 
     @property
     def delta_r(self) -> np.ndarray:
-        """Distance between track and jet axis."""
+        """Distance between track and jet axis, `(pairs,)`."""
         return np.hypot(self.delta_eta, self.delta_phi)
 
-    def take(self, index: np.ndarray) -> "Cones":
-        """The pairs at `index`, which must keep the order of jets, or where a boolean `index` is true."""
-        return Cones(self.jets, self.jet[index], self.track[index], self.delta_eta[index], self.delta_phi[index])
+    def take(self, rows: np.ndarray) -> "Cones":
+        """The pairs at `rows`, which must keep the order of jets, or where a boolean array is true."""
+        return Cones(self.jets, self.jet[rows], self.track[rows], self.delta_eta[rows], self.delta_phi[rows])
 
     def sum(self, values: np.ndarray | None = None) -> np.ndarray:
         """Sum of `values`, or the number of pairs, for each jet; `(jets,)` or, for `(pairs, n)`, `(jets, n)`."""
@@ -42,7 +43,13 @@ class Cones:
 
 
 def cones(jets: CaloJets, tracks: Tracks, events: int) -> Cones:
-    """Associate tracks with jets of the same event, both ordered by event."""
+    """Associate tracks with jets of the same event.
+
+    Args:
+        jets: Jets, ordered by event.
+        tracks: Tracks, ordered by event.
+        events: Number of events.
+    """
     jet, track = all_pairs(jets.event, tracks.event, events)
     delta_eta = tracks.eta[track] - jets.eta[jet]
     delta_phi = wrapped(tracks.phi[track] - jets.phi[jet])

@@ -4,6 +4,7 @@ Towers measure 0.1 x 10° in (η, φ) up to |η| = 2.5 and 0.2 x 20° up to 3.2,
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import awkward as ak
 import fastjet
@@ -11,20 +12,21 @@ import numpy as np
 
 from kerastag.simulation.generator import Particles
 from kerastag.simulation.groups import Rows
-from kerastag.simulation.helix import CURVATURE, FIELD
+from kerastag.simulation.helix import CURVATURE
 from kerastag.simulation.kinematics import wrapped
 
-RADIUS = 1150.0  # mm, of the tracker's volume, at whose end particles enter the calorimeter
-HALF_LENGTH = 3510.0  # mm
-CONE = 0.4
-MINIMUM_PT = 20.0  # GeV, before calibration
-MAXIMUM_ETA = 2.5
+# The tracker's volume, at whose surface particles enter the calorimeter, mm.
+RADIUS = 1150.0
+HALF_LENGTH = 3510.0
+CONE = 0.4  # radius parameter of the jets
+MINIMUM_PT = 20.0  # of jets before calibration, GeV
+MAXIMUM_ETA = 2.5  # of jets
 
-_COARSE_ETA = 3.2
+_COARSE_ETA = 3.2  # where the coarse towers end
 _INVISIBLE = (12, 13, 14, 16)
 _ELECTROMAGNETIC = (11, 22)
 _KAON_LAMBDA = (310, 3122)
-_KAON_LAMBDA_FRACTION = 0.3  # of their energy that is electromagnetic
+_KAON_LAMBDA_FRACTION = 0.3  # electromagnetic share of their energy
 
 
 @dataclasses.dataclass
@@ -33,8 +35,10 @@ class CaloJets(Rows):
 
     Attributes:
         event: int64 `(jets,)`, number of the event within the batch, ascending.
-        pt, eta, phi: Momentum after calibration, GeV.
-        raw_pt: Transverse momentum before calibration, GeV.
+        pt: float64 `(jets,)`, transverse momentum after calibration, GeV.
+        eta: float64 `(jets,)`, pseudorapidity.
+        phi: float64 `(jets,)`, azimuth.
+        raw_pt: float64 `(jets,)`, transverse momentum before calibration, GeV.
     """
 
     event: np.ndarray
@@ -43,70 +47,82 @@ class CaloJets(Rows):
     phi: np.ndarray
     raw_pt: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.event)
-
 
 def calibration(raw_pt: np.ndarray, eta: np.ndarray) -> np.ndarray:
-    """Factor on a jet's momentum."""
+    """Factor on the momentum of jets, `(jets,)`, for their transverse momentum in GeV and η."""
     return np.sqrt((3 - 0.2 * np.abs(eta)) ** 2 / raw_pt + 1)
 
 
 def in_tracker(particles: Particles) -> np.ndarray:
-    """Whether particles are made inside the tracker's volume; all others are lost."""
+    """Whether particles are made inside the tracker's volume, bool `(particles,)`; all others are lost."""
     x, y, z = particles.vertex.T
     return (np.hypot(x, y) <= RADIUS) & (np.abs(z) <= HALF_LENGTH)
 
 
 def find_jets(particles: Particles, events: int, rng: np.random.Generator) -> CaloJets:
-    """Measure the particles of `events` events in towers and cluster these with the anti-kT algorithm, R = 0.4."""
+    """Measure particles in towers and cluster these with the anti-kT algorithm, R = 0.4.
+
+    Args:
+        particles: Final particles, ordered by event.
+        events: Number of events.
+        rng: Source of randomness.
+    """
     event, energy, eta, phi = _towers(particles, rng)
     return _cluster(event, energy, eta, phi, events)
 
 
 def _towers(particles: Particles, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     """Event, energy in GeV, η and φ of every tower that measures something, ordered by event."""
-    pt, eta = particles.pt, particles.eta
-    # A charged particle's path bends by the angle whose sine is half the volume's radius over its own.
-    bend = CURVATURE * FIELD * particles.charge * RADIUS / 2 / pt
-    arrives = in_tracker(particles) & (np.abs(eta) < _COARSE_ETA) & (np.abs(bend) < 1)
-    arrives &= ~np.isin(np.abs(particles.pdg), _INVISIBLE)
-    phi = wrapped(particles.phi[arrives] - np.arcsin(bend[arrives]))
-    eta, event, energy = eta[arrives], particles.event[arrives], particles.momentum[arrives, 3]
-    pdg = np.abs(particles.pdg[arrives])
-    fraction = np.where(np.isin(pdg, _ELECTROMAGNETIC), 1.0, 0.0)
-    fraction[np.isin(pdg, _KAON_LAMBDA)] = _KAON_LAMBDA_FRACTION
-    ring = np.where(np.abs(eta) < MAXIMUM_ETA, np.floor(eta * 10) + 25, np.floor(eta * 5 + 0.5) + 100).astype(np.int64)
-    size = np.where(np.abs(eta) < MAXIMUM_ETA, 1, 2)
-    sector = np.floor(np.degrees(phi) / (10 * size)).astype(np.int64) + 18
-    _, first, tower = np.unique((event * 200 + ring) * 40 + sector, return_index=True, return_inverse=True)
-    size = size[first]
-    low_eta = np.where(size == 1, (ring[first] - 25) / 10, (ring[first] - 100 - 0.5) / 5)
-    low_phi = np.radians((sector[first] - 18) * 10 * size)
-    center = low_eta + 0.05 * size
-    electromagnetic = _electromagnetic(np.bincount(tower, energy * fraction), rng)
-    hadronic = _hadronic(np.bincount(tower, energy * (1 - fraction)), np.abs(center), rng)
-    measured = electromagnetic + hadronic
+    particles, phi = _at_calorimeter(particles)
+    ring, sector, size = _tower_numbers(particles.eta, phi)
+    _, first, tower = np.unique((particles.event * 200 + ring) * 40 + sector, return_index=True, return_inverse=True)
+    event, ring, sector, size = particles.event[first], ring[first], sector[first], size[first]
+    low_eta = np.where(size == 1, (ring - 25) / 10, (ring - 100 - 0.5) / 5)
+    low_phi = np.radians((sector - 18) * 10 * size)
+    energy, fraction = particles.momentum[:, 3], _electromagnetic_fraction(particles.pdg)
+    measured = _electromagnetic(np.bincount(tower, energy * fraction), rng)
+    measured += _hadronic(np.bincount(tower, energy * (1 - fraction)), np.abs(low_eta + 0.05 * size), rng)
     lit = measured > 0
-    tower_eta = low_eta + 0.1 * size * rng.random(len(first))
-    tower_phi = low_phi + np.radians(10) * size * rng.random(len(first))
-    return event[first][lit], measured[lit], tower_eta[lit], tower_phi[lit]
+    eta = low_eta + 0.1 * size * rng.random(len(first))
+    phi = low_phi + np.radians(10) * size * rng.random(len(first))
+    return event[lit], measured[lit], eta[lit], phi[lit]
+
+
+def _at_calorimeter(particles: Particles) -> tuple[Particles, np.ndarray]:
+    """Particles that reach the calorimeter and leave energy there, and the azimuth at which each enters."""
+    # A charged particle's path bends by the angle whose sine is half the volume's radius over its own.
+    bend = CURVATURE * particles.charge * RADIUS / 2 / particles.pt
+    arrives = in_tracker(particles) & (np.abs(particles.eta) < _COARSE_ETA) & (np.abs(bend) < 1)
+    arrives &= ~np.isin(np.abs(particles.pdg), _INVISIBLE)
+    return particles.take(arrives), wrapped(particles.phi[arrives] - np.arcsin(bend[arrives]))
+
+
+def _tower_numbers(eta: np.ndarray, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ring in η, sector in φ and size, 1 or 2 times that of a fine tower, of the tower at each direction."""
+    fine = np.abs(eta) < MAXIMUM_ETA
+    size = np.where(fine, 1, 2)
+    ring = np.where(fine, np.floor(eta * 10) + 25, np.floor(eta * 5 + 0.5) + 100).astype(np.int64)
+    return ring, np.floor(np.degrees(phi) / (10 * size)).astype(np.int64) + 18, size
+
+
+def _electromagnetic_fraction(pdg: np.ndarray) -> np.ndarray:
+    """Share of the energy of particles that is electromagnetic."""
+    species = np.abs(pdg)
+    fraction = np.where(np.isin(species, _ELECTROMAGNETIC), 1.0, 0.0)
+    fraction[np.isin(species, _KAON_LAMBDA)] = _KAON_LAMBDA_FRACTION
+    return fraction
 
 
 def _electromagnetic(energy: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Measured electromagnetic energy, GeV."""
-
-    def sigma(energy):
-        return np.sqrt((0.0017 * energy) ** 2 + 0.101**2 * energy)
-
-    return _measured(energy, sigma, 0.5, rng)
+    return _measured(energy, lambda energy: np.sqrt((0.0017 * energy) ** 2 + 0.101**2 * energy), 0.5, rng)
 
 
 def _hadronic(energy: np.ndarray, abs_eta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Measured hadronic energy, GeV."""
     central = abs_eta < 1.7
 
-    def sigma(energy):
+    def sigma(energy: np.ndarray) -> np.ndarray:
         barrel = np.sqrt((0.0302 * energy) ** 2 + 0.5205**2 * energy + 1.59**2)
         endcap = np.sqrt((0.05 * energy) ** 2 + 0.706**2 * energy)
         return np.where(central, barrel, endcap)
@@ -114,7 +130,9 @@ def _hadronic(energy: np.ndarray, abs_eta: np.ndarray, rng: np.random.Generator)
     return _measured(energy, sigma, 1.0, rng)
 
 
-def _measured(energy: np.ndarray, sigma, threshold: float, rng: np.random.Generator) -> np.ndarray:
+def _measured(
+    energy: np.ndarray, sigma: Callable[[np.ndarray], np.ndarray], threshold: float, rng: np.random.Generator
+) -> np.ndarray:
     """Log-normal with mean `energy` and width `sigma(energy)`; 0 below `threshold` and where it is less than its own σ."""
     positive = np.maximum(energy, 1e-9)
     width = np.sqrt(np.log1p((sigma(positive) / positive) ** 2))
@@ -128,10 +146,10 @@ def _cluster(event: np.ndarray, energy: np.ndarray, eta: np.ndarray, phi: np.nda
     towers = ak.zip({"px": pt * np.cos(phi), "py": pt * np.sin(phi), "pz": pt * np.sinh(eta), "E": energy})
     towers = ak.unflatten(towers, np.bincount(event, minlength=events))
     algorithm = fastjet.JetDefinition(fastjet.antikt_algorithm, CONE)
-    jets = fastjet.ClusterSequence(towers, algorithm).inclusive_jets(min_pt=MINIMUM_PT)
-    event = np.repeat(np.arange(events), ak.to_numpy(ak.num(jets)))
-    px, py, pz = (ak.to_numpy(ak.flatten(jets[axis])) for axis in ("px", "py", "pz"))
+    clusters = fastjet.ClusterSequence(towers, algorithm).inclusive_jets(min_pt=MINIMUM_PT)
+    event = np.repeat(np.arange(events), ak.to_numpy(ak.num(clusters)))
+    px, py, pz = (ak.to_numpy(ak.flatten(clusters[axis])) for axis in ("px", "py", "pz"))
     raw_pt = np.hypot(px, py)
     eta = np.arcsinh(pz / raw_pt)
-    found = CaloJets(event, raw_pt * calibration(raw_pt, eta), eta, np.arctan2(py, px), raw_pt)
-    return found.take(np.abs(eta) <= MAXIMUM_ETA)
+    jets = CaloJets(event, raw_pt * calibration(raw_pt, eta), eta, np.arctan2(py, px), raw_pt)
+    return jets.take(np.abs(eta) <= MAXIMUM_ETA)

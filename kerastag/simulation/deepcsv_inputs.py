@@ -1,7 +1,7 @@
 """The 66 inputs of CMS's DeepCSV tagger under their names in PFNano, in cm and GeV; absent values are -999.
 
-What cannot be had from smeared tracks is left out: hits and χ² of a track, and particle identification (every track is a
-pion). Tracks of a vertex are listed by descending pT, where CMS keeps the order of its candidate collection.
+Left out is what smeared tracks cannot give: hits and χ² of a track, and particle identification (every track is a pion).
+Tracks of a vertex are listed by descending pT, where CMS keeps the order of its candidate collection.
 
 Reference: CMS, JINST 13 (2018) P05011, section 5.1; cmssw, RecoBTag/SecondaryVertex (`CombinedSVComputer`).
 """
@@ -13,10 +13,11 @@ import numpy as np
 from kerastag.schema.deepcsv import ABSENT, PREFIX, TRACK_SLOTS, VERTEX_TRACK_SLOTS
 from kerastag.simulation.association import Cones
 from kerastag.simulation.calorimeter import CaloJets
-from kerastag.simulation.groups import Rows, all_pairs, group_sum
+from kerastag.simulation.groups import Rows, all_pairs, group_sum, rank_in_run
 from kerastag.simulation.impact import ImpactParameters, impact_parameters
 from kerastag.simulation.inclusive_vertices import InclusiveVertices, flight, inclusive_vertices
-from kerastag.simulation.kinematics import directions, mass, wrapped
+from kerastag.simulation.kinematics import delta_r, eta_phi, mass
+from kerastag.simulation.lines import Lines, closest_points, dot, unit
 from kerastag.simulation.tracking import PION_MASS, Tracks
 from kerastag.simulation.vertexing import Vertices
 
@@ -39,8 +40,10 @@ class Candidates(Rows):
     Attributes:
         jet: int64 `(pairs,)`.
         delta_r: float64 `(pairs,)`, between track and jet.
-        sip2d, sip3d: float64 `(pairs,)`, signed impact parameters, cm.
-        sip2d_significance, sip3d_significance: The same over their uncertainties.
+        sip2d: float64 `(pairs,)`, signed impact parameter in the transverse plane, cm.
+        sip2d_significance: float64 `(pairs,)`, `sip2d` over its uncertainty.
+        sip3d: float64 `(pairs,)`, signed impact parameter in space, cm.
+        sip3d_significance: float64 `(pairs,)`, `sip3d` over its uncertainty.
         axis_distance: float64 `(pairs,)`, minus the distance between the track's line and the jet's, cm.
         decay_length: float64 `(pairs,)`, from the primary vertex to the track's point nearest to the jet's line, cm.
         momentum: float64 `(pairs, 4)`, px, py, pz, E, GeV.
@@ -82,6 +85,23 @@ class JetVertices(Rows):
     size: np.ndarray
 
 
+@dataclasses.dataclass
+class PseudoVertices:
+    """Displaced tracks of each jet without a vertex, taken as one.
+
+    Attributes:
+        exists: bool `(jets,)`.
+        momentum: float64 `(jets, 4)`, sum over the displaced tracks of any jet, GeV.
+        size: int64 `(jets,)`, number of tracks, 0 without a pseudo-vertex.
+        tracks: Those tracks.
+    """
+
+    exists: np.ndarray
+    momentum: np.ndarray
+    size: np.ndarray
+    tracks: Candidates
+
+
 def deepcsv_inputs(jets: CaloJets, tracks: Tracks, cones: Cones, primary: Vertices, events: int) -> dict[str, np.ndarray]:
     """Calculate all inputs of DeepCSV and the jet branches that go with them.
 
@@ -95,7 +115,7 @@ def deepcsv_inputs(jets: CaloJets, tracks: Tracks, cones: Cones, primary: Vertic
     Returns:
         `Jet_pt`, `Jet_rawFactor`, `Jet_eta`, `Jet_phi` and `Jet_DeepCSV_*`, each `(jets,)`.
     """
-    axis = _unit(jets.eta, jets.phi)
+    axis = _axis(jets.eta, jets.phi)
     ip = impact_parameters(tracks, primary.position[tracks.event], primary.covariance[tracks.event])
     candidates = select_candidates(tracks, cones, ip, axis)
     # With fewer than two tracks CMS gives up before it looks at anything else.
@@ -104,69 +124,82 @@ def deepcsv_inputs(jets: CaloJets, tracks: Tracks, cones: Cones, primary: Vertic
     close = (candidates.axis_distance >= -_AXIS_DISTANCE) & (candidates.decay_length <= _DECAY_LENGTH)
     selected = candidates.take(close & (candidates.delta_r < _DELTA_R))
     vertices = inclusive_vertices(tracks, primary, ip, events)
-    inside = _vertices_in_jets(jets, tracks, vertices, primary, events)
-    inside = inside.take(tagged[inside.jet])
-    columns = {"jetNSecondaryVertices": np.bincount(inside.jet, minlength=len(jets))}
+    jet_vertices = _vertices_in_jets(jets, tracks, vertices, primary, events)
+    jet_vertices = jet_vertices.take(tagged[jet_vertices.jet])
+    pseudo = _pseudo_vertices(len(jets), selected, jet_vertices)
+    columns = {"jetNSecondaryVertices": np.bincount(jet_vertices.jet, minlength=len(jets))}
     columns |= _sums(jets, selected, tagged)
     columns |= _track_slots(len(jets), selected.take(~_kaon_legs(selected, len(jets))))
     columns |= _above_charm(len(jets), candidates.take(close), tagged)
-    columns |= _vertex_columns(jets, axis, tracks, selected, vertices, inside, tagged)
+    columns |= _vertex_columns(jets, selected, jet_vertices, pseudo, tagged)
+    columns |= _eta_rel(axis, tracks, vertices, jet_vertices, pseudo.tracks)
     columns = {PREFIX + name: values for name, values in columns.items()}
-    own = {"Jet_pt": jets.pt, "Jet_rawFactor": 1 - jets.raw_pt / jets.pt, "Jet_eta": jets.eta, "Jet_phi": jets.phi}
-    return own | columns
+    kinematics = {"Jet_pt": jets.pt, "Jet_rawFactor": 1 - jets.raw_pt / jets.pt, "Jet_eta": jets.eta, "Jet_phi": jets.phi}
+    return kinematics | columns
 
 
 def select_candidates(tracks: Tracks, cones: Cones, ip: ImpactParameters, axis: np.ndarray) -> Candidates:
-    """Tracks in cones that pass the basic selection, with their quantities relative to the jet axis `(jets, 3)`."""
+    """Select tracks in cones and calculate their quantities relative to the jet axis.
+
+    Args:
+        tracks: Tracks.
+        cones: Tracks in the cones of the jets.
+        ip: Impact parameters of the tracks with respect to the primary vertex.
+        axis: `(jets, 3)`, unit vectors of the jets.
+    """
     good = (tracks.pt > _TRACK_PT) & (ip.value_2d * _CM < _TRACK_DXY) & (np.abs(ip.point[:, 2]) * _CM < _TRACK_DZ)
     cones = cones.take(good[cones.track])
-    track, jet = cones.track, axis[cones.jet]
-    point, direction = ip.point[track] * _CM, ip.direction[track]
-    sign_2d = np.where((point[:, :2] * jet[:, :2]).sum(axis=1) >= 0, 1, -1)
-    sign_3d = np.where((ip.displacement[track] * jet).sum(axis=1) >= 0, 1, -1)
-    normal = np.cross(direction, jet)
+    track, jet_axis = cones.track, axis[cones.jet]
+    point, direction, momentum = ip.point[track] * _CM, ip.direction[track], tracks.momentum[track]
+    sign_2d = np.where(dot(point[:, :2], jet_axis[:, :2]) >= 0, 1, -1)
+    sign_3d = np.where(dot(ip.displacement[track], jet_axis) >= 0, 1, -1)
+    normal = np.cross(direction, jet_axis)
     sine = np.linalg.norm(normal, axis=1)
-    cosine = (direction * jet).sum(axis=1)
-    along_track, along_jet = (point * direction).sum(axis=1), (point * jet).sum(axis=1)
-    nearest = point - ((along_track - along_jet * cosine) / sine**2)[:, None] * direction
-    momentum = tracks.momentum[track]
-    sip2d_significance = sign_2d * ip.value_2d[track] / ip.error_2d[track]
-    found = Candidates(
+    jet_line = Lines(np.zeros_like(point), jet_axis)
+    nearest, _ = closest_points(Lines(point, direction), jet_line, sine**2)
+    candidates = Candidates(
         jet=cones.jet,
         delta_r=cones.delta_r,
         sip2d=sign_2d * ip.value_2d[track] * _CM,
-        sip2d_significance=sip2d_significance,
+        sip2d_significance=sign_2d * ip.value_2d[track] / ip.error_2d[track],
         sip3d=sign_3d * ip.value_3d[track] * _CM,
         sip3d_significance=sign_3d * ip.value_3d[track] / ip.error_3d[track],
-        axis_distance=-np.abs((point * normal).sum(axis=1)) / sine,
+        axis_distance=-np.abs(dot(point, normal)) / sine,
         decay_length=np.linalg.norm(nearest, axis=1),
         momentum=momentum,
-        along=(momentum[:, :3] * jet).sum(axis=1),
+        along=dot(momentum[:, :3], jet_axis),
         charge=tracks.charge[track],
     )
-    return found.take(np.lexsort((-sip2d_significance, cones.jet)))
+    return candidates.take(np.lexsort((-candidates.sip2d_significance, candidates.jet)))
 
 
 def _kaon_legs(selected: Candidates, jets: int) -> np.ndarray:
     """Whether a track makes, with any other of its jet, a pair of the K0s mass and not of equal charge, bool `(pairs,)`."""
-    one, two = all_pairs(selected.jet, selected.jet, jets)
-    near = np.abs(mass(selected.momentum[one] + selected.momentum[two]) - _KAON_MASS) < _TRACK_KAON_WINDOW
-    near &= (one != two) & (selected.charge[one] * selected.charge[two] <= 0)
-    return np.bincount(one, near, minlength=len(selected.jet)) > 0
+    first, second = all_pairs(selected.jet, selected.jet, jets)
+    near = _near_kaon(mass(selected.momentum[first] + selected.momentum[second]), _TRACK_KAON_WINDOW)
+    near &= (first != second) & (selected.charge[first] * selected.charge[second] <= 0)
+    return np.bincount(first, near, minlength=len(selected)) > 0
+
+
+def _is_kaon(size: np.ndarray, charge: np.ndarray, masses: np.ndarray) -> np.ndarray:
+    """Whether vertices look like a K0s: two tracks of opposite charge and the right mass."""
+    return (size == 2) & (charge == 0) & _near_kaon(masses, _VERTEX_KAON_WINDOW)
+
+
+def _near_kaon(masses: np.ndarray, window: float) -> np.ndarray:
+    return np.abs(masses - _KAON_MASS) < window
 
 
 def _sums(jets: CaloJets, selected: Candidates, tagged: np.ndarray) -> dict[str, np.ndarray]:
     """Transverse energy and direction of the sum of all selected tracks, relative to the jet."""
     total = group_sum(selected.jet, len(jets), selected.momentum)
-    some = np.bincount(selected.jet, minlength=len(jets)) > 0
-    eta, phi = directions(np.where(some[:, None], total[:, :3], [1.0, 0.0, 0.0]))
+    has_tracks = np.bincount(selected.jet, minlength=len(jets)) > 0
+    eta, phi = eta_phi(np.where(has_tracks[:, None], total[:, :3], [1.0, 0.0, 0.0]))
     # The sum over no track has direction (0, 0) in CMS's software, and no energy.
-    et = np.where(some, total[:, 3] / np.cosh(eta), 0.0)
-    ratio = et / jets.raw_pt
-    distance = np.hypot(eta - jets.eta, wrapped(phi - jets.phi))
+    et = np.where(has_tracks, total[:, 3] / np.cosh(eta), 0.0)
     return {
-        "trackSumJetEtRatio": np.where(tagged, ratio, ABSENT),
-        "trackSumJetDeltaR": np.where(tagged, distance, ABSENT),
+        "trackSumJetEtRatio": np.where(tagged, et / jets.raw_pt, ABSENT),
+        "trackSumJetDeltaR": np.where(tagged, delta_r(eta, phi, jets.eta, jets.phi), ABSENT),
     }
 
 
@@ -214,75 +247,63 @@ def _vertices_in_jets(
 ) -> JetVertices:
     """Vertices that fly along a jet and pass its cuts."""
     path = flight(vertices.position, vertices.covariance, primary, vertices.event)
-    eta, phi = directions(path.vector)
-    count = len(vertices.event)
-    size = np.bincount(vertices.vertex, minlength=count)
-    momentum = group_sum(vertices.vertex, count, tracks.momentum[vertices.track])
-    charge = group_sum(vertices.vertex, count, tracks.charge[vertices.track])
-    masses = mass(momentum)
-    kaon = (size == 2) & (charge == 0) & (np.abs(masses - _KAON_MASS) < _VERTEX_KAON_WINDOW)
+    eta, phi = eta_phi(path.vector)
+    momentum = group_sum(vertices.vertex, len(vertices), tracks.momentum[vertices.track])
+    charge = group_sum(vertices.vertex, len(vertices), tracks.charge[vertices.track])
+    size, masses = vertices.size, mass(momentum)
     transverse, significance = path.transverse * _CM, path.transverse / path.transverse_error
-    good = (masses >= _LIGHTEST) & (masses <= _HEAVIEST) & ~kaon
+    good = (masses >= _LIGHTEST) & (masses <= _HEAVIEST) & ~_is_kaon(size, charge, masses)
     good &= (transverse >= _SHORTEST) & (transverse <= _LONGEST) & (significance >= _VERTEX_SIGNIFICANCE)
     jet, vertex = all_pairs(jets.event, vertices.event, events)
-    near = np.hypot(eta[vertex] - jets.eta[jet], wrapped(phi[vertex] - jets.phi[jet])) < _VERTEX_DELTA_R
-    jet, vertex = jet[near & good[vertex]], vertex[near & good[vertex]]
+    inside = good[vertex] & (delta_r(eta[vertex], phi[vertex], jets.eta[jet], jets.phi[jet]) < _VERTEX_DELTA_R)
+    jet, vertex = jet[inside], vertex[inside]
     order = np.lexsort((path.error[vertex], jet))
     jet, vertex = jet[order], vertex[order]
     distances = np.stack([transverse, significance, path.length * _CM, path.length / path.error], axis=1)
     return JetVertices(jet, vertex, path.vector[vertex], distances[vertex], momentum[vertex], size[vertex])
 
 
+def _pseudo_vertices(jets: int, selected: Candidates, jet_vertices: JetVertices) -> PseudoVertices:
+    """Displaced tracks of jets without a vertex, at least two of them and not the daughters of a K0s."""
+    displaced = selected.take(selected.sip2d_significance >= _PSEUDO_SIGNIFICANCE)
+    momentum = group_sum(displaced.jet, jets, displaced.momentum)
+    size, charge = np.bincount(displaced.jet, minlength=jets), group_sum(displaced.jet, jets, displaced.charge)
+    has_vertex = np.bincount(jet_vertices.jet, minlength=jets) > 0
+    exists = ~has_vertex & (size >= 2) & ~_is_kaon(size, charge, mass(momentum))
+    return PseudoVertices(exists, momentum, np.where(exists, size, 0), displaced.take(exists[displaced.jet]))
+
+
 def _vertex_columns(
-    jets: CaloJets,
-    axis: np.ndarray,
-    tracks: Tracks,
-    selected: Candidates,
-    vertices: InclusiveVertices,
-    inside: JetVertices,
-    tagged: np.ndarray,
+    jets: CaloJets, selected: Candidates, jet_vertices: JetVertices, pseudo: PseudoVertices, tagged: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Category and everything that belongs to secondary vertices or, without any, to displaced tracks as a pseudo-vertex."""
-    number = len(jets)
-    reco = np.bincount(inside.jet, minlength=number) > 0
-    pseudo = selected.take(selected.sip2d_significance >= _PSEUDO_SIGNIFICANCE)
-    pseudo_momentum = group_sum(pseudo.jet, number, pseudo.momentum)
-    pseudo_size, pseudo_mass = np.bincount(pseudo.jet, minlength=number), mass(pseudo_momentum)
-    kaon = (pseudo_size == 2) & (group_sum(pseudo.jet, number, pseudo.charge) == 0)
-    kaon &= np.abs(pseudo_mass - _KAON_MASS) < _VERTEX_KAON_WINDOW
-    is_pseudo = ~reco & (pseudo_size >= 2) & ~kaon
-    category = np.select([~tagged, reco, is_pseudo], [ABSENT, RECO_VERTEX, PSEUDO_VERTEX], NO_VERTEX)
-    # Of repeated indices the last counts, so reversed the first vertex of each jet.
-    first = np.zeros(number, np.int64)
-    first[inside.jet[::-1]] = np.arange(len(inside.jet))[::-1]
-    leading = inside.take(first[reco])
-    total = np.where(reco[:, None], group_sum(inside.jet, number, inside.momentum), pseudo_momentum)
-    size = np.where(reco, group_sum(inside.jet, number, inside.size), np.where(is_pseudo, pseudo_size, 0)).astype(int)
-    reference = np.where(is_pseudo[:, None], pseudo_momentum[:, :3], 0.0)
-    reference[reco] = leading.flight
-    exists = reco | is_pseudo
-    eta, phi = directions(reference)
+    """Category, and quantities of the secondary vertices or, without any, of the pseudo-vertex."""
+    number, jet = len(jets), jet_vertices.jet
+    reco = np.bincount(jet, minlength=number) > 0
+    leading = jet_vertices.take(rank_in_run(jet) == 0)
+    momentum = np.where(reco[:, None], group_sum(jet, number, jet_vertices.momentum), pseudo.momentum)
+    size = np.where(reco, group_sum(jet, number, jet_vertices.size), pseudo.size).astype(int)
+    direction = np.where(pseudo.exists[:, None], pseudo.momentum[:, :3], 0.0)
+    direction[reco] = leading.flight
+    eta, phi = eta_phi(direction)
+    exists = reco | pseudo.exists
+    corrected_mass = np.where(reco, _corrected_mass(momentum, direction), mass(pseudo.momentum))
     columns = {
-        "vertexCategory": category,
+        "vertexCategory": np.select([~tagged, reco, pseudo.exists], [ABSENT, RECO_VERTEX, PSEUDO_VERTEX], NO_VERTEX),
         "vertexNTracks": size,
         "jetNTracksEtaRel": size,
-        "vertexMass": np.where(reco, _corrected_mass(total, reference), pseudo_mass),
-        "vertexEnergyRatio": _energy_ratio(total, selected, number),
-        "vertexJetDeltaR": np.hypot(eta - jets.eta, wrapped(phi - jets.phi)),
+        "vertexMass": np.where(exists, corrected_mass, ABSENT),
+        "vertexEnergyRatio": np.where(exists, _energy_ratio(momentum, selected, number), ABSENT),
+        "vertexJetDeltaR": np.where(exists, delta_r(eta, phi, jets.eta, jets.phi), ABSENT),
     }
-    for name in ("vertexMass", "vertexEnergyRatio", "vertexJetDeltaR"):
-        columns[name] = np.where(exists, columns[name], ABSENT)
     for column, name in enumerate(("2dVal", "2dSig", "3dVal", "3dSig")):
         values = columns[f"flightDistance{name}"] = np.full(number, ABSENT)
         values[reco] = leading.distances[:, column]
-    return columns | _eta_rel(axis, tracks, vertices, inside, pseudo.take(is_pseudo[pseudo.jet]))
+    return columns
 
 
 def _corrected_mass(momentum: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """Mass with the momentum that is missing across the flight: sqrt(M² + pT²) + pT, `(n,)`, GeV."""
-    with np.errstate(invalid="ignore"):
-        unit = direction / np.linalg.norm(direction, axis=1)[:, None]
-    along = (momentum[:, :3] * unit).sum(axis=1)
+    along = dot(momentum[:, :3], unit(direction))
     transverse = np.sqrt(np.maximum((momentum[:, :3] ** 2).sum(axis=1) - along**2, 0.0))
     return np.hypot(mass(momentum), transverse) + transverse
 
@@ -294,16 +315,16 @@ def _energy_ratio(momentum: np.ndarray, selected: Candidates, jets: int) -> np.n
 
 
 def _eta_rel(
-    axis: np.ndarray, tracks: Tracks, vertices: InclusiveVertices, inside: JetVertices, pseudo: Candidates
+    axis: np.ndarray, tracks: Tracks, vertices: InclusiveVertices, jet_vertices: JetVertices, pseudo: Candidates
 ) -> dict[str, np.ndarray]:
     """Rapidity along the jet axis of the leading tracks of the vertices, or of the pseudo-vertex."""
-    pair, member = all_pairs(inside.vertex, vertices.vertex, len(vertices.event))
+    pair, member = all_pairs(jet_vertices.vertex, vertices.vertex, len(vertices))
     track = vertices.track[member]
     order = np.lexsort((-tracks.pt[track], pair))
-    jet, momentum = inside.jet[pair[order]], tracks.momentum[track[order]]
+    jet, momentum = jet_vertices.jet[pair[order]], tracks.momentum[track[order], :3]
+    along = np.concatenate([dot(momentum, axis[jet]), pseudo.along])
     jet = np.concatenate([jet, pseudo.jet])
-    along = np.concatenate([(momentum[:, :3] * axis[jet[: len(momentum)]]).sum(axis=1), pseudo.along])
-    momentum = np.linalg.norm(np.concatenate([momentum, pseudo.momentum])[:, :3], axis=1)
+    momentum = np.linalg.norm(np.concatenate([momentum, pseudo.momentum[:, :3]]), axis=1)
     rapidity = np.arctanh(along / np.hypot(momentum, PION_MASS))
     # A jet has tracks of one kind only, so a stable sort by jet keeps their order.
     order = np.argsort(jet, kind="stable")
@@ -312,7 +333,7 @@ def _eta_rel(
 
 def _slots(name: str, jets: int, jet: np.ndarray, values: np.ndarray, slots: int) -> dict[str, np.ndarray]:
     """Branches `name_0`, `name_1`, … of the leading values of each jet; `jet` is ascending."""
-    rank = np.arange(len(jet)) - np.searchsorted(jet, jet)
+    rank = rank_in_run(jet)
     columns = {}
     for slot in range(slots):
         column = columns[f"{name}_{slot}"] = np.full(jets, ABSENT)
@@ -320,6 +341,6 @@ def _slots(name: str, jets: int, jet: np.ndarray, values: np.ndarray, slots: int
     return columns
 
 
-def _unit(eta: np.ndarray, phi: np.ndarray) -> np.ndarray:
-    """Unit vectors `(n, 3)`."""
+def _axis(eta: np.ndarray, phi: np.ndarray) -> np.ndarray:
+    """Unit vectors of jets `(jets, 3)`."""
     return np.stack([np.cos(phi), np.sin(phi), np.sinh(eta)], axis=1) / np.cosh(eta)[:, None]

@@ -36,9 +36,9 @@ STRANGE_HADRONS = (310, 3122, 3112, 3222, 3312, 3322, 3334)
 
 QUARK_PT = 1.0  # GeV
 
-# Where a final particle comes from: the heaviest weakly decaying hadron among its ancestors.
+# Origin of a final particle: the heaviest weakly decaying hadron among its ancestors.
 PROMPT, STRANGE, CHARM, BOTTOM = 0, 1, 4, 5
-# Hadrons between a final particle and the parton that made its first ancestor never outnumber this.
+# No final particle has more hadrons than this among its ancestors.
 _GENERATIONS = 25
 
 
@@ -47,11 +47,11 @@ class Particles(Rows):
     """Particles of many events, one row each.
 
     Attributes:
-        event: int64, number of the event within the batch.
-        pdg: int32, PDG identifier.
+        event: int64 `(particles,)`, number of the event within the batch.
+        pdg: int32 `(particles,)`, identifier of the Particle Data Group (PDG).
         momentum: float64 `(particles, 4)`, px, py, pz, E in GeV.
         vertex: float64 `(particles, 3)`, production point, mm.
-        charge: int8.
+        charge: int8 `(particles,)`.
     """
 
     event: np.ndarray
@@ -86,8 +86,8 @@ class Events:
         origin: int8 `(final particles,)`, one of PROMPT, STRANGE, CHARM, BOTTOM.
         quarks: b and c quarks with pT > 1 GeV; every copy in the event record counts.
         hadrons: b and c hadrons that decay weakly.
-        decay: float64 `(hadrons, 3)`, where they decay, mm.
-        lifetime: float64 `(hadrons,)`, proper decay time, mm/c.
+        decay: float64 `(hadrons, 3)`, points of their decay, mm.
+        lifetime: float64 `(hadrons,)`, proper decay times, mm/c.
     """
 
     count: int
@@ -120,36 +120,38 @@ class Generator:
         self._charges: dict[int, int] = {}
 
     def generate(self, count: int, seed: int) -> Events:
-        """Generate `count` events.
+        """Generate a batch of events.
 
         Args:
             count: Events wanted; those that Pythia gives up on are missing.
-            seed: Between 1 and 900,000,000.
+            seed: Seed of Pythia, between 1 and 900,000,000.
         """
         self._pythia.rndm.init(seed)
         record = self._pythia.nextBatch(count).prt
         offsets = np.concatenate([[0], np.cumsum(ak.to_numpy(ak.num(record)))])
         event = np.repeat(np.arange(len(record)), np.diff(offsets))
-        flat = ak.flatten(record)
-        pdg = ak.to_numpy(flat.id)
-        size = np.abs(pdg)
-        mother = ak.to_numpy(flat.mother1) + offsets[event]
+        entries = ak.flatten(record)
+        pdg = ak.to_numpy(entries.id)
+        stable = np.flatnonzero(ak.to_numpy(entries.status) > 0)
+        quarks = self._particles(entries, event, np.flatnonzero(np.isin(np.abs(pdg), (4, 5))))
+        decaying = np.flatnonzero(np.isin(np.abs(pdg), (*BOTTOM_HADRONS, *CHARM_HADRONS)))
+        daughters = entries[ak.to_numpy(entries.daughter1)[decaying] + offsets[event[decaying]]]
+        return Events(
+            count=len(record),
+            final=self._particles(entries, event, stable),
+            origin=_origin(stable, pdg, mother=ak.to_numpy(entries.mother1) + offsets[event]),
+            quarks=quarks.take(quarks.pt > QUARK_PT),
+            hadrons=self._particles(entries, event, decaying),
+            decay=_production_points(daughters),
+            lifetime=ak.to_numpy(entries.tau)[decaying],
+        )
 
-        def particles(index: np.ndarray) -> Particles:
-            chosen = flat[index]
-            momentum = np.stack([ak.to_numpy(chosen.p[axis]) for axis in ("px", "py", "pz", "e")], axis=1)
-            vertex = np.stack([ak.to_numpy(ak.fill_none(chosen.vProd[axis], 0.0)) for axis in ("px", "py", "pz")], axis=1)
-            return Particles(event[index], pdg[index], momentum, vertex, self._charge(pdg[index]))
-
-        stable = np.flatnonzero(ak.to_numpy(flat.status) > 0)
-        quarks = particles(np.flatnonzero((size == 4) | (size == 5)))
-        decaying = np.flatnonzero(np.isin(size, (*BOTTOM_HADRONS, *CHARM_HADRONS)))
-        daughters = flat[ak.to_numpy(flat.daughter1)[decaying] + offsets[event[decaying]]].vProd
-        decay = np.stack([ak.to_numpy(ak.fill_none(daughters[axis], 0.0)) for axis in ("px", "py", "pz")], axis=1)
-        lifetime = ak.to_numpy(flat.tau)[decaying]
-        origin = _origin(stable, pdg, mother)
-        quarks = quarks.take(quarks.pt > QUARK_PT)
-        return Events(len(record), particles(stable), origin, quarks, particles(decaying), decay, lifetime)
+    def _particles(self, entries: ak.Array, event: np.ndarray, rows: np.ndarray) -> Particles:
+        """The particles of some rows of the flattened event records."""
+        particles = entries[rows]
+        pdg = ak.to_numpy(particles.id)
+        momentum = np.stack([ak.to_numpy(particles.p[axis]) for axis in ("px", "py", "pz", "e")], axis=1)
+        return Particles(event[rows], pdg, momentum, _production_points(particles), self._charge(pdg))
 
     def _charge(self, pdg: np.ndarray) -> np.ndarray:
         """Electric charge of each particle, int8; coloured ones, whose charge is not whole, give 0."""
@@ -160,13 +162,18 @@ class Generator:
         return np.array([self._charges[code] for code in species.tolist()], np.int8)[inverse]
 
 
-def _origin(index: np.ndarray, pdg: np.ndarray, mother: np.ndarray) -> np.ndarray:
-    """Heaviest kind of weakly decaying hadron among the ancestors of the particles at `index`."""
+def _production_points(particles: ak.Array) -> np.ndarray:
+    """Points where particles are made, `(particles, 3)`, mm; Pythia sets none at the origin."""
+    return np.stack([ak.to_numpy(ak.fill_none(particles.vProd[axis], 0.0)) for axis in ("px", "py", "pz")], axis=1)
+
+
+def _origin(rows: np.ndarray, pdg: np.ndarray, mother: np.ndarray) -> np.ndarray:
+    """Heaviest kind of weakly decaying hadron among the ancestors of the particles at `rows`, int8."""
     kind = np.zeros(len(pdg), np.int8)
     for code, hadrons in ((STRANGE, STRANGE_HADRONS), (CHARM, CHARM_HADRONS), (BOTTOM, BOTTOM_HADRONS)):
         kind[np.isin(np.abs(pdg), hadrons)] = code
-    origin = np.zeros(len(index), np.int8)
-    ancestor = index
+    origin = np.zeros(len(rows), np.int8)
+    ancestor = rows
     for _ in range(_GENERATIONS):
         ancestor = mother[ancestor]
         origin = np.maximum(origin, kind[ancestor])

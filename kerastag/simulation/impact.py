@@ -7,22 +7,26 @@ import dataclasses
 
 import numpy as np
 
-from kerastag.simulation import helix, vertexing
+from kerastag.simulation import helix, lines
+from kerastag.simulation.linearised import propagated
+from kerastag.simulation.lines import Lines, dot
 from kerastag.simulation.tracking import Tracks
 
 
 @dataclasses.dataclass
 class ImpactParameters:
-    """Where tracks pass a point. Lengths are mm, all vectors relative to the point.
+    """Distances of tracks from a point each. Lengths are mm, all vectors relative to the point.
 
     Attributes:
         point: float64 `(tracks, 3)`, closest approach in the transverse plane.
         direction: float64 `(tracks, 3)`, unit vector of the track there.
         displacement: float64 `(tracks, 3)`, closest approach in space.
         left: float64 `(tracks, 3)`, horizontal unit vector across the track.
-        covariance: float64 `(3, tracks)`: of transverse distance (twice) and longitudinal distance, as (dd, dz, zz).
-        value_2d, error_2d: float64 `(tracks,)`, unsigned transverse distance; the point's own uncertainty is included.
-        value_3d, error_3d: The same for the distance in space.
+        covariance: float64 `(3, tracks)`, covariance (dd, dz, zz) of the transverse distance d and the longitudinal one z.
+        value_2d: float64 `(tracks,)`, unsigned transverse distance.
+        error_2d: float64 `(tracks,)`, uncertainty of `value_2d`, that of the point included.
+        value_3d: float64 `(tracks,)`, distance in space.
+        error_3d: float64 `(tracks,)`, uncertainty of `value_3d`, that of the point included.
     """
 
     point: np.ndarray
@@ -35,40 +39,50 @@ class ImpactParameters:
     value_3d: np.ndarray
     error_3d: np.ndarray
 
-    def variance_along(self, unit: np.ndarray, index: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """Variance of the position of the tracks at `index` along unit vectors `(n, 3)`, mm²."""
-        return _variance_along(unit, self.left[index], self.covariance[:, index])
+    def lines(self, rows: np.ndarray) -> Lines:
+        """The tracks at `rows` as straight lines."""
+        return Lines(self.point[rows], self.direction[rows])
+
+    def variance_along(self, direction: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Variance of the position of the tracks at `rows` along unit vectors `(n, 3)`, mm², `(n,)`."""
+        return _track_variance(direction, self.left[rows], self.covariance[:, rows])
 
 
 def impact_parameters(tracks: Tracks, point: np.ndarray, point_covariance: np.ndarray) -> ImpactParameters:
-    """Impact parameters of tracks, each with respect to its own point.
+    """Calculate the impact parameters of tracks, each with respect to its own point.
 
     Args:
         tracks: Tracks.
         point: `(tracks, 3)`, mm.
-        point_covariance: `(tracks, 3, 3)`, mm².
+        point_covariance: `(tracks, 3, 3)`, uncertainty of the points, mm².
     """
     transverse, longitudinal, phi, path = helix.closest_approach(tracks.parameters, point)
-    covariance = vertexing.propagated(tracks.parameters, tracks.covariance, path)
-    sine, cosine, theta = np.sin(phi), np.cos(phi), tracks.parameters[:, 3]
-    left = np.stack([-sine, cosine, np.zeros_like(phi)], axis=1)
-    direction = np.stack([np.sin(theta) * cosine, np.sin(theta) * sine, np.cos(theta)], axis=1)
+    covariance = propagated(tracks.parameters, tracks.covariance, path)
+    left = np.stack([-np.sin(phi), np.cos(phi), np.zeros_like(phi)], axis=1)
+    direction = lines.direction(phi, theta=tracks.parameters[:, 3])
     closest = -transverse[:, None] * left
     closest[:, 2] = longitudinal
-    displacement = closest - (closest * direction).sum(axis=1)[:, None] * direction
+    displacement = closest - dot(closest, direction)[:, None] * direction
     value_3d = np.linalg.norm(displacement, axis=1)
-    unit = displacement / value_3d[:, None]
 
-    def error(unit):
-        of_point = np.einsum("ti,tij,tj->t", unit, point_covariance, unit)
-        return np.sqrt(_variance_along(unit, left, covariance) + of_point)
+    def error(along: np.ndarray) -> np.ndarray:
+        return np.sqrt(_track_variance(along, left, covariance) + lines.variance_along(along, point_covariance))
 
     return ImpactParameters(
-        closest, direction, displacement, left, covariance, np.abs(transverse), error(left), value_3d, error(unit)
+        point=closest,
+        direction=direction,
+        displacement=displacement,
+        left=left,
+        covariance=covariance,
+        value_2d=np.abs(transverse),
+        error_2d=error(left),
+        value_3d=value_3d,
+        error_3d=error(displacement / value_3d[:, None]),
     )
 
 
-def _variance_along(unit: np.ndarray, left: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    across, up = (unit * left).sum(axis=1), unit[:, 2]
+def _track_variance(direction: np.ndarray, left: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Variance of tracks along a direction from the covariance `(3, tracks)` of their two distances, mm²."""
+    across, up = dot(direction, left), direction[:, 2]
     dd, dz, zz = covariance
     return across**2 * dd - 2 * across * up * dz + up**2 * zz

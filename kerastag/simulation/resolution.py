@@ -1,8 +1,8 @@
 """Track resolutions of the Jet Flavor 2016 data set: a covariance matrix for each bin of generated pT and |η|.
 
 The table was recovered from the published moments of the data set; below 10 GeV the impact parameters are twice as
-uncertain. In the data set the |η| index is reversed: the resolutions listed first, the worst in d0, belong to a detector's
-ends but are used for its centre. `physical=True` puts them back.
+uncertain. In the data set the |η| index is reversed: the resolutions listed first, the worst in d0, belong to the ends of a
+detector but are used for its centre. `physical=True` restores the order.
 """
 
 import functools
@@ -60,7 +60,14 @@ _SCALE = np.array(
 
 @functools.cache
 def covariances(physical: bool = False) -> np.ndarray:
-    """All covariance matrices, `(pT bins, |η| bins, 5, 5)`, in mm, rad and 1/GeV. Every element fits into float32."""
+    """Covariance matrices of all bins. Every element fits into float32.
+
+    Args:
+        physical: Whether resolutions grow with |η| as in a detector.
+
+    Returns:
+        `(pT bins, |η| bins, 5, 5)`, in mm, rad and 1/GeV.
+    """
     correlation = np.tile(np.eye(5), (len(_CORRELATION), 1, 1))
     for number, (row, column) in enumerate(_CORRELATED):
         correlation[:, row, column] = correlation[:, column, row] = _CORRELATION[:, number]
@@ -71,5 +78,5 @@ def covariances(physical: bool = False) -> np.ndarray:
 
 
 def bins(pt: np.ndarray, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Indices into the first two axes of `covariances` for generated pT in GeV and η; upper edges belong to a bin."""
+    """Indices into the first two axes of `covariances` for generated pT, GeV, and η; a bin includes its upper edge."""
     return np.searchsorted(PT_EDGES, pt, side="left"), np.searchsorted(ETA_EDGES, np.abs(eta), side="left")

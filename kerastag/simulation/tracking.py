@@ -1,4 +1,4 @@
-"""Charged particles → reconstructed tracks: efficiency and smearing with the covariance that is written out."""
+"""Charged particles → reconstructed tracks: efficiency, and smearing with the covariance that is written out."""
 
 import dataclasses
 import functools
@@ -12,6 +12,7 @@ from kerastag.simulation.groups import Rows
 from kerastag.simulation.kinematics import wrapped
 
 PION_MASS = 0.13957  # GeV, taken for every track
+# Limits of the efficiency.
 MINIMUM_PT = 0.1  # GeV
 MAXIMUM_ETA = 2.5
 
@@ -23,9 +24,9 @@ class Tracks(Rows):
     Attributes:
         event: int64 `(tracks,)`, number of the event within the batch, ascending.
         parameters: float64 `(tracks, 5)`, smeared, in the order of `helix.PARAMETERS`, reference point the origin.
-        covariance: float64 `(tracks, 5, 5)`, that of the smearing.
-        pt: float64 `(tracks,)`, GeV.
-        eta: float64 `(tracks,)`.
+        covariance: float64 `(tracks, 5, 5)`, covariance of the smearing.
+        pt: float64 `(tracks,)`, transverse momentum, GeV.
+        eta: float64 `(tracks,)`, pseudorapidity.
     """
 
     event: np.ndarray
@@ -36,27 +37,27 @@ class Tracks(Rows):
 
     @property
     def d0(self) -> np.ndarray:
-        """Transverse impact parameter, mm, with its geometric sign."""
+        """Transverse impact parameter with its geometric sign, mm, `(tracks,)`."""
         return self.parameters[:, 0]
 
     @property
     def z0(self) -> np.ndarray:
-        """Longitudinal impact parameter, mm."""
+        """Longitudinal impact parameter, mm, `(tracks,)`."""
         return self.parameters[:, 1]
 
     @property
     def phi(self) -> np.ndarray:
-        """Azimuth at the perigee."""
+        """Azimuth at the perigee, `(tracks,)`."""
         return self.parameters[:, 2]
 
     @property
     def charge(self) -> np.ndarray:
-        """Sign of the charge."""
+        """Sign of the charge, `(tracks,)`."""
         return np.sign(self.parameters[:, 4])
 
     @functools.cached_property
     def momentum(self) -> np.ndarray:
-        """px, py, pz and E under the pion hypothesis, GeV, `(tracks, 4)`."""
+        """Momentum px, py, pz and energy of a pion, GeV, `(tracks, 4)`."""
         pz = self.pt * np.sinh(self.eta)
         energy = np.sqrt(self.pt**2 + pz**2 + PION_MASS**2)
         return np.stack([self.pt * np.cos(self.phi), self.pt * np.sin(self.phi), pz, energy], axis=1)
@@ -86,15 +87,14 @@ def reconstruct(particles: Particles, physical: bool, rng: np.random.Generator) 
     Returns:
         The tracks; the index of the particle behind each; and the unsmeared parameters `(tracks, 5)`.
     """
-    found = np.flatnonzero(rng.random(len(particles.pdg)) < efficiency(particles))
-    particles = particles.take(found)
+    index = np.flatnonzero(rng.random(len(particles)) < efficiency(particles))
+    particles = particles.take(index)
     true = helix.perigee(particles.vertex, particles.momentum[:, :3], particles.charge)
-    eta = particles.eta
-    row, column = resolution.bins(particles.pt, eta)
+    pt_bin, eta_bin = resolution.bins(particles.pt, particles.eta)
     table = resolution.covariances(physical)
-    shift = np.einsum("tij,tj->ti", np.linalg.cholesky(table)[row, column], rng.standard_normal((len(found), 5)))
+    shift = np.einsum("tij,tj->ti", np.linalg.cholesky(table)[pt_bin, eta_bin], rng.standard_normal((len(index), 5)))
     smeared = true + shift
     smeared[:, 2] = wrapped(smeared[:, 2])
-    pt = 1 / np.abs(smeared[:, 4]) / np.cosh(eta)
-    pseudorapidity = -np.log(np.tan(smeared[:, 3] / 2))
-    return Tracks(particles.event, smeared, table[row, column], pt, pseudorapidity), found, true
+    pt = 1 / np.abs(smeared[:, 4]) / np.cosh(particles.eta)
+    eta = -np.log(np.tan(smeared[:, 3] / 2))
+    return Tracks(particles.event, smeared, table[pt_bin, eta_bin], pt, eta), index, true

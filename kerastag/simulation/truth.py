@@ -1,11 +1,11 @@
-"""What a jet really is: labels by quarks and by hadrons, and the heavy hadron in it. Reconstruction never sees this."""
+"""Truth of jets: labels by quarks and by hadrons, and the heavy hadron in a jet. Reconstruction never sees it."""
 
 import numpy as np
 
 from kerastag.simulation.calorimeter import CaloJets
-from kerastag.simulation.generator import BOTTOM_HADRONS, Events, Particles
+from kerastag.simulation.generator import BOTTOM, BOTTOM_HADRONS, CHARM, Events, Particles
 from kerastag.simulation.groups import all_pairs
-from kerastag.simulation.kinematics import wrapped
+from kerastag.simulation.kinematics import delta_r
 
 QUARK_CONE = 0.5
 HADRON_CONE = 0.4
@@ -13,46 +13,42 @@ HADRON_PT = 1.0  # GeV
 
 
 def jet_truth(jets: CaloJets, events: Events) -> dict[str, np.ndarray]:
-    """Truth branches of jets.
+    """Make the truth branches of jets.
 
     Args:
         jets: Jets, ordered by event.
-        events: The events they were found in.
+        events: Events of the jets.
 
     Returns:
         `jet_parton_flavour`: 5 if a b quark with pT > 1 GeV lies within ΔR <= 0.5, else 4 if a c quark does, else 0.
         `jet_hadron_flavour`: the same with weakly decaying hadrons of pT > 1 GeV and ΔR <= 0.4, each given to its nearest jet.
         `jet_hadron_pdg`, `jet_hadron_pt`: species and pT (GeV) of the leading hadron of that flavour, 0 if none.
-        `jet_hadron_decay_length`, `jet_hadron_proper_time`: its path (mm) and proper decay time (mm/c), 0 if none.
+        `jet_hadron_decay_length`, `jet_hadron_proper_time`: path (mm) and proper decay time (mm/c) of that hadron, 0 if none.
     """
+    hadrons = events.hadrons
     jet, quark, _ = _matches(jets, events.quarks, events.count, QUARK_CONE)
     quark_flavour = _heaviest(jet, np.abs(events.quarks.pdg[quark]), len(jets))
-    jet, hadron, distance = _matches(jets, events.hadrons, events.count, HADRON_CONE)
-    near = _nearest(hadron, distance) & (events.hadrons.pt[hadron] > HADRON_PT)
-    jet, hadron = jet[near], hadron[near]
-    flavour = np.where(np.isin(np.abs(events.hadrons.pdg), BOTTOM_HADRONS), 5, 4)
-    hadron_flavour = _heaviest(jet, flavour[hadron], len(jets))
-    columns = {"jet_parton_flavour": quark_flavour, "jet_hadron_flavour": hadron_flavour}
+    jet, hadron, distance = _matches(jets, hadrons, events.count, HADRON_CONE)
+    matched = _nearest(hadron, distance) & (hadrons.pt[hadron] > HADRON_PT)
+    jet, hadron = jet[matched], hadron[matched]
+    flavour = np.where(np.isin(np.abs(hadrons.pdg), BOTTOM_HADRONS), BOTTOM, CHARM)
+    columns = {"jet_parton_flavour": quark_flavour, "jet_hadron_flavour": _heaviest(jet, flavour[hadron], len(jets))}
     leading = np.full(len(jets), -1)
-    order = np.lexsort((events.hadrons.pt[hadron], flavour[hadron], jet))
+    order = np.lexsort((hadrons.pt[hadron], flavour[hadron], jet))
     leading[jet[order]] = hadron[order]  # of repeated indices the last: the heaviest flavour, then the highest pT
-    path = np.linalg.norm(events.decay - events.hadrons.vertex, axis=1)
-    for name, values in (
-        ("pdg", events.hadrons.pdg),
-        ("pt", events.hadrons.pt),
-        ("decay_length", path),
-        ("proper_time", events.lifetime),
-    ):
-        column = np.zeros(len(jets), values.dtype)
-        column[leading >= 0] = values[leading[leading >= 0]]
-        columns[f"jet_hadron_{name}"] = column
+    exists = leading >= 0
+    path = np.linalg.norm(events.decay - hadrons.vertex, axis=1)
+    quantities = {"pdg": hadrons.pdg, "pt": hadrons.pt, "decay_length": path, "proper_time": events.lifetime}
+    for name, values in quantities.items():
+        column = columns[f"jet_hadron_{name}"] = np.zeros(len(jets), values.dtype)
+        column[exists] = values[leading[exists]]
     return columns
 
 
 def _matches(jets: CaloJets, particles: Particles, events: int, cone: float) -> tuple[np.ndarray, ...]:
-    """Jets, particles and their distances for all pairs closer than `cone`."""
+    """Jets, particles and their distances for all pairs of an event within `cone`."""
     jet, particle = all_pairs(jets.event, particles.event, events)
-    distance = np.hypot(particles.eta[particle] - jets.eta[jet], wrapped(particles.phi[particle] - jets.phi[jet]))
+    distance = delta_r(particles.eta[particle], particles.phi[particle], jets.eta[jet], jets.phi[jet])
     near = distance <= cone
     return jet[near], particle[near], distance[near]
 

@@ -18,22 +18,31 @@ from kerastag.simulation.settings import PROCESSES, SimulationSettings
 
 
 @dataclasses.dataclass
-class Unit:
-    """The jets of one unit.
+class Columns:
+    """Branches of a file.
 
     Attributes:
-        jets: Jet branches, each `(jets,)`, ordered by event.
-        tracks: Track branches, each `(listed tracks,)`, ordered by jet.
+        jets: Jet branches by name, each `(jets,)`, ordered by event.
+        tracks: Track branches by name, each `(listed tracks,)`, ordered by jet.
         counts: int64 `(jets,)`, listed tracks of each jet.
+    """
+
+    jets: dict[str, np.ndarray]
+    tracks: dict[str, np.ndarray]
+    counts: np.ndarray
+
+
+@dataclasses.dataclass
+class Unit(Columns):
+    """The jets of one unit; fields beyond those of `Columns` say how they were made.
+
+    Attributes:
         events: Events generated.
         unlisted: Jets left out because none of their tracks belongs to a vertex, as in the published data set.
         generator_seconds: Time spent in Pythia.
         seconds: Time in all.
     """
 
-    jets: dict[str, np.ndarray]
-    tracks: dict[str, np.ndarray]
-    counts: np.ndarray
     events: int
     unlisted: int
     generator_seconds: float
@@ -41,7 +50,11 @@ class Unit:
 
 
 class Simulation:
-    """Makes units; one for each process of the operating system."""
+    """Maker of units; each process of the operating system has its own.
+
+    Args:
+        settings: Settings of the sample.
+    """
 
     def __init__(self, settings: SimulationSettings):
         self.settings = settings
@@ -50,55 +63,62 @@ class Simulation:
     def unit(self, number: int) -> Unit:
         """Make the unit of this number."""
         started = time.perf_counter()
-        parts, in_generator, events, unlisted = [], 0.0, 0, 0
+        parts, generator_seconds, events = [], 0.0, 0
         for process, (name, count) in enumerate(self.settings.process_events.items()):
-            seed = np.random.SeedSequence([self.settings.seed, number, process])
-            rng = np.random.default_rng(seed)
+            rng = np.random.default_rng(np.random.SeedSequence([self.settings.seed, number, process]))
             before = time.perf_counter()
             batch = self._generators[name].generate(count, int(rng.integers(1, 900_000_000)))
-            in_generator += time.perf_counter() - before
-            jets, tracks, counts = self._columns(batch, rng)
-            jets["process"] = np.full(len(counts), process)
-            jets["event"] = jets["event"] + events
-            parts.append((jets, tracks, counts))
+            generator_seconds += time.perf_counter() - before
+            part = self._columns(batch, rng)
+            part.jets["process"] = np.full(len(part.counts), process)
+            part.jets["event"] = part.jets["event"] + events
+            parts.append(part)
             events += count
-            unlisted += int((counts == 0).sum())
         order = np.random.default_rng([self.settings.seed, number]).permutation(events)
-        jets, tracks, counts = _shuffled(parts, order)
-        jets["event"] = jets["event"] + number * events
-        return Unit(jets, tracks, counts, events, unlisted, in_generator, time.perf_counter() - started)
+        columns = _shuffled(parts, order)
+        columns.jets["event"] = columns.jets["event"] + number * events
+        unlisted = sum(int((part.counts == 0).sum()) for part in parts)
+        seconds = time.perf_counter() - started
+        return Unit(columns.jets, columns.tracks, columns.counts, events, unlisted, generator_seconds, seconds)
 
-    def _columns(self, events: Events, rng: np.random.Generator) -> tuple[dict, dict, np.ndarray]:
-        """Detector, reconstruction and truth of a batch: jet branches, track branches, tracks of each jet."""
+    def _columns(self, events: Events, rng: np.random.Generator) -> Columns:
+        """Detector, reconstruction and truth of a batch."""
         jets = calorimeter.find_jets(events.final, events.count, rng)
-        tracks, found, _ = tracking.reconstruct(events.final, self.settings.physical_resolution, rng)
-        jet_columns, track_columns, counts, rows = reconstructed(jets, tracks, events.count)
-        jet_columns |= truth.jet_truth(jets, events)
+        tracks, particle, _ = tracking.reconstruct(events.final, self.settings.physical_resolution, rng)
+        columns, listed = reconstructed(jets, tracks, events.count)
+        columns.jets |= truth.jet_truth(jets, events)
         if self.settings.hadron_labels:
-            jet_columns["jet_parton_flavour"] = jet_columns["jet_hadron_flavour"]
-        jet_columns["Jet_hadronFlavour"] = jet_columns["jet_hadron_flavour"]
-        jet_columns["event"] = jets.event
-        jet_columns["generator_weight"] = np.ones(len(jets))
-        track_columns["origin"] = events.origin[found[rows]]
-        return jet_columns, track_columns, counts
+            columns.jets["jet_parton_flavour"] = columns.jets["jet_hadron_flavour"]
+        columns.jets["Jet_hadronFlavour"] = columns.jets["jet_hadron_flavour"]
+        columns.jets["event"] = jets.event
+        columns.jets["generator_weight"] = np.ones(len(jets))
+        columns.tracks["origin"] = events.origin[particle[listed]]
+        return columns
 
 
-def reconstructed(
-    jets: calorimeter.CaloJets, tracks: tracking.Tracks, events: int
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """Everything that is measured: jet branches, track branches, listed tracks of each jet and their rows in `tracks`."""
+def reconstructed(jets: calorimeter.CaloJets, tracks: tracking.Tracks, events: int) -> tuple[Columns, np.ndarray]:
+    """Reconstruct everything that is measured.
+
+    Args:
+        jets: Jets, ordered by event.
+        tracks: Tracks, ordered by event.
+        events: Number of events.
+
+    Returns:
+        The branches, jets without listed tracks included, and the row of each listed track in `tracks`.
+    """
     primary = primary_vertices(tracks, events)
     near = cones(jets, tracks, events)
-    jet_columns, track_columns, jet, rows = jet_inputs(jets, tracks, near, primary.weight)
+    jet_columns, track_columns, jet, listed = jet_inputs(jets, tracks, near, primary.weight)
     jet_columns |= deepcsv_inputs(jets, tracks, near, primary, events)
-    return jet_columns, track_columns, np.bincount(jet, minlength=len(jets)), rows
+    return Columns(jet_columns, track_columns, np.bincount(jet, minlength=len(jets))), listed
 
 
-def _shuffled(parts: list[tuple[dict, dict, np.ndarray]], order: np.ndarray) -> tuple[dict, dict, np.ndarray]:
+def _shuffled(parts: list[Columns], order: np.ndarray) -> Columns:
     """Join the processes, give events new numbers, sort by these and leave out jets without listed tracks."""
-    jets = {name: np.concatenate([part[0][name] for part in parts]) for name in parts[0][0]}
-    tracks = {name: np.concatenate([part[1][name] for part in parts]) for name in parts[0][1]}
-    counts = np.concatenate([part[2] for part in parts])
+    jets = _concatenated([part.jets for part in parts])
+    tracks = _concatenated([part.tracks for part in parts])
+    counts = np.concatenate([part.counts for part in parts])
     jets["event"] = order[jets["event"]]
     listed = np.flatnonzero(counts)
     listed = listed[np.argsort(jets["event"][listed], kind="stable")]
@@ -106,4 +126,9 @@ def _shuffled(parts: list[tuple[dict, dict, np.ndarray]], order: np.ndarray) -> 
     rows = np.repeat(starts(counts)[listed] - starts(length), length) + np.arange(length.sum())
     jets = {name: values[listed] for name, values in jets.items()}
     tracks = {name: values[rows] for name, values in tracks.items()}
-    return jets, tracks, length
+    return Columns(jets, tracks, length)
+
+
+def _concatenated(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The columns of several parts, one after the other."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

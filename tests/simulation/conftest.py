@@ -15,12 +15,23 @@ EVENTS = {"bottom": 3000, "charm": 2000, "light": 4000}
 
 @dataclasses.dataclass
 class Batch:
-    """Events of one process and everything that was made of them."""
+    """Events of one process and everything that was made of them.
+
+    Attributes:
+        events: Generated events.
+        jets: Calorimeter jets.
+        tracks: Tracks.
+        particle: Row among the final particles of the particle behind each track.
+        true: Parameters of the tracks without smearing.
+        jet: Jet branches.
+        track: Track branches.
+        counts: Listed tracks of each jet.
+    """
 
     events: Events
     jets: calorimeter.CaloJets
     tracks: tracking.Tracks
-    found: np.ndarray
+    particle: np.ndarray
     true: np.ndarray
     jet: dict[str, np.ndarray]
     track: dict[str, np.ndarray]
@@ -28,14 +39,15 @@ class Batch:
 
 
 def simulate(process: str, count: int, settings: SimulationSettings, seed: int = 11) -> Batch:
-    """One batch."""
+    """Make a batch of events of a process."""
     events = Generator(process, settings).generate(count, seed)
     rng = np.random.default_rng(seed)
     jets = calorimeter.find_jets(events.final, events.count, rng)
-    tracks, found, true = tracking.reconstruct(events.final, settings.physical_resolution, rng)
-    jet, track, counts, rows = reconstructed(jets, tracks, events.count)
-    track["origin"] = events.origin[found[rows]]
-    return Batch(events, jets, tracks, found, true, jet | truth.jet_truth(jets, events), track, counts)
+    tracks, particle, true = tracking.reconstruct(events.final, settings.physical_resolution, rng)
+    columns, listed = reconstructed(jets, tracks, events.count)
+    columns.jets |= truth.jet_truth(jets, events)
+    columns.tracks["origin"] = events.origin[particle[listed]]
+    return Batch(events, jets, tracks, particle, true, columns.jets, columns.tracks, columns.counts)
 
 
 @pytest.fixture(scope="session")

@@ -130,7 +130,7 @@ def candidates(batches):
     event = batch.tracks.event
     ip = impact.impact_parameters(batch.tracks, primary.position[event], primary.covariance[event])
     near = association.cones(batch.jets, batch.tracks, batch.events.count)
-    axis = deepcsv_inputs._unit(batch.jets.eta, batch.jets.phi)
+    axis = deepcsv_inputs._axis(batch.jets.eta, batch.jets.phi)
     return deepcsv_inputs.select_candidates(batch.tracks, near, ip, axis), axis
 
 
@@ -191,7 +191,7 @@ def test_impact_parameters_agree_with_a_search_along_the_line(batches):
 def test_impact_parameter_significances_of_prompt_tracks_are_standard(batches):
     """With respect to the true vertex, the origin, and with the uncertainty of the track alone."""
     batch = batches["light"]
-    prompt = batch.tracks.take(batch.events.origin[batch.found] == 0)
+    prompt = batch.tracks.take(batch.events.origin[batch.particle] == 0)
     count = len(prompt.pt)
     found = impact.impact_parameters(prompt, np.zeros((count, 3)), np.zeros((count, 3, 3)))
     assert np.mean(found.value_2d < found.error_2d) == pytest.approx(0.683, abs=0.01)
@@ -204,7 +204,7 @@ def test_vertices_point_to_decays(batches):
     event = batch.tracks.event
     ip = impact.impact_parameters(batch.tracks, primary.position[event], primary.covariance[event])
     found = inclusive_vertices(batch.tracks, primary, ip, batch.events.count)
-    origin = batch.events.origin[batch.found[found.track]]
+    origin = batch.events.origin[batch.particle[found.track]]
     assert np.mean(origin == 5) > 0.8
     assert np.bincount(found.vertex).min() >= 2
     pairs = np.unique(np.stack([found.vertex, found.track]), axis=1)

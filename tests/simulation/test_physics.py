@@ -47,11 +47,11 @@ def test_reconstruction_does_not_see_the_truth(batches):
             values[...] = noise.permutation(values.ravel()).reshape(values.shape)
     for values in (events.origin, events.decay, events.lifetime, true):
         values[...] = noise.permutation(values.ravel()).reshape(values.shape)
-    again = reconstructed(jets, tracks, events.count)
+    again, _ = reconstructed(jets, tracks, events.count)
     expected = batches["bottom"]
-    for name, values in again[0].items():
+    for name, values in again.jets.items():
         np.testing.assert_array_equal(values, expected.jet[name], err_msg=name)
-    for name, values in again[1].items():
+    for name, values in again.tracks.items():
         np.testing.assert_array_equal(values, expected.track[name], err_msg=name)
     labels = truth.jet_truth(jets, events)["jet_parton_flavour"]
     assert (labels != expected.jet["jet_parton_flavour"]).any(), "the truth was not scrambled"
@@ -202,7 +202,7 @@ def test_secondary_vertices_lie_at_decays_within_their_uncertainty(batches):
 def test_a_tenth_of_prompt_tracks_fails_the_primary_vertex(batches):
     batch = batches["light"]
     fitted = jet_inputs.primary_vertices(batch.tracks, batch.events.count)
-    used = (batch.tracks.pt >= 0.5) & (np.abs(batch.tracks.d0) <= 1) & (batch.events.origin[batch.found] == generator.PROMPT)
+    used = (batch.tracks.pt >= 0.5) & (np.abs(batch.tracks.d0) <= 1) & (batch.events.origin[batch.particle] == generator.PROMPT)
     assert np.mean(fitted.weight[used] > 0.9) == pytest.approx(0.9, abs=0.01)
 
 

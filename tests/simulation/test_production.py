@@ -69,7 +69,8 @@ def test_a_killed_production_goes_on_and_ends_in_the_same_jets(produced, tmp_pat
     command = (
         "import sys; from pathlib import Path; from kerastag.simulation import production; "
         "from kerastag.simulation.settings import SimulationSettings\n"
-        "if __name__ == '__main__': production.produce(Path(sys.argv[1]), 5000, SimulationSettings(seed=3, events_per_unit=150), 1)"
+        "settings = SimulationSettings(seed=3, events_per_unit=150)\n"
+        "if __name__ == '__main__': production.produce(Path(sys.argv[1]), 5000, settings, 1)"
     )
     script = tmp_path / "script.py"
     script.write_text(command)

@@ -6,6 +6,7 @@ from scipy.optimize import least_squares
 
 from kerastag.simulation import helix, resolution, vertexing
 from kerastag.simulation.groups import rank_in_group
+from kerastag.simulation.linearised import propagated
 
 
 def toy(vertices: np.ndarray, tracks: int, seed: int = 0):
@@ -27,7 +28,7 @@ def toy(vertices: np.ndarray, tracks: int, seed: int = 0):
 def whitened(parameters, covariance, position):
     """Residuals of tracks with respect to a vertex in units of their uncertainty, `(tracks, 2)`."""
     transverse, longitudinal, _, path = helix.closest_approach(parameters, np.tile(position, (len(parameters), 1)))
-    dd, dz, zz = vertexing.propagated(parameters, covariance, path)
+    dd, dz, zz = propagated(parameters, covariance, path)
     matrix = np.moveaxis(np.array([[dd, dz], [dz, zz]]), 2, 0)
     residual = np.stack([transverse, longitudinal], axis=1)
     return np.linalg.solve(np.linalg.cholesky(matrix), residual[:, :, None])[:, :, 0]
