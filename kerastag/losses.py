@@ -1,26 +1,40 @@
-"""The one loss that Keras does not have: the paper's focal loss on an output that already went through softmax."""
+"""The focal loss of arXiv:2203.13890, which takes softmax of outputs that are already probabilities."""
+
+from typing import Any
 
 import keras
+import tensorflow as tf
 
 
 @keras.saving.register_keras_serializable("kerastag")
 class DoubleSoftmaxFocal(keras.losses.CategoricalFocalCrossentropy):
     """Focal loss of arXiv:2203.13890: softmax is applied to the logits twice.
 
-    The second softmax confines the probability of the true class to [0.212, 0.576] for three classes, which is why γ = 25
-    is sane there and nowhere else.
+    The second softmax confines the probability of the true class to [0.212, 0.576] for three classes. That is why γ = 25 works
+    here, and only here.
 
     Args:
         gamma: Focusing parameter.
-        reduction: As in Keras; the paper's is Σ w·loss / Σ w over each batch, "mean_with_sample_weight".
+        reduction: Reduction over the batch, as in Keras. The paper's is Σ w·loss / Σ w, "mean_with_sample_weight".
         name: Name of the loss.
-        **kwargs: For the base class.
+        **kwargs: Further arguments of the base class.
     """
 
-    def __init__(self, gamma=25.0, reduction="mean_with_sample_weight", name="double_softmax_focal", **kwargs):
+    def __init__(
+        self,
+        gamma: float = 25.0,
+        reduction: str = "mean_with_sample_weight",
+        name: str = "double_softmax_focal",
+        **kwargs: Any,
+    ):
         options = {"alpha": 1.0, "from_logits": True} | kwargs
         super().__init__(gamma=gamma, reduction=reduction, name=name, **options)
 
-    def call(self, y_true, y_pred):
-        """Loss `(batch,)` of one-hot labels and logits, both `(batch, classes)`."""
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """Loss of each jet, `(batch,)`.
+
+        Args:
+            y_true: One-hot labels, `(batch, classes)`.
+            y_pred: Logits, `(batch, classes)`.
+        """
         return super().call(y_true, keras.ops.softmax(y_pred))

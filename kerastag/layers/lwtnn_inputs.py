@@ -1,9 +1,15 @@
-"""How a network of lwtnn takes its inputs."""
+"""Inputs of a network of lwtnn."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike
+from typing_extensions import override
+
+_ARRAYS = ("offset", "scale", "defaults", "absent")
 
 
 @keras.saving.register_keras_serializable("kerastag")
@@ -14,18 +20,18 @@ class LwtnnInputs(keras.layers.Layer):
         names: Names of the inputs.
         offset: `(inputs,)`.
         scale: `(inputs,)`.
-        defaults: `(inputs,)`; NaN or None for an input without one.
-        absent: `(inputs,)`, values by which the caller says "absent"; NaN or None for an input that has no such value.
+        defaults: `(inputs,)`; NaN or None for an input without a default.
+        absent: `(inputs,)`, values that stand for "absent"; NaN or None for an input that has no such value.
     """
 
     def __init__(
         self,
         names: Sequence[str],
-        offset: Sequence[float],
-        scale: Sequence[float],
-        defaults: Sequence[float | None],
-        absent: Sequence[float | None],
-        **kwargs,
+        offset: ArrayLike,
+        scale: ArrayLike,
+        defaults: ArrayLike | Sequence[float | None],
+        absent: ArrayLike | Sequence[float | None],
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.names = tuple(names)
@@ -33,18 +39,13 @@ class LwtnnInputs(keras.layers.Layer):
             np.array(values, np.float32) for values in (offset, scale, defaults, absent)
         )
 
-    def call(self, inputs):
-        """Scaled inputs of raw ones, both `(batch, inputs)`."""
-        there = keras.ops.logical_and(keras.ops.isfinite(inputs), keras.ops.not_equal(inputs, self.absent))
-        return (keras.ops.where(there, inputs, self.defaults) + self.offset) * self.scale
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Scaled inputs, `(batch, inputs)` like the raw ones."""
+        present = keras.ops.logical_and(keras.ops.isfinite(inputs), keras.ops.not_equal(inputs, self.absent))
+        return (keras.ops.where(present, inputs, self.defaults) + self.offset) * self.scale
 
-    def get_config(self):
-        """Everything that `__init__` takes."""
-        return super().get_config() | {
-            "names": list(self.names),
-            # JSON knows no NaN.
-            **{
-                name: [None if np.isnan(value) else float(value) for value in getattr(self, name)]
-                for name in ("offset", "scale", "defaults", "absent")
-            },
-        }
+    @override
+    def get_config(self) -> dict[str, Any]:
+        # JSON knows no NaN.
+        arrays = {name: [None if np.isnan(value) else float(value) for value in getattr(self, name)] for name in _ARRAYS}
+        return super().get_config() | {"names": list(self.names), **arrays}

@@ -1,9 +1,9 @@
-"""Taggers that CMS ran, as Keras models from raw features to logits, so that they can be attacked, compared and exported.
+"""Taggers of CMS as Keras models from raw features to logits, which can be attacked, compared and exported.
 
     tagger = legacy.load("DeepCSV")
 
-Architectures are built here; of the original files arrays of known names and shapes are read, and nothing is run. A tagger
-keeps its own classes, which attacks and evaluation add up to flavours. It is frozen.
+Architectures are built here. Only arrays of known names and shapes are read from the original files; nothing in them is run.
+A tagger keeps its own classes, which attacks and evaluation add up to flavours, and it is frozen.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from kerastag.legacy.registry import TAGGERS, LegacyTagger, get
 
 
 def list() -> tuple[LegacyTagger, ...]:
-    """All legacy taggers: names, schemas, classes, sources and references."""
+    """All legacy taggers."""
     return tuple(TAGGERS.values())
 
 
@@ -24,23 +24,26 @@ def load(name: str, weights_dir: str | Path | None = None) -> keras.Model:
 
     Args:
         name: A name in `list()`.
-        weights_dir: Folder of weights, with the paths of the source below it; by default the environment variable
-            KERASTAG_WEIGHTS names one, and without it the file is downloaded once into the user's cache.
+        weights_dir: Folder of weights, with the same paths as the source. None for the folder in the environment variable
+            KERASTAG_WEIGHTS, or without it, for a download into the user's cache.
 
     Raises:
-        UserError: if there is no such tagger, or its weights cannot be had.
+        UserError: if there is no such tagger, or its weights are missing and cannot be downloaded.
     """
     tagger = get(name)
     return tagger.build(weights.find(tagger, weights_dir))
 
 
 def from_lwtnn(path: str | Path) -> keras.Model:
-    """A tagger from any sequential network of lwtnn: raw inputs in the file's order to logits.
+    """A sequential network of lwtnn as a tagger from raw inputs, `(batch, inputs)` in the order of the file, to logits.
 
     Its layer "inputs" holds names, offsets, scales and defaults of the inputs; values that are not finite become the default.
 
+    Args:
+        path: The JSON file.
+
     Raises:
-        UserError: if the file is no such network.
+        UserError: if the file is not such a network.
     """
     from kerastag.legacy import lwtnn
 

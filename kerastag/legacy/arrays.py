@@ -1,6 +1,6 @@
-"""Weights by name out of the files of trained networks: TensorFlow's frozen graphs and Keras' HDF5.
+"""Weights by name from the files of trained networks: frozen graphs of TensorFlow and HDF5 files of Keras.
 
-Nothing in a file is run: arrays are read, of the shape that is asked for, and all else is ignored.
+Only arrays of the expected names and shapes are read. Nothing in a file is run.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import numpy as np
 
 from kerastag.errors import UserError
 
-# Gives the array of a layer's weight: (layer, weight, shape) -> float32 of that shape.
+# (layer, weight, shape) -> float32 array of that shape.
 Source = Callable[[str, str, tuple[int, ...]], np.ndarray]
 
 
@@ -19,7 +19,7 @@ def frozen_graph(path: Path) -> Source:
     """Constants of a frozen TensorFlow graph, called `layer/weight`.
 
     Raises:
-        UserError: if the file is none.
+        UserError: if the file is not a frozen graph.
     """
     from google.protobuf.message import DecodeError
     from tensorflow import make_ndarray
@@ -35,11 +35,13 @@ def frozen_graph(path: Path) -> Source:
     def get(layer: str, weight: str, shape: tuple[int, ...]) -> np.ndarray:
         name = f"{layer}/{weight}"
         tensor = constants.get(name)
-        found = None if tensor is None else tuple(dim.size for dim in tensor.tensor_shape.dim)
-        # A short tensor would be filled up to its shape, so its bytes are counted.
-        whole = tensor is not None and len(tensor.tensor_content) in (0, 4 * int(np.prod(shape)))
-        if found != shape or tensor.dtype != types_pb2.DT_FLOAT or not whole:
-            raise _wrong(path, name, shape, found)
+        if tensor is None:
+            raise _wrong_network(path, name, shape, "is missing")
+        stored_shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
+        # make_ndarray fills a tensor with too few bytes up to its shape, however large that is.
+        complete = len(tensor.tensor_content) in (0, 4 * int(np.prod(shape)))
+        if stored_shape != shape or tensor.dtype != types_pb2.DT_FLOAT or not complete:
+            raise _wrong_network(path, name, shape, f"is {stored_shape}")
         return make_ndarray(tensor)
 
     return get
@@ -49,7 +51,7 @@ def keras_h5(path: Path) -> Source:
     """Weights of a model that Keras 2 saved as HDF5.
 
     Raises:
-        UserError: if the file is none.
+        UserError: if the file is not HDF5.
     """
     import h5py
 
@@ -57,9 +59,10 @@ def keras_h5(path: Path) -> Source:
         name = f"model_weights/{layer}/{layer}/{weight}:0"
         with h5py.File(path, "r") as file:
             data = file.get(name)
-            found = data.shape if isinstance(data, h5py.Dataset) else None
-            if found != shape or data.dtype != np.float32:
-                raise _wrong(path, name, shape, found)
+            if not isinstance(data, h5py.Dataset):
+                raise _wrong_network(path, name, shape, "is missing")
+            if data.shape != shape or data.dtype != np.float32:
+                raise _wrong_network(path, name, shape, f"is {data.shape}")
             return data[()]
 
     if not h5py.is_hdf5(path):
@@ -67,16 +70,19 @@ def keras_h5(path: Path) -> Source:
     return get
 
 
-def _wrong(path: Path, name: str, shape: tuple[int, ...], found: tuple[int, ...] | None) -> UserError:
-    there = "is missing" if found is None else f"is {found}"
-    return UserError(f"'{path}' is another network: float32 '{name}' of shape {shape} is needed, but it {there}.")
+def _wrong_network(path: Path, name: str, shape: tuple[int, ...], problem: str) -> UserError:
+    return UserError(f"'{path}' is another network: float32 '{name}' of shape {shape} is needed, but it {problem}.")
 
 
 def fill(model: keras.Model, source: Source) -> None:
-    """Set every weight of the model from the array of the same layer and name, and freeze the model.
+    """Set every weight of a model from the array of the same layer and name, and freeze the model.
+
+    Args:
+        model: The model, whose layers have the names of the source.
+        source: Arrays of the weights.
 
     Raises:
-        UserError: if one is missing, or of another shape or type.
+        UserError: if an array is missing, or has another shape or type.
     """
     for layer in model.layers:
         layer.set_weights([source(layer.name, weight.name, tuple(weight.shape)) for weight in layer.weights])

@@ -16,22 +16,22 @@ from kerastag.schema import DEEPCSV
 def build(path: Path, classes: tuple[str, ...], name: str) -> keras.Model:
     """The tagger from raw features `(batch, 66)` to logits `(batch, 4)`.
 
-    An absent value enters as the file's default, 0, before offset and scale. The exception are the quantities "above charm",
-    whose default of -1 is a value that the network knows.
+    An absent value becomes the default of the file, 0, before offset and scale. The quantities "above charm" are an exception:
+    the network was trained with their default of -1.
 
     Args:
         path: The JSON file.
         classes: Names of the logits.
-        name: Of the model.
+        name: Name of the model.
 
     Raises:
-        UserError: if the file is another one.
+        UserError: if the file is not that of DeepCSV.
     """
     network = lwtnn.read(path)
     if network.inputs != DEEPCSV.names:
         raise UserError(f"'{path}' is another network: its inputs are not those of {DEEPCSV.name}.")
-    known = np.array([feature.group == "charm" for feature in DEEPCSV.features])
-    model = lwtnn.build(network, np.where(known, np.nan, DEEPCSV.defaults), name)
+    above_charm = np.array([feature.group == "charm" for feature in DEEPCSV.features])
+    model = lwtnn.build(network, np.where(above_charm, np.nan, DEEPCSV.defaults), name)
     if model.layers[-1].class_names != classes:
         raise UserError(f"'{path}' is another network: its outputs are {', '.join(network.outputs)}.")
     model.trainable = False

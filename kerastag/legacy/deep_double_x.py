@@ -6,6 +6,7 @@ Reference: CMS-DP-2018-046.
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from kerastag.layers.class_logits import ClassLogits
 from kerastag.layers.deep_flavour import keras2_hard_sigmoid
@@ -17,15 +18,15 @@ _SCHEMA = DEEPDOUBLEX["BvL"]  # the three taggers have the same inputs
 
 
 def build(path: Path, classes: tuple[str, ...], name: str) -> keras.Model:
-    """The tagger from raw features `(batch, 1360)` to logits `(batch, 2)`, without dropout, which was for training.
+    """The tagger from raw features `(batch, 1360)` to logits `(batch, 2)`, without the dropout of the training.
 
     Args:
         path: The HDF5 file of Keras 2.
         classes: Names of the logits.
-        name: Of the model.
+        name: Name of the model.
 
     Raises:
-        UserError: if the file is another one.
+        UserError: if the file is not that of the tagger.
     """
     inputs = keras.Input((len(_SCHEMA.features),), name="features")
     jet, *objects = split_groups(inputs, _SCHEMA)
@@ -39,7 +40,7 @@ def build(path: Path, classes: tuple[str, ...], name: str) -> keras.Model:
     return model
 
 
-def _encoded(prefix: str, x):
+def _encoded(prefix: str, x: tf.Tensor) -> tf.Tensor:
     """Code `(batch, 50)` of a group's objects, `(batch, slots, variables)`; the last slot is read first."""
     x = _normalised(f"{prefix}_input_batchnorm", x)
     for number in (1, 2):
@@ -49,5 +50,5 @@ def _encoded(prefix: str, x):
     )(x)
 
 
-def _normalised(name: str, x):
+def _normalised(name: str, x: tf.Tensor) -> tf.Tensor:
     return keras.layers.BatchNormalization(epsilon=1e-3, name=name)(x)

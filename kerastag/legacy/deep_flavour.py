@@ -6,6 +6,7 @@ Reference: Bols et al., JINST 15 (2020) P12012, arXiv:2008.10519, figure 3.
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from kerastag.layers.class_logits import ClassLogits
 from kerastag.layers.deep_flavour import AbsentTogether, keras2_hard_sigmoid
@@ -14,7 +15,7 @@ from kerastag.models.objects import split_groups
 from kerastag.schema import DEEPFLAVOUR
 from kerastag.schema.deepflavour import ABSENT
 
-# Filters of the 1x1 convolutions and units of the LSTM, for each group with slots.
+# Filters of the 1x1 convolutions and units of the LSTM of each group with slots.
 _BRANCHES = {"cpf": ((64, 32, 32, 8), 150), "npf": ((32, 16, 4), 50), "vtx": ((64, 32, 32, 8), 50)}
 _DENSE = (200, *7 * (100,))
 
@@ -25,25 +26,31 @@ def build(path: Path, classes: tuple[str, ...], name: str) -> keras.Model:
     Args:
         path: The frozen graph.
         classes: Names of the logits.
-        name: Of the model.
+        name: Name of the model.
+
+    Raises:
+        UserError: if the file is not that of DeepFlavour.
     """
-    whole = network(path)
-    logits = whole.get_layer("ID_pred").output
-    return keras.Model(whole.input, ClassLogits(classes, name="logits")(logits), name=name)
+    with_regression = network(path)
+    logits = with_regression.get_layer("ID_pred").output
+    return keras.Model(with_regression.input, ClassLogits(classes, name="logits")(logits), name=name)
 
 
 def network(path: Path) -> keras.Model:
     """The whole network, from raw features `(batch, 613)` to logits `(batch, 6)` and the regression `(batch, 2)`.
 
-    Without dropout, which was for training; normalisations are frozen. The regression sees the probabilities and the jet's pT.
+    It has no dropout, and normalisations are frozen. The regression takes the probabilities and the jet's pT.
+
+    Args:
+        path: The frozen graph.
 
     Raises:
-        UserError: if the file is another one.
+        UserError: if the file is not that of DeepFlavour.
     """
     inputs = keras.Input((len(DEEPFLAVOUR.features),), name="features")
     above_charm = [column for column, name in enumerate(DEEPFLAVOUR.names) if name.endswith("AboveCharm")]
-    by = DEEPFLAVOUR.index("trackSumJetEtRatio")
-    as_trained = AbsentTogether(ABSENT, by, above_charm, len(DEEPFLAVOUR.features), name="absent")(inputs)
+    ratio, pt = DEEPFLAVOUR.index("trackSumJetEtRatio"), DEEPFLAVOUR.index("jet_pt")
+    as_trained = AbsentTogether(ABSENT, ratio, above_charm, len(DEEPFLAVOUR.features), name="absent")(inputs)
     jet, *objects = split_groups(as_trained, DEEPFLAVOUR)
     parts = [_normalised("globals_input_batchnorm", jet)]
     parts += [_encoded(name, values) for name, values in zip(_BRANCHES, objects, strict=True)]
@@ -52,15 +59,15 @@ def network(path: Path) -> keras.Model:
         x = keras.layers.Dense(width, activation="relu", name=f"df_dense{number}")(x)
         x = _normalised(f"df_dense_batchnorm{number}", x)
     logits = keras.layers.Dense(6, name="ID_pred")(x)
-    pt = _normalised("reg_input_batchnorm", inputs[:, DEEPFLAVOUR.index("jet_pt") : DEEPFLAVOUR.index("jet_pt") + 1])
-    seen = keras.layers.Concatenate()([keras.layers.Softmax()(logits), pt])
-    regression = keras.layers.Dense(2, name="regression_pred")(seen)
+    scaled_pt = _normalised("reg_input_batchnorm", inputs[:, pt : pt + 1])
+    regression_inputs = keras.layers.Concatenate()([keras.layers.Softmax()(logits), scaled_pt])
+    regression = keras.layers.Dense(2, name="regression_pred")(regression_inputs)
     model = keras.Model(inputs, [logits, regression])
     fill(model, frozen_graph(path))
     return model
 
 
-def _encoded(name: str, x):
+def _encoded(name: str, x: tf.Tensor) -> tf.Tensor:
     """Code `(batch, units)` of a group's objects, `(batch, slots, variables)`; the last slot is read first."""
     filters, units = _BRANCHES[name]
     x = _normalised(f"{name}_input_batchnorm", x)
@@ -72,5 +79,5 @@ def _encoded(name: str, x):
     return _normalised(f"{name}lstm_batchnorm", lstm(x))
 
 
-def _normalised(name: str, x):
+def _normalised(name: str, x: tf.Tensor) -> tf.Tensor:
     return keras.layers.BatchNormalization(epsilon=1e-3, name=name)(x)

@@ -1,4 +1,4 @@
-"""Which legacy taggers there are, and where their weights come from."""
+"""The legacy taggers and the sources of their weights."""
 
 import dataclasses
 import importlib
@@ -10,25 +10,24 @@ from kerastag.errors import UserError
 from kerastag.schema import DEEPCSV, DEEPDOUBLEX, DEEPFLAVOUR, Schema
 from kerastag.schema.structure import nearest
 
-# The public repository of CMS's b-tagging weights, pinned. It states no licence, so no weights come with kerastag.
+# CMS's public repository of b-tagging weights, pinned. It states no licence, so kerastag holds no weights.
 _SOURCE = "https://raw.githubusercontent.com/cms-data/RecoBTag-Combined/77957cb"
 
 
 @dataclasses.dataclass(frozen=True)
 class LegacyTagger:
-    """A tagger that an experiment ran.
+    """A tagger of an experiment.
 
     Attributes:
-        name: Name for `load` and for scripts.
-        schema: Its inputs.
-        classes: Its outputs, in the order of the logits.
-        path: Of the file of weights, below a folder of weights and below the source.
-        sha256: Of that file.
-        size: Of that file, in bytes.
-        year: Of the reference.
-        reference: Where it is described.
-        answers_if: Features of which one must be above 0 for the experiment to give an answer; empty if it always does.
-        builder: Module of `kerastag.legacy` that makes the network, by its function `build(path, classes, name)`.
+        name: Name for `load` and for commands.
+        schema: Schema of the inputs.
+        classes: Names of the classes, in the order of the logits.
+        path: Path of the file of weights in the source and in folders of weights.
+        sha256: SHA-256 of the file.
+        size: Size of the file, bytes.
+        reference: Publication.
+        builder: Module of `kerastag.legacy` with the function `build(path, classes, name)`.
+        answers_if: The experiment gives an answer only if one of these features is above 0; empty if it always does.
     """
 
     name: str
@@ -37,18 +36,21 @@ class LegacyTagger:
     path: str
     sha256: str
     size: int
-    year: int
     reference: str
     builder: str
     answers_if: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
-        """Where the file of weights is published."""
+        """Address of the file of weights."""
         return f"{_SOURCE}/{self.path}"
 
     def build(self, path: Path) -> keras.Model:
-        """The tagger from the file of weights."""
+        """The tagger from raw features to logits.
+
+        Args:
+            path: The file of weights.
+        """
         return importlib.import_module(f"kerastag.legacy.{self.builder}").build(path, self.classes, self.name)
 
 
@@ -60,7 +62,6 @@ def _deep_double_x(kind: str, classes: tuple[str, str], sha256: str) -> LegacyTa
         path=f"DeepDoubleX/102X/V02/{kind}.h5",
         sha256=sha256,
         size=806_752,
-        year=2018,
         reference="CMS-DP-2018-046",
         builder="deep_double_x",
     )
@@ -76,7 +77,6 @@ TAGGERS = {
             path="DeepCSV_PhaseI.json",
             sha256="3629989a1f578765f929402c477e71ae46c5c2f4f92fa2265d5d118c0b1f027e",
             size=1_033_941,
-            year=2018,
             reference="CMS, JINST 13 (2018) P05011, arXiv:1712.07158",
             builder="deep_csv",
             answers_if=("jetNSelectedTracks", "jetNSecondaryVertices"),
@@ -88,7 +88,6 @@ TAGGERS = {
             path="DeepFlavourV03_10X_training/constant_graph.pb",
             sha256="96a1d34a74126746a4e55d3a69e335df5ff566fca51b29fb1326a36ec9d9c81b",
             size=1_373_125,
-            year=2020,
             reference="Bols et al., JINST 15 (2020) P12012, arXiv:2008.10519",
             builder="deep_flavour",
         ),
@@ -103,7 +102,7 @@ def get(name: str) -> LegacyTagger:
     """The record of a tagger.
 
     Raises:
-        UserError: if there is none of that name.
+        UserError: if there is none of that name; the message lists the nearest names.
     """
     if name not in TAGGERS:
         raise UserError(f"There is no legacy tagger '{name}'; the nearest are {nearest(name, tuple(TAGGERS))}.")

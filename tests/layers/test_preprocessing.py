@@ -11,10 +11,11 @@ from kerastag.statistics import Moments, Statistics
 
 def test_each_of_the_184_inputs_comes_out_with_unit_sigma(dataset):
     x = dataset.arrays("train").features
-    z = Standardize.from_statistics(dataset.schema, dataset.statistics)(x).numpy().astype(np.float64)
-    present = x != dataset.schema.defaults
-    assert (dataset.statistics.sigma < 1e-7).sum() >= 20  # where keras.layers.Normalization fails
-    for column, name in enumerate(dataset.schema.names):
+    schema, statistics = dataset.schema, dataset.statistics
+    z = Standardize(statistics.mean, statistics.sigma, schema.defaults)(x).numpy().astype(np.float64)
+    present = x != schema.defaults
+    assert (statistics.sigma < 1e-7).sum() >= 20  # where keras.layers.Normalization fails
+    for column, name in enumerate(schema.names):
         values = z[present[:, column], column]
         assert values.std() == pytest.approx(1, abs=1e-4), name
         assert values.mean() == pytest.approx(0, abs=1e-3), name
@@ -37,7 +38,7 @@ def test_feature_without_spread_is_refused_by_name():
         Standardize(np.zeros(184), sigma, names=JET_FLAVOR.names)
 
 
-def test_flags_say_which_objects_are_there(random_deepntuple):
+def test_flags_are_those_of_the_objects_of_a_jet(random_deepntuple):
     x = random_deepntuple.copy()
     track_0, vertex_1 = DEEPNTUPLE.optional_objects[0], DEEPNTUPLE.optional_objects[-1]
     x[:10, list(track_0)] = DEEPNTUPLE.defaults[list(track_0)]
@@ -67,8 +68,8 @@ def test_moments_in_chunks_equal_those_at_once_far_from_zero():
     moments = Moments(np.array([-1, -1], np.float32))
     for chunk in np.array_split(x, 7):
         moments.update(chunk)
-    whole = Statistics.of(x, np.array([-1, -1], np.float32))
-    np.testing.assert_allclose(moments.sigma, whole.sigma, rtol=1e-9)
+    statistics = Statistics.of(x, np.array([-1, -1], np.float32))
+    np.testing.assert_allclose(moments.sigma, statistics.sigma, rtol=1e-9)
     assert moments.sigma[1] == pytest.approx(x[:, 1].astype(np.float64).std(), rel=1e-9)
 
 

@@ -25,8 +25,8 @@ def column(features, slot, name):
     return features[:, JET_FLAVOR.index(f"track_{slot}_{name}")].astype(np.float64)
 
 
-def test_numbers_are_those_of_numpy(features, layer):
-    found = layer(features).numpy().reshape(len(features), 5, 6)
+def test_quantities_are_those_of_numpy(features, layer):
+    quantities = layer(features).numpy().reshape(len(features), 5, 6)
     jet_eta = features[:, JET_FLAVOR.index("jet_eta")].astype(np.float64)
     for slot in (0, 3, 5):
         exists = column(features, slot, "D0D0") > 0
@@ -43,53 +43,52 @@ def test_numbers_are_those_of_numpy(features, layer):
             np.log(pt),
             5 * np.hypot(phi, eta - jet_eta[exists]),
         ]
-        np.testing.assert_allclose(found[exists, :, slot].T, expected, rtol=2e-3, atol=2e-3)
+        np.testing.assert_allclose(quantities[exists, :, slot].T, expected, rtol=2e-3, atol=2e-3)
         assert (pt > 0.45).all(), "tracks were selected above 0.5 GeV"
 
 
-def test_absent_tracks_give_zeros_and_finite_gradients(features, layer):
+def test_absent_tracks_have_zeros_and_finite_gradients(features, layer):
     x = tf.constant(features)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        numbers = layer(x)
-    gradient = tape.gradient(numbers, x).numpy()
+        quantities = layer(x)
+    gradient = tape.gradient(quantities, x).numpy()
     absent = column(features, 5, "D0D0") == 0
     assert absent.any()
-    assert not numbers.numpy().reshape(len(features), 5, 6)[absent, :, 5].any()
+    assert not quantities.numpy().reshape(len(features), 5, 6)[absent, :, 5].any()
     assert np.isfinite(gradient).all()
     assert not gradient[absent][:, JET_FLAVOR.index("track_5_D0")].any()
 
 
-def test_attacks_see_through_it(features, layer):
-    """The gradient of the d0 significance is that of a finite difference."""
-    name = JET_FLAVOR.index("track_0_D0")
+def test_gradient_of_the_d0_significance_is_a_finite_difference(features, layer):
+    track_0_d0 = JET_FLAVOR.index("track_0_D0")
     x = tf.constant(features[:50])
     with tf.GradientTape() as tape:
         tape.watch(x)
-        numbers = layer(x)[:, 6]
-    gradient = tape.gradient(numbers, x).numpy()[:, name]
-    step = 1e-4 * np.abs(features[:50, name]) + 1e-6
-    moved = features[:50].copy()
-    moved[:, name] += step
-    expected = (layer(moved).numpy()[:, 6] - layer(features[:50]).numpy()[:, 6]) / (moved[:, name] - features[:50, name])
+        significance = layer(x)[:, 6]
+    gradient = tape.gradient(significance, x).numpy()[:, track_0_d0]
+    shifted = features[:50].copy()
+    shifted[:, track_0_d0] += 1e-4 * np.abs(features[:50, track_0_d0]) + 1e-6
+    shift = shifted[:, track_0_d0] - features[:50, track_0_d0]
+    expected = (layer(shifted).numpy()[:, 6] - significance.numpy()) / shift
     np.testing.assert_allclose(gradient, expected, rtol=0.05, atol=0.5)
 
 
 def test_stays_finite_far_outside_physics(features, layer):
-    """Variances below zero, tracks along the beam: an attack without a cap may well go there."""
+    """An attack without a cap may make variances negative or tracks parallel to the beam."""
     rng = np.random.default_rng(0)
     x = tf.constant((features + features.std(axis=0) * rng.choice([-1, 1], features.shape)).astype(np.float32))
     assert (x.numpy()[:, JET_FLAVOR.index("track_0_D0D0")] < 0).any()
     with tf.GradientTape() as tape:
         tape.watch(x)
-        numbers = layer(x)
-    assert np.isfinite(numbers).all()
-    assert np.isfinite(tape.gradient(numbers, x)).all()
+        quantities = layer(x)
+    assert np.isfinite(quantities).all()
+    assert np.isfinite(tape.gradient(quantities, x)).all()
 
 
 def test_config_round_trip(features, layer):
-    again = TrackQuantities.from_config(layer.get_config())
-    np.testing.assert_array_equal(again(features), layer(features))
+    restored = TrackQuantities.from_config(layer.get_config())
+    np.testing.assert_array_equal(restored(features), layer(features))
     inputs = keras.Input((184,))
     assert keras.Model(inputs, layer(inputs)).output_shape == (None, 30)
 

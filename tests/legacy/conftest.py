@@ -1,4 +1,4 @@
-"""CMS's files, and jets in the ranges that their networks were trained on."""
+"""Files of CMS, and random jets in the ranges that their networks were trained on."""
 
 from pathlib import Path
 
@@ -13,18 +13,18 @@ WEIGHTS = Path(__file__).parents[3] / "shared" / "data" / "cms"
 PFNANO = WEIGHTS.parent / "pfnano.root"
 needs_weights = pytest.mark.skipif(not WEIGHTS.is_dir(), reason="CMS's weights are not part of the repository")
 
-# For each tagger how its first normalisations are called, in the order of the groups of its schema, and its schema.
+# Prefixes of the first normalisations, in the order of the groups of the schema; the schema; and the format of the file.
 _NORMALISATIONS = {
     "DeepFlavour": (("globals", "cpf", "npf", "vtx"), DEEPFLAVOUR, frozen_graph),
     "DeepDoubleBvL": (("db", "pf", "cpf", "sv"), DEEPDOUBLEX["BvL"], keras_h5),
 }
 
 
-def made_up(name: str, jets: int = 400, seed: int = 3) -> list[np.ndarray]:
-    """Inputs of a network's own shapes, `(jets, [slots,] variables)`, with the mean and σ of its training jets.
+def toy_inputs(name: str, jets: int = 400, seed: int = 3) -> list[np.ndarray]:
+    """Inputs of each group, `(jets, [slots,] variables)`, with the mean and σ of the network's training jets.
 
-    Slots are filled from the front, any number of them; whole numbers are whole. The last three jets are empty, ten times as
-    far from the mean, and all zero.
+    A random number of slots is filled from the front; integers are rounded. The last three jets are empty, ten times as far
+    from the mean, and all zero.
     """
     prefixes, schema, source = _NORMALISATIONS[name]
     get = source(WEIGHTS / legacy.get(name).path)
@@ -34,11 +34,11 @@ def made_up(name: str, jets: int = 400, seed: int = 3) -> list[np.ndarray]:
         width = len(group.variables)
         mean, variance = (get(f"{prefix}_input_batchnorm", kind, (width,)) for kind in ("moving_mean", "moving_variance"))
         shape = (jets, width) if group.slots is None else (jets, group.slots, width)
-        spread = np.minimum(np.sqrt(variance), 30 + abs(mean))  # without the few at -999
+        spread = np.minimum(np.sqrt(variance), 30 + abs(mean))  # jets at -999 inflate σ
         values = mean + spread * generator.normal(size=shape)
         values[-2] = mean + 10 * spread * generator.normal(size=shape[1:])
-        whole = [variable.integer for variable in group.variables]
-        values[..., whole] = np.rint(np.abs(values[..., whole]))
+        integer = [variable.integer for variable in group.variables]
+        values[..., integer] = np.rint(np.abs(values[..., integer]))
         if group.slots is not None:
             filled = generator.integers(0, group.slots + 1, jets)
             filled[-3] = 0
@@ -52,7 +52,7 @@ def made_up(name: str, jets: int = 400, seed: int = 3) -> list[np.ndarray]:
 
 
 def flat(arrays: list[np.ndarray]) -> np.ndarray:
-    """Networks' own inputs as our features: variable by variable, slot by slot; -999 "above charm" is the default, -1."""
+    """Inputs of a network by group as features: variable by variable, slot by slot; -999 "above charm" becomes -1."""
     columns = [values if values.ndim == 2 else values.transpose(0, 2, 1).reshape(len(values), -1) for values in arrays]
     x = np.concatenate(columns, axis=1)
     if x.shape[1] == len(DEEPFLAVOUR.features):

@@ -12,12 +12,12 @@ KERNEL = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 @pytest.fixture
 def graph(tmp_path):
-    """A graph with a good kernel, a bias that claims more values than it has, and one of doubles."""
-    with tf.Graph().as_default() as made:
+    """A graph with a valid kernel, a bias that claims more values than it has, and an array of doubles."""
+    with tf.Graph().as_default() as graph:
         tf.constant(KERNEL, name="dense/kernel")
         tf.constant(np.ones(3), name="dense/double")
         tf.constant([1.0, 2.0, 3.0], name="dense/bias")
-    proto = made.as_graph_def()
+    proto = graph.as_graph_def()
     for node in proto.node:
         if node.name == "dense/bias":
             node.attr["value"].tensor.tensor_shape.dim[0].size = 1_000_000_000
@@ -40,12 +40,16 @@ def test_arrays_by_name(graph, h5):
 
 
 @pytest.mark.parametrize(
-    ("weight", "shape", "said"),
-    [("kernel", (3, 2), r"\(2, 3\)"), ("other", (3,), "is missing"), ("double", (3,), r"float32 .* of shape \(3,\) is needed")],
+    ("weight", "shape", "message"),
+    [
+        ("kernel", (3, 2), r"\(2, 3\)"),
+        ("absent", (3,), "is missing"),
+        ("double", (3,), r"float32 .* of shape \(3,\) is needed"),
+    ],
 )
-def test_other_shape_type_or_name_is_refused(graph, h5, weight, shape, said):
+def test_wrong_shape_type_or_name_is_refused(graph, h5, weight, shape, message):
     for get in (frozen_graph(graph), keras_h5(h5)):
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=message):
             get("dense", weight, shape)
 
 

@@ -1,4 +1,4 @@
-"""CMS's own outputs on real CMS jets, through `tfds build tfds_jets --config deepcsv` and nothing else."""
+"""Outputs of CMS on its jets against ours, with the data set that `tfds build tfds_jets --config deepcsv` makes."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ def jets(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def outputs():
-    """CMS's outputs b, bb, c, udsg, float32 `(64, 4)`; -1 where it gave none."""
+    """Outputs b, bb, c, udsg of CMS, float32 `(64, 4)`; -1 where it gave no answer."""
     with uproot.open(PFNANO) as file:
         names = ("Jet_btagDeepB_b", "Jet_btagDeepB_bb", "Jet_btagDeepC", "Jet_btagDeepL")
         return np.stack([ak.to_numpy(ak.flatten(file["Events"][name].array())) for name in names], axis=1)
@@ -45,17 +45,17 @@ def test_all_jets_agree_with_cms(jets, outputs):
     answered = outputs[:, 0] >= 0
     assert features.shape == (64, 66)
     assert answered.sum() == 51
-    found = tf.nn.softmax(legacy.load("DeepCSV", WEIGHTS)(features)).numpy()
-    difference = abs(found - outputs)[answered].max()
-    print(f"DeepCSV: largest difference to CMS's own outputs on {answered.sum()} jets {difference:.1e}")
+    probabilities = tf.nn.softmax(legacy.load("DeepCSV", WEIGHTS)(features)).numpy()
+    difference = abs(probabilities - outputs)[answered].max()
+    print(f"DeepCSV: largest difference to the outputs of CMS on {answered.sum()} jets {difference:.1e}")
     assert difference <= 1e-3
     # The files keep 10 bits of a number; a wrong jet pT alone would move a jet by 0.02.
     assert difference == pytest.approx(5.2e-4, abs=0.5e-4)
 
 
-def test_missing_flavour_is_said(jets):
+def test_area_of_a_missing_flavour_is_not_defined(jets):
     _, label = jets
     assert np.bincount(label, minlength=3).tolist() == [0, 3, 61]
     areas = discriminator_auc(label, np.zeros((64, 3)))
-    assert areas["BvL"] == areas["CvB"] == "not defined: no b jets"
+    assert str(areas["BvL"]) == str(areas["CvB"]) == "not defined: no b jets"
     assert areas["CvL"] == 0.5

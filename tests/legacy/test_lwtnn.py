@@ -19,17 +19,19 @@ FUNCTIONS = {
 }
 
 
-def content(last="softmax", outputs=("probb", "probc", "probudsg"), hidden=("rectified", "sigmoid", "tanh", "elu", "linear")):
-    """A network with every kind of layer; the elu has an alpha of its own."""
+def make_network(
+    last="softmax", outputs=("probb", "probc", "probudsg"), hidden=("rectified", "sigmoid", "tanh", "elu", "linear")
+):
+    """A network with every kind of layer and an elu with an alpha."""
     generator = np.random.default_rng(0)
     widths = [4, *range(5, 5 + len(hidden)), len(outputs)]
     layers = [{"architecture": "normalization", "weights": [1, 2, 0.5, 1], "bias": [0.1, 0, -0.2, 0.3], "activation": "linear"}]
     for (inputs, units), activation in zip(itertools.pairwise(widths), [*hidden, last], strict=True):
-        named = {"function": "elu", "alpha": 0.7} if activation == "elu" else activation
+        if activation == "elu":
+            activation = {"function": "elu", "alpha": 0.7}
         weights = generator.normal(size=(units, inputs)).ravel().tolist()
-        layers.append(
-            {"architecture": "dense", "weights": weights, "bias": generator.normal(size=units).tolist(), "activation": named}
-        )
+        bias = generator.normal(size=units).tolist()
+        layers.append({"architecture": "dense", "weights": weights, "bias": bias, "activation": activation})
     return {
         "inputs": [{"name": f"x{number}", "offset": 0.5 - number, "scale": 1 / (1 + number)} for number in range(4)],
         "defaults": {"x1": -3.0},
@@ -39,7 +41,7 @@ def content(last="softmax", outputs=("probb", "probc", "probudsg"), hidden=("rec
 
 
 def formula(network: dict, x: np.ndarray) -> np.ndarray:
-    """What lwtnn calculates, in float64."""
+    """Outputs by lwtnn's formula, in float64."""
     x = x.astype(np.float64)
     for column, entry in enumerate(network["inputs"]):
         values = np.where(np.isfinite(x[:, column]), x[:, column], network["defaults"].get(entry["name"], np.nan))
@@ -67,7 +69,7 @@ def x():
 
 
 def test_every_layer_is_lwtnns_formula(tmp_path, x):
-    network = content()
+    network = make_network()
     tagger = legacy.from_lwtnn(write(tmp_path / "toy.json", network))
     logits = tagger(x).numpy().astype(np.float64)
     np.testing.assert_allclose(FUNCTIONS["softmax"](logits), formula(network, x), atol=5e-6)
@@ -78,12 +80,12 @@ def test_every_layer_is_lwtnns_formula(tmp_path, x):
 
 
 def test_linear_outputs_are_logits(tmp_path, x):
-    network = content(last="linear")
+    network = make_network(last="linear")
     np.testing.assert_allclose(legacy.from_lwtnn(write(tmp_path / "toy.json", network))(x), formula(network, x), atol=1e-5)
 
 
 def test_single_sigmoid_becomes_two_classes(tmp_path, x):
-    network = content(last="sigmoid", outputs=("probb",))
+    network = make_network(last="sigmoid", outputs=("probb",))
     tagger = legacy.from_lwtnn(write(tmp_path / "toy.json", network))
     assert class_names(tagger) == ("not b", "b")
     probabilities = FUNCTIONS["softmax"](tagger(x).numpy().astype(np.float64))
@@ -92,19 +94,19 @@ def test_single_sigmoid_becomes_two_classes(tmp_path, x):
 
 def test_input_without_default_stays_nan(tmp_path, x):
     x[0, 0] = np.nan
-    tagger = legacy.from_lwtnn(write(tmp_path / "toy.json", content()))
+    tagger = legacy.from_lwtnn(write(tmp_path / "toy.json", make_network()))
     assert np.isnan(tagger(x)[0]).all()
     assert np.isfinite(tagger(x)[1:]).all()
 
 
 def broken(change):
-    network = content()
+    network = make_network()
     change(network)
     return network
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda n: n["layers"][1]["weights"].pop(), "there are 19 weights of layer 1 where 20 are needed"),
         (lambda n: n["layers"][2]["bias"].append(0.0), "weights of layer 2 where 35 are needed"),
@@ -114,19 +116,19 @@ def broken(change):
         (lambda n: n["layers"][1].update(activation="softmax"), "softmax before the last layer"),
         (lambda n: n["layers"][1]["weights"].__setitem__(0, float("nan")), "some weights of layer 1 are not finite"),
         (lambda n: n["outputs"].pop(), "its last layer has 3 outputs, but 2 are named"),
-        (lambda n: n["inputs"][1].update(name="x0"), "its inputs have no names of their own"),
+        (lambda n: n["inputs"][1].update(name="x0"), "its inputs do not have unique names"),
         (lambda n: n["inputs"][1].pop("scale"), "KeyError 'scale'"),
         (lambda n: n.pop("layers"), "KeyError 'layers'"),
         (lambda n: n["layers"][-1].update(activation="tanh"), "pass 'tanh', so they are not the probabilities"),
     ],
 )
-def test_what_does_not_fit_is_said(tmp_path, change, said):
-    with pytest.raises(UserError, match=said):
+def test_invalid_network_is_refused(tmp_path, change, message):
+    with pytest.raises(UserError, match=message):
         legacy.from_lwtnn(write(tmp_path / "toy.json", broken(change)))
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "7", '{"inputs": 1}', "\xff", "[" * 100_000])
-def test_what_is_no_network_is_said(tmp_path, text):
+def test_file_without_a_network_is_refused(tmp_path, text):
     (tmp_path / "toy.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(UserError, match=r"toy\.json' is not"):
         legacy.from_lwtnn(tmp_path / "toy.json")

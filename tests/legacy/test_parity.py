@@ -1,4 +1,4 @@
-"""Each rebuilt tagger against an independent run of the original file."""
+"""Each legacy tagger against an independent run of the original file."""
 
 import json
 
@@ -13,7 +13,8 @@ from kerastag import legacy
 from kerastag.attacks import FGSM, PGD, ThreatModel
 from kerastag.layers.class_logits import by_flavour, class_names
 from kerastag.saving.saved_model import export
-from tests.legacy.conftest import WEIGHTS, flat, made_up, needs_weights
+from kerastag.statistics import Statistics
+from tests.legacy.conftest import WEIGHTS, flat, needs_weights, toy_inputs
 
 pytestmark = needs_weights
 NAMES = ("DeepCSV", "DeepFlavour", "DeepDoubleBvL")
@@ -26,7 +27,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def deepcsv_features(jets: int = 400, seed: int = 3) -> np.ndarray:
-    """Features by the network's own mean and σ, a quarter absent; the last three absent, far out, and 0."""
+    """Features with the mean and σ of the network, a quarter absent; the last three jets are absent, far out, and 0."""
     content = json.loads((WEIGHTS / "DeepCSV_PhaseI.json").read_text())
     schema = legacy.get("DeepCSV").schema
     offset, scale = (np.array([entry[key] for entry in content["inputs"]]) for key in ("offset", "scale"))
@@ -40,7 +41,7 @@ def deepcsv_features(jets: int = 400, seed: int = 3) -> np.ndarray:
 
 
 def deepcsv_original(x: np.ndarray) -> np.ndarray:
-    """lwtnn's formula in float64; an absent value is 0, but for those above charm."""
+    """Probabilities by lwtnn's formula in float64; absent values are 0, except those above charm."""
     content = json.loads((WEIGHTS / "DeepCSV_PhaseI.json").read_text())
     schema = legacy.get("DeepCSV").schema
     above_charm = np.array(["AboveCharm" in name for name in schema.names])
@@ -53,14 +54,14 @@ def deepcsv_original(x: np.ndarray) -> np.ndarray:
 
 
 def features(name: str) -> np.ndarray:
-    return deepcsv_features() if name == "DeepCSV" else flat(made_up(name))
+    return deepcsv_features() if name == "DeepCSV" else flat(toy_inputs(name))
 
 
 def original(name: str, x: np.ndarray | None = None) -> np.ndarray:
     """Probabilities of the original network on `features(name)`, or on `x`."""
     if name == "DeepCSV":
         return deepcsv_original(features(name) if x is None else x)
-    arrays = made_up(name) if x is None else own_shapes(name, x)
+    arrays = toy_inputs(name) if x is None else by_group(name, x)
     session = onnxruntime.InferenceSession(WEIGHTS / ONNX[name])
     if name == "DeepFlavour":
         arrays.append(arrays[0][:, :1])
@@ -69,8 +70,8 @@ def original(name: str, x: np.ndarray | None = None) -> np.ndarray:
     return session.run(None, {f"input_{number}": values for number, values in enumerate(arrays, start=1)})[0]
 
 
-def own_shapes(name: str, x: np.ndarray) -> list[np.ndarray]:
-    """The inverse of `flat`, for jets that have all."""
+def by_group(name: str, x: np.ndarray) -> list[np.ndarray]:
+    """The inverse of `flat`, for jets that lack nothing."""
     arrays, first = [], 0
     for group in legacy.get(name).schema.groups:
         width = len(group.variables) * (group.slots or 1)
@@ -81,17 +82,17 @@ def own_shapes(name: str, x: np.ndarray) -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def named(request):
-    """Name, tagger and features of each kind."""
+def case(request):
+    """Name of a tagger, the tagger, and its features."""
     return request.param, legacy.load(request.param, WEIGHTS), features(request.param)
 
 
-def test_probabilities_are_those_of_the_original(named):
-    name, tagger, x = named
-    found, expected = softmax(tagger(x).numpy()), original(name)
-    assert np.median(expected.std(axis=0)) > 0.05, "made-up jets do not exercise the network"
-    print(f"{name}: largest difference of probabilities on {len(x)} made-up jets {abs(found - expected).max():.1e}")
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+def test_probabilities_are_those_of_the_original(case):
+    name, tagger, x = case
+    probabilities, expected = softmax(tagger(x).numpy()), original(name)
+    assert np.median(expected.std(axis=0)) > 0.05, "random jets do not exercise the network"
+    print(f"{name}: largest difference of probabilities on {len(x)} random jets {abs(probabilities - expected).max():.1e}")
+    np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 
 
 def test_deepflavour_agrees_with_its_frozen_graph_in_probabilities_and_regression():
@@ -99,7 +100,7 @@ def test_deepflavour_agrees_with_its_frozen_graph_in_probabilities_and_regressio
 
     graph = tf.compat.v1.GraphDef()
     graph.ParseFromString((WEIGHTS / legacy.get("DeepFlavour").path).read_bytes())
-    arrays = made_up("DeepFlavour")
+    arrays = toy_inputs("DeepFlavour")
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         tf.import_graph_def(graph, name="")
         feed = {f"input_{number}:0": values for number, values in enumerate([*arrays, arrays[0][:, :1]], start=1)}
@@ -108,16 +109,19 @@ def test_deepflavour_agrees_with_its_frozen_graph_in_probabilities_and_regressio
     network = deep_flavour.network(WEIGHTS / legacy.get("DeepFlavour").path)
     logits, energy = network(flat(arrays))
     assert network.count_params() == 268_278
-    found = softmax(logits.numpy())
-    print(f"DeepFlavour's frozen graph: {abs(found - expected).max():.1e}, {abs(energy.numpy() - regression).max():.1e}")
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    probabilities = softmax(logits.numpy())
+    print(
+        f"DeepFlavour's frozen graph: {abs(probabilities - expected).max():.1e}, {abs(energy.numpy() - regression).max():.1e}"
+    )
+    np.testing.assert_allclose(probabilities, expected, atol=1e-6)
     np.testing.assert_allclose(energy, regression, atol=1e-5)
 
 
-def test_hard_sigmoid_of_keras_3_would_go_unnoticed_but_be_wrong():
-    """So that the test above is known to see it."""
+def test_hard_sigmoid_of_keras_3_changes_the_probabilities():
+    """The comparison with the original must be able to see it."""
     tagger = legacy.load("DeepFlavour", WEIGHTS)
-    x, right = features("DeepFlavour"), softmax(tagger(features("DeepFlavour")).numpy())
+    x = features("DeepFlavour")
+    right = softmax(tagger(x).numpy())
     for layer in tagger.layers:
         if isinstance(layer, keras.layers.LSTM):
             layer.cell.recurrent_activation = keras.activations.hard_sigmoid
@@ -125,10 +129,10 @@ def test_hard_sigmoid_of_keras_3_would_go_unnoticed_but_be_wrong():
     assert abs(wrong - right).max() > 0.01
 
 
-def test_gradients_are_central_differences_of_the_original(named):
-    name, tagger, x = named
+def test_gradients_are_central_differences_of_the_original(case):
+    name, tagger, x = case
     schema = legacy.get(name).schema
-    x = x[100:104]  # none is at a default of its own here
+    x = x[100:104]
     with tf.GradientTape() as tape:
         inputs = tf.constant(x)
         tape.watch(inputs)
@@ -144,13 +148,13 @@ def test_gradients_are_central_differences_of_the_original(named):
         down[:, column] -= step
         difference = np.log(original(name, up)[:, 0]) - np.log(original(name, down)[:, 0])
         slope = difference / (up[:, column] - down[:, column])
-        # Networks of ReLUs have kinks: most jets must agree, and all in size.
+        # Networks of ReLUs have kinks, so not all jets need to agree.
         close = np.isclose(slope, gradient[:, column], rtol=0.05, atol=2e-3 * abs(gradient[:, column]).max())
         assert close.mean() >= 0.5, (name, schema.names[column], slope, gradient[:, column])
 
 
-def test_gradients_are_finite_for_empty_and_extreme_jets(named):
-    _, tagger, x = named
+def test_gradients_are_finite_for_empty_and_extreme_jets(case):
+    _, tagger, x = case
     inputs = tf.constant(x)
     with tf.GradientTape() as tape:
         tape.watch(inputs)
@@ -158,8 +162,8 @@ def test_gradients_are_finite_for_empty_and_extreme_jets(named):
     assert np.isfinite(tape.gradient(score, inputs)).all()
 
 
-def test_attacks_keep_their_promises(named):
-    name, tagger, x = named
+def test_attacks_stay_in_their_budget(case):
+    name, tagger, x = case
     schema = legacy.get(name).schema
     scale = np.maximum(x.std(axis=0), 1e-3)
     threat_model = ThreatModel.from_schema(schema, scale, epsilon=0.05, relative_cap=0.2)
@@ -168,25 +172,22 @@ def test_attacks_keep_their_promises(named):
     clean = tf.constant(x[-64:])
     budget = threat_model.budget(clean).numpy()
     for attack in (FGSM(threat_model), PGD(threat_model, steps=3)):
-        moved = attack(tagger, clean, y).numpy()
-        assert (abs(moved - x[-64:]) <= budget + 1e-5 * abs(x[-64:])).all()
-        np.testing.assert_array_equal(moved[budget == 0], x[-64:][budget == 0])
-        assert (moved != x[-64:]).sum() > 0.2 * (budget > 0).sum()
+        attacked = attack(tagger, clean, y).numpy()
+        assert (abs(attacked - x[-64:]) <= budget + 1e-5 * abs(x[-64:])).all()
+        np.testing.assert_array_equal(attacked[budget == 0], x[-64:][budget == 0])
+        assert (attacked != x[-64:]).sum() > 0.2 * (budget > 0).sum()
         assert int(attack.nonfinite_gradients) == 0
 
 
-def test_reloaded_from_keras_file_and_saved_model(named, tmp_path):
-    from kerastag.statistics import Statistics
-
-    name, tagger, x = named
-    record = legacy.get(name)
+def test_reloaded_from_keras_file_and_saved_model(case, tmp_path):
+    name, tagger, x = case
+    schema = legacy.get(name).schema
     tagger.save(tmp_path / "tagger.keras")
-    schema = record.schema
     export(tagger, schema, Statistics.of(x, schema.defaults), tmp_path / "saved_model")
     expected = tagger(x).numpy()
     for path in (tmp_path / "tagger.keras", tmp_path / "saved_model"):
         loaded = kerastag.load(path)
-        assert class_names(loaded) == record.classes
+        assert class_names(loaded) == legacy.get(name).classes
         np.testing.assert_allclose(loaded(x), expected, atol=1e-5 * abs(expected).max())
         if name != "DeepDoubleBvL":
             assert by_flavour(loaded)(x).shape == (len(x), 3)
@@ -194,11 +195,10 @@ def test_reloaded_from_keras_file_and_saved_model(named, tmp_path):
     np.testing.assert_allclose(saved.probabilities(x), softmax(expected), atol=1e-5)
 
 
-def test_tagger_is_frozen(named):
-    _, tagger, x = named
+def test_tagger_is_frozen(case):
+    _, tagger, x = case
     assert not tagger.trainable_variables
     before = [weight.numpy() for weight in tagger.weights]
-    trained = tagger(x, training=True)
-    np.testing.assert_array_equal(trained, tagger(x))
+    np.testing.assert_array_equal(tagger(x, training=True), tagger(x))
     for weight, value in zip(tagger.weights, before, strict=True):
         np.testing.assert_array_equal(weight, value)

@@ -20,16 +20,16 @@ def clean_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def put(folder, content=CONTENT):
+def write_weights(folder, content=CONTENT):
     path = folder / TAGGER.path
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     return path
 
 
-def answer(monkeypatch, content=CONTENT, error=None):
-    """Let requests answer without a network; returns the list of addresses that were asked for."""
-    asked = []
+def replace_requests(monkeypatch, content=CONTENT, error=None):
+    """Let requests answer without a network; returns the list of requested addresses."""
+    urls = []
 
     class Response:
         headers = {"content-length": str(len(content))}
@@ -44,57 +44,57 @@ def answer(monkeypatch, content=CONTENT, error=None):
             pass
 
     def get(url, **_):
-        asked.append(url)
+        urls.append(url)
         if error:
             raise error
         return Response()
 
     monkeypatch.setattr(requests, "get", get)
-    return asked
+    return urls
 
 
 def test_folder_then_environment_then_cache(monkeypatch, tmp_path):
-    asked = answer(monkeypatch)
-    first, second = put(tmp_path / "a"), put(tmp_path / "b")
+    urls = replace_requests(monkeypatch)
+    first, second = write_weights(tmp_path / "a"), write_weights(tmp_path / "b")
     monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path / "b"))
     assert weights.find(TAGGER, tmp_path / "a") == first
     assert weights.find(TAGGER) == second
     monkeypatch.delenv(weights.FOLDER_VARIABLE)
-    assert not asked
+    assert not urls
     downloaded = weights.find(TAGGER)
     assert downloaded.read_bytes() == CONTENT
     assert str(downloaded).startswith(str(tmp_path / "cache"))
-    assert asked == ["https://raw.githubusercontent.com/cms-data/RecoBTag-Combined/77957cb/folder/toy.json"]
+    assert urls == ["https://raw.githubusercontent.com/cms-data/RecoBTag-Combined/77957cb/folder/toy.json"]
     assert weights.find(TAGGER) == downloaded
-    assert len(asked) == 1, "what is in the cache was fetched again"
+    assert len(urls) == 1, "a file in the cache was downloaded again"
 
 
-def test_no_network_is_one_sentence_with_address_and_place(monkeypatch):
-    answer(monkeypatch, error=requests.ConnectionError("no route\nto host"))
+def test_message_without_a_network_has_address_and_path(monkeypatch):
+    replace_requests(monkeypatch, error=requests.ConnectionError("no route\nto host"))
     with pytest.raises(
         UserError, match=r"cannot be downloaded; get https://raw.*/folder/toy\.json and put it at '.*toy\.json'"
     ):
         weights.find(TAGGER)
 
 
-def test_download_of_another_content_is_refused_and_not_kept(monkeypatch, tmp_path):
-    answer(monkeypatch, CONTENT[:-1])
+def test_wrong_download_is_refused_and_removed(monkeypatch, tmp_path):
+    replace_requests(monkeypatch, CONTENT[:-1])
     with pytest.raises(UserError, match="is not the file of DeepCSV any more"):
         weights.find(TAGGER)
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [(CONTENT[:-1], "is truncated: it has 699 of 700 bytes"), (b"x" * len(CONTENT), "is not the file of DeepCSV")],
 )
-def test_wrong_file_is_refused_before_it_is_read(tmp_path, content, said):
-    put(tmp_path, content)
-    with pytest.raises(UserError, match=rf"{said}.*get https://.*put it at"):
+def test_wrong_file_is_refused_before_it_is_read(tmp_path, content, message):
+    write_weights(tmp_path, content)
+    with pytest.raises(UserError, match=rf"{message}.*get https://.*put it at"):
         weights.find(TAGGER, tmp_path)
 
 
-def test_missing_file_and_unknown_tagger_are_said(tmp_path):
+def test_missing_file_and_unknown_tagger_are_refused(tmp_path):
     with pytest.raises(UserError, match=rf"not in '{tmp_path}'; get https://"):
         weights.find(TAGGER, tmp_path)
     with pytest.raises(UserError, match="no legacy tagger 'DeepCVS'; the nearest are 'DeepCSV'"):
@@ -109,5 +109,4 @@ def test_registry_is_complete():
         assert tagger.schema.features
         assert 2 <= len(tagger.classes) <= 6
         assert tagger.size > 1e5
-        assert 2016 < tagger.year < 2026
         assert tagger.reference
