@@ -66,7 +66,7 @@ def test_toml_files(tmp_path):
 
 
 def test_paper_rate_falls_with_the_epoch():
-    rate = make_optimizer(RECIPES["paper"], steps=10)._learning_rate
+    rate = make_optimizer(RECIPES["paper"], steps_per_epoch=10)._learning_rate
     for epoch in (0, 1, 30, 200):
         for step in (0, 9):
             assert float(rate(epoch * 10 + step)) == pytest.approx(1e-4 / (1 + epoch / 30), rel=1e-5)

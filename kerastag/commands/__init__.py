@@ -79,6 +79,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands = parser.add_subparsers(title="commands", metavar="NAME", dest="name", required=True)
     for name in NAMES:
         first_line = (_command(name).__doc__ or "").splitlines()[0]
-        commands.add_parser(name, help=first_line, add_help=False)
+        commands.add_parser(name, help=first_line.replace("%", "%%"), add_help=False)
     options, rest = parser.parse_known_args(arguments)
     run(options.name, rest, prog=f"kerastag {options.name}")

@@ -9,8 +9,8 @@ from kerastag.request import COMPARISON, Sample
 
 EPILOG = """\
 examples:
-  compare.py saved_models/deepcsv_nominal saved_models/deepcsv_adversarial DeepCSV --config deepcsv --output comparison
-  compare.py mine=runs/mine DeepCSV --config deepcsv --manual-dir PFNANO_FILES --data-dir pfnano --output comparison
+  %(prog)s saved_models/deepcsv_nominal saved_models/deepcsv_adversarial DeepCSV --config deepcsv --output comparison
+  %(prog)s mine=runs/mine DeepCSV --config deepcsv --manual-dir PFNANO_FILES --data-dir pfnano --output comparison
 
 A tagger is anything that kerastag.load takes, or the name of a legacy tagger: DeepCSV, DeepFlavour. Weights of the latter are
 looked for in the folder that the environment variable KERASTAG_WEIGHTS names, or downloaded once into your cache.

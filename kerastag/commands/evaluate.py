@@ -9,7 +9,7 @@ from kerastag.request import EVALUATION, Sample
 
 EPILOG = """\
 example:
-  evaluate.py runs/jet_flavor-nominal runs/jet_flavor-fgsm --output comparison
+  %(prog)s runs/jet_flavor-nominal runs/jet_flavor-fgsm --output comparison
 
 All taggers meet the same jets and the same budgets: ε times the standard deviation of the data set's training jets. The
 capped attack is the threat model in which every one-dimensional distribution still looks normal. Differences of areas

@@ -13,9 +13,9 @@ _JETS = 10_000
 
 EPILOG = """\
 examples:
-  export.py saved_models/jet_flavor_adversarial --output exported
-  export.py DeepCSV --output exported/DeepCSV
-  export.py DeepDoubleBvL --features jets.npy --output exported/DeepDoubleBvL
+  %(prog)s saved_models/jet_flavor_adversarial --output exported
+  %(prog)s DeepCSV --output exported/DeepCSV
+  %(prog)s DeepDoubleBvL --features jets.npy --output exported/DeepDoubleBvL
 
 ONNX needs kerastag's extra 'onnx'. Input of every format: features, float32 (batch, features), physical units, in the order of
 the schema (`kerastag schema NAME`). Outputs: logits and probabilities.

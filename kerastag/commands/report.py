@@ -10,9 +10,9 @@ from kerastag.request import ReportOptions, Sample
 
 EPILOG = """\
 examples:
-  report.py nominal=saved_models/jet_flavor_nominal adversarial=saved_models/jet_flavor_adversarial --output report
-  report.py nominal=study/nominal-seed{0,1,2} adversarial=study/trained_at_0.01-seed{0,1,2} --output report
-  report.py saved_models/deepcsv_nominal saved_models/deepcsv_adversarial DeepCSV --config deepcsv --output report_deepcsv
+  %(prog)s nominal=saved_models/jet_flavor_nominal adversarial=saved_models/jet_flavor_adversarial --output report
+  %(prog)s nominal=study/nominal-seed{0,1,2} adversarial=study/trained_at_0.01-seed{0,1,2} --output report
+  %(prog)s saved_models/deepcsv_nominal saved_models/deepcsv_adversarial DeepCSV --config deepcsv --output report_deepcsv
 
 The first tagger is the one that others are compared with; a name that is given several times stands for seeds of one training.
 A report that was interrupted goes on where it stopped when it is started again: what was computed from the same taggers,

@@ -13,9 +13,9 @@ _SETTINGS, _RECIPE = ("recipe", "epsilon"), ("model", "epochs")
 
 EPILOG = """\
 examples:
-  scan_inputs.py --output scan
-  scan_inputs.py --inputs jet --inputs jet track:2 --inputs jet vertex track:2 --seeds 0 1 2 --output scan
-  report.py nominal=... adversarial=... --scan scan --output report
+  %(prog)s --output scan
+  %(prog)s --inputs jet --inputs jet track:2 --inputs jet vertex track:2 --seeds 0 1 2 --output scan
+  report nominal=... adversarial=... --scan scan --output report
 
 Groups are those of the schema (kerastag schema NAME tells); "track:2" are the two leading tracks. A scan that was
 interrupted goes on where it stopped when it is started again with the same options. On the sample that comes along one seed

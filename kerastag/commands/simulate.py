@@ -51,8 +51,8 @@ def simulate(options: argparse.Namespace) -> None:
     settings = collect(SimulationSettings(), options)
     done = produce(options.output, options.jets, settings, options.processes)
     print(f"{options.jets:,} jets in '{options.output}', {done.size / options.jets:.0f} bytes each.")
-    if done.found:
-        print(f"{done.found:,} of them come from an interrupted run.")
+    if done.reused:
+        print(f"{done.reused:,} of them come from an interrupted run.")
     if done.jets:
         print(
             f"{done.jets / done.seconds:.0f} jets/s and {done.events / done.seconds:.0f} events/s, of which each of "

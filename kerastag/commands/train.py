@@ -10,11 +10,11 @@ from kerastag.recipes import Recipe, Settings, read_toml
 
 EPILOG = """\
 examples:
-  train.py                                                                nominal training on simulated jets
-  train.py --adversarial                                                  on jets attacked with FGSM, ε = 0.01
-  train.py --config deepntuple --manual-dir ROOT_FILES                    on CMS ntuples of your own
-  train.py --defense pgd-7 --epsilon 0.05 --relative-cap 0.2              a stronger attack, within 20 % of each value
-  train.py --output runs/mine --resume                                    go on where a killed run stopped
+  %(prog)s                                                    nominal training on simulated jets
+  %(prog)s --adversarial                                      on jets attacked with FGSM, ε = 0.01
+  %(prog)s --config deepntuple --manual-dir ROOT_FILES        on CMS ntuples of your own
+  %(prog)s --defense pgd-7 --epsilon 0.05 --relative-cap 0.2  a stronger attack, within 20 %% of each value
+  %(prog)s --output runs/mine --resume                        go on where a killed run stopped
 
 The data set is built with TFDS if it is not there. The run directory then holds the tagger (tagger.keras and saved_model/),
 history.csv, metrics.json, figures/ and everything needed to resume. Settings in a TOML file have the names of the options.

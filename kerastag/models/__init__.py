@@ -1,6 +1,5 @@
 """Taggers: functions `(schema, statistics, ...)` that return a `keras.Model` from raw features to logits."""
 
-import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -8,14 +7,13 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
+from kerastag.catalogue import MODELS, imported
 from kerastag.errors import UserError
-from kerastag.layers.preprocessing import SelectFeatures
+from kerastag.layers import SelectFeatures
 from kerastag.models.deep_sets import deep_sets
 from kerastag.models.mlp import mlp, paper_mlp
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
-
-MODELS: dict[str, Callable[..., keras.Model]] = {"deep_sets": deep_sets, "mlp": mlp, "paper_mlp": paper_mlp}
 
 
 def get(name: str) -> Callable[..., keras.Model]:
@@ -25,14 +23,13 @@ def get(name: str) -> Callable[..., keras.Model]:
         UserError: if there is none.
     """
     if name in MODELS:
-        return MODELS[name]
-    module_name, _, function_name = name.partition(":")
-    if not function_name:
+        return imported(MODELS.find(name).path)
+    if ":" not in name:
         raise UserError(f"There is no model '{name}'; choose one of {', '.join(MODELS)}, or give module:function.")
     if os.getcwd() not in sys.path:  # a script's path starts at its own folder
         sys.path.append(os.getcwd())
     try:
-        return getattr(importlib.import_module(module_name), function_name)
+        return imported(name)
     except (ImportError, AttributeError) as error:
         raise UserError(f"The model '{name}' cannot be imported: {error}.") from error
 
@@ -41,9 +38,9 @@ def build(name: str, schema: Schema, statistics: Statistics, inputs: Sequence[st
     """A model by name, from all raw features, of which it may look at some groups alone.
 
     Args:
-        name: As of `get`.
-        schema: Of the data set.
-        statistics: Of its training jets.
+        name: Name of the model, as `get` takes it.
+        schema: Schema of the data set.
+        statistics: Statistics of its training jets.
         inputs: Groups and slots, as `Schema.restricted` takes them; none for all.
 
     Raises:
@@ -58,4 +55,4 @@ def build(name: str, schema: Schema, statistics: Statistics, inputs: Sequence[st
     return keras.Model(features, inner(SelectFeatures(columns, name="seen")(features)), name=inner.name)
 
 
-__all__ = ["MODELS", "build", "deep_sets", "get", "mlp", "paper_mlp"]
+__all__ = ["build", "deep_sets", "get", "mlp", "paper_mlp"]

@@ -2,7 +2,7 @@
 
 import keras
 
-from kerastag.layers.preprocessing import PresenceFlags, Standardize
+from kerastag.layers import PresenceFlags, Standardize
 from kerastag.models.objects import split_columns, split_groups
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
@@ -24,7 +24,7 @@ def deep_sets(
 
     Args:
         schema: Says which columns belong to which object.
-        statistics: Of the training jets.
+        statistics: Statistics of the training jets.
         encoder: Widths of the layers applied to each track or vertex.
         hidden: Widths of the layers behind the sums.
         dropout: Rate before and after each hidden layer.

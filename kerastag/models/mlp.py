@@ -2,8 +2,7 @@
 
 import keras
 
-from kerastag.layers.preprocessing import PresenceFlags, Standardize
-from kerastag.layers.track_quantities import TrackQuantities
+from kerastag.layers import PresenceFlags, Standardize, TrackQuantities
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
 
@@ -13,7 +12,7 @@ def mlp(schema: Schema, statistics: Statistics, hidden: tuple[int, ...] = (256, 
 
     Args:
         schema: Says which columns there are and which objects may be absent.
-        statistics: Of the training jets.
+        statistics: Statistics of the training jets.
         hidden: Widths of the hidden layers.
         dropout: Rate after each hidden layer.
 
@@ -40,7 +39,7 @@ def paper_mlp(schema: Schema, statistics: Statistics) -> keras.Model:
 
     Args:
         schema: Says which columns there are.
-        statistics: Of the training jets.
+        statistics: Statistics of the training jets.
 
     Returns:
         A model from raw features `(batch, features)` to logits `(batch, classes)`.

@@ -86,7 +86,7 @@ class AttackedAUC(keras.callbacks.Callback):
         self._attacks = attacks
         self._batch_size = batch_size
         self._watch = watch
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
 
     @property
     def names(self) -> list[str]:
@@ -107,8 +107,8 @@ class AttackedAUC(keras.callbacks.Callback):
 
     def _look_for_overfitting(self, epoch: int, logs: dict) -> None:
         weak, strong = (logs[f"val_cross_entropy_{name}"] - logs["val_cross_entropy"] for name in self._watch)
-        if "overfitting" not in self._said and strong > max(_FAR_MORE * weak, _NOTABLE_RISE):
-            self._said.add("overfitting")
+        if "overfitting" not in self._warned and strong > max(_FAR_MORE * weak, _NOTABLE_RISE):
+            self._warned.add("overfitting")
             warnings.warn(
                 f"Catastrophic overfitting at epoch {epoch + 1}: {self._watch[0]} raises the cross-entropy by {weak:.3f}, "
                 f"{self._watch[1]} by {strong:.3f}. Train with --defense fgsm-rs or pgd-7, or with a smaller ε.",
@@ -118,14 +118,14 @@ class AttackedAUC(keras.callbacks.Callback):
     def _add(self, logs: dict, name: str, area: float | NotDefined) -> None:
         if not isinstance(area, NotDefined):
             logs[name] = area
-        elif name not in self._said:
-            self._said.add(name)
+        elif name not in self._warned:
+            self._warned.add(name)
             warnings.warn(f"{name} is {area}.", stacklevel=2)
 
 
 def warn_of_order(callbacks: Sequence[keras.callbacks.Callback] | keras.callbacks.CallbackList | None) -> None:
     """Warn if a callback that reads the logs stands before an `AttackedAUC`."""
-    listed = list(getattr(callbacks, "callbacks", callbacks) or [])
+    in_order = list(getattr(callbacks, "callbacks", callbacks) or [])
     consumers = (
         keras.callbacks.EarlyStopping,
         keras.callbacks.ModelCheckpoint,
@@ -133,8 +133,8 @@ def warn_of_order(callbacks: Sequence[keras.callbacks.Callback] | keras.callback
         keras.callbacks.CSVLogger,
         keras.callbacks.TensorBoard,
     )
-    for place, callback in enumerate(listed):
-        early = [type(other).__name__ for other in listed[:place] if isinstance(other, consumers)]
+    for place, callback in enumerate(in_order):
+        early = [type(before).__name__ for before in in_order[:place] if isinstance(before, consumers)]
         if isinstance(callback, AttackedAUC) and early:
             warnings.warn(
                 f"AttackedAUC stands behind {', '.join(early)}, which will not see its metrics; put it first.",

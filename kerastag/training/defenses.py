@@ -7,12 +7,15 @@ from collections.abc import Callable
 
 import keras
 import tensorflow as tf
+from typing_extensions import override
 
 from kerastag.attacks import OBJECTIVES, Attack, ThreatModel
 from kerastag.errors import UserError
 from kerastag.layers.class_logits import flavour_logits
 
-# Adds to the loss of a step: (y, y_pred, sample_weight) -> scalar.
+# A batch: features `(batch, features)`, one-hot labels `(batch, classes)`, and sample weights `(batch,)` or None.
+Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]
+# The compiled loss of a step: (y, y_pred, sample_weight) -> scalar.
 ComputeLoss = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tf.Tensor]
 
 
@@ -24,7 +27,10 @@ class Ramp:
         warmup: Steps without an attack.
         rise: Steps of a linear rise behind them.
         random: Whether each batch draws its strength between 0 and that of the ramp.
-        seed: Of the draws.
+        seed: Seed of the draws.
+
+    Raises:
+        UserError: if a number of steps is negative.
     """
 
     def __init__(self, warmup: int = 0, rise: int = 0, random: bool = False, seed: int = 0):
@@ -50,21 +56,24 @@ class Ramp:
 
 
 class Defense:
-    """Base of defences.
+    """Base of defences: leaves batch and loss as they are.
 
     Attributes:
         attack: What batches are attacked with; None for a defence that attacks none.
+        ramp: Strength of the attack by step; None for full strength.
     """
 
     attack: Attack | None = None
+    ramp: Ramp | None = None
 
     @property
     def random_states(self) -> list[keras.random.SeedGenerator]:
         """Generators of random numbers, so that a checkpoint can hold them."""
-        return []
+        parts = (self.attack, self.ramp)
+        return [part.seed_generator for part in parts if hasattr(part, "seed_generator")]
 
-    def batch(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, w: tf.Tensor | None, step: tf.Tensor):
-        """The batch on which the step is made, `(x, y, w)`, from the one that came.
+    def batch(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, w: tf.Tensor | None, step: tf.Tensor) -> Batch:
+        """The batch on which the step is made, from the one that came.
 
         Args:
             tagger: As it stands before the step.
@@ -75,13 +84,34 @@ class Defense:
         """
         return x, y, w
 
-    def loss(self, tagger: keras.Model, compute: ComputeLoss, x: tf.Tensor, y: tf.Tensor, y_pred: tf.Tensor, w):
+    def loss(
+        self,
+        tagger: keras.Model,
+        compute: ComputeLoss,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        y_pred: tf.Tensor,
+        w: tf.Tensor | None,
+    ) -> tf.Tensor:
         """The loss of the step, a scalar; `compute` is the compiled one. Arguments are those of the changed batch."""
         return compute(y, y_pred, w)
 
+    def get_config(self) -> dict:
+        """Everything that `__init__` takes."""
+        raise NotImplementedError
 
-def _twice(y: tf.Tensor, w: tf.Tensor | None):
-    return tf.concat([y, y], axis=0), None if w is None else tf.concat([w, w], axis=0)
+    @classmethod
+    def from_config(cls, config: dict) -> "Defense":
+        """The inverse of `get_config`."""
+        return cls(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})
+
+    def _strength(self, step: tf.Tensor) -> float | tf.Tensor:
+        return 1.0 if self.ramp is None else self.ramp(step)
+
+
+def _both(clean: tf.Tensor, moved: tf.Tensor, y: tf.Tensor, w: tf.Tensor | None) -> Batch:
+    """A batch of clean jets and, behind them, the attacked ones."""
+    return tf.concat([clean, moved], axis=0), tf.concat([y, y], axis=0), None if w is None else tf.concat([w, w], axis=0)
 
 
 MIXES = ("adversarial", "mean")
@@ -116,29 +146,20 @@ class AttackedBatches(Defense):
             raise UserError(f"There is no mix '{mix}'; choose one of {', '.join(MIXES)}.")
         if every < 1:
             raise UserError(f"Invalid value for `every`: it must be at least 1. Received: {every}.")
-        self.attack, self.mix, self.every, self.in_training_mode, self.ramp = attack, mix, every, in_training_mode, ramp
+        self.attack: Attack = attack
+        self.mix, self.every, self.in_training_mode, self.ramp = mix, every, in_training_mode, ramp
 
-    @property
-    def random_states(self) -> list[keras.random.SeedGenerator]:
-        """As `Defense.random_states`."""
-        parts = (self.attack, self.ramp)
-        return [part.seed_generator for part in parts if hasattr(part, "seed_generator")]
-
-    def batch(self, tagger, x, y, w, step):
-        """As `Defense.batch`."""
-
+    @override
+    def batch(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, w: tf.Tensor | None, step: tf.Tensor) -> Batch:
         def attacked() -> tf.Tensor:
-            strength = 1.0 if self.ramp is None else self.ramp(step)
-            return self.attack(tagger, x, y, training=self.in_training_mode, strength=strength)
+            return self.attack(tagger, x, y, training=self.in_training_mode, strength=self._strength(step))
 
         moved = attacked() if self.every == 1 else tf.cond(step % self.every == 0, attacked, lambda: x)
         moved = tf.stop_gradient(moved)
-        if self.mix == "mean":
-            return tf.concat([x, moved], axis=0), *_twice(y, w)
-        return moved, y, w
+        return _both(x, moved, y, w) if self.mix == "mean" else (moved, y, w)
 
+    @override
     def get_config(self) -> dict:
-        """Everything that `__init__` takes."""
         return {
             "attack": keras.saving.serialize_keras_object(self.attack),
             "mix": self.mix,
@@ -147,15 +168,9 @@ class AttackedBatches(Defense):
             "ramp": keras.saving.serialize_keras_object(self.ramp) if self.ramp else None,
         }
 
-    @classmethod
-    def from_config(cls, config: dict) -> "AttackedBatches":
-        """The inverse of `get_config`."""
-        parts = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("attack", "ramp")}
-        return cls(**config | parts)
-
 
 @keras.saving.register_keras_serializable("kerastag")
-class TRADES(AttackedBatches):
+class TRADES(Defense):
     """Loss of clean jets plus β times how much the output changes under attack, KL(f(x) ‖ f(x')), x' chosen for the most.
 
     The attack should start at random and leave FGSM's point out, `PGD(…, try_corner=False)`: at the clean jet nothing points
@@ -167,33 +182,46 @@ class TRADES(AttackedBatches):
         attack: How x' is searched; its labels are the clean outputs.
         beta: Weight of the second term.
         ramp: Strength of the attack by step; None for full strength.
+
+    Raises:
+        UserError: if β is negative.
     """
 
     def __init__(self, attack: Attack, beta: float = 3.0, ramp: Ramp | None = None):
-        super().__init__(attack, ramp=ramp)
         if not beta >= 0:
             raise UserError(f"Invalid value for `beta`: it must be at least 0. Received: {beta}.")
-        self.beta = float(beta)
+        self.attack: Attack = attack
+        self.beta, self.ramp = float(beta), ramp
 
-    def batch(self, tagger, x, y, w, step):
-        """As `Defense.batch`: clean jets, and behind them the attacked ones."""
+    @override
+    def batch(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, w: tf.Tensor | None, step: tf.Tensor) -> Batch:
         outputs = tf.stop_gradient(tf.nn.softmax(flavour_logits(tagger, x, y)))
-        strength = 1.0 if self.ramp is None else self.ramp(step)
-        moved = tf.stop_gradient(self.attack(tagger, x, outputs, strength=strength))
-        return tf.concat([x, moved], axis=0), *_twice(y, w)
+        moved = tf.stop_gradient(self.attack(tagger, x, outputs, strength=self._strength(step)))
+        return _both(x, moved, y, w)
 
-    def loss(self, tagger, compute, x, y, y_pred, w):
-        """As `Defense.loss`."""
+    @override
+    def loss(
+        self,
+        tagger: keras.Model,
+        compute: ComputeLoss,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        y_pred: tf.Tensor,
+        w: tf.Tensor | None,
+    ) -> tf.Tensor:
         (clean, moved), (y, _) = tf.split(y_pred, 2), tf.split(y, 2)
         w = None if w is None else tf.split(w, 2)[0]
         log_p, log_q = tf.nn.log_softmax(clean), tf.nn.log_softmax(moved)
         divergence = tf.reduce_sum(tf.exp(log_p) * (log_p - log_q), axis=-1)
-        return compute(y, clean, w) + self.beta * tf.reduce_mean(divergence if w is None else w * divergence)
+        return compute(y, clean, w) + self.beta * _weighted_mean(divergence, w)
 
+    @override
     def get_config(self) -> dict:
-        """Everything that `__init__` takes."""
-        kept = {name: value for name, value in super().get_config().items() if name in ("attack", "ramp")}
-        return kept | {"beta": self.beta}
+        return {
+            "attack": keras.saving.serialize_keras_object(self.attack),
+            "beta": self.beta,
+            "ramp": keras.saving.serialize_keras_object(self.ramp) if self.ramp else None,
+        }
 
 
 @keras.saving.register_keras_serializable("kerastag")
@@ -207,6 +235,9 @@ class InputGradientPenalty(Defense):
     Args:
         threat_model: The box.
         weight: Factor on the penalty.
+
+    Raises:
+        UserError: if the weight is negative.
     """
 
     def __init__(self, threat_model: ThreatModel, weight: float = 1.0):
@@ -214,20 +245,28 @@ class InputGradientPenalty(Defense):
             raise UserError(f"Invalid value for `weight`: it must be at least 0. Received: {weight}.")
         self.threat_model, self.weight = threat_model, float(weight)
 
-    def loss(self, tagger, compute, x, y, y_pred, w):
-        """As `Defense.loss`."""
+    @override
+    def loss(
+        self,
+        tagger: keras.Model,
+        compute: ComputeLoss,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        y_pred: tf.Tensor,
+        w: tf.Tensor | None,
+    ) -> tf.Tensor:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
-            rise = OBJECTIVES["cross_entropy"](y, flavour_logits(tagger, x, y, training=True))
-        gradient = tape.gradient(rise, x)
+            cross_entropy = OBJECTIVES["cross_entropy"](y, flavour_logits(tagger, x, y, training=True))
+        gradient = tape.gradient(cross_entropy, x)
         penalty = tf.reduce_sum(self.threat_model.budget(x, y) * tf.abs(gradient), axis=-1)
-        return compute(y, y_pred, w) + self.weight * tf.reduce_mean(penalty if w is None else w * penalty)
+        return compute(y, y_pred, w) + self.weight * _weighted_mean(penalty, w)
 
+    @override
     def get_config(self) -> dict:
-        """Everything that `__init__` takes."""
         return {"threat_model": keras.saving.serialize_keras_object(self.threat_model), "weight": self.weight}
 
-    @classmethod
-    def from_config(cls, config: dict) -> "InputGradientPenalty":
-        """The inverse of `get_config`."""
-        return cls(keras.saving.deserialize_keras_object(config["threat_model"]), config["weight"])
+
+def _weighted_mean(values: tf.Tensor, w: tf.Tensor | None) -> tf.Tensor:
+    """Mean over the batch of values `(batch,)` times their weights."""
+    return tf.reduce_mean(values if w is None else w * values)

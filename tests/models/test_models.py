@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kerastag import models
+from kerastag.catalogue import MODELS
 from kerastag.errors import UserError
 from kerastag.schema import DEEPNTUPLE
 from kerastag.statistics import Statistics
@@ -23,7 +24,7 @@ def test_paper_network_starts_like_pytorch(dataset):
     assert 0.5 * limit < abs(bias).max() <= limit
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", tuple(MODELS))
 def test_gives_logits_and_survives_saving(dataset, name, tmp_path, jets):
     model = models.get(name)(dataset.schema, dataset.statistics)
     logits = model(jets[0]).numpy()
@@ -61,7 +62,7 @@ def test_own_model_is_found_by_module_and_function_in_the_current_folder(tmp_pat
     assert models.get("my_tagger:build")("schema", "statistics") == ("schema", "statistics")
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", tuple(MODELS))
 def test_a_tagger_of_some_inputs_sees_no_others(dataset, name, tmp_path, jets):
     inputs = ("jet", "track:2")
     model = models.build(name, dataset.schema, dataset.statistics, inputs)
