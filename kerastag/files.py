@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kerastag import results
+
 # How the names of temporary folders begin.
 SCRATCH = ".writing_"
 
@@ -32,8 +34,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file whole."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    """Write a JSON file whole; results become plain data."""
+    write_text(path, json.dumps(results.plain(content), indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file, with results in their types."""
+    return json.loads(path.read_text(encoding="utf-8"), object_hook=results.revived)
 
 
 def remove_leftovers(folder: Path) -> None:

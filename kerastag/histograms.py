@@ -1,8 +1,14 @@
-"""Histograms of features, clean and attacked, as figures draw them. NumPy alone."""
+"""Histograms of features: their bins, what is in them, and how much clean and attacked ones differ. Without TensorFlow.
+
+The first and the last bin of every histogram also hold what lies beyond.
+"""
 
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
+import hist
 import numpy as np
+from scipy.spatial.distance import jensenshannon
 
 from kerastag.schema import Schema
 from kerastag.schema.structure import Feature
@@ -10,8 +16,40 @@ from kerastag.schema.structure import Feature
 _BINS = 50
 
 
+class Histogram(NamedTuple):
+    """What is in the bins.
+
+    Attributes:
+        sums: Sums of weights, `(bins,)`.
+        variances: Sums of squared weights, `(bins,)`.
+    """
+
+    sums: np.ndarray
+    variances: np.ndarray
+
+
+class Difference(NamedTuple):
+    """How much two histograms differ.
+
+    Attributes:
+        chi2_per_ndf: χ² per degree of freedom, against an uncertainty.
+        jensen_shannon: Jensen-Shannon divergence, bits.
+    """
+
+    chi2_per_ndf: float
+    jensen_shannon: float
+
+
 def edges_of(feature: Feature, values: np.ndarray) -> np.ndarray:
-    """Bin edges: unit bins for whole numbers, else 50 over the central 99 % of present values `(jets,)`."""
+    """Bin edges of figures: unit bins for whole numbers, else 50 of equal width over the central 99 %.
+
+    Args:
+        feature: The feature.
+        values: Its present values, `(jets,)`.
+
+    Returns:
+        `(bins + 1,)`.
+    """
     low, high = np.percentile(values, (0.5, 99.5)) if len(values) else (0.0, 1.0)
     if feature.integer:
         return np.arange(np.floor(low), np.ceil(high) + 2) - 0.5
@@ -20,19 +58,51 @@ def edges_of(feature: Feature, values: np.ndarray) -> np.ndarray:
     return np.linspace(low, high, _BINS + 1)
 
 
-def counts(values: np.ndarray, edges: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Sum of weights in each bin, `(bins,)`; the first and the last bin hold what lies beyond."""
-    return np.histogram(np.clip(values, edges[0], edges[-1]), edges, weights=weights)[0]
+def equal_content(values: np.ndarray, bins: int) -> np.ndarray:
+    """Edges, from -∞ to ∞, of bins with equally many values each.
+
+    Args:
+        values: `(jets,)`.
+        bins: Number of bins; there are fewer where quantiles coincide.
+
+    Returns:
+        `(bins + 1,)`.
+    """
+    inner = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1]))
+    return np.concatenate([[-np.inf], inner, [np.inf]])
+
+
+def bin_numbers(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Number of the bin in which each value lies, int64 `(jets,)`."""
+    return np.searchsorted(edges[1:-1], values, side="right")
+
+
+def histogram(values: np.ndarray, edges: np.ndarray, weights: np.ndarray | None = None) -> Histogram:
+    """Fill a histogram.
+
+    Args:
+        values: `(jets,)`.
+        edges: `(bins + 1,)`.
+        weights: `(jets,)`; None for equal ones.
+    """
+    axis = hist.axis.Variable([-np.inf, *edges[1:-1], np.inf], flow=False)
+    view = hist.Hist(axis, storage=hist.storage.Weight()).fill(values, weight=weights).view()
+    return Histogram(view["value"], view["variance"])
+
+
+def counts(values: np.ndarray, edges: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Sum of weights in each bin, `(bins,)`; arguments as of `histogram`."""
+    return histogram(values, edges, weights).sums
 
 
 def histograms(
     schema: Schema, name: str, x: np.ndarray, attacked: Mapping[str, np.ndarray], label: np.ndarray, weights: np.ndarray
-) -> dict:
-    """Histograms of one feature by flavour, without absent cells.
+) -> dict[str, Any]:
+    """Histograms of a feature by flavour, without absent cells.
 
     Args:
-        schema: Says what the columns are.
-        name: The feature.
+        schema: Schema of the features.
+        name: Name of the feature.
         x: Clean features `(jets, features)`.
         attacked: Attacked features by tagger.
         label: Class indices `(jets,)`.
@@ -44,37 +114,80 @@ def histograms(
     """
     column = schema.index(name)
     feature = schema.features[column]
-    here = x[:, column] != np.float32(feature.default)
-    edges = edges_of(feature, x[here, column])
+    present = x[:, column] != np.float32(feature.default)
+    edges = edges_of(feature, x[present, column])
+    of_flavour = {flavour: present & (label == number) for number, flavour in enumerate(schema.class_names)}
 
-    def by_flavour(values: np.ndarray) -> dict[str, list[float]]:
-        return {
-            flavour: counts(values[own, column], edges, weights[own]).tolist()
-            for number, flavour in enumerate(schema.class_names)
-            for own in [here & (label == number)]
-        }
+    def by_flavour(features: np.ndarray) -> dict[str, list[float]]:
+        return {flavour: counts(features[jets, column], edges, weights[jets]).tolist() for flavour, jets in of_flavour.items()}
 
     return {
         "edges": edges.tolist(),
         "clean": by_flavour(x),
-        "attacked": {tagger: by_flavour(values) for tagger, values in attacked.items()},
-        "variance": counts(x[here, column], edges, weights[here] ** 2).tolist(),
-        "absent": float(weights[~here].sum() / weights.sum()),
+        "attacked": {tagger: by_flavour(features) for tagger, features in attacked.items()},
+        "variance": histogram(x[present, column], edges, weights[present]).variances.tolist(),
+        "absent": float(weights[~present].sum() / weights.sum()),
     }
 
 
-def chi2_per_ndf(clean: np.ndarray, attacked: np.ndarray, variance: np.ndarray, uncertainty: float) -> float:
-    """χ²/ndf of two histograms of the same sum, `(bins,)` each, against a relative uncertainty and the statistical one.
+def squared_error(clean: np.ndarray, variance: np.ndarray, uncertainty: float) -> np.ndarray:
+    """Squared error of each bin, `(bins,)`: a relative uncertainty and the statistical one.
 
-    Both are made of the same jets, so the statistical part is generous. An empty bin has the variance of one jet.
+    A bin has at least the variance of one typical jet, whose weight is Σw²/Σw.
 
     Args:
-        clean: Sums of weights.
-        attacked: Sums of weights.
-        variance: Sums of squared weights of clean jets.
+        clean: Sums of weights, `(bins,)`.
+        variance: Sums of squared weights, `(bins,)`.
         uncertainty: Relative uncertainty of a bin.
     """
+    typical_weight = variance.sum() / max(clean.sum(), 1e-30)
+    return (uncertainty * clean) ** 2 + np.maximum(variance, typical_weight**2)
+
+
+def chi2_per_ndf(
+    clean: np.ndarray, attacked: np.ndarray, variance: np.ndarray, uncertainty: float, *, count_empty: bool = False
+) -> float:
+    """χ² per degree of freedom of two histograms of the same sum, which costs a degree of freedom.
+
+    Both are made of the same jets, so the statistical part is generous.
+
+    Args:
+        clean: Sums of weights, `(bins,)`.
+        attacked: Sums of weights, `(bins,)`.
+        variance: Sums of squared weights of clean jets, `(bins,)`.
+        uncertainty: Relative uncertainty of a bin.
+        count_empty: Whether bins that are empty in both are degrees of freedom.
+    """
     filled = (clean > 0) | (attacked > 0)
-    one_jet = variance.sum() / max(clean.sum(), 1e-30)  # Σw²/Σw, the weight of a typical jet
-    sigma2 = (uncertainty * clean) ** 2 + np.maximum(variance, one_jet**2)
-    return float(((attacked - clean)[filled] ** 2 / sigma2[filled]).sum() / max(filled.sum() - 1, 1))
+    error2 = squared_error(clean, variance, uncertainty)
+    bins = len(clean) if count_empty else np.count_nonzero(filled)
+    return float(((attacked - clean)[filled] ** 2 / error2[filled]).sum() / max(bins - 1, 1))
+
+
+def jensen_shannon(clean: np.ndarray, attacked: np.ndarray) -> float:
+    """Jensen-Shannon divergence of two histograms `(bins,)`, bits."""
+    return float(jensenshannon(clean, attacked, base=2) ** 2)
+
+
+def difference(
+    clean: np.ndarray,
+    attacked: np.ndarray,
+    edges: np.ndarray,
+    uncertainty: float,
+    weights: np.ndarray | None = None,
+    *,
+    count_empty: bool = False,
+) -> Difference:
+    """Difference of the histograms of clean and of attacked values of a feature.
+
+    Args:
+        clean: Clean values, `(jets,)`.
+        attacked: Attacked values, `(jets,)`.
+        edges: `(bins + 1,)`.
+        uncertainty: Relative uncertainty of a bin, beside its statistical one.
+        weights: `(jets,)`; None for equal ones.
+        count_empty: As of `chi2_per_ndf`.
+    """
+    before, after = (histogram(values, edges, weights) for values in (clean, attacked))
+    chi2 = chi2_per_ndf(before.sums, after.sums, before.variances, uncertainty, count_empty=count_empty)
+    return Difference(chi2, jensen_shannon(before.sums, after.sums))

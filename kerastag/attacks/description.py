@@ -1,4 +1,4 @@
-"""What a threat model allows, in physical units, for people."""
+"""A threat model in physical units, for people."""
 
 import numpy as np
 
@@ -14,20 +14,21 @@ def describe(threat_model: ThreatModel, schema: Schema) -> str:
 
     Args:
         threat_model: The threat model.
-        schema: Of its features.
+        schema: Schema of its features.
     """
-    flavours = schema.class_names if threat_model.by_flavour is not None else ("all",)
-    factors = threat_model.by_flavour if threat_model.by_flavour is not None else np.ones(1)
+    factors = np.ones(1) if threat_model.by_flavour is None else threat_model.by_flavour
+    flavours = ("all",) if threat_model.by_flavour is None else schema.class_names
+    movable = ~(threat_model.integer | threat_model.frozen)
     header = ["feature", "unit", *(f"largest shift, {name} jets" for name in flavours), "and"]
     rows = []
     for column, feature in enumerate(schema.features):
-        still = threat_model.integer[column] or threat_model.frozen[column]
-        shifts = [f"{0 if still else threat_model.epsilon * factor * threat_model.scale[column]:.3g}" for factor in factors]
-        rows.append([feature.name, feature.unit, *shifts, _limits(threat_model, column)])
+        shifts = threat_model.epsilon * factors * threat_model.scale[column] * movable[column]
+        rows.append([feature.name, feature.unit, *(f"{shift:.3g}" for shift in shifts), _limits(threat_model, column)])
     return tables.markdown(header, rows)
 
 
 def _limits(threat_model: ThreatModel, column: int) -> str:
+    """What limits a feature beside its largest shift."""
     if threat_model.integer[column]:
         return "whole number, stays"
     if threat_model.frozen[column]:
@@ -39,4 +40,4 @@ def _limits(threat_model: ThreatModel, column: int) -> str:
         limits.append(f"not below {threat_model.lower[column]:.3g}")
     if threat_model.upper is not None and np.isfinite(threat_model.upper[column]):
         limits.append(f"not above {threat_model.upper[column]:.3g}")
-    return f"{', '.join([*limits, f'{threat_model.default[column]:.6g} stays'])}"
+    return ", ".join([*limits, f"{threat_model.default[column]:.6g} stays"])

@@ -9,7 +9,8 @@ import dataclasses
 import numpy as np
 
 from kerastag.flavours import FLAVOURS
-from kerastag.metrics import Bootstrap, Interval
+from kerastag.metrics import Bootstrap
+from kerastag.results import Interval
 
 # Fewer moved cells of a flavour than this, and its asymmetry is left out: half of it would be chance.
 _FEWEST = 100
@@ -38,52 +39,56 @@ def asymmetry(x: np.ndarray, attacked: np.ndarray, label: np.ndarray, default: n
 
     Args:
         x: Clean features, `(jets, features)`.
-        attacked: Attacked ones.
+        attacked: Attacked features, `(jets, features)`.
         label: Class indices b, c, light, `(jets,)`.
         default: `(features,)`, values of absent cells.
         bootstrap: Resamples for the intervals, and the weights.
     """
     shift = attacked.astype(np.float64) - x
-    size = np.abs(shift).max(axis=0)
-    shift /= np.where(size > 0, size, 1)  # ratios do not care, sums over features would
-    magnitude = np.abs(shift)
-    belongs = np.stack([label == number for number in range(len(FLAVOURS))]).astype(np.float64)
-    enough = belongs @ (shift != 0) >= _FEWEST
+    largest = np.abs(shift).max(axis=0)
+    shift /= np.where(largest > 0, largest, 1)  # ratios do not care, sums over features would
+    size = np.abs(shift)
+    of_flavour = np.stack([label == number for number in range(len(FLAVOURS))]).astype(np.float64)
+    enough = of_flavour @ (shift != 0) >= _FEWEST
     towards_b = _direction(x, label, default, bootstrap.weights)
 
-    def of(weights: np.ndarray) -> np.ndarray:
-        share = belongs * weights
-        total = share @ magnitude
-        return np.where(enough & (total > 0), share @ shift / np.where(total > 0, total, 1), np.nan)
+    def by_feature(weights: np.ndarray) -> np.ndarray:
+        weights_of_flavour = of_flavour * weights
+        total = weights_of_flavour @ size
+        return np.where(enough & (total > 0), weights_of_flavour @ shift / np.where(total > 0, total, 1), np.nan)
 
-    def against(found: np.ndarray) -> np.ndarray:
-        return towards_b * (found[2] - found[0]) / 2
-
-    found = of(bootstrap.weights)
-    resampled = bootstrap.values(of)
-    return Asymmetry(
-        found,
-        against(found),
-        {
-            name: Interval.of(_mean(np.abs(found[row])), np.array([_mean(np.abs(one[row])) for one in resampled]))
-            for row, name in enumerate(FLAVOURS)
-            if np.isfinite(found[row]).any()
-        },
-        Interval.of(_mean(against(found)), np.array([_mean(against(one)) for one in resampled])),
-    )
+    asymmetries, resampled = by_feature(bootstrap.weights), bootstrap.values(by_feature)
+    against, resampled_against = (_against_physics(values, towards_b) for values in (asymmetries, resampled))
+    magnitude = {
+        flavour: _mean_over_features(np.abs(asymmetries[number]), np.abs(resampled[:, number]))
+        for number, flavour in enumerate(FLAVOURS)
+        if np.isfinite(asymmetries[number]).any()
+    }
+    return Asymmetry(asymmetries, against, magnitude, _mean_over_features(against, resampled_against))
 
 
 def _direction(x: np.ndarray, label: np.ndarray, default: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Sign of the difference of the means of b and of light jets, `(features,)`, over the cells that are present."""
-    here = x != default
+    present = x != default
     means = []
-    for number in (FLAVOURS.index("b"), FLAVOURS.index("light")):
-        own = here * (weights * (label == number))[:, None]
-        means.append((own * x).sum(axis=0) / np.maximum(own.sum(axis=0), 1e-30))
+    for flavour in ("b", "light"):
+        cell_weights = present * (weights * (label == FLAVOURS.index(flavour)))[:, None]
+        means.append((cell_weights * x).sum(axis=0) / np.maximum(cell_weights.sum(axis=0), 1e-30))
     return np.sign(means[0] - means[1])
 
 
+def _against_physics(asymmetries: np.ndarray, towards_b: np.ndarray) -> np.ndarray:
+    """How far b and light jets are pushed towards each other, `(…, features)`, from asymmetries `(…, flavours, features)`."""
+    b, light = (asymmetries[..., FLAVOURS.index(flavour), :] for flavour in ("b", "light"))
+    return towards_b * (light - b) / 2
+
+
+def _mean_over_features(values: np.ndarray, resampled: np.ndarray) -> Interval:
+    """Mean of values `(features,)` and of each resample `(replicates, features)`."""
+    return Interval.of(_mean(values), np.array([_mean(replicate) for replicate in resampled]))
+
+
 def _mean(values: np.ndarray) -> float:
-    """Mean without NaN; NaN if nothing else is there."""
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if len(values) else float("nan")
+    """Mean of the finite values; NaN if there are none."""
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else float("nan")

@@ -3,11 +3,14 @@
 Reference: Guo et al., arXiv:1706.04599, section 2.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy.special import softmax
 
 from kerastag.flavours import FLAVOURS
-from kerastag.metrics import MINIMUM_MISTAGGED, Bootstrap, Interval
+from kerastag.metrics import MINIMUM_MISTAGGED, Bootstrap
+from kerastag.results import Interval
 
 BINS = 15
 
@@ -21,11 +24,11 @@ def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, weig
         weights: `(jets,)`.
         bins: Number of bins.
     """
-    index = _bin(confidence, bins)
+    index = _bin_numbers(confidence, bins)
     return float(np.abs(np.bincount(index, weights * (correct - confidence), bins)).sum() / weights.sum())
 
 
-def calibration(label: np.ndarray, logits: np.ndarray, bootstrap: Bootstrap) -> dict:
+def calibration(label: np.ndarray, logits: np.ndarray, bootstrap: Bootstrap) -> dict[str, Any]:
     """Reliability of each flavour's probability, and the expected calibration error of the predicted flavour.
 
     Args:
@@ -34,41 +37,38 @@ def calibration(label: np.ndarray, logits: np.ndarray, bootstrap: Bootstrap) -> 
         bootstrap: Resamples for the intervals, and the weights.
 
     Returns:
-        `error`, `error_low`, `error_high` (68 %); and `curves[flavour]`, rows of `predicted` (mean probability), `observed`
-        (share of the flavour), `low`, `high` and `jets`, for bins that hold at least 20 jets. The error is bounded by 0, so in
-        small samples resampling pushes it up and the value may lie below its interval.
+        `error`, an interval; and `curves[flavour]`, rows of `predicted` (mean probability), `observed` (share of the flavour,
+        an interval) and number of `jets`, for bins that hold at least 20. The error is bounded by 0, so in small samples
+        resampling pushes it up and the value may lie below its interval.
     """
     probabilities = softmax(logits.astype(np.float64), axis=1)
-    confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
-    error = bootstrap.quantity(lambda weights: expected_calibration_error(confidence, predicted == label, weights))
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == label
+    error = bootstrap.resample(lambda weights: expected_calibration_error(confidence, correct, weights))
     curves = {flavour: _curve(probabilities[:, number], label == number, bootstrap) for number, flavour in enumerate(FLAVOURS)}
-    return {**error.named("error"), "curves": curves}
+    return {"error": error.interval, "curves": curves}
 
 
-def _curve(probability: np.ndarray, is_flavour: np.ndarray, bootstrap: Bootstrap) -> list[dict]:
-    index = _bin(probability, BINS)
+def _curve(probability: np.ndarray, is_flavour: np.ndarray, bootstrap: Bootstrap) -> list[dict[str, Any]]:
+    """Rows of the bins of a flavour's probability `(jets,)`."""
+    index = _bin_numbers(probability, BINS)
 
-    def observed(weights: np.ndarray) -> np.ndarray:
+    def shares(weights: np.ndarray) -> np.ndarray:
         total = np.bincount(index, weights, BINS)
         return np.bincount(index, weights * is_flavour, BINS) / np.where(total > 0, total, np.nan)
 
-    jets = np.bincount(index, minlength=BINS)
-    weights = bootstrap.weights
-    mean = np.bincount(index, weights * probability, BINS) / np.maximum(np.bincount(index, weights, BINS), 1e-30)
-    value = observed(weights)
-    resampled = bootstrap.values(observed)
+    jets, weights = np.bincount(index, minlength=BINS), bootstrap.weights
+    predicted = np.bincount(index, weights * probability, BINS) / np.maximum(np.bincount(index, weights, BINS), 1e-30)
+    observed, resampled = shares(weights), bootstrap.values(shares)
     return [
         {
-            "predicted": float(mean[row]),
-            "observed": own.value,
-            "low": own.low,
-            "high": own.high,
+            "predicted": float(predicted[row]),
+            "observed": Interval.of(observed[row], resampled[:, row]),
             "jets": int(jets[row]),
         }
         for row in np.flatnonzero(jets >= MINIMUM_MISTAGGED)
-        for own in [Interval.of(value[row], resampled[:, row])]
     ]
 
 
-def _bin(values: np.ndarray, bins: int) -> np.ndarray:
+def _bin_numbers(values: np.ndarray, bins: int) -> np.ndarray:
+    """Number of the bin, of equal width in [0, 1], of each value; int64 `(jets,)`."""
     return np.minimum((values * bins).astype(int), bins - 1)

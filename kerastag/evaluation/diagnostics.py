@@ -30,13 +30,13 @@ _SATURATED = 1 - 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One sign.
+    """A sign of useless gradients, or that there is none.
 
     Attributes:
-        name: What was looked at.
+        name: Name of the check.
         passed: Whether it looks as it should; None if it could not be looked at.
-        value: The number.
-        limit: What the number is held against.
+        value: Measured number.
+        limit: Number that it is held against.
         meaning: What passing says, with the number and the limit.
     """
 
@@ -68,54 +68,34 @@ def check_robustness(
     Returns:
         The checks, in the order of the table that `markdown` makes.
     """
-    losses = _Losses(tagger, x, y)
+    losses = Losses(tagger, x, y)
     clean = losses.clean()
     fgsm = losses.under(FGSM(threat_model))
-    predicted = losses.under(FGSM(threat_model, labels="predicted"))
     pgd = losses.under(PGD(threat_model, steps=_STEPS, try_corner=False))
-    random = losses.at_random_corners(threat_model)
-    large = losses.under(PGD(_scaled(threat_model, _VERY_LARGE), steps=_STEPS))
-    zero, saturated = losses.zero_gradients(threat_model), losses.saturated()
-    constant = _entropy(y)
-    checks = [
-        Check("many steps", _at_least(pgd, fgsm), pgd, fgsm, "loss under PGD-20 is at least that under FGSM"),
-        _growing(losses, threat_model, growth, clean),
-        Check(
-            "random", _at_least(pgd, random), random, pgd, "loss at the worst of 10 random corners is at most that under PGD-20"
-        ),
-        *_transferred(losses, threat_model, sources or {}, pgd),
-        Check("unlimited", large > constant, large, constant, f"loss at {_VERY_LARGE:g} ε exceeds that of a constant answer"),
-        Check("zero gradients", zero <= _LARGEST_ZERO_SHARE, zero, _LARGEST_ZERO_SHARE, "share of jets without any gradient"),
-        Check(
-            "saturation",
-            saturated <= _LARGEST_SATURATED_SHARE,
-            saturated,
-            _LARGEST_SATURATED_SHARE,
-            "share of jets with a probability of 1 within 1e-6",
-        ),
+    return [
+        _many_steps(pgd, fgsm),
+        _growth(losses, threat_model, growth, clean),
+        _random(losses, threat_model, pgd),
+        *_transfer(losses, threat_model, sources or {}, pgd),
+        _unlimited(losses, threat_model),
+        _zero_gradients(losses, threat_model),
+        _saturation(losses),
         Check("attacked", _at_least(fgsm, clean), fgsm, clean, "loss under FGSM is at least that of clean jets"),
-        Check(
-            "leaking",
-            _at_least(fgsm, predicted),
-            predicted,
-            fgsm,
-            "loss under FGSM on predicted labels is at most that on true ones",
-        ),
+        _leaking(losses, threat_model, fgsm),
     ]
-    return checks
 
 
 def markdown(checks: Mapping[str, Sequence[Check]]) -> str:
     """A table of the checks of several taggers."""
     rows = [
-        [tagger, check.name, _word(check), f"{check.value:.4g}", f"{check.limit:.4g}", check.meaning]
-        for tagger, listed in checks.items()
-        for check in listed
+        [tagger, check.name, _verdict(check), f"{check.value:.4g}", f"{check.limit:.4g}", check.meaning]
+        for tagger, tagger_checks in checks.items()
+        for check in tagger_checks
     ]
     return tables.markdown(["tagger", "check", "", "number", "held against", "meaning"], rows)
 
 
-def _word(check: Check) -> str:
+def _verdict(check: Check) -> str:
     return "not looked at" if check.passed is None else "pass" if check.passed else "FAIL"
 
 
@@ -135,61 +115,101 @@ def _entropy(y: np.ndarray) -> float:
     return float(-(shares * np.log(np.where(shares > 0, shares, 1))).sum())
 
 
-def _growing(losses: "_Losses", threat_model: ThreatModel, growth: Sequence[float], clean: float) -> Check:
+def _many_steps(pgd: float, fgsm: float) -> Check:
+    return Check("many steps", _at_least(pgd, fgsm), pgd, fgsm, f"loss under PGD-{_STEPS} is at least that under FGSM")
+
+
+def _growth(losses: "Losses", threat_model: ThreatModel, growth: Sequence[float], clean: float) -> Check:
     """PGD at rising ε, each started where the smaller one ended; a loss that stops rising was not maximised."""
     points, before, smallest = losses.x, clean, np.inf
     for factor in growth:
         attack = PGD(_scaled(threat_model, factor), steps=_STEPS, random_start=False, try_corner=False)
-        points = losses.continued(attack, points)
-        now = losses.at(points)
-        smallest, before = min(smallest, now - before), now
-    meaning = "smallest rise of the loss from one ε to the next, PGD-20 from where the smaller one ended"
+        points = losses.climb(attack, points)
+        after = losses.mean(points)
+        smallest, before = min(smallest, after - before), after
+    meaning = f"smallest rise of the loss from one ε to the next, PGD-{_STEPS} from where the smaller one ended"
     return Check("growth", smallest > _TOLERANCE * clean, smallest, _TOLERANCE * clean, meaning)
 
 
-def _transferred(losses: "_Losses", threat_model: ThreatModel, sources: Mapping[str, keras.Model], pgd: float) -> list[Check]:
-    meaning = "loss under PGD-20 on another tagger is at most that of white-box"
+def _random(losses: "Losses", threat_model: ThreatModel, pgd: float) -> Check:
+    loss = losses.at_random_corners(threat_model)
+    meaning = f"loss at the worst of {_RANDOM_CORNERS} random corners is at most that under PGD-{_STEPS}"
+    return Check("random", _at_least(pgd, loss), loss, pgd, meaning)
+
+
+def _transfer(losses: "Losses", threat_model: ThreatModel, sources: Mapping[str, keras.Model], pgd: float) -> list[Check]:
+    """A check for each source; one that says so if there is none."""
+    meaning = f"loss under PGD-{_STEPS} on another tagger is at most that of white-box"
     if not sources:
         return [Check("transfer", None, np.nan, pgd, f"{meaning}: no other tagger of these inputs was given")]
-    found = []
+    checks = []
     for name, source in sources.items():
         loss = losses.under(Transfer(PGD(threat_model, steps=_STEPS), source))
-        found.append(Check(f"transfer from {name}", _at_least(pgd, loss), loss, pgd, meaning))
-    return found
+        checks.append(Check(f"transfer from {name}", _at_least(pgd, loss), loss, pgd, meaning))
+    return checks
 
 
-class _Losses:
-    """Mean cross-entropies of one tagger on some jets."""
+def _unlimited(losses: "Losses", threat_model: ThreatModel) -> Check:
+    loss, constant = losses.under(PGD(_scaled(threat_model, _VERY_LARGE), steps=_STEPS)), _entropy(losses.y)
+    return Check("unlimited", loss > constant, loss, constant, f"loss at {_VERY_LARGE:g} ε exceeds that of a constant answer")
+
+
+def _zero_gradients(losses: "Losses", threat_model: ThreatModel) -> Check:
+    share = losses.zero_gradients(threat_model)
+    passed = share <= _LARGEST_ZERO_SHARE
+    return Check("zero gradients", passed, share, _LARGEST_ZERO_SHARE, "share of jets without any gradient")
+
+
+def _saturation(losses: "Losses") -> Check:
+    share = losses.saturated()
+    passed = share <= _LARGEST_SATURATED_SHARE
+    return Check("saturation", passed, share, _LARGEST_SATURATED_SHARE, "share of jets with a probability of 1 within 1e-6")
+
+
+def _leaking(losses: "Losses", threat_model: ThreatModel, fgsm: float) -> Check:
+    loss = losses.under(FGSM(threat_model, labels="predicted"))
+    meaning = "loss under FGSM on predicted labels is at most that on true ones"
+    return Check("leaking", _at_least(fgsm, loss), loss, fgsm, meaning)
+
+
+class Losses:
+    """Mean cross-entropies of a tagger on some jets.
+
+    Args:
+        tagger: From raw features to logits.
+        x: Clean features `(jets, features)`.
+        y: True flavours, one-hot `(jets, classes)`.
+    """
 
     def __init__(self, tagger: keras.Model, x: np.ndarray, y: np.ndarray):
         self.tagger, self.x, self.y = tagger, np.asarray(x, np.float32), np.asarray(y, np.float32)
 
-    def at(self, points: np.ndarray) -> float:
-        """At some points."""
-        return float(self.each(points).mean())
-
     def each(self, points: np.ndarray) -> np.ndarray:
-        """Of each jet, `(jets,)`."""
+        """Cross-entropy of each jet, `(jets,)`, with other features `(jets, features)`."""
         logits = attacked_logits(self.tagger, points, self.y, None)
         return tf.nn.softmax_cross_entropy_with_logits(self.y, logits).numpy()
 
+    def mean(self, points: np.ndarray) -> float:
+        """Mean over jets, with other features `(jets, features)`."""
+        return float(self.each(points).mean())
+
     def clean(self) -> float:
-        """Of clean jets."""
-        return self.at(self.x)
+        """Mean over clean jets."""
+        return self.mean(self.x)
 
     def under(self, attack: Attack) -> float:
-        """Under an attack."""
-        return self.at(attacked_features(self.tagger, self.x, self.y, attack))
+        """Mean over attacked jets."""
+        return self.mean(attacked_features(self.tagger, self.x, self.y, attack))
 
-    def continued(self, attack: PGD, points: np.ndarray) -> np.ndarray:
-        """Points of PGD in the box around the clean jets, started at `points`, which lie in it."""
+    def climb(self, attack: PGD, points: np.ndarray) -> np.ndarray:
+        """Points of PGD `(jets, features)` in the box around the clean jets, started at `points`, which lie in it."""
         box, y = attack.threat_model.box(tf.constant(self.x), tf.constant(self.y)), tf.constant(self.y)
         objective = attack.bind(self.tagger, y)
         climb = tf.function(lambda start: attack.climb(box, objective, start)[0])
         return climb.get_concrete_function(tf.TensorSpec(points.shape, tf.float32))(tf.constant(points)).numpy()
 
     def at_random_corners(self, threat_model: ThreatModel, seed: int = 0) -> float:
-        """The worst of some random corners of the box, for each jet."""
+        """Mean over jets at the worst of some random corners of the box around each."""
         generator = np.random.default_rng(seed)
         budget = np.asarray(threat_model.budget(self.x, self.y))
         worst = np.full(len(self.x), -np.inf)
@@ -203,8 +223,8 @@ class _Losses:
         """Share of the jets with free cells whose gradient is exactly 0 in all of them."""
         free = np.asarray(threat_model.budget(self.x, self.y)) > 0
         _, gradient = FGSM(threat_model).bind(self.tagger, tf.constant(self.y)).gradient(tf.constant(self.x))
-        some = free.any(axis=1)
-        return float((np.where(free, gradient, 0) == 0).all(axis=1)[some].mean()) if some.any() else 0.0
+        movable = free.any(axis=1)
+        return float((np.where(free, gradient, 0) == 0).all(axis=1)[movable].mean()) if movable.any() else 0.0
 
     def saturated(self) -> float:
         """Share of jets for which the softmax is 1 as far as float32 can tell."""

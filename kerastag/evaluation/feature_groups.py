@@ -1,28 +1,25 @@
 """Which inputs carry the vulnerability: FGSM on one group of features alone, and on all but one."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
 
 from kerastag.attacks.samples import attacked_logits
-from kerastag.metrics import Bootstrap, Interval, RankedPair
+from kerastag.metrics import Bootstrap, RankedPair
+from kerastag.results import NotDefined, Resampled
 from kerastag.schema import Schema
 
 
 def groups(schema: Schema) -> dict[str, dict[str, np.ndarray]]:
     """Features in groups, bool `(features,)` each: by `kind` of object, its slots apart, and by `variable` over all slots."""
-    kinds: dict[str, list[int]] = {}
-    variables: dict[str, list[int]] = {}
-    for column, feature in enumerate(schema.features):
-        kind = feature.group if feature.slot is None else f"{feature.group} {feature.slot + 1}"
-        kinds.setdefault(kind, []).append(column)
-        variables.setdefault(feature.variable, []).append(column)
-
-    def masks(listed: dict[str, list[int]]) -> dict[str, np.ndarray]:
-        return {name: np.isin(np.arange(len(schema.features)), columns) for name, columns in listed.items()}
-
-    return {"kind": masks(kinds), "variable": masks(variables)}
+    kinds = np.array([f.group if f.slot is None else f"{f.group} {f.slot + 1}" for f in schema.features])
+    variables = np.array([feature.variable for feature in schema.features])
+    return {
+        grouping: {str(name): names == name for name in dict.fromkeys(names)}
+        for grouping, names in {"kind": kinds, "variable": variables}.items()
+    }
 
 
 def losses(
@@ -33,7 +30,7 @@ def losses(
     masks: Mapping[str, np.ndarray],
     bootstrap: Bootstrap,
     discriminator: str = "BvL",
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Loss of area when only a group of features is attacked, and when all but it are.
 
     The gradient is taken at the clean jet, so FGSM on some of the features is FGSM on all of them with the rest put back.
@@ -45,22 +42,19 @@ def losses(
         y: True flavours, one-hot `(jets, classes)`.
         masks: Groups by name, bool `(features,)`.
         bootstrap: Resamples for the intervals, and the weights.
-        discriminator: Of which the area is taken.
+        discriminator: A name in `kerastag.metrics.DISCRIMINATORS`.
 
     Returns:
-        Tidy rows: group, attacked ("all", "only", "all but"), loss, low, high (68 %, paired).
+        Tidy rows: `group`, `attacked` ("all", "only", "all but"), and the `loss`, an interval of paired resamples.
     """
 
-    def pair(features: np.ndarray) -> RankedPair:
-        return RankedPair(y, attacked_logits(tagger, features, y, None), discriminator)
+    def area(features: np.ndarray) -> Resampled | NotDefined:
+        return bootstrap.resample(RankedPair(y, attacked_logits(tagger, features, y, None), discriminator).auc)
 
-    before = pair(x)
-    area, areas = before.auc(bootstrap.weights), bootstrap.aucs(before)
+    clean = area(x)
 
-    def row(group: str, what: str, features: np.ndarray) -> dict:
-        after = pair(features)
-        loss = Interval.of(area - after.auc(bootstrap.weights), areas - bootstrap.aucs(after))
-        return {"group": group, "attacked": what, "loss": loss.value, "low": loss.low, "high": loss.high}
+    def row(group: str, part: str, features: np.ndarray) -> dict[str, Any]:
+        return {"group": group, "attacked": part, "loss": (clean - area(features)).interval}
 
     rows = [row("all", "all", attacked)]
     for name, mask in masks.items():

@@ -1,8 +1,9 @@
 """The loss around a jet, in u = Δx/scale: its surface over two inputs, and how flat it is around many jets.
 
-One jet's surface proves nothing; gradient, curvature and rise of the loss over many jets do. Reference: arXiv:2303.14511 for
-surfaces; Moosavi-Dezfooli et al., arXiv:1811.09716, for curvature; power iteration with Hessian-vector products after
-Pearlmutter, Neural Computation 6 (1994) 147.
+The surface of a jet proves nothing; gradient, curvature and rise of the loss over many jets do.
+
+Reference: arXiv:2303.14511 for surfaces; Moosavi-Dezfooli et al., arXiv:1811.09716, for curvature; Pearlmutter, Neural
+Computation 6 (1994) 147, for products of Hessian and vector, of which the power iteration is made.
 """
 
 import keras
@@ -26,7 +27,7 @@ def surface(
         tagger: From raw features to logits.
         x: Features of the jet, float32 `(features,)`.
         y: Its flavour, one-hot `(classes,)`.
-        columns: The two inputs.
+        columns: Numbers of the two inputs.
         scale: `(features,)`.
         steps: Moves in units of the scale, `(steps,)`.
     """
@@ -48,8 +49,8 @@ def flatness(
         x: Clean features, float32 `(jets, features)`.
         y: True flavours, one-hot `(jets, classes)`.
         threat_model: Scale, frozen cells and size of the steps.
-        iterations: Of each of the two power iterations.
-        seed: Of their starts and of the random corners.
+        iterations: Number of steps of each of the two power iterations.
+        seed: Seed of their starts and of the random corners.
 
     Returns:
         `(jets,)` each: `gradient_norm` ‖∂J/∂u‖₂; `curvature`, the largest eigenvalue of ∂²J/∂u²; `rise_random`, mean of ΔJ at
@@ -62,15 +63,15 @@ def flatness(
         input_signature=[tf.TensorSpec((None, values.shape[1]), tf.float32) for values in (x, y)]
         + [tf.TensorSpec((), tf.int64)]
     )
-    def measure(x, y, number):
+    def measure(x: tf.Tensor, y: tf.Tensor, number: tf.Tensor) -> dict[str, tf.Tensor]:
         box = threat_model.box(x, y)
-        free = tf.cast(box.budget > 0, tf.float32) * scale
+        free = tf.cast(tf.greater(box.budget, 0.0), tf.float32) * scale
         loss, gradient = fgsm.bind(tagger, y).gradient(x)
         draw = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0], tf.int64), number)
         rise = tf.zeros_like(loss)
         for corner in range(_CORNERS):
-            own = tf.random.experimental.stateless_fold_in(draw, corner)
-            signs = tf.sign(tf.random.stateless_uniform(tf.shape(x), own, -1, 1))
+            seed_of_corner = tf.random.experimental.stateless_fold_in(draw, corner)
+            signs = tf.sign(tf.random.stateless_uniform(tf.shape(x), seed_of_corner, -1, 1))
             rise += _losses(tagger, box.project(x + box.budget * signs), y) - loss
         worst = box.project(x + box.budget * tf.sign(gradient))
         start = tf.random.stateless_normal(tf.shape(x), draw)
@@ -85,14 +86,16 @@ def flatness(
     return {name: np.concatenate([part[name].numpy() for part in parts]) for name in QUANTITIES}
 
 
-def _largest_eigenvalue(tagger, x, y, free, start, iterations: int):
+def _largest_eigenvalue(
+    tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, free: tf.Tensor, start: tf.Tensor, iterations: int
+) -> tf.Tensor:
     """Largest eigenvalue of the Hessian in u of each jet, `(batch,)`; `free` is the scale, 0 where a cell stays.
 
-    The first iteration finds the eigenvalue of largest magnitude λ; the second that of H + |λ|, whose largest is the one
-    sought.
+    The first iteration finds the eigenvalue of largest magnitude λ. The second finds that of H + |λ|, whose eigenvalue of
+    largest magnitude is that of the largest eigenvalue of H.
     """
 
-    def product(vector):
+    def product(vector: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape(watch_accessed_variables=False) as outer:
             outer.watch(x)
             with tf.GradientTape(watch_accessed_variables=False) as inner:
@@ -101,11 +104,11 @@ def _largest_eigenvalue(tagger, x, y, free, start, iterations: int):
             along = tf.reduce_sum(inner.gradient(loss, x) * free * vector, axis=1)
         return outer.gradient(along, x, unconnected_gradients=tf.UnconnectedGradients.ZERO) * free
 
-    def iterate(shift):
+    def iterate(shift: tf.Tensor) -> tf.Tensor:
         vector = tf.math.l2_normalize(start * tf.sign(free), axis=1)
         value = tf.zeros_like(shift)
 
-        def advance(vector, _):
+        def advance(vector: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             image = product(vector) + shift[:, None] * vector
             return tf.math.l2_normalize(image, axis=1), tf.reduce_sum(image * vector, axis=1)
 
@@ -115,6 +118,6 @@ def _largest_eigenvalue(tagger, x, y, free, start, iterations: int):
     return iterate(shift) - shift
 
 
-def _losses(tagger: keras.Model, x, y):
+def _losses(tagger: keras.Model, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     """Cross-entropy of each jet, `(batch,)`."""
     return tf.nn.softmax_cross_entropy_with_logits(y, flavour_logits(tagger, x, y))

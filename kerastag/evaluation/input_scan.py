@@ -1,31 +1,38 @@
-"""What a scan of inputs found, as `scan_inputs` stores it and the report takes it in."""
+"""The result of a scan of inputs, as `scan_inputs` stores it and the report takes it in.
+
+A row is a training under a condition: `inputs` (names of groups), number of `features`, `training`, `condition` (its label),
+`area` and `loss` of BvL area (intervals of the sample), `area_seeds` and `loss_seeds` (over seeds).
+"""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kerastag import tables
+from kerastag.attacks import CLEAN
+from kerastag.results import Number, Seeds
 
 RESULT = "inputs.json"
 
 
-def table(rows: Sequence[Mapping]) -> tuple[list[str], list[list[str]]]:
+def table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """Header and rows: a line per set of inputs and training, clean area and the loss under each attack."""
-    attacks = [name for name in dict.fromkeys(row["condition"] for row in rows) if name != "clean"]
-    cells: dict[tuple, dict] = {}
+    attacks = [label for label in dict.fromkeys(row["condition"] for row in rows) if label != CLEAN.label]
+    trainings: dict[tuple[str, str, str], dict[str, Mapping[str, Any]]] = {}
     for row in rows:
-        cells.setdefault((row["inputs"], str(row["features"]), row["training"]), {})[row["condition"]] = row
+        training = (row["inputs"], str(row["features"]), row["training"])
+        trainings.setdefault(training, {})[row["condition"]] = row
     lines = []
-    for key, by_condition in cells.items():
-        losses = [by_condition[name] for name in attacks]
-        lines.append([*key, _cell(by_condition["clean"], "value", ""), *(_cell(row, "loss", "loss_") for row in losses)])
-    return ["inputs", "features", "training", "clean BvL AUC", *(f"loss, {name}" for name in attacks)], lines
+    for training, conditions in trainings.items():
+        clean, attacked = conditions[CLEAN.label], [conditions[label] for label in attacks]
+        area = _with_seeds(clean["area"], clean["area_seeds"])
+        lines.append([*training, area, *(_with_seeds(row["loss"], row["loss_seeds"]) for row in attacked)])
+    return ["inputs", "features", "training", "clean BvL AUC", *(f"loss, {label}" for label in attacks)], lines
 
 
-def markdown(rows: Sequence[Mapping]) -> str:
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """The table as Markdown."""
     return tables.markdown(*table(rows))
 
 
-def _cell(row: Mapping, name: str, prefix: str) -> str:
-    spread = row[f"{prefix}spread"]
-    error = (row[f"{prefix}high"] - row[f"{prefix}low"]) / 2
-    return f"{row[name]:.4f} ± {error:.4f}" + ("" if spread is None else f" (seeds {spread:.4f})")
+def _with_seeds(number: Number, seeds: Seeds) -> str:
+    return f"{number}" if seeds.spread is None else f"{number} (seeds {seeds.spread:.4f})"

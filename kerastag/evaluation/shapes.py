@@ -1,11 +1,12 @@
 """Do the one-dimensional distributions of attacked inputs look normal? An answer in numbers, feature by feature."""
 
+from typing import Any
+
 import numpy as np
-from scipy.spatial.distance import jensenshannon
 
 from kerastag.attacks import ThreatModel
 from kerastag.attacks.marginals import compare_marginals
-from kerastag.evaluation.histograms import chi2_per_ndf, counts, edges_of
+from kerastag.histograms import difference, edges_of
 from kerastag.schema import Schema
 
 
@@ -15,7 +16,7 @@ def as_drawn(
     """χ²/ndf and Jensen-Shannon divergence in bits of the histograms that figures show, `(features,)` each.
 
     Args:
-        schema: Of the features.
+        schema: Schema of the features.
         x: Clean features `(jets, features)`.
         attacked: Attacked features `(jets, features)`.
         weights: `(jets,)`.
@@ -24,15 +25,13 @@ def as_drawn(
     Returns:
         Zeros for features that do not move; absent cells, which never do, are left out.
     """
-    chi2, divergence = np.zeros(len(schema.features)), np.zeros(len(schema.features))
+    chi2, divergence = np.zeros((2, len(schema.features)))
     for column in np.flatnonzero((x != attacked).any(axis=0)):
         feature = schema.features[column]
-        here = x[:, column] != np.float32(feature.default)
-        edges = edges_of(feature, x[here, column])
-        clean, moved = (counts(values[here, column], edges, weights[here]) for values in (x, attacked))
-        variance = counts(x[here, column], edges, weights[here] ** 2)
-        chi2[column] = chi2_per_ndf(clean, moved, variance, uncertainty)
-        divergence[column] = jensenshannon(clean, moved, base=2) ** 2
+        present = x[:, column] != np.float32(feature.default)
+        clean, moved = (features[present, column] for features in (x, attacked))
+        edges = edges_of(feature, clean)
+        chi2[column], divergence[column] = difference(clean, moved, edges, uncertainty, weights[present])
     return chi2, divergence
 
 
@@ -43,14 +42,14 @@ def normality(
     weights: np.ndarray,
     threat_model: ThreatModel,
     uncertainty: float,
-) -> dict:
+) -> dict[str, Any]:
     """Whether distributions look normal, feature by feature.
 
     Twice: in the bins that figures show, 50 of equal width over the central 99 %, and in 50 of equal content, which also
     see what happens inside a narrow peak.
 
     Args:
-        schema: Of the features.
+        schema: Schema of the features.
         x: Clean features `(jets, features)`.
         attacked: Attacked features `(jets, features)`.
         weights: `(jets,)`.
@@ -92,12 +91,12 @@ def one_of_each_variable(schema: Schema, importance: np.ndarray, number: int) ->
     """Names of the most important features, no more than one slot of each variable.
 
     Args:
-        schema: Of the features.
+        schema: Schema of the features.
         importance: `(features,)`; features of 0 or less, or NaN, are not taken.
-        number: How many.
+        number: Largest number of names.
     """
-    chosen: dict[str, str] = {}
+    by_variable: dict[str, str] = {}
     for column in np.argsort(-np.nan_to_num(importance, nan=-np.inf), kind="stable"):
-        if importance[column] > 0 and len(chosen) < number:
-            chosen.setdefault(schema.features[column].variable, schema.names[column])
-    return list(chosen.values())
+        if importance[column] > 0 and len(by_variable) < number:
+            by_variable.setdefault(schema.features[column].variable, schema.names[column])
+    return list(by_variable.values())

@@ -1,16 +1,16 @@
-"""Does one number rise with another? Rank correlations with intervals."""
+"""Does a number rise with another? Rank correlations with intervals."""
 
 import numpy as np
 from scipy import stats
 
-from kerastag.metrics import Interval
+from kerastag.results import Interval
 
 
 def rank_correlation(at: np.ndarray, values: np.ndarray) -> Interval:
     """Spearman's ρ with its 68 % interval.
 
     The interval is that of Fisher's z with the variance (1 + ρ²/2)/(n - 3) of Bonett and Wright, Psychometrika 65 (2000) 23,
-    for independent points. The epochs of one training are not, so theirs is too narrow.
+    for independent points. The epochs of a training are not independent, so theirs is too narrow.
 
     Args:
         at: `(points,)`.

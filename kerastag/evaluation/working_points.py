@@ -3,18 +3,33 @@
 import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from kerastag.flavours import FLAVOURS
 from kerastag.jets import Jets
-from kerastag.metrics import MINIMUM_MISTAGGED, Bootstrap, Interval, discriminant
+from kerastag.metrics import MINIMUM_MISTAGGED, Bootstrap, discriminant
+from kerastag.results import NotDefined, Number, Resampled
 from kerastag.schema import Schema
+from kerastag.schema.structure import Group
 
 RATES = (0.1, 0.01, 0.001)
 # Working points below this need so many jets; with fewer it rests on a handful of mistagged ones.
 _TIGHTEST, _JETS_FOR_TIGHTEST = 0.01, 1_000_000
 _PT_BINS, _ETA_BINS, _COUNT_BINS = 4, 3, 4
+
+
+class Binning(NamedTuple):
+    """Jets in bins of a quantity.
+
+    Attributes:
+        names: Name of each bin.
+        numbers: Number of the bin of each jet, `(jets,)`.
+    """
+
+    names: list[str]
+    numbers: np.ndarray
 
 
 def threshold(values: np.ndarray, weights: np.ndarray, rate: float) -> float:
@@ -30,54 +45,59 @@ def threshold(values: np.ndarray, weights: np.ndarray, rate: float) -> float:
     return float(values[order][np.searchsorted(above, rate * above[-1])])
 
 
-def binnings(schema: Schema, split: Jets) -> dict[str, tuple[list[str], np.ndarray]]:
-    """Bins of pT, |η| and number of objects among the inputs; names of the bins, and the bin of each jet `(jets,)`.
+def binnings(schema: Schema, jets: Jets) -> dict[str, Binning]:
+    """Bins of pT, |η| and number of objects among the inputs, by the label of an axis.
 
     Edges are quantiles, rounded. The objects are tracks, or those of the group with most slots.
     """
-    pt = split.features[:, schema.index(schema.pt)]
-    eta = np.abs(split.features[:, schema.index(schema.eta)])
+    pt = jets.features[:, schema.index(schema.pt)]
+    eta = np.abs(jets.features[:, schema.index(schema.eta)])
     unit = schema.features[schema.index(schema.pt)].unit
-    found = {
-        f"$p_T$ [{unit}]": _binned(pt, _PT_BINS, 2),
-        r"$|\eta|$": _binned(eta, _ETA_BINS, 2),
+    by_quantity = {
+        f"$p_T$ [{unit}]": _bin_by_value(pt, _PT_BINS, 2),
+        r"$|\eta|$": _bin_by_value(eta, _ETA_BINS, 2),
     }
     if group := schema.largest_group:
-        present = split.features != schema.defaults
-        slots = [feature.slot if feature.group == group.name else None for feature in schema.features]
-        columns = [[column for column, own in enumerate(slots) if own == slot] for slot in range(group.slots)]
-        number = np.sum([present[:, own].any(axis=1) for own in columns], axis=0)
-        found[f"{group.name}s among the inputs"] = _counted(number)
-    return found
+        by_quantity[f"{group.name}s among the inputs"] = _bin_by_count(_number_of_objects(schema, group, jets))
+    return by_quantity
 
 
-def _binned(values: np.ndarray, bins: int, digits: int) -> tuple[list[str], np.ndarray]:
+def _number_of_objects(schema: Schema, group: Group, jets: Jets) -> np.ndarray:
+    """Slots of a group in which a jet has any value, int64 `(jets,)`."""
+    present = jets.features != schema.defaults
+    slots = np.array([feature.slot if feature.group == group.name else -1 for feature in schema.features])
+    return np.sum([present[:, slots == slot].any(axis=1) for slot in range(group.slots or 0)], axis=0)
+
+
+def _bin_by_value(values: np.ndarray, bins: int, digits: int) -> Binning:
+    """Bins between quantiles, rounded to some digits."""
     inner = np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1])
     edges = np.unique([float(f"{edge:.{digits}g}") for edge in inner])
     edges = edges[edges > values.min()]
     if not len(edges):
-        return ["all"], np.zeros(len(values), int)
+        return Binning(["all"], np.zeros(len(values), int))
     names = [f"< {edges[0]:g}", *(f"{low:g}-{high:g}" for low, high in itertools.pairwise(edges)), f"≥ {edges[-1]:g}"]
-    return names, np.searchsorted(edges, values, side="right")
+    return Binning(names, np.searchsorted(edges, values, side="right"))
 
 
-def _counted(number: np.ndarray) -> tuple[list[str], np.ndarray]:
-    edges = np.unique(np.quantile(number, np.linspace(0, 1, _COUNT_BINS + 1)[1:-1], method="higher"))
-    edges = edges[edges > number.min()]
+def _bin_by_count(numbers: np.ndarray) -> Binning:
+    """Bins between quantiles of whole numbers."""
+    edges = np.unique(np.quantile(numbers, np.linspace(0, 1, _COUNT_BINS + 1)[1:-1], method="higher"))
+    edges = edges[edges > numbers.min()]
     if not len(edges):
-        return [f"{number.min()}"], np.zeros(len(number), int)
-    lows, highs = [number.min(), *edges], [*(edges - 1), number.max()]
+        return Binning([f"{numbers.min()}"], np.zeros(len(numbers), int))
+    lows, highs = [numbers.min(), *edges], [*(edges - 1), numbers.max()]
     names = [f"{low}" if low == high else f"{low}-{high}" for low, high in zip(lows, highs, strict=True)]
-    return names, np.searchsorted(edges, number, side="right")
+    return Binning(names, np.searchsorted(edges, numbers, side="right"))
 
 
 def working_points(
     label: np.ndarray,
     logits: Mapping[str, np.ndarray],
-    bins: Mapping[str, tuple[list[str], np.ndarray]],
+    bins: Mapping[str, Binning],
     bootstrap: Bootstrap,
     rates: tuple[float, ...] = RATES,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Efficiencies and mistag rates of b-tagging at fixed thresholds.
 
     Args:
@@ -88,54 +108,72 @@ def working_points(
         rates: Mistag rates of light jets on clean jets.
 
     Returns:
-        Tidy rows: working_point, condition, binning, bin, flavour, jets (number that is tagged), value, low, high (68 %), and
-        ratio, ratio_low, ratio_high to the clean ones, paired. A rate of which fewer than 20 jets are tagged, here or on clean
-        jets, has None for numbers.
+        Tidy rows: `working_point`, `condition`, `binning`, `bin`, `flavour`, number of `jets` that are tagged, their `rate`,
+        and its `ratio` to that of clean jets, paired. Rate and ratio are not defined where fewer than 20 jets are tagged, in
+        the row or among clean jets.
     """
     scores = {condition: discriminant(values, "BvL") for condition, values in logits.items()}
     clean = next(iter(scores.values()))
     light = label == FLAVOURS.index("light")
-    everywhere = {"all": (["all"], np.zeros(len(label), int))} | dict(bins)
-    rows: list[dict] = []
+    with_inclusive = {"all": Binning(["all"], np.zeros(len(label), int))} | dict(bins)
+    rows: list[dict[str, Any]] = []
     for rate in rates:
         if rate < _TIGHTEST and len(label) < _JETS_FOR_TIGHTEST:
             continue
         cut = threshold(clean[light], bootstrap.weights[light], rate)
-        tagged = {condition: values >= cut for condition, values in scores.items()}
-        for binning, (names, index) in everywhere.items():
-            found = _rates(label, tagged, names, index, bootstrap)
-            rows += [{"working_point": rate, "binning": binning, **row} for row in found]
+        passed = {condition: values >= cut for condition, values in scores.items()}
+        for name, binning in with_inclusive.items():
+            cells = _cells(label, passed, binning, bootstrap)
+            rows += [{"working_point": rate, "condition": condition, "binning": name, **cell} for condition, cell in cells]
     return rows
 
 
-def _rates(
-    label: np.ndarray, tagged: Mapping[str, np.ndarray], names: list[str], index: np.ndarray, bootstrap: Bootstrap
-) -> Iterator[dict]:
-    """Rows of each condition, bin and flavour; the first condition is that of clean jets."""
-    key = index * len(FLAVOURS) + label
-    size = len(names) * len(FLAVOURS)
-    first = None
-    for condition, passed in tagged.items():
+@dataclasses.dataclass(frozen=True)
+class _Rates:
+    """Jets above a threshold, by cell: a bin and a flavour.
 
-        def shares(weights: np.ndarray, passed=passed) -> np.ndarray:
-            total = np.bincount(key, weights, size)
-            return np.bincount(key[passed], weights[passed], size) / np.where(total > 0, total, np.nan)
+    Attributes:
+        jets: Number of the jets that are tagged, `(cells,)`.
+        values: Share of the jets that are tagged, `(cells,)`.
+        resampled: The same for each resample, `(replicates, cells)`.
+    """
 
-        now = np.bincount(key[passed], minlength=size), shares(bootstrap.weights), bootstrap.values(shares)
-        first = first or now
-        for cell in range(size):
-            where = {"bin": names[cell // len(FLAVOURS)], "flavour": FLAVOURS[cell % len(FLAVOURS)]}
-            enough = min(now[0][cell], first[0][cell]) >= MINIMUM_MISTAGGED
-            numbers = _numbers(now, first, cell) if enough else _NOTHING
-            yield {"condition": condition, **where, "jets": int(now[0][cell]), **numbers}
+    jets: np.ndarray
+    values: np.ndarray
+    resampled: np.ndarray
+
+    @classmethod
+    def of(cls, cells: np.ndarray, size: int, passed: np.ndarray, bootstrap: Bootstrap) -> "_Rates":
+        """Rates of jets in some cells, int `(jets,)`, of which some pass, bool `(jets,)`."""
+
+        def shares(weights: np.ndarray) -> np.ndarray:
+            total = np.bincount(cells, weights, size)
+            return np.bincount(cells[passed], weights[passed], size) / np.where(total > 0, total, np.nan)
+
+        return cls(np.bincount(cells[passed], minlength=size), shares(bootstrap.weights), bootstrap.values(shares))
+
+    def rate(self, cell: int) -> Resampled:
+        """Share of the jets of a cell that are tagged."""
+        return Resampled(float(self.values[cell]), self.resampled[:, cell])
 
 
-_NOTHING = dict.fromkeys(("value", "low", "high", "ratio", "ratio_low", "ratio_high"))
+def _cells(
+    label: np.ndarray, passed: Mapping[str, np.ndarray], binning: Binning, bootstrap: Bootstrap
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Condition and numbers of each bin and flavour; the first condition is that of clean jets."""
+    cells, size = binning.numbers * len(FLAVOURS) + label, len(binning.names) * len(FLAVOURS)
+    rates = {condition: _Rates.of(cells, size, above, bootstrap) for condition, above in passed.items()}
+    clean = next(iter(rates.values()))
+    for condition, attacked in rates.items():
+        for cell, (name, flavour) in enumerate(itertools.product(binning.names, FLAVOURS)):
+            rate, ratio = _rate_and_ratio(attacked, clean, cell)
+            jets = int(attacked.jets[cell])
+            yield condition, {"bin": name, "flavour": flavour, "jets": jets, "rate": rate, "ratio": ratio}
 
 
-def _numbers(now: tuple, first: tuple, cell: int) -> dict[str, float]:
-    """A rate and its ratio to that of clean jets; `now` and `first` are counts, rates and resampled rates by cell."""
-    own = Interval.of(now[1][cell], now[2][:, cell])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = Interval.of(now[1][cell] / first[1][cell], now[2][:, cell] / first[2][:, cell])
-    return dataclasses.asdict(own) | ratio.named("ratio")
+def _rate_and_ratio(attacked: _Rates, clean: _Rates, cell: int) -> tuple[Number, Number]:
+    if min(attacked.jets[cell], clean.jets[cell]) < MINIMUM_MISTAGGED:
+        few = NotDefined(f"fewer than {MINIMUM_MISTAGGED} jets")
+        return few, few
+    rate = attacked.rate(cell)
+    return rate.interval, (rate / clean.rate(cell)).interval
