@@ -80,9 +80,12 @@ class Condition:
         Raises:
             UserError: if there is no such attack or objective, and as `threat_model`.
         """
-        if self.attack is None:
-            return None
-        return ATTACKS.build(self.attack, self.threat_model(dataset), objective=self.objective, seed=seed, dataset=dataset)
+        return None if self.is_clean else self.build_attack(dataset, seed)
+
+    def build_attack(self, dataset: JetDataset, seed: int = 0) -> Attack:
+        """The attack of a condition that is not that of clean jets; the rest as `build`."""
+        threat_model = self.threat_model(dataset)
+        return ATTACKS.build(str(self.attack), threat_model, objective=self.objective, seed=seed, dataset=dataset)
 
 
 CLEAN = Condition()

@@ -3,11 +3,13 @@
 They obey the mask, the cap and the bounds of a threat model; ε is their size in units of its scale, and no limit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 from typing_extensions import override
 
 from kerastag.attacks.base import Attack, RandomDraws
@@ -86,7 +88,7 @@ class SystematicShift(Distortion):
         up: Whether the shift is added or subtracted.
     """
 
-    def __init__(self, threat_model: ThreatModel, factors: Sequence[float] | None = None, up: bool = True):
+    def __init__(self, threat_model: ThreatModel, factors: ArrayLike | None = None, up: bool = True):
         super().__init__(threat_model)
         self.factors = np.ones_like(threat_model.scale) if factors is None else np.asarray(factors, np.float32)
         self.up = up
@@ -132,7 +134,7 @@ class CorrelatedShift(RandomDistortion):
     def __init__(
         self,
         threat_model: ThreatModel,
-        covariance: Sequence[Sequence[float]],
+        covariance: ArrayLike,
         leading: int | None = None,
         common: bool = False,
         seed: int = 0,
@@ -150,12 +152,12 @@ class CorrelatedShift(RandomDistortion):
         self._root = (vectors[:, kept] * np.sqrt(np.maximum(values[kept], 0))).astype(np.float32)
 
     @classmethod
-    def of_training_jets(cls, threat_model: ThreatModel, dataset: JetDataset, **options) -> "CorrelatedShift":
+    def of_training_jets(cls, threat_model: ThreatModel, dataset: JetDataset, **options: Any) -> "CorrelatedShift":
         """With the correlations of the first training jets of a data set for a covariance."""
         return cls.of_jets(threat_model, dataset.arrays("train").features[:_CORRELATION_JETS], **options)
 
     @classmethod
-    def of_jets(cls, threat_model: ThreatModel, x: np.ndarray, **options) -> "CorrelatedShift":
+    def of_jets(cls, threat_model: ThreatModel, x: np.ndarray, **options: Any) -> "CorrelatedShift":
         """With the correlations of jets `(jets, features)` for a covariance; absent cells count as the mean of the others."""
         return cls(threat_model, correlations(x, threat_model.default), **options)
 

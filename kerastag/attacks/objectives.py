@@ -14,7 +14,7 @@ from kerastag.flavours import FLAVOURS
 from kerastag.losses import DoubleSoftmaxFocal
 from kerastag.metrics import DISCRIMINATORS
 
-_PAPER = DoubleSoftmaxFocal(reduction=None)
+_PAPER = DoubleSoftmaxFocal(reduction="none")
 
 
 def cross_entropy(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

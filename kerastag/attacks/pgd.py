@@ -84,7 +84,7 @@ class PGD(RandomAttack):
         step = box.budget * (self.step_size or 2.5 / self.steps)
         loss, direction = objective.ascend(start)
 
-        def advance(point, direction, best, best_loss):
+        def advance(point: tf.Tensor, direction: tf.Tensor, best: tf.Tensor, best_loss: tf.Tensor) -> tuple[tf.Tensor, ...]:
             point = box.project(point + step * direction)
             loss, direction = objective.ascend(point)
             return point, direction, *better(best, best_loss, point, loss)

@@ -27,7 +27,7 @@ def attacked_logits(
         batch_size: Jets in memory at once.
     """
 
-    def logits(model, x, y):
+    def logits(model: keras.Model, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         return flavour_logits(model, x if attack is None else attack(model, x, y), y)
 
     return _by_batches(tagger, x, y, attack, "logits", logits, batch_size)

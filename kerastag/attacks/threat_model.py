@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from kerastag.errors import UserError
 from kerastag.request import EPSILON
@@ -24,17 +26,17 @@ class Box(NamedTuple):
         high: Largest allowed value.
     """
 
-    x: object
-    reach: object
-    budget: object
-    low: object
-    high: object
+    x: tf.Tensor
+    reach: tf.Tensor
+    budget: tf.Tensor
+    low: tf.Tensor
+    high: tf.Tensor
 
-    def project(self, point):
+    def project(self, point: tf.Tensor) -> tf.Tensor:
         """Move a point `(batch, features)` into the box; frozen cells become bit-equal to the clean ones."""
         return keras.ops.where(self.budget > 0, keras.ops.clip(point, self.low, self.high), self.x)
 
-    def corner(self, direction):
+    def corner(self, direction: tf.Tensor) -> tf.Tensor:
         """The corner of the box in a direction, signs `(batch, features)`."""
         return self.project(self.x + self.budget * direction)
 
@@ -64,16 +66,16 @@ class ThreatModel:
     def __init__(
         self,
         epsilon: float,
-        scale: Sequence[float],
-        integer: Sequence[bool],
-        default: Sequence[float],
+        scale: ArrayLike,
+        integer: ArrayLike,
+        default: ArrayLike,
         relative_cap: float | None = None,
         *,
-        frozen: Sequence[bool] | None = None,
-        lower: Sequence[float] | None = None,
-        upper: Sequence[float] | None = None,
-        by_flavour: Sequence[float] | None = None,
-        group: Sequence[int] | None = None,
+        frozen: ArrayLike | None = None,
+        lower: ArrayLike | None = None,
+        upper: ArrayLike | None = None,
+        by_flavour: ArrayLike | None = None,
+        group: ArrayLike | None = None,
     ):
         self.epsilon = float(epsilon)
         self.scale = np.asarray(scale, np.float32)
@@ -109,7 +111,7 @@ class ThreatModel:
     def from_schema(
         cls,
         schema: Schema,
-        scale: Sequence[float],
+        scale: ArrayLike,
         epsilon: float | Mapping[str, float] = EPSILON,
         relative_cap: float | None = None,
         *,
@@ -134,21 +136,21 @@ class ThreatModel:
         Raises:
             UserError: if a name or pattern matches nothing, or as in `__init__`.
         """
-        scale = np.asarray(scale, np.float64)
-        frozen = matching_feature(schema, only) == 0 if only else np.zeros(len(scale), bool)
+        units = np.asarray(scale, np.float64)
+        frozen = matching_feature(schema, only) == 0 if only else np.zeros(len(units), bool)
         frozen |= matching_feature(schema, freeze) > 0
         if isinstance(epsilon, Mapping):
             which = matching_feature(schema, tuple(epsilon))
             reach = np.array([0.0, *epsilon.values()])[which]
             # ε is 1 then, and the scale is what was given.
-            scale, frozen, epsilon = np.where(reach > 0, reach, scale), frozen | (reach == 0), 1.0
+            units, frozen, epsilon = np.where(reach > 0, reach, units), frozen | (reach == 0), 1.0
         lower, upper = _valid_range(schema) if bounds else (None, None)
-        factors = by_flavour and _factors(schema, by_flavour)
+        factors = None if by_flavour is None else _factors(schema, by_flavour)
         numbers = {group.name: number for number, group in enumerate(schema.groups)}
         group = [numbers[feature.group] for feature in schema.features]
         return cls(
             epsilon,
-            scale,
+            units,
             schema.integer,
             schema.defaults,
             relative_cap,
@@ -159,7 +161,7 @@ class ThreatModel:
             group=group,
         )
 
-    def budget(self, x, y=None, strength=1.0):
+    def budget(self, x: tf.Tensor, y: tf.Tensor | None = None, strength: float | tf.Tensor = 1.0) -> tf.Tensor:
         """Largest allowed |Δx| of each cell.
 
         Args:
@@ -173,21 +175,21 @@ class ThreatModel:
         """
         return self.box(x, y, strength).budget
 
-    def box(self, x, y=None, strength=1.0) -> Box:
+    def box(self, x: tf.Tensor, y: tf.Tensor | None = None, strength: float | tf.Tensor = 1.0) -> Box:
         """The box around clean features; arguments as of `budget`."""
         reach = self._epsilon(y, strength) * self._free
         return self._box(x, reach, reach)
 
-    def loose_box(self, x, y=None, strength=1.0) -> Box:
+    def loose_box(self, x: tf.Tensor, y: tf.Tensor | None = None, strength: float | tf.Tensor = 1.0) -> Box:
         """The box of a distortion: mask, cap and bounds hold, but ε only tells its size. Arguments as of `budget`."""
         limit = np.where(self._free > 0, np.float32(np.inf), np.float32(0))
         return self._box(x, self._epsilon(y, strength) * self._free, limit)
 
-    def project(self, x, attacked, y=None):
+    def project(self, x: tf.Tensor, attacked: tf.Tensor, y: tf.Tensor | None = None) -> tf.Tensor:
         """Move `attacked` into the box around `x`; frozen cells become bit-equal to `x`. All `(batch, …)`."""
         return self.box(x, y).project(attacked)
 
-    def _epsilon(self, y, strength):
+    def _epsilon(self, y: tf.Tensor | None, strength: float | tf.Tensor) -> float | tf.Tensor:
         """ε, or ε of each jet `(batch, 1)`."""
         if self.by_flavour is None:
             return self.epsilon * strength
@@ -195,7 +197,7 @@ class ThreatModel:
             return self.epsilon * strength * float(self.by_flavour.max())
         return self.epsilon * strength * keras.ops.matmul(y, self.by_flavour[:, None])
 
-    def _box(self, x, reach, limit) -> Box:
+    def _box(self, x: tf.Tensor, reach: tf.Tensor, limit: tf.Tensor) -> Box:
         budget = keras.ops.broadcast_to(limit, keras.ops.shape(x))
         if self.relative_cap is not None:
             budget = keras.ops.minimum(budget, self.relative_cap * keras.ops.abs(x))
@@ -210,7 +212,7 @@ class ThreatModel:
     def get_config(self) -> dict:
         """Everything that `__init__` takes."""
 
-        def plain(values):
+        def plain(values: np.ndarray | None) -> list | None:
             return None if values is None else values.astype(np.float64).tolist()
 
         return {

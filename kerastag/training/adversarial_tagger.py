@@ -1,6 +1,9 @@
 """Nominal and adversarial training of any tagger, as a `keras.Model` that composes with compile and fit."""
 
+from typing import Any
+
 import keras
+import tensorflow as tf
 
 from kerastag.attacks import Attack
 from kerastag.errors import UserError
@@ -33,7 +36,7 @@ class AdversarialTagger(keras.Model):
         UserError: if the tagger does not compute in float32, or both `attack` and `defense` are given.
     """
 
-    def __init__(self, tagger: keras.Model, attack: Attack | None = None, defense: Defense | None = None, **kwargs):
+    def __init__(self, tagger: keras.Model, attack: Attack | None = None, defense: Defense | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         if attack is not None and defense is not None:
             raise UserError("AdversarialTagger takes an `attack` or a `defense`, not both; give the attack to the defence.")
@@ -54,34 +57,41 @@ class AdversarialTagger(keras.Model):
         """What batches are attacked with, if the defence attacks any."""
         return self.defense.attack if self.defense else None
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Logits of the tagger."""
         return self.tagger(inputs, training=training)
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Let the defence prepare the batch, then update on it."""
         if self.defense is None:
             return super().train_step(data)
         x, y, w = keras.utils.unpack_x_y_sample_weight(data)
         return super().train_step(self.defense.batch(self.tagger, x, y, w, self.optimizer.iterations))
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: tf.Tensor | None = None,
+        y: tf.Tensor | None = None,
+        y_pred: tf.Tensor | None = None,
+        sample_weight: tf.Tensor | None = None,
+        training: bool = True,
+    ) -> tf.Tensor:
         """The compiled loss, and in training what the defence adds to it."""
         compiled = super().compute_loss
 
-        def compute(y, y_pred, sample_weight):
+        def compute(y: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None) -> tf.Tensor:
             return compiled(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
 
         if self.defense is None or not training:
             return compute(y, y_pred, sample_weight)
         return self.defense.loss(self.tagger, compute, x, y, y_pred, sample_weight)
 
-    def fit(self, *args, callbacks=None, **kwargs):
+    def fit(self, *args: Any, callbacks: Any = None, **kwargs: Any) -> keras.callbacks.History:
         """As in Keras; warns where a callback that reads attacked metrics stands before the one that makes them."""
         warn_of_order(callbacks)
         return super().fit(*args, callbacks=callbacks, **kwargs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Everything that `__init__` takes."""
         return super().get_config() | {
             "tagger": keras.saving.serialize_keras_object(self.tagger),
@@ -89,7 +99,7 @@ class AdversarialTagger(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "AdversarialTagger":
         """The inverse of `get_config`."""
         parts = {name: keras.saving.deserialize_keras_object(config.pop(name)) for name in ("tagger", "defense")}
         return cls(**parts, **config)

@@ -29,11 +29,9 @@ def make_threat_model(settings: Settings, dataset: JetDataset) -> ThreatModel:
     return condition(settings).threat_model(dataset)
 
 
-def make_attack(
-    settings: Settings, dataset: JetDataset, epsilon: float | None = None, attack: str | None = None
-) -> Attack | None:
+def make_attack(settings: Settings, dataset: JetDataset, epsilon: float | None = None, attack: str | None = None) -> Attack:
     """The attack at each epoch, of another size or kind if `epsilon` or `attack` is given."""
-    return condition(settings, epsilon, attack).build(dataset, settings.seed)
+    return condition(settings, epsilon, attack).build_attack(dataset, settings.seed)
 
 
 def make_defense(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> Defense | None:

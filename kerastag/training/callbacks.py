@@ -30,12 +30,13 @@ class Speed(keras.callbacks.Callback):
         self._jets = jets
         self._start = 0.0
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Start the clock."""
         self._start = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Add the entry."""
+        logs = {} if logs is None else logs
         logs["jets_per_second"] = self._jets / (time.perf_counter() - self._start)
 
 
@@ -48,7 +49,7 @@ class FiniteWeights(keras.callbacks.Callback):
         UserError: at the end of the epoch in which it happened.
     """
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Look at the weights."""
         if not all(np.isfinite(weights).all() for weights in self.model.get_weights()):
             raise UserError(
@@ -94,8 +95,9 @@ class AttackedAUC(keras.callbacks.Callback):
         suffixes = ["", *(f"_{name}" for name in self._attacks)]
         return [name + suffix for suffix in suffixes for name in (*(f"val_{d}_auc" for d in HEADLINE), "val_cross_entropy")]
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Add the entries."""
+        logs = {} if logs is None else logs
         tagger = getattr(self.model, "tagger", self.model)
         for suffix, attack in {"": None, **{f"_{name}": attack for name, attack in self._attacks.items()}}.items():
             logits = attacked_logits(tagger, self._x, self._y, attack, self._batch_size)
@@ -103,15 +105,15 @@ class AttackedAUC(keras.callbacks.Callback):
                 self._add(logs, f"val_{name}_auc{suffix}", area)
             logs[f"val_cross_entropy{suffix}"] = float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(self._y, logits)))
         if self._watch:
-            self._look_for_overfitting(epoch, logs)
+            self._look_for_overfitting(epoch, logs, *self._watch)
 
-    def _look_for_overfitting(self, epoch: int, logs: dict) -> None:
-        weak, strong = (logs[f"val_cross_entropy_{name}"] - logs["val_cross_entropy"] for name in self._watch)
+    def _look_for_overfitting(self, epoch: int, logs: dict, single_step: str, longer: str) -> None:
+        weak, strong = (logs[f"val_cross_entropy_{name}"] - logs["val_cross_entropy"] for name in (single_step, longer))
         if "overfitting" not in self._warned and strong > max(_FAR_MORE * weak, _NOTABLE_RISE):
             self._warned.add("overfitting")
             warnings.warn(
-                f"Catastrophic overfitting at epoch {epoch + 1}: {self._watch[0]} raises the cross-entropy by {weak:.3f}, "
-                f"{self._watch[1]} by {strong:.3f}. Train with --defense fgsm-rs or pgd-7, or with a smaller ε.",
+                f"Catastrophic overfitting at epoch {epoch + 1}: {single_step} raises the cross-entropy by {weak:.3f}, "
+                f"{longer} by {strong:.3f}. Train with --defense fgsm-rs or pgd-7, or with a smaller ε.",
                 stacklevel=2,
             )
 

@@ -48,19 +48,21 @@ class TrainingState(keras.callbacks.Callback):
         directory.mkdir(parents=True, exist_ok=True)
         remove_leftovers(directory)
         self._newest = max(directory.glob("epoch-*"), default=None)
-        state = json.loads((self._newest / "state.json").read_text()) if self._newest else {"epoch": 0, "history": []}
+        state: dict[str, Any] = {"epoch": 0, "history": []}
+        if self._newest:
+            state = json.loads((self._newest / "state.json").read_text())
         self.epoch: int = state["epoch"]
         self.history: list[dict[str, float]] = state["history"]
         self._numbers: list[dict[str, Any]] = state.get("callbacks", [])
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None) -> None:
         """Restore; by now Keras has reset the other callbacks."""
         if self._newest:
             if not self.model.optimizer.built:
                 self.model.optimizer.build(self.model.trainable_variables)
             self._restore(self._newest)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Write a checkpoint and remove the one before."""
         self.epoch = epoch + 1
         self.history.append({name: float(value) for name, value in (logs or {}).items()})

@@ -10,6 +10,7 @@ import tensorflow as tf
 from typing_extensions import override
 
 from kerastag.attacks import OBJECTIVES, Attack, ThreatModel
+from kerastag.attacks.base import RandomDraws
 from kerastag.errors import UserError
 from kerastag.layers.class_logits import flavour_logits
 
@@ -70,7 +71,7 @@ class Defense:
     def random_states(self) -> list[keras.random.SeedGenerator]:
         """Generators of random numbers, so that a checkpoint can hold them."""
         parts = (self.attack, self.ramp)
-        return [part.seed_generator for part in parts if hasattr(part, "seed_generator")]
+        return [part.seed_generator for part in parts if isinstance(part, RandomDraws | Ramp)]
 
     def batch(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, w: tf.Tensor | None, step: tf.Tensor) -> Batch:
         """The batch on which the step is made, from the one that came.
