@@ -1,4 +1,4 @@
-"""Figures, in mplhep's style. Each function takes numbers, returns `(figure, axes)` and saves nothing."""
+"""Figures in mplhep's style. Each function takes numbers, returns `(figure, axes)` and saves nothing."""
 
 from kerastag.plots.curves import against_epsilon, against_inputs, against_size, epochs, history, pareto, roc, trade_off
 from kerastag.plots.matrices import correlations, loss_surface, transfer

@@ -1,19 +1,23 @@
 """ROC curves and areas: against ε, against the size of the change, against the epoch, and against each other."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from kerastag.flavours import FLAVOURS
 from kerastag.metrics import DISCRIMINATORS, HEADLINE, MINIMUM_MISTAGGED, RankedPair
-from kerastag.plots.style import COLORS, LINES, MARKERS, Drawn, legend_below, panels, styled, tagger_styles
+from kerastag.plots.style import COLORS, LINES, MARKERS, Drawn, Style, legend_below, panels, styled, tagger_styles
+from kerastag.results import Interval
+from kerastag.tables import Row, unique, where
+
+_GAP = Interval(np.nan, np.nan, np.nan)
 
 
 @styled
 def roc(
     y: np.ndarray,
-    logits: dict[str, dict[str, np.ndarray]],
+    logits: Mapping[str, Mapping[str, np.ndarray]],
     discriminators: Iterable[str],
     title: str,
     weights: np.ndarray | None = None,
@@ -21,35 +25,54 @@ def roc(
     """ROC curves: a panel per discriminator, a colour per tagger, a line style per condition.
 
     Args:
-        y: One-hot `(jets, classes)`.
-        logits: `logits[tagger][condition]`, `(jets, classes)`.
+        y: True flavours, one-hot `(jets, classes)`.
+        logits: `logits[tagger][condition]`, `(jets, classes)` each.
         discriminators: Names in `DISCRIMINATORS`.
-        title: Says what sample this is.
-        weights: Of the jets, `(jets,)`; None for equal ones.
+        title: Title of the figure.
+        weights: Weights of the jets, `(jets,)`; None for equal ones.
     """
     names = list(discriminators)
     figure, axes = panels(1, len(names), title, (10, 12))
-    styles = tagger_styles(logits)
     for axis, name in zip(axes[0], names, strict=True):
-        for tagger, by_condition in logits.items():
-            for line, (condition, scores) in zip(LINES, by_condition.items(), strict=False):
-                style = {"color": styles[tagger]["color"], "linestyle": line}
-                _roc_curve(axis, RankedPair(y, scores, name), weights, style, f"{tagger}, {condition}")
-        over, against = (FLAVOURS[number] for number in DISCRIMINATORS[name])
-        axis.set(
-            xlabel=f"{over} tagging efficiency",
-            ylabel=f"mistag rate of {against} jets",
-            yscale="log",
-            xlim=(0, 1),
-            ylim=(_lowest_mistag(y, name), 1),
-            title=name,
-        )
-        axis.grid(alpha=0.3, which="both")
-        if axis.lines:
-            legend_below(axis)
-        else:
-            axis.text(0.5, 0.5, RankedPair(y, np.zeros(y.shape), name).auc(), transform=axis.transAxes, ha="center")
+        for label, style, scores in _roc_styles(logits):
+            _roc_curve(axis, RankedPair(y, scores, name), weights, style, label)
+        _finish_roc(axis, y, name)
     return figure, axes
+
+
+def _roc_styles(logits: Mapping[str, Mapping[str, np.ndarray]]) -> Iterator[tuple[str, Style, np.ndarray]]:
+    """Label, style and logits of each curve."""
+    styles = tagger_styles(logits)
+    for tagger, by_condition in logits.items():
+        for line, (condition, scores) in zip(LINES, by_condition.items(), strict=False):
+            yield f"{tagger}, {condition}", {"color": styles[tagger]["color"], "linestyle": line}, scores
+
+
+def _roc_curve(axis: plt.Axes, pair: RankedPair, weights: np.ndarray | None, style: Style, label: str) -> None:
+    if pair.missing:
+        return
+    efficiency, mistag, mistagged = pair.roc(weights)
+    enough = mistagged >= MINIMUM_MISTAGGED
+    axis.plot(efficiency[enough], mistag[enough], label=f"{label} ({pair.auc(weights):.3f})", **style)
+
+
+def _finish_roc(axis: plt.Axes, y: np.ndarray, name: str) -> None:
+    """Labels and ranges of a panel, and the legend, or why it is empty."""
+    over, against = (FLAVOURS[number] for number in DISCRIMINATORS[name])
+    axis.set(
+        xlabel=f"{over} tagging efficiency",
+        ylabel=f"mistag rate of {against} jets",
+        yscale="log",
+        xlim=(0, 1),
+        ylim=(_lowest_mistag(y, name), 1),
+        title=name,
+    )
+    axis.grid(alpha=0.3, which="both")
+    if axis.lines:
+        legend_below(axis)
+    else:
+        reason = str(RankedPair(y, np.zeros(y.shape), name).auc())
+        axis.text(0.5, 0.5, reason, transform=axis.transAxes, ha="center")
 
 
 def _lowest_mistag(y: np.ndarray, name: str) -> float:
@@ -58,75 +81,67 @@ def _lowest_mistag(y: np.ndarray, name: str) -> float:
     return max(1e-3, 0.5 * MINIMUM_MISTAGGED / rejected)
 
 
-def _roc_curve(axis: plt.Axes, pair: RankedPair, weights: np.ndarray | None, style: Mapping, label: str) -> None:
-    if pair.missing:
+def _band(axis: plt.Axes, at: Sequence[float], intervals: Sequence[Interval], dashes: str, style: Style, label: str) -> None:
+    """A line through the values of intervals at some places, from left to right, and a band between their ends."""
+    if not intervals:
         return
-    efficiency, mistag, mistagged = pair.roc(weights)
-    shown = mistagged >= MINIMUM_MISTAGGED
-    axis.plot(efficiency[shown], mistag[shown], label=f"{label} ({pair.auc(weights):.3f})", **style)
+    points = sorted(zip(at, intervals, strict=True), key=lambda point: point[0])
+    places = [place for place, _ in points]
+    axis.plot(places, [interval.value for _, interval in points], dashes, markersize=8, label=label, **style)
+    lows, highs = ([getattr(interval, end) for _, interval in points] for end in ("low", "high"))
+    axis.fill_between(places, lows, highs, color=style["color"], alpha=0.25, lw=0)
 
 
 @styled
-def against_epsilon(rows: Sequence[Mapping], title: str) -> Drawn:
+def against_epsilon(rows: Sequence[Row], title: str) -> Drawn:
     """Area against ε: a row per relative cap, a panel per discriminator, a colour per tagger, a line style per attack.
 
     Args:
-        rows: `tagger`, `attack`, `epsilon`, `cap`, `discriminator`, `value`, `low`, `high`.
-        title: Says what sample this is.
+        rows: `tagger`, `attack`, `epsilon`, `cap`, `discriminator`, `area`.
+        title: Title of the figure.
     """
-    caps = list(dict.fromkeys(row["cap"] for row in rows))
-    attacks = list(dict.fromkeys(row["attack"] for row in rows))
-    styles = tagger_styles(dict.fromkeys(row["tagger"] for row in rows))
+    caps = unique(rows, "cap")
+    styles = tagger_styles(unique(rows, "tagger"))
     figure, axes = panels(len(caps), len(HEADLINE), title, sharey="col")
-    for (line, name), axis in np.ndenumerate(axes):
-        cap, discriminator = caps[line], HEADLINE[name]
-        for tagger, style in styles.items():
-            for attack, dashes in zip(attacks, LINES, strict=False):
-                own = [
-                    row
-                    for row in rows
-                    if (row["cap"], row["discriminator"], row["tagger"], row["attack"]) == (cap, discriminator, tagger, attack)
-                ]
-                _band(axis, own, "epsilon", dashes, style, f"{tagger}, {attack}")
-        axis.axhline(0.5, color="gray", linewidth=1)
+    for (line, column), axis in np.ndenumerate(axes):
+        cap, discriminator = caps[line], HEADLINE[column]
+        _epsilon_panel(axis, where(rows, cap=cap, discriminator=discriminator), styles)
         axis.set(
             xlabel="ε [σ of each feature]",
             ylabel=f"{discriminator} AUC",
             title="no cap" if cap is None else f"relative cap {cap:.0%}",
         )
-        axis.grid(alpha=0.3)
     axes[0, 0].legend(fontsize="x-small", loc="lower left")
     return figure, axes
 
 
-def _band(axis: plt.Axes, rows: Sequence[Mapping], x: str, dashes: str, style: Mapping, label: str) -> None:
-    if not rows:
-        return
-    rows = sorted(rows, key=lambda row: row[x])
-    at = [row[x] for row in rows]
-    axis.plot(at, [row["value"] for row in rows], dashes, markersize=8, label=label, **style)
-    axis.fill_between(at, [row["low"] for row in rows], [row["high"] for row in rows], color=style["color"], alpha=0.25, lw=0)
+def _epsilon_panel(axis: plt.Axes, rows: Sequence[Row], styles: Mapping[str, Style]) -> None:
+    for tagger, style in styles.items():
+        for attack, dashes in zip(unique(rows, "attack"), LINES, strict=False):
+            curve = where(rows, tagger=tagger, attack=attack)
+            label = f"{tagger}, {attack}"
+            _band(axis, [row["epsilon"] for row in curve], [row["area"] for row in curve], dashes, style, label)
+    axis.axhline(0.5, color="gray", linewidth=1)
+    axis.grid(alpha=0.3)
 
 
 @styled
-def against_size(rows: Sequence[Mapping], title: str) -> Drawn:
+def against_size(rows: Sequence[Row], title: str) -> Drawn:
     """What attacks and distortions take, on one axis of the size of the change: a panel per tagger, a colour per kind.
 
     Losses that are not above 0 by their error are not drawn: the axis is logarithmic.
 
     Args:
-        rows: `tagger`, `kind`, `is_attack`, `size` (root of the mean squared Δx/σ of the cells that may move), and `loss`,
-            `loss_low`, `loss_high` (BvL).
-        title: Says what sample this is.
+        rows: `tagger`, `kind`, `is_attack`, `size` (root of the mean squared Δx/σ of the cells that may move), and `loss` of
+            BvL area.
+        title: Title of the figure.
     """
-    taggers = list(dict.fromkeys(row["tagger"] for row in rows))
-    kinds = list(dict.fromkeys(row["kind"] for row in rows))
+    taggers = unique(rows, "tagger")
     figure, axes = panels(1, len(taggers), title, (10, 10), sharey=True)
     for axis, tagger in zip(axes[0], taggers, strict=True):
-        for place, kind in enumerate(kinds):
+        for place, kind in enumerate(unique(rows, "kind")):
             style = {"color": (*COLORS, "black")[place % 7], "marker": MARKERS[place % len(MARKERS)]}
-            own = [_loss(row) for row in rows if (row["tagger"], row["kind"]) == (tagger, kind)]
-            _band(axis, own, "size", "-" if own and own[0]["is_attack"] else "--", style, kind)
+            _size_curve(axis, where(rows, tagger=tagger, kind=kind), style, kind)
         axis.set(xlabel="size of the change, r.m.s. of Δx/σ", title=tagger)
         if any(np.isfinite(line.get_ydata()).any() for line in axis.lines):
             axis.set(xscale="log", yscale="log")
@@ -136,11 +151,11 @@ def against_size(rows: Sequence[Mapping], title: str) -> Drawn:
     return figure, axes
 
 
-def _loss(row: Mapping) -> dict:
-    """A row with the loss for a value; NaN, which leaves a gap, where it is not above 0 by its error."""
-    if row["loss_low"] <= 0:
-        return row | dict.fromkeys(("value", "low", "high"), np.nan)
-    return row | {"value": row["loss"], "low": row["loss_low"], "high": row["loss_high"]}
+def _size_curve(axis: plt.Axes, rows: Sequence[Row], style: Style, kind: str) -> None:
+    """Losses of a kind of attack, with a gap where the loss is not above 0 by its error."""
+    losses = [row["loss"] if row["loss"].low > 0 else _GAP for row in rows]
+    dashes = "-" if rows and rows[0]["is_attack"] else "--"
+    _band(axis, [row["size"] for row in rows], losses, dashes, style, kind)
 
 
 @styled
@@ -148,9 +163,9 @@ def trade_off(histories: Mapping[str, Sequence[tuple[float, float]]], attack: st
     """Clean area against what the attack takes, a point per epoch, its colour the epoch, a marker per training.
 
     Args:
-        histories: For each training its epochs, (clean area, attacked area).
-        attack: What the attack is, for the axis.
-        title: Says what sample this is.
+        histories: Clean and attacked area of each epoch, by training.
+        attack: Name of the attack, for the axis.
+        title: Title of the figure.
     """
     figure, axes = panels(1, 1, title, (13, 9))
     axis = axes[0, 0]
@@ -158,7 +173,7 @@ def trade_off(histories: Mapping[str, Sequence[tuple[float, float]]], attack: st
     for marker, (name, epochs) in zip(MARKERS, histories.items(), strict=False):
         clean, attacked = np.array(epochs).T
         axis.plot(clean, attacked - clean, color="gray", linewidth=0.8, zorder=1)
-        drawn = axis.scatter(
+        points = axis.scatter(
             clean,
             attacked - clean,
             c=np.arange(1, len(epochs) + 1),
@@ -172,7 +187,7 @@ def trade_off(histories: Mapping[str, Sequence[tuple[float, float]]], attack: st
             label=name,
             zorder=2,
         )
-    figure.colorbar(drawn, ax=axis, label="epoch")
+    figure.colorbar(points, ax=axis, label="epoch")
     axis.set(xlabel="clean BvL AUC, validation jets", ylabel=f"{attack} - clean BvL AUC")
     axis.grid(alpha=0.3)
     axis.legend(fontsize="small", loc="best")
@@ -180,56 +195,59 @@ def trade_off(histories: Mapping[str, Sequence[tuple[float, float]]], attack: st
 
 
 @styled
-def pareto(rows: Sequence[Mapping], attacks: Sequence[str], title: str) -> Drawn:
-    """Clean area against attacked area, a point per tagger with its seeds for error bars, and the front that none exceeds.
+def pareto(rows: Sequence[Row], title: str) -> Drawn:
+    """Clean against attacked area, a panel per attack, a point per tagger, and the front that none exceeds.
 
     Args:
-        rows: `tagger`, `attack`, `clean`, `attacked`, `clean_spread`, `attacked_spread` (0 for one seed), `seeds`.
-        attacks: A panel each.
-        title: Says what sample this is.
+        rows: `tagger`, `attack`, and the areas of the seeds, `clean` and `attacked`; error bars are their spread.
+        title: Title of the figure.
     """
-    styles = tagger_styles(dict.fromkeys(row["tagger"] for row in rows))
+    attacks = unique(rows, "attack")
+    styles = tagger_styles(unique(rows, "tagger"))
     figure, axes = panels(1, len(attacks), title)
     for axis, attack in zip(axes[0], attacks, strict=True):
-        own = [row for row in rows if row["attack"] == attack]
-        for row in own:
-            seeds = f", {row['seeds']} seeds" if row["seeds"] > 1 else ""
-            axis.errorbar(
-                row["clean"],
-                row["attacked"],
-                xerr=row["clean_spread"] or None,
-                yerr=row["attacked_spread"] or None,
-                linestyle="none",
-                markersize=14,
-                capsize=4,
-                label=row["tagger"] + seeds,
-                **styles[row["tagger"]],
-            )
-        front = sorted((row for row in own if not _dominated(row, own)), key=lambda row: row["clean"])
-        axis.plot(
-            [row["clean"] for row in front], [row["attacked"] for row in front], ":", color="gray", zorder=0, label="front"
-        )
+        _pareto_panel(axis, where(rows, attack=attack), styles)
         axis.set(xlabel="clean BvL AUC", ylabel="attacked BvL AUC", title=attack)
-        axis.grid(alpha=0.3)
-        axis.margins(0.15)
-        axis.ticklabel_format(useOffset=False)
-        axis.tick_params(axis="x", labelrotation=30)
     axes[0, 0].legend(fontsize="x-small", loc="best")
     return figure, axes
 
 
-def _dominated(row: Mapping, rows: Sequence[Mapping]) -> bool:
-    return any(other["clean"] > row["clean"] and other["attacked"] > row["attacked"] for other in rows)
+def _pareto_panel(axis: plt.Axes, rows: Sequence[Row], styles: Mapping[str, Style]) -> None:
+    for row in rows:
+        clean, attacked = row["clean"], row["attacked"]
+        seeds = f", {len(clean.values)} seeds" if len(clean.values) > 1 else ""
+        axis.errorbar(
+            clean.mean,
+            attacked.mean,
+            xerr=clean.spread,
+            yerr=attacked.spread,
+            linestyle="none",
+            markersize=14,
+            capsize=4,
+            label=row["tagger"] + seeds,
+            **styles[row["tagger"]],
+        )
+    points = [(row["clean"].mean, row["attacked"].mean) for row in rows]
+    axis.plot(*zip(*_front(points), strict=True), ":", color="gray", zorder=0, label="front")
+    axis.grid(alpha=0.3)
+    axis.margins(0.15)
+    axis.ticklabel_format(useOffset=False)
+    axis.tick_params(axis="x", labelrotation=30)
+
+
+def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points that no other exceeds in both coordinates, from left to right."""
+    return sorted(point for point in points if not any(x > point[0] and y > point[1] for x, y in points))
 
 
 @styled
-def history(rows: list[dict[str, float]], attack: str, epsilon: float) -> Drawn:
+def history(rows: Sequence[Mapping[str, float]], attack: str, epsilon: float) -> Drawn:
     """AUC and cross-entropy of the validation jets against the epoch, clean and attacked, and the loss ratio.
 
     Args:
         rows: Logs of each epoch, as `AttackedAUC` makes them.
         attack: Name of the attack in the logs.
-        epsilon: Its size.
+        epsilon: Size of the attack.
     """
     epochs = np.arange(1, len(rows) + 1)
 
@@ -260,7 +278,7 @@ def epochs(histories: Mapping[float, Mapping[str, Mapping[str, np.ndarray]]], at
 
     Args:
         histories: By ε and training, `clean` and `attacked` area and `ratio` of cross-entropies, `(epochs,)` each.
-        attack: Its name.
+        attack: Name of the attack in the catalogue.
     """
     figure, axes = panels(2, len(histories), "validation jets", (10, 7))
     for (area, ratio), (epsilon, by_training) in zip(axes.T, histories.items(), strict=True):
@@ -279,35 +297,33 @@ def epochs(histories: Mapping[float, Mapping[str, Mapping[str, np.ndarray]]], at
 
 
 @styled
-def against_inputs(rows: Sequence[Mapping], title: str) -> Drawn:
+def against_inputs(rows: Sequence[Row], title: str) -> Drawn:
     """Area and its loss for sets of inputs, fewest first: a colour per training, a line style per condition.
 
     Args:
-        rows: `inputs` (name), `features` (number), `training`, `condition` (the first is clean), and `value` and `loss`, each
-            with its 68 % interval.
-        title: Says what sample this is.
+        rows: `inputs` (name of the set), `features` (number), `training`, `condition` (clean first), `area` and `loss`.
+        title: Title of the figure.
     """
-    sets = dict.fromkeys((row["features"], row["inputs"]) for row in rows)
-    places = {name: place for place, (_, name) in enumerate(sorted(sets))}
-    trainings = tagger_styles(dict.fromkeys(row["training"] for row in rows))
-    conditions = list(dict.fromkeys(row["condition"] for row in rows))
+    sets = sorted({(row["features"], row["inputs"]) for row in rows})
+    names = [f"{name} ({number})" for number, name in sets]
+    lines = dict(zip(unique(rows, "condition"), LINES, strict=False))
     figure, axes = panels(1, 2, title, (13, 11))
-    for training, style in trainings.items():
-        for dashes, condition in zip(LINES, conditions, strict=False):
-            own = [
-                row | {"at": places[row["inputs"]]}
-                for row in rows
-                if (row["training"], row["condition"]) == (training, condition)
-            ]
-            _band(axes[0, 0], own, "at", dashes, style, f"{training}, {condition}")
-            if condition != conditions[0]:
-                losses = [row | {"value": row["loss"], "low": row["loss_low"], "high": row["loss_high"]} for row in own]
-                _band(axes[0, 1], losses, "at", dashes, style, f"{training}, {condition}")
-    names = [f"{name} ({number})" for number, name in sorted(sets)]
-    for axis, label in zip(axes[0], ("BvL AUC", "loss of BvL AUC"), strict=True):
-        axis.set(xlabel="groups seen (number of inputs)", ylabel=label)
+    for axis, quantity, conditions in zip(axes[0], ("area", "loss"), (list(lines), list(lines)[1:]), strict=True):
+        shown = {condition: lines[condition] for condition in conditions}
+        _inputs_panel(axis, rows, quantity, shown, [name for _, name in sets])
+        axis.set_xlabel("groups seen (number of inputs)")
         axis.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize="x-small")
         axis.xaxis.minorticks_off()
         axis.grid(alpha=0.3)
         axis.legend(fontsize="x-small")
+    axes[0, 0].set_ylabel("BvL AUC")
+    axes[0, 1].set_ylabel("loss of BvL AUC")
     return figure, axes
+
+
+def _inputs_panel(axis: plt.Axes, rows: Sequence[Row], quantity: str, lines: Mapping[str, str], sets: Sequence[str]) -> None:
+    for training, style in tagger_styles(unique(rows, "training")).items():
+        for condition, dashes in lines.items():
+            curve = where(rows, training=training, condition=condition)
+            at = [sets.index(row["inputs"]) for row in curve]
+            _band(axis, at, [row[quantity] for row in curve], dashes, style, f"{training}, {condition}")

@@ -1,4 +1,4 @@
-"""Figures of matrices: losses of taggers attacked on one another, correlations, the loss over two inputs."""
+"""Matrices: losses of taggers attacked on one another, correlations, the loss over two inputs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,13 +10,13 @@ from kerastag.schema import Schema
 
 
 @styled
-def transfer(names: Sequence[str], losses: dict[str, np.ndarray], title: str) -> Drawn:
+def transfer(names: Sequence[str], losses: Mapping[str, np.ndarray], title: str) -> Drawn:
     """Loss of BvL AUC, a panel per attack: rows are the taggers attacked, columns those evaluated on the attacked jets.
 
     Args:
-        names: Of the taggers.
-        losses: `(taggers, taggers)` per condition; NaN where there is none, as between taggers of other inputs.
-        title: Says what sample this is.
+        names: Names of the taggers.
+        losses: `(taggers, taggers)` by condition; NaN where there is none, as between taggers of other inputs.
+        title: Title of the figure.
     """
     columns = min(2, len(losses))
     rows = -(-len(losses) // columns)
@@ -49,25 +49,31 @@ def correlations(schema: Schema, clean: np.ndarray, changes: Mapping[str, np.nda
     """Linear correlations of clean jets, and by how much an attack on each tagger changes them.
 
     Args:
-        schema: Names the groups of columns.
-        clean: `(features, features)`.
-        changes: Attacked minus clean, by tagger.
-        title: Says what sample this is.
+        schema: Schema of the columns.
+        clean: Correlations of clean jets, `(features, features)`.
+        changes: Attacked minus clean correlations, by tagger.
+        title: Title of the figure.
     """
     figure, axes = panels(1, 1 + len(changes), title, (11, 10))
     largest = max((np.abs(change).max() for change in changes.values()), default=0) or 1e-6
-    drawn = {"clean": (clean, 1.0, "correlation")}
-    drawn |= {f"attack on {name}": (change, largest, "change of correlation") for name, change in changes.items()}
-    for axis, (name, (values, limit, label)) in zip(axes[0], drawn.items(), strict=True):
-        image = axis.imshow(values, cmap="PuOr", vmin=-limit, vmax=limit, interpolation="nearest")
-        figure.colorbar(image, ax=axis, label=label, shrink=0.8)
-        axis.set_title(name)
-        _name_groups(axis, schema)
+    _matrix(figure, axes[0, 0], clean, 1.0, schema, "clean", "correlation")
+    for axis, (name, change) in zip(axes[0, 1:], changes.items(), strict=True):
+        _matrix(figure, axis, change, largest, schema, f"attack on {name}", "change of correlation")
     return figure, axes
 
 
+def _matrix(
+    figure: plt.Figure, axis: plt.Axes, values: np.ndarray, limit: float, schema: Schema, title: str, label: str
+) -> None:
+    """A matrix over the features, with its colour bar."""
+    image = axis.imshow(values, cmap="PuOr", vmin=-limit, vmax=limit, interpolation="nearest")
+    figure.colorbar(image, ax=axis, label=label, shrink=0.8)
+    axis.set_title(title)
+    _name_groups(axis, schema)
+
+
 def _name_groups(axis: plt.Axes, schema: Schema) -> None:
-    """Lines between the groups of columns, and their names in the middle."""
+    """Add lines between the groups of columns, and their names in the middle."""
     groups = [feature.group for feature in schema.features]
     names = list(dict.fromkeys(groups))
     places = [np.mean([column for column, group in enumerate(groups) if group == name]) for name in names]
@@ -87,20 +93,20 @@ def loss_surface(
     """Cross-entropy of a jet over two of its inputs, a panel per tagger, all on one colour scale; the box of ±ε is drawn.
 
     Args:
-        surfaces: By tagger, `(steps, steps)`, the first input along the columns.
+        surfaces: Cross-entropy by tagger, `(steps, steps)` each, the first input along the columns.
         steps: Moves in σ, `(steps,)`.
-        labels: Of the two inputs.
+        labels: Labels of the two inputs.
         epsilon: Half the width of the box, in σ.
-        title: Says what jet this is.
+        title: Title of the figure.
     """
-    low, high = (limit(values.min() if limit is min else values.max() for values in surfaces.values()) for limit in (min, max))
+    low, high = np.min(list(surfaces.values())), np.max(list(surfaces.values()))
     figure, axes = panels(1, len(surfaces), title, (11, 10))
     levels = np.linspace(low, max(high, low + 1e-6), 25)
     for axis, (name, values) in zip(axes[0], surfaces.items(), strict=True):
-        drawn = axis.contourf(steps, steps, values, levels, cmap="cividis")
+        filled = axis.contourf(steps, steps, values, levels, cmap="cividis")
         axis.contour(steps, steps, values, levels[::3], colors="white", linewidths=0.6)
         axis.add_patch(plt.Rectangle((-epsilon, -epsilon), 2 * epsilon, 2 * epsilon, fill=False, color="white", linewidth=2))
         axis.plot(0, 0, "o", color="white", markersize=6)
         axis.set(xlabel=f"Δ({labels[0]}) [σ]", ylabel=f"Δ({labels[1]}) [σ]", title=name)
-    figure.colorbar(drawn, ax=axes, label="cross-entropy", format="%.2f")
+    figure.colorbar(filled, ax=axes, label="cross-entropy", format="%.2f")
     return figure, axes

@@ -1,31 +1,34 @@
 """Distributions: of inputs, clean and attacked, with ratios; of outputs and discriminators."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.special import expit, softmax
 
-from kerastag.evaluation.histograms import counts, edges_of
 from kerastag.flavours import FLAVOURS
+from kerastag.histograms import counts, edges_of
 from kerastag.metrics import DISCRIMINATORS, HEADLINE, discriminant
-from kerastag.plots.style import LINES, Drawn, panels, styled, tagger_styles
+from kerastag.plots.style import LINES, Drawn, Style, panels, styled, tagger_styles
 from kerastag.schema import Schema
 
 # Bins of fewer clean jets have no ratio.
 _FEWEST = 20
+_GRAY = "#c8c8c8"
+# Bins of probabilities and of discriminators.
+_UNIT_BINS = np.linspace(0, 1, 41)
 
 
 @styled
 def features(schema: Schema, x: np.ndarray, label: np.ndarray, names: Sequence[str], title: str) -> Drawn:
-    """Distributions of some features, one panel each, a line per flavour; absent values are left out and their share is told.
+    """Distributions of some features, a panel each, a line per flavour; absent values are left out, their share is written.
 
     Args:
-        schema: Says what the columns are.
+        schema: Schema of the columns.
         x: Features `(jets, features)`.
         label: Class indices `(jets,)`.
         names: Features to draw.
-        title: Says what sample this is.
+        title: Title of the figure.
     """
     columns = min(4, len(names))
     figure, axes = panels(-(-len(names) // columns), columns, title, (7, 6))
@@ -43,14 +46,24 @@ def _feature(axis: plt.Axes, schema: Schema, values: np.ndarray, label: np.ndarr
     present = values != np.float32(feature.default)
     edges = edges_of(feature, values[present])
     for number, flavour in enumerate(schema.classes):
-        own = counts(values[present & (label == number)], edges, np.ones((present & (label == number)).sum()))
-        share = own / max(own.sum(), 1) / np.diff(edges)
+        of_flavour = values[present & (label == number)]
+        share = _normalised(counts(of_flavour, edges), edges)
         axis.stairs(share, edges, color=flavour.color, linewidth=3, linestyle=LINES[number % len(LINES)], label=flavour.label)
     axis.set(xlabel=feature.axis_label, ylabel="jets, normalised", yscale="log")
-    axis.xaxis.label.set_size("small")
+    axis.xaxis.label.set_fontsize("small")
     if not present.all():
         absent = [f"{np.mean(~present[label == number]):.0%}" for number in range(len(schema.classes))]
         axis.set_title(f"absent: {', '.join(absent)} ({', '.join(schema.class_names)})")
+
+
+def _normalised(values: np.ndarray, edges: np.ndarray, total: float | None = None) -> np.ndarray:
+    """Counts `(bins,)` per unit of the axis, over their sum or a given total."""
+    return values / max(values.sum() if total is None else total, 1e-30) / np.diff(edges)
+
+
+def _ratio(values: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    """Counts over those of clean jets, `(bins,)`; NaN where there are too few of them."""
+    return values / np.where(clean >= _FEWEST, clean, np.nan)
 
 
 @styled
@@ -61,35 +74,38 @@ def attacked(schema: Schema, shapes: Mapping[str, Mapping], uncertainty: float, 
     jets are the same jets, so their own statistical error in the ratio is smaller than the band.
 
     Args:
-        schema: Labels the axes.
+        schema: Schema with the labels of the axes.
         shapes: By feature, as `kerastag.histograms.histograms` gives them.
         uncertainty: Relative uncertainty of a bin.
-        title: Says what sample this is.
+        title: Title of the figure.
     """
     columns = min(4, len(shapes))
     rows = -(-len(shapes) // columns)
     figure, axes = panels(2 * rows, columns, title, (7.5, 4.5), gridspec_kw={"height_ratios": [3, 1.2] * rows})
-    for place, (name, shape) in enumerate(shapes.items()):
-        upper, lower = axes[2 * (place // columns) : 2 * (place // columns) + 2, place % columns]
-        edges, clean = np.array(shape["edges"]), np.sum(list(shape["clean"].values()), axis=0)
-        upper.stairs(clean, edges, fill=True, color="#c8c8c8", label="clean")
-        some = clean > 0
-        enough = clean >= _FEWEST
-        error = np.sqrt(shape["variance"]) / np.where(some, clean, np.nan)
-        lower.stairs(1 + error, edges, baseline=1 - error, fill=True, color="#c8c8c8")
-        for tagger, style in tagger_styles(shape["attacked"]).items():
-            moved = np.sum(list(shape["attacked"][tagger].values()), axis=0)
-            upper.stairs(moved, edges, color=style["color"], linewidth=2.5, label=f"attack on {tagger}")
-            lower.stairs(moved / np.where(enough, clean, np.nan), edges, baseline=None, color=style["color"], linewidth=2.5)
+    pairs = [(axes[2 * row, column], axes[2 * row + 1, column]) for row in range(rows) for column in range(columns)]
+    for (upper, lower), (name, shape) in zip(pairs, shapes.items(), strict=False):
+        _shape(upper, lower, shape)
         for level in (1 - uncertainty, 1 + uncertainty):
             lower.axhline(level, color="black", linestyle=":", linewidth=1.5)
         _finish(upper, lower, schema, name, shape, (1 - 2 * uncertainty, 1 + 2 * uncertainty))
         upper.set(ylabel="sum of weights", title=f"absent: {shape['absent']:.0%}" if shape["absent"] else "")
-    for place in range(len(shapes), rows * columns):
-        for axis in axes[2 * (place // columns) : 2 * (place // columns) + 2, place % columns]:
+    for unused in pairs[len(shapes) :]:
+        for axis in unused:
             axis.axis("off")
     _legend_outside(figure, axes[0, 0], 3)
     return figure, axes
+
+
+def _shape(upper: plt.Axes, lower: plt.Axes, shape: Mapping) -> None:
+    """A distribution over all flavours, clean and attacked, and its ratio to clean."""
+    edges, clean = np.array(shape["edges"]), np.sum(list(shape["clean"].values()), axis=0)
+    upper.stairs(clean, edges, fill=True, color=_GRAY, label="clean")
+    error = np.sqrt(shape["variance"]) / np.where(clean > 0, clean, np.nan)
+    lower.stairs(1 + error, edges, baseline=1 - error, fill=True, color=_GRAY)
+    for tagger, style in tagger_styles(shape["attacked"]).items():
+        moved = np.sum(list(shape["attacked"][tagger].values()), axis=0)
+        upper.stairs(moved, edges, color=style["color"], linewidth=2.5, label=f"attack on {tagger}")
+        lower.stairs(_ratio(moved, clean), edges, baseline=None, color=style["color"], linewidth=2.5)
 
 
 @styled
@@ -97,31 +113,35 @@ def attacked_by_flavour(schema: Schema, shapes: Mapping[str, Mapping], title: st
     """The same split by flavour, filled clean and lines attacked: a row per feature, a column per tagger, ratios below.
 
     Args:
-        schema: Colours and labels.
+        schema: Schema with the colours and labels.
         shapes: By feature, as `kerastag.histograms.histograms` gives them.
-        title: Says what sample this is.
+        title: Title of the figure.
     """
     taggers = list(next(iter(shapes.values()))["attacked"])
     heights = {"height_ratios": [3, 1.5] * len(shapes)}
     figure, axes = panels(2 * len(shapes), len(taggers), title, (12, 5), gridspec_kw=heights)
     for row, (name, shape) in enumerate(shapes.items()):
-        edges = np.array(shape["edges"])
         for column, tagger in enumerate(taggers):
             upper, lower = axes[2 * row : 2 * row + 2, column]
-            for flavour in schema.classes:
-                clean, moved = (np.array(counted[flavour.name]) for counted in (shape["clean"], shape["attacked"][tagger]))
-                total = max(clean.sum(), 1e-30) * np.diff(edges)
-                upper.stairs(clean / total, edges, fill=True, color=flavour.color, alpha=0.3, label=f"{flavour.label}, clean")
-                upper.stairs(moved / total, edges, color=flavour.color, linewidth=2.5, label=f"{flavour.label}, attacked")
-                enough = clean >= _FEWEST
-                ratio = np.where(enough, moved / np.where(enough, clean, 1), np.nan)
-                lower.stairs(ratio, edges, baseline=None, color=flavour.color, linewidth=2.5)
-            lower.axhline(1, color="black", linewidth=1)
+            _shape_by_flavour(upper, lower, schema, shape, tagger)
             _finish(upper, lower, schema, name, shape, (0.5, 1.5))
             upper.set_ylabel("jets, normalised")
             upper.set_title(f"attack on {tagger}" + (f"; absent: {shape['absent']:.0%}" if shape["absent"] else ""))
     _legend_outside(figure, axes[0, 0], 3)
     return figure, axes
+
+
+def _shape_by_flavour(upper: plt.Axes, lower: plt.Axes, schema: Schema, shape: Mapping, tagger: str) -> None:
+    """A distribution of each flavour, clean and attacked on a tagger, and its ratio to clean."""
+    edges = np.array(shape["edges"])
+    for flavour in schema.classes:
+        clean, moved = np.array(shape["clean"][flavour.name]), np.array(shape["attacked"][tagger][flavour.name])
+        share = _normalised(clean, edges)
+        upper.stairs(share, edges, fill=True, color=flavour.color, alpha=0.3, label=f"{flavour.label}, clean")
+        share = _normalised(moved, edges, clean.sum())
+        upper.stairs(share, edges, color=flavour.color, linewidth=2.5, label=f"{flavour.label}, attacked")
+        lower.stairs(_ratio(moved, clean), edges, baseline=None, color=flavour.color, linewidth=2.5)
+    lower.axhline(1, color="black", linewidth=1)
 
 
 def _finish(upper: plt.Axes, lower: plt.Axes, schema: Schema, name: str, shape: Mapping, limits: tuple[float, float]) -> None:
@@ -132,7 +152,7 @@ def _finish(upper: plt.Axes, lower: plt.Axes, schema: Schema, name: str, shape: 
     # In the middle, where it does not meet the power of ten at the axis' end.
     lower.set_xlabel(schema.features[schema.index(name)].axis_label, fontsize="small", loc="center")
     for axis in (upper, lower):
-        axis.yaxis.label.set_size("x-small")
+        axis.yaxis.label.set_fontsize("x-small")
         axis.tick_params(labelsize="x-small")
 
 
@@ -143,35 +163,52 @@ def outputs(
     """Outputs and discriminators, a row per tagger: filled clean, lines attacked, a colour per flavour.
 
     Args:
-        schema: Colours of the flavours.
+        schema: Schema with the colours of the flavours.
         label: Class indices `(jets,)`.
-        logits: `logits[tagger]`, clean first, then attacked; `(jets, classes)`.
-        weights: Of the jets, `(jets,)`.
-        title: Says what sample this is.
+        logits: `logits[tagger]`, clean first, then attacked; `(jets, classes)` each.
+        weights: Weights of the jets, `(jets,)`.
+        title: Title of the figure.
     """
-    columns = [f"P({name})" for name in FLAVOURS] + list(HEADLINE)
-    figure, axes = panels(len(logits), len(columns), title, (8, 7))
-    edges = np.linspace(0, 1, 41)
+    figure, axes = panels(len(logits), len(FLAVOURS) + len(HEADLINE), title, (8, 7))
     for line, (tagger, by_condition) in zip(axes, logits.items(), strict=True):
-        for place, scores in enumerate(by_condition.values()):
-            probabilities = softmax(scores.astype(np.float64), axis=1)
-            values = [*probabilities.T, *(expit(discriminant(scores, name)) for name in HEADLINE)]
-            for axis, name, value in zip(line, columns, values, strict=True):
-                shown = [FLAVOURS[number] for number in DISCRIMINATORS.get(name, range(len(FLAVOURS)))]
-                for number, flavour in enumerate(schema.classes):
-                    if flavour.name not in shown:
-                        continue
-                    share = counts(value[label == number], edges, weights[label == number])
-                    share = share / max(share.sum(), 1e-30) / np.diff(edges)
-                    look = {"fill": True, "alpha": 0.3} if place == 0 else {"linewidth": 2.5}
-                    when = "clean" if place == 0 else "attacked"
-                    axis.stairs(share, edges, color=flavour.color, label=f"{flavour.label}, {when}", **look)
-                axis.set(xlabel=name, yscale="log", xlim=(0, 1), title=tagger)
+        clean, moved = by_condition.values()
+        _outputs(line, schema, label, clean, weights, "clean", {"fill": True, "alpha": 0.3})
+        _outputs(line, schema, label, moved, weights, "attacked", {"linewidth": 2.5})
+        for axis in line:
+            axis.set(yscale="log", xlim=(0, 1), title=tagger)
         line[0].set_ylabel("jets, normalised")
     _legend_outside(figure, axes[0, 0], 6)
     return figure, axes
 
 
+def _outputs(
+    axes: np.ndarray,
+    schema: Schema,
+    label: np.ndarray,
+    logits: np.ndarray,
+    weights: np.ndarray,
+    jets: str,
+    look: Style,
+) -> None:
+    """Outputs and discriminators of some jets, a panel each."""
+    for axis, (name, values, flavours) in zip(axes, _quantities(logits), strict=True):
+        axis.set_xlabel(name)
+        for number, flavour in enumerate(schema.classes):
+            if flavour.name in flavours:
+                share = counts(values[label == number], _UNIT_BINS, weights[label == number])
+                share = _normalised(share, _UNIT_BINS)
+                axis.stairs(share, _UNIT_BINS, color=flavour.color, label=f"{flavour.label}, {jets}", **look)
+
+
+def _quantities(logits: np.ndarray) -> Iterator[tuple[str, np.ndarray, tuple[str, ...]]]:
+    """Label of each output and discriminator, its values `(jets,)`, and the flavours that it is drawn for."""
+    probabilities = softmax(logits.astype(np.float64), axis=1)
+    for flavour, values in zip(FLAVOURS, probabilities.T, strict=True):
+        yield f"P({flavour})", values, FLAVOURS
+    for name in HEADLINE:
+        yield name, expit(discriminant(logits, name)), tuple(FLAVOURS[number] for number in DISCRIMINATORS[name])
+
+
 def _legend_outside(figure: plt.Figure, axis: plt.Axes, columns: int) -> None:
-    """One legend for all axes, below them."""
+    """Add one legend for all axes, below them."""
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=columns, fontsize="small")

@@ -1,10 +1,11 @@
-"""mplhep's style, one colour for each tagger and flavour everywhere, and how figures are laid out and saved.
+"""mplhep's style, the same colours in every figure, and how figures are laid out and saved.
 
-Every function of this package returns `(figure, axes)` and saves nothing. Clean is solid or filled, attacked dashed or a line.
+Clean jets are solid or filled, attacked jets dashed or a line.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -21,7 +22,7 @@ STYLE = [
     mplhep.style.ROOT,
     {"mathtext.cal": "sans", "figure.titlesize": "medium", "axes.titlesize": "small", "lines.linewidth": 2.5},
 ]
-# Okabe and Ito's palette, told apart with any colour vision: for kinds of attack, discriminators and the like.
+# Okabe and Ito's palette, told apart with any colour vision: for attacks and discriminators.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 # Tol's muted palette without the hues of the flavours, which are red, orange and blue.
 TAGGERS = ("#332288", "#44AA99", "#882255", "#999933", "#AA4499", "#117733", "#88CCEE", "#DDCC77", "#CC6677")
@@ -30,10 +31,13 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 
 styled = plt.style.context(STYLE)
 
+# A figure and its axes, an array of two dimensions.
 Drawn = tuple[plt.Figure, np.ndarray]
+# Options of a line: colour, marker, line style.
+Style = Mapping[str, Any]
 
 
-def tagger_styles(names: Iterable[str]) -> dict[str, dict]:
+def tagger_styles(names: Iterable[str]) -> dict[str, Style]:
     """Colour and marker of each tagger, by its place among all of them."""
     return {
         name: {"color": TAGGERS[place % len(TAGGERS)], "marker": MARKERS[place % len(MARKERS)]}
@@ -41,8 +45,16 @@ def tagger_styles(names: Iterable[str]) -> dict[str, dict]:
     }
 
 
-def panels(rows: int, columns: int, title: str, size: tuple[float, float] = (10, 9), **options) -> Drawn:
-    """A figure of `rows` x `columns` axes, each of a size in inches, under a title that says what sample this is."""
+def panels(rows: int, columns: int, title: str, size: tuple[float, float] = (10, 9), **options: Any) -> Drawn:
+    """A figure of `rows` x `columns` axes.
+
+    Args:
+        rows: Number of rows.
+        columns: Number of columns.
+        title: Title of the figure: the sample, for readers who see it alone.
+        size: Width and height of an axis, inches.
+        **options: Options of `matplotlib.pyplot.subplots`.
+    """
     figure, axes = plt.subplots(
         rows, columns, figsize=(size[0] * columns, size[1] * rows), squeeze=False, layout="constrained", **options
     )
@@ -51,12 +63,18 @@ def panels(rows: int, columns: int, title: str, size: tuple[float, float] = (10,
 
 
 def legend_below(axis: plt.Axes, columns: int = 2) -> None:
-    """A legend under the axis, where it hides nothing."""
+    """Add a legend under the axis, where it hides nothing."""
     axis.legend(fontsize="xx-small", loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=columns)
 
 
 def save(figure: plt.Figure, *paths: Path, dpi: int = 100) -> None:
-    """Write a figure whole, in the format that each path's suffix tells, and release it."""
+    """Write a figure and release it.
+
+    Args:
+        figure: Figure to write.
+        *paths: Files to write; their suffixes tell the formats.
+        dpi: Resolution of formats made of pixels, dots per inch.
+    """
     with plt.style.context(STYLE):  # fonts are looked up while drawing
         for path in paths:
             with replaced(path) as new:

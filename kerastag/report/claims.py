@@ -5,33 +5,41 @@ A claim holds if the whole 68 % interval lies on its side of the limit, fails if
 """
 
 import dataclasses
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from kerastag.evaluation.comparison import RELATIVE_CAP
+from kerastag.attacks import CLEAN, Condition
 from kerastag.evaluation.shapes import as_drawn
 from kerastag.evaluation.trends import rank_correlation
-from kerastag.metrics import Interval
 from kerastag.report.page import Section, Table
-from kerastag.report.subject import CLEAN, Scenario, Subject
+from kerastag.report.part import Numbers
+from kerastag.report.parts import directions, epochs, flatness, inputs, shapes
+from kerastag.report.subject import Subject
+from kerastag.request import RELATIVE_CAP
+from kerastag.results import Interval, NotDefined, Number
+from kerastag.tables import Row, where
 
 NAME = "claims"
 # What "large", "about equal", "much more" and "symmetric" shall mean.
 _NEARLY_ALL, _LARGE, _ABOUT_EQUAL, _MUCH_MORE, _SYMMETRIC = 0.95, 0.01, 0.005, 2.0, 0.05
+# Parts of the events that the jackknife leaves out, one at a time.
 _PARTS = 10
+# Sets of inputs that a trend needs.
+_FEWEST_SETS = 4
 _PUSH = "mean push of b and light jets towards each other, 0 none to 1 all, attack on"
 
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """One claim.
+    """A claim of the paper.
 
     Attributes:
-        number: Of the claim in the paper's list: 1 vulnerability, 2 adversarial training, 3 why, 4 next steps.
+        number: Number in the paper's list: 1 vulnerability, 2 adversarial training, 3 why, 4 next steps.
         text: What is claimed.
         quantity: What was measured.
-        interval: Its value; None if it could not be measured.
+        interval: Its value; not defined if it could not be measured.
         low: The claim holds if the interval lies above this.
         high: And below this.
     """
@@ -39,14 +47,14 @@ class Claim:
     number: int
     text: str
     quantity: str
-    interval: Interval | None
+    interval: Number
     low: float
     high: float = np.inf
 
     @property
     def verdict(self) -> str:
         """One of "holds", "fails", "undecided" and "not measured"."""
-        if self.interval is None:
+        if isinstance(self.interval, NotDefined):
             return "not measured"
         if self.low <= self.interval.low and self.interval.high <= self.high:
             return "holds"
@@ -57,167 +65,178 @@ class Claim:
     @property
     def limit(self) -> str:
         """Where the claim holds."""
-        if np.isinf(self.high):
-            return f"above {self.low:g}"
-        return f"{self.low:g} to {self.high:g}"
+        return f"above {self.low:g}" if np.isinf(self.high) else f"{self.low:g} to {self.high:g}"
 
 
-def numbers(subject: Subject, found: dict) -> dict:
-    """All claims as plain data.
+def numbers(subject: Subject, parts: Mapping[str, Numbers]) -> Numbers:
+    """All claims, in the order of the paper.
 
     Args:
         subject: What the report is about.
-        found: Numbers of all parts.
+        parts: Numbers of all parts by name.
     """
-    claims = [*_of_vulnerability(subject, found), *_of_next_steps(subject, found)]
-    trained = [name for name in subject.names[1:] if subject.taggers[name][0].record is None]
-    for name in trained:
-        claims += [*_of_training(subject, found, name), *_of_reason(subject, found, name)]
-    rows = [
-        {
-            "number": claim.number,
-            "claim": claim.text,
-            "verdict": claim.verdict,
-            "quantity": claim.quantity,
-            "limit": claim.limit,
-            **(dataclasses.asdict(claim.interval) if claim.interval else dict.fromkeys(("value", "low", "high"))),
-        }
-        for claim in sorted(claims, key=lambda claim: claim.number)
+    first, *others = subject.names
+    claims = [
+        *_vulnerability(subject, parts[shapes.NAME]["held_back"][first]["loss"]),
+        *_progress(first, parts[epochs.NAME]["trends"]),
+        _inversion(first, parts[directions.NAME]["summary"][first]["inversion"]),
+        *_next_steps(subject, parts[inputs.NAME].get("rows", [])),
     ]
-    return {"rows": rows}
+    for name in others:
+        if subject.taggers[name][0].record is None:
+            claims += _adversarial_training(subject, name)
+            claims.append(_late_robustness(first, name, parts[epochs.NAME]["trends"]))
+            claims.append(_no_direction(name, parts[directions.NAME]["summary"][name]["inversion"]))
+            claims += _flatter_loss(first, name, parts[flatness.NAME]["ratios"][name])
+    return {
+        "rows": [
+            {
+                "number": claim.number,
+                "claim": claim.text,
+                "verdict": claim.verdict,
+                "quantity": claim.quantity,
+                "limit": claim.limit,
+                "interval": claim.interval,
+            }
+            for claim in sorted(claims, key=lambda claim: claim.number)
+        ]
+    }
 
 
-def _of_vulnerability(subject: Subject, found: dict) -> Iterator[Claim]:
-    first, fgsm = subject.names[0], subject.fgsm()
+def _vulnerability(subject: Subject, held_back: Interval) -> Iterator[Claim]:
+    """Small moves that do not show take much of the area.
+
+    Args:
+        subject: What the report is about.
+        held_back: Loss of area where every distribution is held inside its uncertainty.
+    """
+    first, fgsm, capped = subject.names[0], subject.fgsm(), subject.fgsm(RELATIVE_CAP)
+    with_cap = f"with the {RELATIVE_CAP:.0%} cap"
     attack = f"FGSM ε = {subject.options.epsilon:g} on {first}"
     share = f"share of moving inputs with χ²/ndf ≤ 1 at {subject.options.uncertainty:.0%}, {attack}"
-    yield Claim(1, "every distribution stays inside its uncertainty", share, _share_normal(subject, None), low=_NEARLY_ALL)
-    capped = _share_normal(subject, RELATIVE_CAP)
-    yield Claim(1, f"under the {RELATIVE_CAP:.0%} cap it does", f"{share}, cap", capped, low=_NEARLY_ALL)
-    yield Claim(1, "and yet the area falls by much", f"loss of BvL area, {attack}", subject.loss(first, fgsm), low=_LARGE)
-    capped = subject.loss(first, subject.fgsm(RELATIVE_CAP))
-    yield Claim(1, "also under the cap", f"loss of BvL area, {attack}, cap", capped, low=_LARGE)
-    held_back = Interval(**{key: found["shapes"]["held_back"][first][key] for key in ("value", "low", "high")})
-    quantity = f"loss of BvL area, {attack}, moves taken back until χ²/ndf ≤ 1 for every input"
-    yield Claim(1, "also where every distribution is held inside", quantity, held_back, low=_LARGE)
+    loss = f"loss of BvL area, {attack}"
+    hidden = "every distribution stays inside its uncertainty"
+    yield Claim(1, hidden, share, _share_normal(subject, fgsm), low=_NEARLY_ALL)
+    yield Claim(1, f"{hidden}, {with_cap}", f"{share}, cap", _share_normal(subject, capped), low=_NEARLY_ALL)
+    yield Claim(1, "the attack takes much of the area", loss, subject.loss(first, fgsm).interval, low=_LARGE)
+    text = f"it takes much of the area, {with_cap}"
+    yield Claim(1, text, f"{loss}, cap", subject.loss(first, capped).interval, low=_LARGE)
+    text = "it takes much of the area where every distribution is held inside its uncertainty"
+    yield Claim(1, text, f"{loss}, moves taken back until χ²/ndf ≤ 1 for every input", held_back, low=_LARGE)
     rise = f"smallest rise of the loss from one ε to the next, FGSM on {first}"
     yield Claim(1, "the larger ε, the larger the loss", rise, _smallest_rise(subject, first), low=0.0)
-    for key, text in (("clean", "more epochs, better performance"), ("loss", "more epochs, more susceptible")):
-        what = "clean area" if key == "clean" else "loss under FGSM"
-        yield Claim(1, text, f"rank correlation of epoch and {what}, {first}", _trend(found, first, key), low=0.0)
-    push = Interval(**found["directions"]["summary"][first]["inversion"])
-    yield Claim(3, f"FGSM on {first} inverts physics", f"{_PUSH} {first}", push, low=_SYMMETRIC)
 
 
-def _share_normal(subject: Subject, cap: float | None) -> Interval:
-    """Share of the moving inputs that look normal under FGSM on the first tagger.
+def _share_normal(subject: Subject, condition: Condition) -> Interval:
+    """Share of the moving inputs that look normal under an attack on the first tagger.
 
     The interval is that of a jackknife over ten parts of the events: resampling with replacement repeats jets, and histograms
     of repeated jets differ by more.
     """
-    x, attacked = subject.split.features, subject.attacked(subject.names[0], subject.fgsm(cap))
-    moves = (x != attacked).any(axis=0)
+    jets, attacked = subject.jets, subject.attacked(subject.names[0], condition)
+    moves = (jets.features != attacked).any(axis=0)
 
-    def share(rows) -> float:
-        uncertainty, weights = subject.options.uncertainty, subject.split.weights[rows]
-        chi2, _ = as_drawn(subject.dataset.schema, x[rows], attacked[rows], weights, uncertainty)
+    def share(rows: np.ndarray | slice) -> float:
+        chi2, _ = as_drawn(
+            subject.dataset.schema, jets.features[rows], attacked[rows], jets.weights[rows], subject.options.uncertainty
+        )
         return float((chi2[moves] <= 1).mean())
 
     value = share(slice(None))
-    left_out = np.array([share(subject.split.events % _PARTS != part) for part in range(_PARTS)])
+    left_out = np.array([share(jets.events % _PARTS != part) for part in range(_PARTS)])
     error = float(np.sqrt((_PARTS - 1) * left_out.var()))
     return Interval(value, max(value - error, 0.0), min(value + error, 1.0))
 
 
 def _smallest_rise(subject: Subject, name: str) -> Interval:
-    before, rises = CLEAN, []
-    for epsilon in sorted(subject.options.epsilons):
-        now = Scenario("fgsm", epsilon)
-        rises.append(subject.difference((name, before), (name, now)))
-        before = now
+    """Smallest rise of the loss under FGSM from one ε to the next."""
+    conditions = [CLEAN, *(Condition("fgsm", epsilon) for epsilon in sorted(subject.options.epsilons))]
+    areas = [subject.area(name, condition) for condition in conditions]
+    rises = [(smaller - larger).interval for smaller, larger in itertools.pairwise(areas)]
     return min(rises, key=lambda rise: rise.value)
 
 
-def _trend(found: dict, name: str, what: str) -> Interval | None:
-    trend = found["epochs"]["trends"].get(name)
-    return Interval(**trend[what]) if trend else None
+def _progress(name: str, trends: Mapping[str, Mapping[str, Interval]]) -> Iterator[Claim]:
+    """While a training gets better it gets more vulnerable."""
+    trend = trends.get(name, dict.fromkeys(("clean", "loss"), NotDefined("no epochs are known")))
+    correlation = "rank correlation of epoch and"
+    yield Claim(1, "more epochs, larger clean area", f"{correlation} clean area, {name}", trend["clean"], low=0.0)
+    yield Claim(1, "more epochs, larger loss", f"{correlation} loss under FGSM, {name}", trend["loss"], low=0.0)
 
 
-def _of_training(subject: Subject, found: dict, name: str) -> Iterator[Claim]:
-    first, fgsm = subject.names[0], subject.fgsm()
-    equal = subject.difference((name, CLEAN), (first, CLEAN))
-    text = f"{name} keeps the performance about equal"
-    yield Claim(2, text, f"clean BvL area, {name} minus {first}", equal, -_ABOUT_EQUAL, _ABOUT_EQUAL)
+def _adversarial_training(subject: Subject, name: str) -> Iterator[Claim]:
+    """Adversarial training costs little and helps much."""
+    first, epsilon = subject.names[0], subject.options.epsilon
+    clean = (subject.area(name) - subject.area(first)).interval
+    quantity = f"clean BvL area, {name} minus {first}"
+    yield Claim(2, f"{name} is about as good on clean jets", quantity, clean, -_ABOUT_EQUAL, _ABOUT_EQUAL)
     quantity = f"loss of BvL area, {first} over {name}"
-    for condition in (fgsm, Scenario("pgd-20", subject.options.epsilon), subject.fgsm(RELATIVE_CAP)):
-        ratio = _ratio_of_losses(subject, first, name, condition)
+    for condition in (subject.fgsm(), Condition("pgd-20", epsilon), subject.fgsm(RELATIVE_CAP)):
+        ratio = (subject.loss(first, condition) / subject.loss(name, condition)).interval
         yield Claim(2, f"{name} is much more robust: {condition.label}", quantity, ratio, low=_MUCH_MORE)
+
+
+def _late_robustness(first: str, name: str, trends: Mapping[str, Mapping[str, Interval]]) -> Claim:
+    """Adversarial training still helps in the last epochs; the error is that of the scatter of epochs alone."""
     quantity = f"validation loss of BvL area, last quarter of the epochs, {first} over {name}"
-    yield Claim(2, f"{name} is much more robust also late", quantity, _late(found, first, name), low=_MUCH_MORE)
+    ratio: Number = NotDefined("no epochs are known")
+    if first in trends and name in trends:
+        above, below = trends[first]["loss_late"], trends[name]["loss_late"]
+        value = above.value / below.value
+        ratio = Interval.around(value, abs(value) * np.hypot(above.error / above.value, below.error / below.value))
+    return Claim(2, f"{name} is much more robust in the last epochs", quantity, ratio, low=_MUCH_MORE)
 
 
-def _ratio_of_losses(subject: Subject, one: str, other: str, condition: Scenario) -> Interval:
-    parts = [[subject.area(name, which) for which in (CLEAN, condition)] for name in (one, other)]
-    values, resampled = ([clean[place] - attacked[place] for clean, attacked in parts] for place in (0, 1))
-    with np.errstate(divide="ignore"):  # a resample of few jets may lose nothing
-        return Interval.of(values[0] / values[1], resampled[0] / resampled[1])
+def _inversion(name: str, push: Interval) -> Claim:
+    text = f"FGSM on {name} pushes b and light jets towards each other"
+    return Claim(3, text, f"{_PUSH} {name}", push, low=_SYMMETRIC)
 
 
-def _late(found: dict, one: str, other: str) -> Interval | None:
-    """Ratio of mean losses over the last epochs; the error is that of the epochs' scatter alone."""
-    trends = [found["epochs"]["trends"].get(name) for name in (one, other)]
-    if None in trends:
-        return None
-    means, spreads = (np.array([trend[key] for trend in trends]) for key in ("loss_late", "loss_late_spread"))
-    ratio = means[0] / means[1]
-    error = abs(ratio) * float(np.hypot(*(spreads / means)))
-    return Interval(float(ratio), float(ratio - error), float(ratio + error))
+def _no_direction(name: str, push: Interval) -> Claim:
+    return Claim(3, f"FGSM on {name} has no preferred direction", f"{_PUSH} {name}", push, -_SYMMETRIC, _SYMMETRIC)
 
 
-def _of_reason(subject: Subject, found: dict, name: str) -> Iterator[Claim]:
-    first, directions = subject.names[0], found["directions"]["summary"]
-    push = Interval(**directions[name]["inversion"])
-    yield Claim(3, f"FGSM on {name} has no preferred direction", f"{_PUSH} {name}", push, -_SYMMETRIC, _SYMMETRIC)
+def _flatter_loss(first: str, name: str, ratios: Mapping[str, Interval]) -> Iterator[Claim]:
+    """The loss changes less around the jets."""
     for quantity, words in (("gradient_norm", "gradient norm"), ("curvature", "largest eigenvalue of the Hessian")):
-        ratio = Interval(**found["flatness"]["ratios"][name][quantity])
-        yield Claim(3, f"the loss of {name} is flatter: {words}", f"ratio of medians, {first} over {name}", ratio, low=1.0)
+        text = f"the loss of {name} is flatter: {words}"
+        yield Claim(3, text, f"ratio of medians, {first} over {name}", ratios[quantity], low=1.0)
 
 
-def _of_next_steps(subject: Subject, found: dict) -> Iterator[Claim]:
-    first, pgd = subject.names[0], Scenario("pgd-20", subject.options.epsilon)
-    more = subject.difference((first, subject.fgsm()), (first, pgd))
+def _next_steps(subject: Subject, rows: Sequence[Row]) -> Iterator[Claim]:
+    """What is worth a look next.
+
+    Args:
+        subject: What the report is about.
+        rows: Rows of a scan of inputs; empty if there is none.
+    """
+    first, pgd = subject.names[0], Condition("pgd-20", subject.options.epsilon)
+    more = (subject.area(first, subject.fgsm()) - subject.area(first, pgd)).interval
     yield Claim(4, "PGD is the stronger attack", f"BvL area under FGSM minus under PGD-20, {first}", more, low=0.0)
-    rows = [row for row in found["inputs"].get("rows", []) if row["training"] == "nominal" and row["condition"] != "clean"]
-    rows = [row for row in rows if row["condition"] == rows[0]["condition"]]
-    trend = rank_correlation(*(np.array([row[key] for row in rows]) for key in ("features", "loss"))) if len(rows) > 3 else None
-    yield Claim(4, "more inputs are more vulnerable", "rank correlation of number of inputs and loss, nominal", trend, low=0.0)
+    quantity = "rank correlation of number of inputs and loss, trainings without defence"
+    yield Claim(4, "taggers of more inputs are more vulnerable", quantity, _trend_with_inputs(rows), low=0.0)
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+def _trend_with_inputs(rows: Sequence[Row]) -> Number:
+    """Rank correlation of number of inputs and loss under the first attack; the first training is that without defence."""
+    attacks = [row["condition"] for row in rows if row["condition"] != CLEAN.label]
+    attacked = where(rows, condition=attacks[0], training=rows[0]["training"]) if attacks else []
+    if len(attacked) < _FEWEST_SETS:
+        return NotDefined("no scan of inputs")
+    return rank_correlation(*np.array([(row["features"], row["loss"].value) for row in attacked]).T)
 
 
-def section(found: dict) -> Section:
+def section(numbers: Numbers) -> Section:
     """The table of claims."""
-    rows = [
-        [
-            row["claim"],
-            row["verdict"],
-            _number(row["value"]),
-            f"{_number(row['low'])} to {_number(row['high'])}",
-            row["limit"],
-            row["quantity"],
-        ]
-        for row in found["rows"]
-    ]
+    rows = [[row["claim"], row["verdict"], f"{row['interval']:[]}", row["limit"], row["quantity"]] for row in numbers["rows"]]
     return Section(
         "Which claims of the method hold here?",
         [
             "Claims of arXiv:2203.13890. A claim holds if the whole 68 % interval lies where it should, fails if it lies "
-            f"elsewhere. The limits are ours: every distribution is {_NEARLY_ALL:.0%} of those that move, a large loss is "
-            f"{_LARGE:g} of area, about equal within {_ABOUT_EQUAL:g}, much more robust {_MUCH_MORE:g} times less loss, and a "
+            f"elsewhere. The limits are ours: every distribution is {_NEARLY_ALL:.0%} of those that move, much of the area is "
+            f"{_LARGE:g}, about as good within {_ABOUT_EQUAL:g}, much more robust {_MUCH_MORE:g} times less loss, and a "
             f"preferred direction a push beyond {_SYMMETRIC:g}. Intervals of rank correlations take epochs or sets of inputs "
             "for independent, which they are not."
         ],
-        [Table("Claims:", ["claim", "verdict", "number", "68 % interval", "holds if", "what was measured"], rows)],
+        [Table("Claims:", ["claim", "verdict", "number [68 % interval]", "holds if", "what was measured"], rows)],
     )

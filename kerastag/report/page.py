@@ -1,29 +1,40 @@
-"""The page: sections of words, tables and figures, rendered as one self-contained HTML file and as Markdown."""
+"""The page: sections of words, tables and figures, as one self-contained HTML file and as Markdown.
+
+What a section says comes from a `kerastag.report.part.Part`.
+"""
 
 import base64
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 
 import jinja2
 
 from kerastag import tables
 
-Cells = list[list[str]]
-
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table with a sentence above it."""
+    """A table of the page.
+
+    Attributes:
+        caption: Sentence above the table.
+        header: Names of the columns.
+        rows: Cells, row by row.
+    """
 
     caption: str
     header: list[str]
-    rows: Cells
+    rows: list[list[str]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A figure by the name of its file, and what it shows."""
+    """A figure of the page.
+
+    Attributes:
+        name: Name of its files, without suffix.
+        caption: Sentence below the figure.
+    """
 
     name: str
     caption: str
@@ -31,7 +42,14 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A question, the answer in words, and the evidence."""
+    """A question, the answer in words, and the evidence.
+
+    Attributes:
+        title: The question.
+        text: Paragraphs.
+        tables: Tables below the text.
+        figures: Figures below the tables.
+    """
 
     title: str
     text: list[str]
@@ -44,9 +62,9 @@ class Page:
     """The whole report.
 
     Attributes:
-        title: Of the page.
+        title: Title of the page.
         summary: The verdict in a few sentences.
-        sections: In order.
+        sections: Sections in their order.
     """
 
     title: str
@@ -54,24 +72,11 @@ class Page:
     sections: list[Section]
 
 
-def plus_minus(row: Mapping, value: str = "value", prefix: str = "", number: str = ".4f") -> str:
-    """A number ± half its 68 % interval, for a cell.
-
-    Args:
-        row: Holds the number, and its interval under `low` and `high`.
-        value: Name of the number.
-        prefix: Before the names of the interval.
-        number: Format.
-    """
-    error = (row[f"{prefix}high"] - row[f"{prefix}low"]) / 2
-    return f"{row[value]:{number}} ± {error:{number.removeprefix('+')}}"
-
-
 def html(page: Page, figures: Path) -> str:
-    """The page with its figures inside.
+    """The page as HTML, with its figures inside.
 
     Args:
-        page: What to render.
+        page: Page to render.
         figures: Folder of the PNG files.
     """
 
@@ -82,13 +87,13 @@ def html(page: Page, figures: Path) -> str:
 
 
 def markdown(page: Page, figures: str) -> str:
-    """The page with links to its figures.
+    """The page as Markdown, with links to its figures.
 
     Args:
-        page: What to render.
+        page: Page to render.
         figures: Path of the folder of figures from that of the page.
     """
-    return _environment().get_template("report.md").render(page=page, table=tables.markdown, figures=figures)
+    return _environment().get_template("report.md").render(page=page, aligned=tables.markdown, figures=figures)
 
 
 def _environment() -> jinja2.Environment:

@@ -1,63 +1,67 @@
 """The answer first: every tagger, clean, attacked and distorted, with and without the cap."""
 
-import dataclasses
+from collections.abc import Mapping
 
-from kerastag.evaluation.comparison import RELATIVE_CAP
-from kerastag.report.page import Section, Table, plus_minus
-from kerastag.report.subject import CLEAN, Subject
+from kerastag.attacks import CLEAN
+from kerastag.report.page import Section, Table
+from kerastag.report.part import Numbers
+from kerastag.report.parts import areas, shapes
+from kerastag.report.subject import Subject
+from kerastag.request import RELATIVE_CAP
+from kerastag.results import Interval
+from kerastag.tables import Row, where
 
 
-def section(subject: Subject, found: dict) -> Section:
+def section(subject: Subject, numbers: Mapping[str, Numbers]) -> Section:
     """The verdict table.
 
     Args:
         subject: What the report is about.
-        found: Numbers of all parts.
+        numbers: Numbers of all parts by name.
     """
-    made = [_table(subject, found["areas"]["rows"], cap) for cap in (None, RELATIVE_CAP)]
     return Section(
         "Verdict",
         [
-            f"BvL area (b against light) of {subject.sample}; mean over seeds where there are several, ± half the 68 % "
+            f"BvL area (b against light) of {subject.title}; mean over seeds where there are several, ± half the 68 % "
             "interval of the sample. Attacks have ε = "
             f"{subject.options.epsilon:g}, distortions {subject.options.distortion:g}, in σ of each input; whole numbers and "
             "absent values never move. Robustness is measured against these attacks, no others."
         ],
-        made,
+        [_table(subject, numbers[areas.NAME]["rows"], cap) for cap in (None, RELATIVE_CAP)],
     )
 
 
-def _table(subject: Subject, rows: list[dict], cap: float | None) -> Table:
-    suffix = "" if cap is None else f", cap {cap:.0%}"
-    titles = [one.title for one in subject.strong_attacks()[:2]]
-    titles += ["strongest", *(one.title for one in subject.distortions())]
-    of = {(row["tagger"], row["condition"]): row for row in rows}
+def _table(subject: Subject, rows: list[Row], cap: float | None) -> Table:
+    """A line per tagger."""
     lines = []
     for name in subject.names:
-        cells = [plus_minus(of[name, title], "seeds_mean") for title in (CLEAN.title, *(one + suffix for one in titles))]
-        place = titles.index("strongest") + 1
-        cells[place] += f" ({subject.strongest[name, cap].title})"
-        lines.append([name, *cells])
+        conditions = areas.conditions(subject, name, cap)
+        line = {title: _area(rows, name, areas.row_title(title, cap)) for title in conditions}
+        line[areas.STRONGEST] += f" ({conditions[areas.STRONGEST].title})"
+        lines.append([name, _area(rows, name, CLEAN.title), *line.values()])
     caption = "No cap:" if cap is None else f"No cell moved by more than {cap:.0%} of its value:"
-    return Table(caption, ["tagger", "clean", *titles], lines)
+    return Table(caption, ["tagger", CLEAN.title, *areas.conditions(subject, subject.names[0], cap)], lines)
 
 
-def summary(subject: Subject, found: dict) -> list[str]:
-    """The verdict in a few sentences."""
+def _area(rows: list[Row], name: str, condition: str) -> str:
+    """Mean over seeds with the error of the sample."""
+    (row,) = where(rows, tagger=name, condition=condition)
+    return f"{Interval.around(row['seeds'].mean, row['area'].error)}"
+
+
+def summary(subject: Subject, numbers: Mapping[str, Numbers]) -> list[str]:
+    """The verdict in a few sentences. Arguments as of `section`."""
     first, *others = subject.names
-    normal, held_back = (found["shapes"][what][first] for what in ("answers", "held_back"))
-    strongest = subject.strongest[first, None]
+    answer, held_back = (numbers[shapes.NAME][key][first] for key in ("answers", "held_back"))
+    fgsm, strongest = subject.fgsm(), subject.strongest[first, None]
     sentences = [
-        f"FGSM of ε = {subject.options.epsilon:g} σ takes {subject.loss(first, subject.fgsm())} of BvL area from {first}, "
-        f"{strongest.title}, the strongest attack tried, {subject.loss(first, strongest)}. {normal['normal']} of the "
-        f"{normal['moving']} inputs that FGSM moves keep their distribution within {subject.options.uncertainty:.0%}; held "
-        f"back until all do, it still takes {plus_minus(held_back)}."
+        f"FGSM of ε = {subject.options.epsilon:g} σ takes {subject.loss(first, fgsm).interval} of BvL area from {first}, "
+        f"{strongest.title}, the strongest attack tried, {subject.loss(first, strongest).interval}. {answer['normal']} of the "
+        f"{answer['moving']} inputs that FGSM moves keep their distribution within {subject.options.uncertainty:.0%}; held "
+        f"back until all do, it still takes {held_back['loss']}."
     ]
     for name in others:
-        hardest = subject.strongest[name, None]
-        clean = subject.difference((name, CLEAN), (first, CLEAN))
-        sentences.append(
-            f"{name} loses {subject.loss(name, subject.fgsm())} and {subject.loss(name, hardest)}; its clean area is "
-            f"{plus_minus(dataclasses.asdict(clean), number='+.4f')} against that of {first}."
-        )
+        losses = [subject.loss(name, condition).interval for condition in (fgsm, subject.strongest[name, None])]
+        clean = (subject.area(name) - subject.area(first)).interval
+        sentences.append(f"{name} loses {losses[0]} and {losses[1]}; its clean area is {clean:+} against that of {first}.")
     return sentences

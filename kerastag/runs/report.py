@@ -1,66 +1,72 @@
-"""The run behind `scripts/report.py`: every part that is not there yet, then the page."""
+"""The robustness report: what is not there yet is made part by part, then the page."""
 
 import functools
-import json
 import platform
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
+import keras
+import numpy as np
+import tensorflow as tf
 from tqdm.auto import tqdm
 
 import kerastag
-from kerastag import plots, tables
-from kerastag import data
-from kerastag.evaluation import input_scan
+from kerastag import data, plots, tables
 from kerastag.errors import UserError
-from kerastag.files import remove_leftovers, write_json, write_text
+from kerastag.evaluation import input_scan
+from kerastag.files import read_json, remove_leftovers, write_json, write_text
 from kerastag.report import claims, verdict
 from kerastag.report.page import Page, Section, Table, html, markdown
-from kerastag.report.parts import PARTS, inputs
-from kerastag.report.subject import Options, Subject, fingerprint
+from kerastag.report.part import Numbers, Part
+from kerastag.report.parts import PARTS, areas, directions, flatness, inputs, shapes
+from kerastag.report.subject import Subject, fingerprint
+from kerastag.request import ReportOptions, Sample
 
+# Resolution of figures, dots per inch.
 _DPI = 60
 # Parts that take the scan in; the others need not be made again when there is another.
-_OF_SCAN = (inputs.NAME, claims.NAME)
+_WITH_SCAN = (inputs.NAME, claims.NAME)
+# What a part consists of: its numbers, and the files that were written, from the folder of the report.
+_Made = tuple[Numbers, list[str]]
 
 
-def run(
+def report(
     taggers: Sequence[str],
+    sample: Sample,
     output: Path,
-    *,
-    config: str,
-    data_dir: str | None,
-    manual_dir: str | None,
-    scan: Path | None,
-    **options,
+    options: ReportOptions = ReportOptions(),  # noqa: B008  (it cannot change)
+    scan: Path | None = None,
 ) -> None:
-    """Make the report; see `scripts/report.py --help` for the options.
+    """Make the report, or what is missing of it.
+
+    Args:
+        taggers: Paths or legacy names, or NAME= before one; the first is the one that others are compared with. A NAME= that
+            is given several times stands for the seeds of one training.
+        sample: Jets to evaluate on.
+        output: Folder of the report.
+        options: What the report shows.
+        scan: Folder of a scan of inputs; None for none.
 
     Raises:
         UserError: if a tagger does not fit the data set, or the scan was made of other jets.
     """
     start = time.perf_counter()
-    dataset = data.prepare(config, data_dir=data_dir, manual_dir=manual_dir)
-    parts = output / "parts"
-    subject = Subject(taggers, dataset, Options(**options), parts, scan)
+    dataset = data.prepare(sample.config, data_dir=sample.data_dir, manual_dir=sample.manual_dir)
+    store = output / "parts"
+    subject = Subject(taggers, dataset, sample, options, store, scan)
     _check_scan(subject)
-    if parts.is_dir():
-        remove_leftovers(parts)
-    kept: dict[str, dict] = {}
-    bar = tqdm(PARTS, "Report", disable=None, unit="part")
-    for part in bar:
-        subject.say = lambda text, name=part.NAME: bar.set_postfix_str(f"{name}: {text}")
-        bar.set_postfix_str(part.NAME)
-        kept[part.NAME] = _kept(part.NAME, subject, output, functools.partial(_made, part, subject, output))
-    found = {name: stored["numbers"] for name, stored in kept.items()}
-    kept[claims.NAME] = _kept(claims.NAME, subject, output, lambda: _claimed(subject, found, output))
-    found[claims.NAME] = kept[claims.NAME]["numbers"]
-    page = _page(subject, found, sum(stored["nonfinite_gradients"] for stored in kept.values()))
-    _write(page, subject, found, output)
+    if store.is_dir():
+        remove_leftovers(store)
+    parts = _stored_parts(subject, output)
+    numbers = {name: stored["numbers"] for name, stored in parts.items()}
+    page = _page(subject, numbers, sum(stored["nonfinite_gradients"] for stored in parts.values()))
+    write_text(output / "report.html", html(page, output / "figures"))
+    write_text(output / "report.md", markdown(page, "figures"))
+    write_json(output / "metrics.json", _metrics(subject, numbers))
     print("\n".join([*page.summary, ""]))
     print(f"Page {output / 'report.html'}, the same as {output / 'report.md'};")
     print(f"figures {output / 'figures'}, tables {output / '*.csv'}, numbers {output / 'metrics.json'}.")
@@ -74,37 +80,53 @@ def _check_scan(subject: Subject) -> None:
     file = subject.scan / input_scan.RESULT
     if not file.is_file():
         raise UserError(f"There is no '{input_scan.RESULT}' in '{subject.scan}' (--scan); make it with scripts/scan_inputs.py.")
-    if json.loads(file.read_text())["fingerprint"] != subject.dataset.fingerprint:
+    if read_json(file)["fingerprint"] != subject.dataset.fingerprint:
         raise UserError(f"The scan in '{subject.scan}' (--scan) was made with another data set than '{subject.dataset.path}'.")
 
 
-def _kept(name: str, subject: Subject, output: Path, make: Callable[[], tuple[dict, list[str]]]) -> dict:
-    """What was made before, if it was made of the same and its files are there; else it is made now.
+def _stored_parts(subject: Subject, output: Path) -> dict[str, dict[str, Any]]:
+    """The stored content of each part and of the claims by name; what is missing is made and stored."""
+    stored: dict[str, dict[str, Any]] = {}
+    bar = tqdm(PARTS, "Report", disable=None, unit="part")
+    for part in bar:
+        bar.set_postfix_str(part.NAME)
+        subject.say = functools.partial(_say, bar, part.NAME)
+        stored[part.NAME] = _stored(part.NAME, subject, output, functools.partial(_make_part, part, subject, output))
+    numbers = {name: content["numbers"] for name, content in stored.items()}
+    stored[claims.NAME] = _stored(claims.NAME, subject, output, functools.partial(_make_claims, subject, numbers, output))
+    return stored
+
+
+def _say(bar: tqdm, part: str, text: str) -> None:
+    """Show which part computes what."""
+    bar.set_postfix_str(f"{part}: {text}")
+
+
+def _stored(name: str, subject: Subject, output: Path, make: Callable[[], _Made]) -> dict[str, Any]:
+    """What was stored before, if it was made of the same and its files are there; else it is made and stored now.
 
     Args:
-        name: Of the part.
-        subject: What it depends on.
+        name: Name of the part.
+        subject: What the part depends on.
         output: Folder of the report.
-        make: Gives plain data, and the files that it has written, from the folder of the report.
+        make: Makes the part.
     """
     file = output / "parts" / f"{name}.json"
-    key = fingerprint([kerastag.__version__, subject.made_of(name in _OF_SCAN)])
-    stored = json.loads(file.read_text()) if file.is_file() else {"made_of": None, "files": []}
+    key = fingerprint([kerastag.__version__, subject.made_of(name in _WITH_SCAN)])
+    stored = read_json(file) if file.is_file() else {"made_of": None, "files": []}
     if stored["made_of"] == key and all((output / path).is_file() for path in stored["files"]):
         return stored
     before = subject.nonfinite_gradients
     numbers, files = make()
     for path in set(stored["files"]) - set(files):
         (output / path).unlink(missing_ok=True)
-    numbers = json.loads(json.dumps(numbers))  # as it is when it is read back
     counted = subject.nonfinite_gradients - before
-    stored = {"made_of": key, "files": files, "nonfinite_gradients": counted, "numbers": numbers}
-    write_json(file, stored)
-    return stored
+    write_json(file, {"made_of": key, "files": files, "nonfinite_gradients": counted, "numbers": numbers})
+    return read_json(file)
 
 
-def _made(part: ModuleType, subject: Subject, output: Path) -> tuple[dict, list[str]]:
-    """Numbers of a part, its figures drawn and its tables written."""
+def _make_part(part: Part, subject: Subject, output: Path) -> _Made:
+    """Measure a part, draw its figures and write its tables."""
     numbers = part.numbers(subject)
     files = []
     for name, (figure, _) in part.draw(subject, numbers).items():
@@ -116,62 +138,54 @@ def _made(part: ModuleType, subject: Subject, output: Path) -> tuple[dict, list[
     return numbers, files
 
 
-def _claimed(subject: Subject, found: dict, output: Path) -> tuple[dict, list[str]]:
-    """The claims, and their table written."""
-    numbers = claims.numbers(subject, found)
+def _make_claims(subject: Subject, parts: Mapping[str, Numbers], output: Path) -> _Made:
+    """Measure the claims and write their table."""
+    numbers = claims.numbers(subject, parts)
     write_text(output / "claims.csv", tables.comma_separated(numbers["rows"]))
     return numbers, ["claims.csv"]
 
 
-def _page(subject: Subject, found: dict, nonfinite: int) -> Page:
+def _page(subject: Subject, numbers: Mapping[str, Numbers], nonfinite: int) -> Page:
     """The answer, the evidence, and how it was made."""
-    sections = [verdict.section(subject, found), claims.section(found[claims.NAME])]
-    sections += [part.section(subject, found[part.NAME]) for part in PARTS]
-    sections.append(_how(subject, nonfinite))
+    sections = [verdict.section(subject, numbers), claims.section(numbers[claims.NAME])]
+    sections += [part.section(subject, numbers[part.NAME]) for part in PARTS]
+    sections.append(_settings(subject, nonfinite))
     *most, last = subject.names
     names = " and ".join([", ".join(most), last] if most else [last])
-    return Page(f"Robustness of {names} on {subject.sample}", verdict.summary(subject, found), sections)
+    return Page(f"Robustness of {names} on {subject.title}", verdict.summary(subject, numbers), sections)
 
 
-def _how(subject: Subject, nonfinite: int) -> Section:
+def _settings(subject: Subject, nonfinite: int) -> Section:
     """How the page was made."""
-    import keras
-    import numpy as np
-    import tensorflow as tf
-
-    options = subject.options
-    settings = [
+    options, jets = subject.options, subject.jets
+    versions = (platform.python_version(), tf.__version__, keras.__version__, np.__version__)
+    rows = [
         ["command", shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])],
         ["data set", f"{subject.dataset.schema.name}, fingerprint {subject.dataset.fingerprint}"],
-        ["split", f"{options.split}, {len(subject.y):,} jets, {subject.split.events.max() + 1:,} events"],
-        ["ε", f"{options.epsilon:g} σ of the training jets; curves {', '.join(f'{one:g}' for one in options.epsilons)}"],
+        ["split", f"{subject.sample.split}, {len(jets):,} jets, {jets.events.max() + 1:,} events"],
+        ["ε", f"{options.epsilon:g} σ of the training jets; curves {', '.join(f'{size:g}' for size in options.epsilons)}"],
         ["distortions", f"{options.distortion:g} σ"],
         ["bootstrap", f"{options.replicates} resamples of events, seed 0; intervals of 68 %"],
-        *[[name, ", ".join(one.source for one in seeds)] for name, seeds in subject.taggers.items()],
+        *[[name, ", ".join(tagger.source for tagger in seeds)] for name, seeds in subject.taggers.items()],
         ["kerastag", kerastag.__version__],
-        [
-            "Python, TensorFlow, Keras, NumPy",
-            f"{platform.python_version()}, {tf.__version__}, {keras.__version__}, {np.__version__}",
-        ],
+        ["Python, TensorFlow, Keras, NumPy", ", ".join(versions)],
     ]
     text = [f"Gradient cells that were not finite and were taken as 0: {nonfinite:,}."] if nonfinite else []
-    return Section("How was this made?", text, [Table("Settings:", ["what", ""], settings)])
+    return Section("How was this made?", text, [Table("Settings:", ["what", ""], rows)])
 
 
-def _write(page: Page, subject: Subject, found: dict, output: Path) -> None:
-    write_text(output / "report.html", html(page, output / "figures"))
-    write_text(output / "report.md", markdown(page, "figures"))
-    content = {
+def _metrics(subject: Subject, numbers: Mapping[str, Numbers]) -> dict[str, Any]:
+    """The main numbers, for programs."""
+    answers = numbers[shapes.NAME]["answers"]
+    return {
         "command": sys.argv,
         "fingerprint": subject.dataset.fingerprint,
-        "jets": len(subject.y),
-        "areas": found["areas"],
-        "claims": found[claims.NAME]["rows"],
-        "directions": found["directions"]["summary"],
+        "jets": len(subject.jets),
+        "areas": numbers[areas.NAME],
+        "claims": numbers[claims.NAME]["rows"],
+        "directions": numbers[directions.NAME]["summary"],
         "shapes": {
-            name: {key: value for key, value in answer.items() if key != "features"}
-            for name, answer in found["shapes"]["answers"].items()
+            name: {key: value for key, value in answer.items() if key != "features"} for name, answer in answers.items()
         },
-        "flatness": found["flatness"]["ratios"],
+        "flatness": numbers[flatness.NAME]["ratios"],
     }
-    write_json(output / "metrics.json", content)

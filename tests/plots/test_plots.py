@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from kerastag import plots
-from kerastag.evaluation.histograms import histograms
+from kerastag.histograms import histograms
+from kerastag.results import Interval, NotDefined, Seeds
 from tests.toy import TOY
 
 
@@ -17,13 +18,13 @@ def closed():
 
 def areas(taggers=("a", "b")):
     return [
-        {"tagger": name, "attack": attack, "epsilon": size, "cap": cap, "discriminator": which}
-        | {"value": 0.9 - size, "low": 0.89 - size, "high": 0.91 - size}
+        {"tagger": name, "attack": attack, "epsilon": size, "cap": cap, "discriminator": discriminator}
+        | {"area": Interval.around(0.9 - size, 0.01)}
         for name in taggers
         for attack in ("FGSM", "PGD-20")
         for cap in (None, 0.2)
         for size in (0.0, 0.1)
-        for which in ("BvL", "CvB", "CvL")
+        for discriminator in ("BvL", "CvB", "CvL")
     ]
 
 
@@ -54,19 +55,21 @@ def test_shapes_are_the_counts_they_were_given(toy_jets):
 
 def test_front_is_of_the_taggers_that_none_exceeds():
     rows = [
-        {"tagger": name, "attack": "FGSM", "clean": clean, "attacked": attacked, "clean_spread": 0.01, "attacked_spread": 0.0}
-        | {"seeds": 3}
+        {"tagger": name, "attack": "FGSM", "clean": Seeds((clean - 0.01, clean + 0.01)), "attacked": Seeds((attacked,))}
         for name, clean, attacked in (("a", 0.95, 0.90), ("b", 0.94, 0.93), ("worse", 0.93, 0.92))
     ]
-    _, axes = plots.pareto(rows, ["FGSM"], "")
+    _, axes = plots.pareto(rows, "")
     (front,) = (line for line in axes[0, 0].lines if line.get_label() == "front")
-    np.testing.assert_array_equal(front.get_xdata(), [0.94, 0.95])
+    np.testing.assert_allclose(front.get_xdata(), [0.94, 0.95])
+    assert [container.get_label() for container in axes[0, 0].containers] == [
+        f"{name}, 2 seeds" for name in ("a", "b", "worse")
+    ]
+    assert all(container.has_xerr and not container.has_yerr for container in axes[0, 0].containers)
 
 
 def test_losses_within_their_error_leave_a_gap():
     rows = [
-        {"tagger": "a", "kind": "noise", "is_attack": False, "size": size, "value": 0.9, "low": 0.8, "high": 1.0}
-        | {"loss": 0.01, "loss_low": low, "loss_high": 0.02}
+        {"tagger": "a", "kind": "noise", "is_attack": False, "size": size, "loss": Interval(0.01, low, 0.02)}
         for size, low in ((0.1, 0.005), (0.2, -0.001), (0.3, 0.001))
     ]
     _, axes = plots.against_size(rows, "")
@@ -77,12 +80,53 @@ def test_losses_within_their_error_leave_a_gap():
 
 def test_rates_of_too_few_jets_are_not_drawn():
     rows = [
-        {"tagger": "a", "binning": "pt", "bin": name, "flavour": "b", "ratio": ratio, "ratio_low": ratio, "ratio_high": ratio}
-        for name, ratio in (("low", 0.9), ("high", None))
+        {"tagger": "a", "binning": "pt", "bin": name, "flavour": "b", "ratio": ratio}
+        for name, ratio in (("low", Interval(0.9, 0.9, 0.9)), ("high", NotDefined("few jets")))
     ]
     _, axes = plots.working_points(rows, {"pt": ["low", "high"]}, ["b"], "")
     (points,) = axes[0, 0].containers
     assert list(points.lines[0].get_ydata()) == [0.9]
+
+
+def test_areas_show_the_spread_of_seeds_where_there_are_several():
+    rows = [
+        {"tagger": name, "condition": condition, "area": Interval(0.9, 0.88, 0.91), "seeds": seeds}
+        for name, seeds in (("a", Seeds((0.9, 0.92))), ("b", Seeds((0.9,))))
+        for condition in ("clean", "FGSM")
+    ]
+    differences = [{"tagger": "b", "condition": "FGSM", "difference": Interval(0.01, 0.0, 0.02)}]
+    _, axes = plots.areas(rows, differences, "a", "")
+    assert [container.get_label() for container in axes[0, 0].containers] == ["a", "a, seeds", "b"]
+    (bar,) = axes[0, 1].containers[0].lines[2]
+    np.testing.assert_allclose(bar.get_segments()[0][:, 0], [0.0, 0.02])
+
+
+def test_groups_that_matter_most_are_drawn():
+    def rows(losses):
+        return [
+            {"tagger": "a", "group": group, "attacked": attacked, "loss": Interval.around(loss, 0.001)}
+            for group, loss in losses.items()
+            for attacked in (("all",) if group == "all" else ("only", "all but"))
+        ]
+
+    by_variable = rows({"all": 0.1, "pt": 0.01, "d0": 0.05, "eta": 0.02})
+    _, axes = plots.feature_groups(rows({"all": 0.1, "jet": 0.1}), by_variable, 2, "")
+    names = [[label.get_text() for label in axis.get_yticklabels()] for axis in axes[0]]
+    assert names == [["all", "jet"], ["all", "d0", "eta"]]
+
+
+def test_scans_run_from_few_inputs_to_many_and_clean_jets_have_no_loss():
+    rows = [
+        {"inputs": inputs, "features": number, "training": "nominal", "condition": condition}
+        | {"area": Interval.around(0.9, 0.01), "loss": Interval.around(0.001 * number, 0.001)}
+        for inputs, number in (("all", 20), ("jet", 3))
+        for condition in ("clean", "FGSM ε=0.01")
+    ]
+    _, axes = plots.against_inputs(rows, "")
+    areas, losses = ([(line.get_label(), line.get_linestyle()) for line in axis.lines] for axis in axes[0])
+    assert areas == [("nominal, clean", "-"), ("nominal, FGSM ε=0.01", "--")]
+    assert losses == areas[1:]
+    np.testing.assert_allclose(axes[0, 1].lines[0].get_ydata(), [0.003, 0.02])
 
 
 def test_surfaces_share_one_scale_and_show_the_box():

@@ -1,5 +1,6 @@
 """The parts of the report, in the order of the page."""
 
+from kerastag.report.part import Part
 from kerastag.report.parts import (
     areas,
     calibration,
@@ -16,7 +17,7 @@ from kerastag.report.parts import (
     working_points,
 )
 
-PARTS = (
+PARTS: tuple[Part, ...] = (
     vulnerability,
     shapes,
     directions,

@@ -1,71 +1,88 @@
 """Areas with the uncertainty of the sample, and apart from it that of the seeds; differences of taggers, paired."""
 
-import dataclasses
+from collections.abc import Mapping, Sequence
 
 from kerastag import plots
-from kerastag.evaluation.comparison import RELATIVE_CAP
-from kerastag.report.page import Figure, Section, Table, plus_minus
-from kerastag.report.subject import CLEAN, Scenario, Subject
+from kerastag.attacks import CLEAN, Condition
+from kerastag.plots.style import Drawn
+from kerastag.report.page import Figure, Section, Table
+from kerastag.report.part import Numbers
+from kerastag.report.subject import Subject
+from kerastag.request import RELATIVE_CAP
+from kerastag.tables import Row, unique, where
 
 NAME = "areas"
+STRONGEST = "strongest"
 
 
-def numbers(subject: Subject) -> dict:
+def conditions(subject: Subject, name: str, cap: float | None) -> dict[str, Condition]:
+    """Attacks and distortions by title; the strongest attack may be another one for each tagger.
+
+    Args:
+        subject: What the report is about.
+        name: Name of the tagger.
+        cap: Relative cap; None for none.
+    """
+    return {
+        **{condition.title: condition for condition in subject.strong_attacks(cap)[:2]},
+        STRONGEST: subject.strongest[name, cap],
+        **{condition.title: condition for condition in subject.distortions(cap)},
+    }
+
+
+def row_title(title: str, cap: float | None) -> str:
+    """Title of a condition in the rows of this part."""
+    return title if cap is None else f"{title}, cap {cap:.0%}"
+
+
+def numbers(subject: Subject) -> Numbers:
     """BvL area of every tagger and condition, and its difference from that of the first tagger."""
     rows, differences = [], []
+    first, *others = subject.names
+    reference = _all_conditions(subject, first)
     for name in subject.names:
-        for title, condition in _conditions(subject, name).items():
-            area = dataclasses.asdict(subject.interval(name, condition))
-            seeds = subject.of_seeds(name, condition)
-            several = len(seeds) > 1
-            spread = {"seeds": len(seeds), "seeds_mean": float(seeds.mean())}
-            spread["seeds_spread"] = float(seeds.std(ddof=1)) if several else None
-            rows.append({"tagger": name, "condition": title, "attack": condition.label, **area, **spread})
-            first = subject.names[0]
-            if name != first:
-                difference = subject.difference((name, condition), (first, _conditions(subject, first)[title]))
-                differences.append({"tagger": name, "condition": title, **dataclasses.asdict(difference)})
+        for title, condition in _all_conditions(subject, name).items():
+            area = subject.area(name, condition)
+            row = {"tagger": name, "condition": title, "attack": condition.label}
+            rows.append({**row, "area": area.interval, "seeds": subject.seeds(name, condition)})
+            if name in others:
+                difference = area - subject.area(first, reference[title])
+                differences.append({"tagger": name, "condition": title, "difference": difference.interval})
     return {"rows": rows, "differences": differences}
 
 
-def _conditions(subject: Subject, name: str) -> dict[str, Scenario]:
-    """What is compared; the strongest attack may be another one for each tagger."""
-    named = {"clean": CLEAN}
-    for cap in (None, RELATIVE_CAP):
-        suffix = "" if cap is None else f", cap {cap:.0%}"
-        for condition in subject.strong_attacks(cap)[:2]:
-            named[condition.title + suffix] = condition
-        named[f"strongest{suffix}"] = subject.strongest[name, cap]
-        for condition in subject.distortions(cap):
-            named[condition.title + suffix] = condition
-    return named
+def _all_conditions(subject: Subject, name: str) -> dict[str, Condition]:
+    """Conditions by title, clean jets first, with and without the cap."""
+    capped = {
+        row_title(title, cap): condition
+        for cap in (None, RELATIVE_CAP)
+        for title, condition in conditions(subject, name, cap).items()
+    }
+    return {CLEAN.title: CLEAN, **capped}
 
 
-def draw(subject: Subject, found: dict) -> dict:
-    """Points with both errors."""
-    rows, differences = ([row for row in found[what] if "cap" not in row["condition"]] for what in ("rows", "differences"))
-    title = f"{subject.sample}, attacks ε = {subject.options.epsilon:g}, distortions {subject.options.distortion:g}"
+def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
+    """Points with both errors, without the cap."""
+    drawn = [CLEAN.title, *conditions(subject, subject.names[0], None)]
+    rows, differences = ([row for row in numbers[key] if row["condition"] in drawn] for key in ("rows", "differences"))
+    title = f"{subject.title}, attacks ε = {subject.options.epsilon:g}, distortions {subject.options.distortion:g}"
     return {"areas": plots.areas(rows, differences, subject.names[0], title)}
 
 
-def tables_of(found: dict) -> dict:
-    """Tidy rows."""
-    return {"areas": found["rows"]} | ({"differences": found["differences"]} if found["differences"] else {})
+def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
+    """Areas and differences."""
+    return {"areas": numbers["rows"]} | ({"differences": numbers["differences"]} if numbers["differences"] else {})
 
 
-def section(subject: Subject, found: dict) -> Section:
+def section(subject: Subject, numbers: Numbers) -> Section:
     """Differences with their intervals, and the two kinds of error apart."""
-    conditions = list(dict.fromkeys(row["condition"] for row in found["rows"]))
-    of_row = {(row["tagger"], row["condition"]): row for row in found["rows"]}
-    of_difference = {(row["tagger"], row["condition"]): row for row in found["differences"]}
-    others = subject.names[1:]
-    header = ["jets", *subject.names, *(f"{name} - {subject.names[0]}" for name in others)]
-    rows = [
-        [condition]
-        + [_area(of_row[name, condition]) for name in subject.names]
-        + [plus_minus(of_difference[name, condition], number="+.4f") for name in others]
-        for condition in conditions
-    ]
+    first, *others = subject.names
+    header = ["jets", *subject.names, *(f"{name} - {first}" for name in others)]
+    rows = []
+    for condition in unique(numbers["rows"], "condition"):
+        cells = [_cell(row) for row in where(numbers["rows"], condition=condition)]
+        differences = where(numbers["differences"], condition=condition)
+        rows.append([condition, *cells, *(f"{row['difference']:+}" for row in differences)])
     several = [name for name, seeds in subject.taggers.items() if len(seeds) > 1]
     seeds = (
         f"In brackets the mean ± standard deviation over the seeds of {', '.join(several)}; numbers outside are of the first "
@@ -90,6 +107,5 @@ def section(subject: Subject, found: dict) -> Section:
     )
 
 
-def _area(row: dict) -> str:
-    text = plus_minus(row)
-    return text if row["seeds_spread"] is None else f"{text} ({row['seeds_mean']:.4f} ± {row['seeds_spread']:.4f})"
+def _cell(row: Row) -> str:
+    return f"{row['area']}" if row["seeds"].spread is None else f"{row['area']} ({row['seeds']})"

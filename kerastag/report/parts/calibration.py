@@ -1,19 +1,25 @@
 """Are probabilities what they say, clean and attacked?"""
 
+from collections.abc import Mapping, Sequence
+
 from kerastag import plots
+from kerastag.attacks import CLEAN
 from kerastag.evaluation.calibration import calibration
+from kerastag.plots.style import Drawn
 from kerastag.report.page import Figure, Section, Table
-from kerastag.report.subject import CLEAN, Subject
+from kerastag.report.part import Numbers
+from kerastag.report.subject import Subject
+from kerastag.tables import Row
 
 NAME = "calibration"
 
 
-def numbers(subject: Subject) -> dict:
+def numbers(subject: Subject) -> Numbers:
     """Reliability and expected calibration error of each tagger, clean and under FGSM."""
     return {
         "curves": {
             name: {
-                condition.label: calibration(subject.split.label, subject.logits(name, condition), subject.bootstrap)
+                condition.label: calibration(subject.jets.label, subject.logits(name, condition), subject.bootstrap)
                 for condition in (CLEAN, subject.fgsm())
             }
             for name in subject.names
@@ -21,29 +27,30 @@ def numbers(subject: Subject) -> dict:
     }
 
 
-def draw(subject: Subject, found: dict) -> dict:
+def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """Reliability by flavour."""
-    return {"calibration": plots.reliability(found["curves"], f"{subject.sample}; 15 bins, errors 68 %")}
+    return {"calibration": plots.reliability(numbers["curves"], f"{subject.title}; 15 bins, errors 68 %")}
 
 
-def tables_of(found: dict) -> dict:
-    """Tidy rows."""
-    rows = [
-        {"tagger": name, "condition": condition, "flavour": flavour, **row}
-        for name, by_condition in found["curves"].items()
-        for condition, own in by_condition.items()
-        for flavour, curve in own["curves"].items()
-        for row in curve
-    ]
-    return {"calibration": rows}
+def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
+    """The points of the curves."""
+    return {
+        "calibration": [
+            {"tagger": name, "condition": condition, "flavour": flavour, **row}
+            for name, by_condition in numbers["curves"].items()
+            for condition, result in by_condition.items()
+            for flavour, curve in result["curves"].items()
+            for row in curve
+        ]
+    }
 
 
-def section(subject: Subject, found: dict) -> Section:
+def section(subject: Subject, numbers: Numbers) -> Section:
     """The expected calibration errors."""
     rows = [
-        [name, condition, f"{own['error']:.4f} [{own['error_low']:.4f}, {own['error_high']:.4f}]"]
-        for name, by_condition in found["curves"].items()
-        for condition, own in by_condition.items()
+        [name, condition, f"{result['error']:[]}"]
+        for name, by_condition in numbers["curves"].items()
+        for condition, result in by_condition.items()
     ]
     return Section(
         "Are the probabilities what they say?",

@@ -1,87 +1,90 @@
 """Does an attack push flavours in a direction?"""
 
-import dataclasses
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from kerastag import plots
-from kerastag.evaluation.asymmetry import asymmetry
-from kerastag.evaluation.histograms import histograms
+from kerastag.evaluation.asymmetry import Asymmetry, asymmetry
 from kerastag.evaluation.shapes import one_of_each_variable
 from kerastag.flavours import FLAVOURS
-from kerastag.report.page import Figure, Section, Table, plus_minus
+from kerastag.histograms import histograms
+from kerastag.plots.style import Drawn
+from kerastag.report.page import Figure, Section, Table
+from kerastag.report.part import Numbers
 from kerastag.report.subject import Subject
+from kerastag.tables import Row
 
 NAME = "directions"
 _DRAWN = 3
 
 
-def numbers(subject: Subject) -> dict:
+def numbers(subject: Subject) -> Numbers:
     """Asymmetries of each tagger, and histograms by flavour of the inputs that are pushed most."""
-    schema, split = subject.dataset.schema, subject.split
+    schema, jets = subject.dataset.schema, subject.jets
     attacked = {name: subject.attacked(name, subject.fgsm()) for name in subject.names}
-    found = {
-        name: asymmetry(split.features, moved, split.label, schema.defaults, subject.bootstrap)
-        for name, moved in attacked.items()
+    asymmetries = {
+        name: asymmetry(jets.features, features, jets.label, schema.defaults, subject.bootstrap)
+        for name, features in attacked.items()
     }
-    drawn = subject.options.features or _drawn(subject, found[subject.names[0]].by_feature)
+    drawn = subject.options.features or _most_pushed(subject, asymmetries[subject.names[0]].by_feature)
     return {
         "summary": {
-            name: {
-                "magnitude": {flavour: dataclasses.asdict(one) for flavour, one in own.magnitude.items()},
-                "inversion": dataclasses.asdict(own.inversion),
-            }
-            for name, own in found.items()
+            name: {"magnitude": result.magnitude, "inversion": result.inversion} for name, result in asymmetries.items()
         },
         "features": [
-            {"attack_on": name, "feature": feature, **_of_feature(own, column)}
-            for name, own in found.items()
-            for column, feature in enumerate(schema.names)
-            if np.isfinite(own.by_feature[:, column]).any()
+            {"attack_on": name, **row} for name, result in asymmetries.items() for row in _feature_rows(result, schema.names)
         ],
-        "histograms": {name: histograms(schema, name, split.features, attacked, split.label, split.weights) for name in drawn},
+        "histograms": {name: histograms(schema, name, jets.features, attacked, jets.label, jets.weights) for name in drawn},
     }
 
 
-def _drawn(subject: Subject, by_feature: np.ndarray) -> list[str]:
+def _most_pushed(subject: Subject, by_feature: np.ndarray) -> list[str]:
     """Inputs that flavours are pushed apart in and that matter; the leading track's impact parameter among them."""
     schema = subject.dataset.schema
     pushed = np.abs(by_feature[FLAVOURS.index("light")] - by_feature[FLAVOURS.index("b")])
     leading = list(schema.helix_features["d0"][:1]) if schema.helix else []
     for name in leading:
-        pushed[[feature.variable == schema.features[schema.index(name)].variable for feature in schema.features]] = 0
+        variable = schema.features[schema.index(name)].variable
+        pushed[[feature.variable == variable for feature in schema.features]] = 0
     return leading + one_of_each_variable(schema, pushed * subject.importance, _DRAWN - len(leading))
 
 
-def _of_feature(found, column: int) -> dict:
+def _feature_rows(result: Asymmetry, names: Sequence[str]) -> list[Row]:
+    """Asymmetries of each feature that moves, by flavour; None where too few cells do."""
+
     def number(value: float) -> float | None:
         return float(value) if np.isfinite(value) else None
 
-    by_flavour = {f"asymmetry_{flavour}": number(found.by_feature[row, column]) for row, flavour in enumerate(FLAVOURS)}
-    return by_flavour | {"against_physics": number(found.against_physics[column])}
+    rows: list[Row] = []
+    for column in np.flatnonzero(np.isfinite(result.by_feature).any(axis=0)).tolist():
+        by_flavour = zip(FLAVOURS, result.by_feature[:, column], strict=True)
+        row = {f"asymmetry_{flavour}": number(value) for flavour, value in by_flavour}
+        rows.append({"feature": names[column], **row, "against_physics": number(result.against_physics[column])})
+    return rows
 
 
-def draw(subject: Subject, found: dict) -> dict:
+def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """Inputs by flavour, clean and attacked."""
-    if not found["histograms"]:
+    if not numbers["histograms"]:
         return {}
-    title = f"{subject.sample}, FGSM ε = {subject.options.epsilon:g}"
-    return {"directions": plots.attacked_by_flavour(subject.dataset.schema, found["histograms"], title)}
+    title = f"{subject.title}, FGSM ε = {subject.options.epsilon:g}"
+    return {"directions": plots.attacked_by_flavour(subject.dataset.schema, numbers["histograms"], title)}
 
 
-def tables_of(found: dict) -> dict:
-    """Tidy rows."""
-    return {"asymmetry": found["features"]}
+def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
+    """Asymmetries by input."""
+    return {"asymmetry": numbers["features"]}
 
 
-def section(subject: Subject, found: dict) -> Section:
+def section(subject: Subject, numbers: Numbers) -> Section:
     """How directed each attack is."""
     rows = [
-        [name, *(_cell(own["magnitude"].get(flavour)) for flavour in FLAVOURS), _cell(own["inversion"])]
-        for name, own in found["summary"].items()
+        [name, *(f"{result['magnitude'].get(flavour, '–')}" for flavour in FLAVOURS), f"{result['inversion']}"]
+        for name, result in numbers["summary"].items()
     ]
     header = ["attack on", *(f"{flavour} jets" for flavour in FLAVOURS), "against physics"]
-    caption = f"Filled: clean; lines: attacked, {', '.join(found['histograms'])}. Ratios need 20 clean jets in a bin."
+    caption = f"Filled: clean; lines: attacked, {', '.join(numbers['histograms'])}. Ratios need 20 clean jets in a bin."
     if not subject.options.features:
         caption += (
             " Chosen: the leading track's impact parameter, where there is one, and the inputs in which b and light jets are "
@@ -96,9 +99,5 @@ def section(subject: Subject, found: dict) -> Section:
             "preference, -1 all apart."
         ],
         [Table(f"FGSM ε = {subject.options.epsilon:g}, 68 % intervals; by input in asymmetry.csv:", header, rows)],
-        [Figure("directions", caption)] if found["histograms"] else [],
+        [Figure("directions", caption)] if numbers["histograms"] else [],
     )
-
-
-def _cell(interval: dict | None) -> str:
-    return "–" if interval is None else plus_minus(interval, number=".3f")

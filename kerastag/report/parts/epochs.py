@@ -1,34 +1,37 @@
 """The trade-off: clean area and susceptibility, epoch by epoch."""
 
 import csv
-import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from kerastag import plots
 from kerastag.evaluation.trends import rank_correlation
+from kerastag.plots.style import Drawn
 from kerastag.report.page import Figure, Section, Table
+from kerastag.report.part import Numbers
 from kerastag.report.subject import Subject
+from kerastag.results import Interval
+from kerastag.tables import Row
 
 NAME = "epochs"
 CLEAN_COLUMN, ATTACKED_COLUMN = "val_BvL_auc", "val_BvL_auc_fgsm"
+# Fewer epochs than this have no trend.
 _FEWEST = 4
 
 
-def numbers(subject: Subject) -> dict:
+def numbers(subject: Subject) -> Numbers:
     """Clean and attacked validation areas of each epoch, from the `history.csv` beside each tagger."""
-    histories, missing, samples = {}, [], {}
-    for name, seeds in subject.taggers.items():
-        epochs = _history(Path(seeds[0].source) / "history.csv")
-        if epochs:
-            histories[name] = epochs
-            samples[_sample(Path(seeds[0].source) / "config.json")] = None
-        else:
-            missing.append(name)
-    trends = {name: trend(np.array(epochs)) for name, epochs in histories.items() if len(epochs) >= _FEWEST}
-    return {"histories": histories, "missing": missing, "trends": trends, "samples": list(samples)}
+    runs = {name: Path(seeds[0].source) for name, seeds in subject.taggers.items()}
+    histories = {name: epochs for name, run in runs.items() if (epochs := _history(run / "history.csv"))}
+    return {
+        "histories": histories,
+        "missing": [name for name in runs if name not in histories],
+        "trends": {name: trend(np.array(epochs)) for name, epochs in histories.items() if len(epochs) >= _FEWEST},
+        "samples": list(dict.fromkeys(_sample(runs[name] / "config.json") for name in histories)),
+    }
 
 
 def _sample(file: Path) -> str:
@@ -40,7 +43,7 @@ def _sample(file: Path) -> str:
 
 
 def _history(file: Path) -> list[list[float]]:
-    """Clean and attacked area of each epoch; nothing where the file does not tell them."""
+    """Clean and attacked area of each epoch; empty where the file does not hold them."""
     if not file.is_file():
         return []
     with file.open(newline="") as stream:
@@ -53,62 +56,74 @@ def _history(file: Path) -> list[list[float]]:
         return []
 
 
-def trend(epochs: np.ndarray) -> dict:
-    """Rank correlations with the epoch, and losses early and late.
+def trend(epochs: np.ndarray) -> dict[str, Interval]:
+    """How a training develops.
 
     Args:
         epochs: Clean and attacked area, `(epochs, 2)`.
+
+    Returns:
+        `clean` and `loss`, rank correlations with the epoch; `loss_early` and `loss_late`, mean and standard deviation of the
+        loss over the first and the last quarter of the epochs.
     """
     number = np.arange(len(epochs))
     loss = epochs[:, 0] - epochs[:, 1]
     quarter = max(1, len(epochs) // 4)
     return {
-        "clean": dataclasses.asdict(rank_correlation(number, epochs[:, 0])),
-        "loss": dataclasses.asdict(rank_correlation(number, loss)),
-        "loss_early": float(loss[:quarter].mean()),
-        "loss_late": float(loss[-quarter:].mean()),
-        "loss_late_spread": float(loss[-quarter:].std(ddof=1)) if quarter > 1 else 0.0,
+        "clean": rank_correlation(number, epochs[:, 0]),
+        "loss": rank_correlation(number, loss),
+        "loss_early": _mean(loss[:quarter]),
+        "loss_late": _mean(loss[-quarter:]),
     }
 
 
-def draw(subject: Subject, found: dict) -> dict:
+def _mean(losses: np.ndarray) -> Interval:
+    """Mean and standard deviation of losses `(epochs,)`; 0 for a single one."""
+    return Interval.around(losses.mean(), losses.std(ddof=1) if len(losses) > 1 else 0.0)
+
+
+def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """A point per epoch."""
-    if not found["histories"]:
+    if not numbers["histories"]:
         return {}
-    return {"trade_off": plots.trade_off(found["histories"], "FGSM", "; ".join(found["samples"]))}
+    return {"trade_off": plots.trade_off(numbers["histories"], "FGSM", "; ".join(numbers["samples"]))}
 
 
-def tables_of(found: dict) -> dict:
-    """Tidy rows."""
+def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
+    """Areas of the epochs."""
     rows = [
         {"tagger": name, "epoch": number, "clean": clean, "attacked": attacked}
-        for name, epochs in found["histories"].items()
+        for name, epochs in numbers["histories"].items()
         for number, (clean, attacked) in enumerate(epochs, start=1)
     ]
     return {"epochs": rows} if rows else {}
 
 
-def section(subject: Subject, found: dict) -> Section:
+def section(subject: Subject, numbers: Numbers) -> Section:
     """Whether the better epoch is the more vulnerable one."""
     text = [
         "Each training's own attack at each epoch, from its history.csv; ρ is Spearman's rank correlation with the epoch, "
-        "early and late are the first and the last quarter of the epochs."
+        "early and late are the mean and standard deviation over the first and the last quarter of the epochs."
     ]
-    if found["missing"]:
-        text.append(f"No epochs are known of {', '.join(found['missing'])}: no history.csv with {ATTACKED_COLUMN} lies beside.")
+    if numbers["missing"]:
+        text.append(
+            f"No epochs are known of {', '.join(numbers['missing'])}: no history.csv with {ATTACKED_COLUMN} lies beside."
+        )
     rows = [
-        [name, str(len(found["histories"][name])), *(_cell(own[what]) for what in ("clean", "loss"))]
-        + [f"{own[what]:.4f}" for what in ("loss_early", "loss_late")]
-        for name, own in found["trends"].items()
+        [
+            name,
+            str(len(numbers["histories"][name])),
+            f"{trend['clean']:+[]}",
+            f"{trend['loss']:+[]}",
+            f"{trend['loss_early']}",
+            f"{trend['loss_late']}",
+        ]
+        for name, trend in numbers["trends"].items()
     ]
     header = ["training", "epochs", "ρ(epoch, clean area)", "ρ(epoch, loss)", "loss, early", "loss, late"]
     return Section(
         "Does the susceptibility grow while the performance does?",
         text,
         [Table("Validation BvL area, clean minus attacked:", header, rows)] if rows else [],
-        [Figure("trade_off", "Clean area against what the attack takes, a point per epoch.")] if found["histories"] else [],
+        [Figure("trade_off", "Clean area against what the attack takes, a point per epoch.")] if numbers["histories"] else [],
     )
-
-
-def _cell(interval: dict) -> str:
-    return f"{interval['value']:+.2f} [{interval['low']:+.2f}, {interval['high']:+.2f}]"

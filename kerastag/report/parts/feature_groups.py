@@ -1,32 +1,40 @@
 """Which inputs carry the vulnerability, and what attacks do to correlations."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from kerastag import plots
 from kerastag.evaluation.feature_groups import groups, losses
-from kerastag.report.page import Figure, Section, Table, plus_minus
+from kerastag.plots.style import Drawn
+from kerastag.report.page import Figure, Section, Table
+from kerastag.report.part import Numbers
 from kerastag.report.subject import Subject
+from kerastag.results import Interval
 from kerastag.statistics import correlations
+from kerastag.tables import Row, where
 
 NAME = "feature_groups"
+# Variables in the figure and pairs of inputs in the table.
 _SHOWN = 12
 
 
-def numbers(subject: Subject) -> dict:
+def numbers(subject: Subject) -> Numbers:
     """Loss of area by group, and the pairs of inputs whose correlation changes most."""
-    schema, x = subject.dataset.schema, subject.split.features
-    found: dict = {"kind": [], "variable": [], "pairs": {}}
-    clean = correlations(x, schema.defaults)
+    schema, jets = subject.dataset.schema, subject.jets
+    clean = correlations(jets.features, schema.defaults)
+    rows: dict[str, list[Row]] = {"kind": [], "variable": []}
+    pairs = {}
     for name in subject.names:
         attacked = subject.attacked(name, subject.fgsm())
-        for how, masks in groups(schema).items():
-            rows = losses(subject.model(name), x, attacked, subject.y, masks, subject.bootstrap)
-            found[how] += [{"tagger": name, **row} for row in rows]
-        found["pairs"][name] = _largest(correlations(attacked, schema.defaults), clean, schema.names)
-    return found
+        for grouping, masks in groups(schema).items():
+            by_group = losses(subject.model(name), jets.features, attacked, jets.y, masks, subject.bootstrap)
+            rows[grouping] += [{"tagger": name, **row} for row in by_group]
+        pairs[name] = _largest(correlations(attacked, schema.defaults), clean, schema.names)
+    return {**rows, "pairs": pairs}
 
 
-def _largest(attacked: np.ndarray, clean: np.ndarray, names: tuple[str, ...]) -> list[dict]:
+def _largest(attacked: np.ndarray, clean: np.ndarray, names: tuple[str, ...]) -> list[Row]:
     """The pairs of inputs whose linear correlation changes most."""
     change = np.triu(attacked - clean, 1)
     order = np.argsort(-np.abs(change), axis=None)[:_SHOWN]
@@ -36,33 +44,33 @@ def _largest(attacked: np.ndarray, clean: np.ndarray, names: tuple[str, ...]) ->
     ]
 
 
-def draw(subject: Subject, found: dict) -> dict:
+def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """Losses by group; correlation matrices."""
     schema = subject.dataset.schema
-    title = f"{subject.sample}, {subject.fgsm().label}"
-    clean = correlations(subject.split.features, schema.defaults)
+    title = f"{subject.title}, {subject.fgsm().label}"
+    clean = correlations(subject.jets.features, schema.defaults)
     changes = {name: correlations(subject.attacked(name, subject.fgsm()), schema.defaults) - clean for name in subject.names}
     return {
-        "feature_groups": plots.feature_groups(found["kind"], found["variable"], _SHOWN, title),
+        "feature_groups": plots.feature_groups(numbers["kind"], numbers["variable"], _SHOWN, title),
         "correlations": plots.correlations(schema, clean, changes, title),
     }
 
 
-def tables_of(found: dict) -> dict:
-    """Tidy rows."""
-    listed = [{"grouping": how, **row} for how in ("kind", "variable") for row in found[how]]
-    pairs = [{"attack_on": name, **row} for name, rows in found["pairs"].items() for row in rows]
-    return {"feature_groups": listed, "correlations": pairs}
+def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
+    """Losses by group, and correlations."""
+    by_group = [{"grouping": grouping, **row} for grouping in ("kind", "variable") for row in numbers[grouping]]
+    pairs = [{"attack_on": name, **row} for name, rows in numbers["pairs"].items() for row in rows]
+    return {"feature_groups": by_group, "correlations": pairs}
 
 
-def section(subject: Subject, found: dict) -> Section:
+def section(subject: Subject, numbers: Numbers) -> Section:
     """The groups that matter most."""
-    rows = [
-        [name, *_most(found["kind"], name), *_most(found["variable"], name), f"{_all(found['kind'], name):.4f}"]
-        for name in subject.names
-    ]
+    rows = []
+    for name in subject.names:
+        kinds, variables = (where(numbers[grouping], tagger=name) for grouping in ("kind", "variable"))
+        rows.append([name, *_most(kinds), *_most(variables), f"{_all(kinds)}"])
     header = ["tagger", "object that carries most", "loss by it alone", "variable that carries most", "loss by it alone", "all"]
-    pairs = found["pairs"][subject.names[0]]
+    pairs = numbers["pairs"][subject.names[0]]
     return Section(
         "Which inputs carry the vulnerability?",
         [
@@ -87,11 +95,13 @@ def section(subject: Subject, found: dict) -> Section:
     )
 
 
-def _most(rows: list[dict], name: str) -> list[str]:
-    own = [row for row in rows if row["tagger"] == name and row["attacked"] == "only"]
-    best = max(own, key=lambda row: row["loss"])
-    return [best["group"], plus_minus(best, "loss")]
+def _most(rows: Sequence[Row]) -> list[str]:
+    """Name and loss of the group that loses most when it alone is attacked."""
+    largest = max(where(rows, attacked="only"), key=lambda row: row["loss"].value)
+    return [largest["group"], f"{largest['loss']}"]
 
 
-def _all(rows: list[dict], name: str) -> float:
-    return next(row["loss"] for row in rows if row["tagger"] == name and row["attacked"] == "all")
+def _all(rows: Sequence[Row]) -> Interval:
+    """Loss when all inputs are attacked."""
+    (row,) = where(rows, attacked="all")
+    return row["loss"]

@@ -1,37 +1,40 @@
-"""Vulnerability against the number of inputs, where `scripts/scan_inputs.py` has measured it."""
+"""Vulnerability against the number of inputs, where a scan of inputs has measured it."""
 
-import json
+from collections.abc import Mapping, Sequence
 
-from kerastag import plots
+from kerastag import files, plots
 from kerastag.evaluation import input_scan
+from kerastag.plots.style import Drawn
 from kerastag.report.page import Figure, Section, Table
+from kerastag.report.part import Numbers
 from kerastag.report.subject import Subject
+from kerastag.tables import Row
 
 NAME = "inputs"
 
 
-def numbers(subject: Subject) -> dict:
-    """What the scan found; empty if there is none."""
-    return json.loads((subject.scan / input_scan.RESULT).read_text()) if subject.scan else {}
+def numbers(subject: Subject) -> Numbers:
+    """The result of the scan; empty if there is none."""
+    return files.read_json(subject.scan / input_scan.RESULT) if subject.scan else {}
 
 
-def draw(subject: Subject, found: dict) -> dict:
+def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """Area and loss by set of inputs."""
-    if not found:
+    if not numbers:
         return {}
-    title = f"{found['jets']:,} test jets of {subject.dataset.schema.name}, ε = {found['epsilon']:g}; bands: 68 %"
-    return {"inputs": plots.against_inputs(found["rows"], title)}
+    title = f"{numbers['jets']:,} test jets of {subject.dataset.schema.name}, ε = {numbers['epsilon']:g}; bands: 68 %"
+    return {"inputs": plots.against_inputs(numbers["rows"], title)}
 
 
-def tables_of(found: dict) -> dict:
-    """Tidy rows."""
-    return {"inputs": found["rows"]} if found else {}
+def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
+    """The rows of the scan."""
+    return {"inputs": numbers["rows"]} if numbers else {}
 
 
-def section(subject: Subject, found: dict) -> Section:
+def section(subject: Subject, numbers: Numbers) -> Section:
     """The table of the scan."""
     title = "Are more inputs more vulnerable?"
-    if not found:
+    if not numbers:
         return Section(title, ["Not measured: run scripts/scan_inputs.py and give its folder with --scan."])
     return Section(
         title,
@@ -39,6 +42,6 @@ def section(subject: Subject, found: dict) -> Section:
             "Taggers of the same kind, trained to look at some groups of inputs alone, nominally and on attacked jets. ± is "
             "half the 68 % interval of the sample, seeds their standard deviation."
         ],
-        [Table("BvL area:", *input_scan.table(found["rows"]))],
+        [Table("BvL area:", *input_scan.table(numbers["rows"]))],
         [Figure("inputs", "Area and its loss under attack for sets of inputs, fewest first.")],
     )

@@ -1,52 +1,45 @@
 """Robustness against performance, all taggers."""
 
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from kerastag import plots
-from kerastag.evaluation.comparison import RELATIVE_CAP
+from kerastag.plots.style import Drawn
 from kerastag.report.page import Figure, Section
+from kerastag.report.part import Numbers
 from kerastag.report.subject import Subject
+from kerastag.request import RELATIVE_CAP
+from kerastag.tables import Row
 
 NAME = "pareto"
 
 
-def numbers(subject: Subject) -> dict:
-    """Clean and attacked area of each tagger, mean over seeds."""
-    rows = []
-    for name in subject.names:
-        clean = subject.of_seeds(name)
-        for attack, cap in (("strongest attack", None), (f"strongest attack, cap {RELATIVE_CAP:.0%}", RELATIVE_CAP)):
-            attacked = subject.of_seeds(name, subject.strongest[name, cap])
-            rows.append(
-                {
-                    "tagger": name,
-                    "attack": attack,
-                    "clean": float(clean.mean()),
-                    "attacked": float(attacked.mean()),
-                    "clean_spread": _spread(clean),
-                    "attacked_spread": _spread(attacked),
-                    "seeds": len(clean),
-                }
-            )
-    return {"rows": rows}
+def numbers(subject: Subject) -> Numbers:
+    """Clean and attacked area of the seeds of each tagger."""
+    return {
+        "rows": [
+            {
+                "tagger": name,
+                "attack": attack,
+                "clean": subject.seeds(name),
+                "attacked": subject.seeds(name, subject.strongest[name, cap]),
+            }
+            for name in subject.names
+            for attack, cap in (("strongest attack", None), (f"strongest attack, cap {RELATIVE_CAP:.0%}", RELATIVE_CAP))
+        ]
+    }
 
 
-def _spread(areas: np.ndarray) -> float:
-    return float(areas.std(ddof=1)) if len(areas) > 1 else 0.0
-
-
-def draw(subject: Subject, found: dict) -> dict:
+def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """The front."""
-    attacks = list(dict.fromkeys(row["attack"] for row in found["rows"]))
-    return {"pareto": plots.pareto(found["rows"], attacks, f"{subject.sample}, ε = {subject.options.epsilon:g}")}
+    return {"pareto": plots.pareto(numbers["rows"], f"{subject.title}, ε = {subject.options.epsilon:g}")}
 
 
-def tables_of(found: dict) -> dict:
-    """Tidy rows."""
-    return {"pareto": found["rows"]}
+def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
+    """Clean and attacked areas."""
+    return {"pareto": numbers["rows"]}
 
 
-def section(subject: Subject, found: dict) -> Section:
+def section(subject: Subject, numbers: Numbers) -> Section:
     """Which taggers no other exceeds in both."""
     return Section(
         "Which taggers are best in both?",

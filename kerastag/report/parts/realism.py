@@ -1,66 +1,73 @@
 """The realistic scenario: distortions that know nothing of a tagger beside attacks, at the same size of change."""
 
-import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from kerastag import plots
-from kerastag.report.page import Figure, Section, Table, plus_minus
-from kerastag.report.subject import Scenario, Subject
+from kerastag.attacks import Condition
+from kerastag.plots.style import Drawn
+from kerastag.report.page import Figure, Section, Table
+from kerastag.report.part import Numbers
+from kerastag.report.subject import Subject
+from kerastag.tables import Row, unique, where
 
 NAME = "realism"
-_KINDS = ("fgsm", "pgd-20", "noise", "systematic-up", "systematic-down", "correlated")
+_ATTACKS = ("fgsm", "pgd-20", "noise", "systematic-up", "systematic-down", "correlated")
 
 
-def numbers(subject: Subject) -> dict:
+def numbers(subject: Subject) -> Numbers:
     """Area and size of the change for each kind and ε, no cap."""
-    free = np.asarray(subject.threat_model(1.0).budget(subject.split.features)) > 0
-    sizes: dict[Scenario, float] = {}
+    free = np.asarray(subject.fgsm().threat_model(subject.dataset).budget(subject.jets.features)) > 0
     rows = []
-    for name in subject.names:
-        for kind in _KINDS:
-            for epsilon in subject.options.epsilons:
-                condition = Scenario(kind, epsilon)
-                if condition.is_attack or condition not in sizes:
-                    sizes[condition] = _size(subject, subject.attacked(name, condition), free)
-                row = {"tagger": name, "kind": condition.title, "is_attack": condition.is_attack, "epsilon": epsilon}
-                area, loss = subject.interval(name, condition), subject.loss(name, condition)
-                row |= {"size": sizes[condition], **dataclasses.asdict(area)}
-                rows.append(row | loss.named("loss"))
+    sizes: dict[Condition, float] = {}  # of distortions, which are the same for all taggers
+    for name, attack, epsilon in itertools.product(subject.names, _ATTACKS, subject.options.epsilons):
+        condition = Condition(attack, epsilon)
+        if condition.is_attack or condition not in sizes:
+            sizes[condition] = _size(subject, subject.attacked(name, condition), free)
+        rows.append(
+            {
+                "tagger": name,
+                "kind": condition.title,
+                "is_attack": condition.is_attack,
+                "epsilon": epsilon,
+                "size": sizes[condition],
+                "area": subject.area(name, condition).interval,
+                "loss": subject.loss(name, condition).interval,
+            }
+        )
     return {"rows": rows}
 
 
 def _size(subject: Subject, attacked: np.ndarray, free: np.ndarray) -> float:
     """Root of the mean squared Δx/σ of the cells that may move."""
-    moved = (attacked - subject.split.features) / subject.dataset.statistics.sigma
+    moved = (attacked - subject.jets.features) / subject.dataset.statistics.sigma
     return float(np.sqrt(np.square(moved, where=free, out=np.zeros(moved.shape)).sum() / max(free.sum(), 1)))
 
 
-def draw(subject: Subject, found: dict) -> dict:
+def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """Loss of area against the size of the change."""
-    return {"realism": plots.against_size(found["rows"], f"{subject.sample}; full: attacks, dashed: distortions")}
+    return {"realism": plots.against_size(numbers["rows"], f"{subject.title}; full: attacks, dashed: distortions")}
 
 
-def tables_of(found: dict) -> dict:
-    """Tidy rows."""
-    return {"realism": found["rows"]}
+def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
+    """Areas, losses and sizes."""
+    return {"realism": numbers["rows"]}
 
 
-def section(subject: Subject, found: dict) -> Section:
+def section(subject: Subject, numbers: Numbers) -> Section:
     """What the same size of change does, aimed and not aimed."""
     epsilon = max(subject.options.epsilons)
-    kinds = list(dict.fromkeys(row["kind"] for row in found["rows"]))
-    rows = []
-    for name in subject.names:
-        own = {row["kind"]: row for row in found["rows"] if (row["tagger"], row["epsilon"]) == (name, epsilon)}
-        rows.append([name, *(plus_minus(own[kind], "loss", "loss_") for kind in kinds)])
+    largest = where(numbers["rows"], epsilon=epsilon)
+    rows = [[name, *(f"{row['loss']}" for row in where(largest, tagger=name))] for name in subject.names]
     return Section(
         "How do attacks compare with mismodelling that is not aimed?",
         [
             "Noise, common shifts of all inputs up or down, and shifts with the correlations of the jets themselves, each "
             "cell moved by about as much as FGSM moves it."
         ],
-        [Table(f"Loss of BvL area at ε = {epsilon:g}:", ["tagger", *kinds], rows)],
+        [Table(f"Loss of BvL area at ε = {epsilon:g}:", ["tagger", *unique(largest, "kind")], rows)],
         [
             Figure(
                 "realism",

@@ -1,110 +1,123 @@
 """Do attacked inputs look normal in one dimension?"""
 
-import dataclasses
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from kerastag import plots
-from kerastag.attacks import marginal_preserving
-from kerastag.attacks.samples import attacked_logits
-from kerastag.evaluation.comparison import RELATIVE_CAP
-from kerastag.evaluation.histograms import histograms
+from kerastag.attacks import attacked_logits, marginal_preserving
 from kerastag.evaluation.shapes import normality, one_of_each_variable
-from kerastag.metrics import Interval, RankedPair
-from kerastag.report.page import Figure, Section, Table, plus_minus
+from kerastag.histograms import histograms
+from kerastag.metrics import RankedPair
+from kerastag.plots.style import Drawn
+from kerastag.report.page import Figure, Section, Table
+from kerastag.report.part import Numbers
 from kerastag.report.subject import Subject
+from kerastag.request import RELATIVE_CAP
 from kerastag.schema import Schema
+from kerastag.tables import Row
 
 NAME = "shapes"
 _IMPORTANT, _VISIBLE = 4, 3
 _WORST = 10
 
 
-def numbers(subject: Subject) -> dict:
+def numbers(subject: Subject) -> Numbers:
     """χ²/ndf and Jensen-Shannon divergence of every feature for each tagger and cap, and histograms of those that show most."""
-    schema, x = subject.dataset.schema, subject.split.features
+    schema, jets = subject.dataset.schema, subject.jets
     answers = {}
-    for name in subject.names:
-        for cap in (None, RELATIVE_CAP):
-            attacked = subject.attacked(name, subject.fgsm(cap))
-            threat_model = subject.threat_model(subject.options.epsilon, cap)
-            answers[_key(name, cap)] = normality(
-                schema, x, attacked, subject.split.weights, threat_model, subject.options.uncertainty
-            )
-    shows = dict.fromkeys(schema.names, 0.0)
-    for answer in answers.values():
-        for row in answer["features"]:
-            shows[row["feature"]] = max(shows[row["feature"]], row["chi2_per_ndf"])
-    drawn = one_of_each_variable(schema, subject.importance, _IMPORTANT)
-    rest = np.array(
-        [0.0 if schema.features[schema.index(name)].variable in _variables(schema, drawn) else shows[name] for name in shows]
-    )
-    drawn += one_of_each_variable(schema, rest, _VISIBLE)
-    whole = [name for name, integer in zip(schema.names, schema.integer, strict=True) if integer]
+    for name, cap in itertools.product(subject.names, (None, RELATIVE_CAP)):
+        condition = subject.fgsm(cap)
+        answers[name if cap is None else f"{name}, cap {cap:.0%}"] = normality(
+            schema,
+            jets.features,
+            subject.attacked(name, condition),
+            jets.weights,
+            condition.threat_model(subject.dataset),
+            subject.options.uncertainty,
+        )
     attacked = {name: subject.attacked(name, subject.fgsm()) for name in subject.names}
-    label, weights = subject.split.label, subject.split.weights
+    drawn = _drawn(subject, answers.values())
     return {
         "answers": answers,
         "held_back": {name: _held_back(subject, name) for name in subject.names},
-        "histograms": {name: histograms(schema, name, x, attacked, label, weights) for name in drawn + whole[:1]},
+        "histograms": {name: histograms(schema, name, jets.features, attacked, jets.label, jets.weights) for name in drawn},
     }
 
 
-def _held_back(subject: Subject, name: str) -> dict:
+def _drawn(subject: Subject, answers: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The inputs that matter most, others that show an attack most, and one of whole numbers."""
+    schema = subject.dataset.schema
+    important = one_of_each_variable(schema, subject.importance, _IMPORTANT)
+    variables = _variables(schema, important)
+    visible = np.zeros(len(schema.names))
+    for row in itertools.chain.from_iterable(answer["features"] for answer in answers):
+        column = schema.index(row["feature"])
+        if schema.features[column].variable not in variables:
+            visible[column] = max(visible[column], row["chi2_per_ndf"])
+    whole = [feature.name for feature in schema.features if feature.integer]
+    return [*important, *one_of_each_variable(schema, visible, _VISIBLE), *whole[:1]]
+
+
+def _variables(schema: Schema, names: Iterable[str]) -> list[str]:
+    """The variables that features are slots of."""
+    return [schema.features[schema.index(name)].variable for name in names]
+
+
+def _held_back(subject: Subject, name: str) -> dict[str, Any]:
     """Loss of BvL area under FGSM of which moves are taken back until every distribution looks normal, in fine bins."""
-    attack, x, y = subject.attack(subject.fgsm()), subject.split.features, subject.y
-    attacked, found = marginal_preserving(attack, subject.model(name), x, y, uncertainty=subject.options.uncertainty)
-    pair = RankedPair(y, attacked_logits(subject.model(name), attacked, y, None), "BvL")
-    value, areas = subject.area(name)
-    loss = Interval.of(value - pair.auc(subject.split.weights), areas - subject.bootstrap.aucs(pair))
-    return {**dataclasses.asdict(loss), "moved": found.moved, "largest_chi2_per_ndf": float(found.chi2.max())}
+    attack, model, jets = subject.attack(subject.fgsm()), subject.model(name), subject.jets
+    assert attack is not None
+    held_back, marginals = marginal_preserving(
+        attack,
+        model,
+        jets.features,
+        jets.y,
+        attacked=subject.attacked(name, subject.fgsm()),
+        uncertainty=subject.options.uncertainty,
+    )
+    pair = RankedPair(jets.y, attacked_logits(model, held_back, jets.y, None), "BvL")
+    loss = subject.area(name) - subject.bootstrap.resample(pair.auc)
+    return {"loss": loss.interval, "moved": marginals.moved, "largest_chi2_per_ndf": float(marginals.chi2.max())}
 
 
-def _variables(schema: Schema, names: list[str]) -> set[str]:
-    return {schema.features[schema.index(name)].variable for name in names}
-
-
-def _key(name: str, cap: float | None) -> str:
-    return name if cap is None else f"{name}, cap {cap:.0%}"
-
-
-def draw(subject: Subject, found: dict) -> dict:
+def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """Inputs clean and attacked."""
-    title = f"{subject.sample}, FGSM ε = {subject.options.epsilon:g}; dotted: ±{subject.options.uncertainty:.0%}"
-    return {"shapes": plots.attacked(subject.dataset.schema, found["histograms"], subject.options.uncertainty, title)}
+    title = f"{subject.title}, FGSM ε = {subject.options.epsilon:g}; dotted: ±{subject.options.uncertainty:.0%}"
+    return {"shapes": plots.attacked(subject.dataset.schema, numbers["histograms"], subject.options.uncertainty, title)}
 
 
-def tables_of(found: dict) -> dict:
-    """Tidy rows."""
-    return {"shapes": [{"attack_on": name, **row} for name, answer in found["answers"].items() for row in answer["features"]]}
+def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
+    """Answers by input."""
+    return {"shapes": [{"attack_on": name, **row} for name, answer in numbers["answers"].items() for row in answer["features"]]}
 
 
-def section(subject: Subject, found: dict) -> Section:
+def section(subject: Subject, numbers: Numbers) -> Section:
     """Whether they do, counted."""
-    uncertainty = subject.options.uncertainty
-    first = found["answers"][subject.names[0]]
-    held_back = [[name, plus_minus(row), f"{row['moved']:.0%}"] for name, row in found["held_back"].items()]
-    worst = sorted(first["features"], key=lambda row: -row["chi2_per_ndf"])[:_WORST]
+    uncertainty, first = subject.options.uncertainty, subject.names[0]
+    answer = numbers["answers"][first]
+    worst = sorted(answer["features"], key=lambda row: -row["chi2_per_ndf"])[:_WORST]
     return Section(
         "Do the attacked inputs look normal?",
         [
-            f"FGSM of ε = {subject.options.epsilon:g} on {subject.names[0]} leaves {first['normal']} of {first['moving']} "
-            f"moving inputs within {uncertainty:.0%} of their clean distributions: χ²/ndf at most 1 in 50 bins of equal width "
-            "over the central 99 %, as a figure shows them, with the clean sample's statistical uncertainty added. Fine bins "
-            "are 50 of equal content; they also see what happens inside a narrow peak, such as values that the simulation "
-            "takes from a table. Attacked jets are the same jets, so the statistical part is generous. All inputs are in "
-            "shapes.csv.",
-            _visible(subject, first),
+            f"FGSM of ε = {subject.options.epsilon:g} on {first} leaves {answer['normal']} of {answer['moving']} moving inputs "
+            f"within {uncertainty:.0%} of their clean distributions: χ²/ndf is at most 1 in 50 bins of equal width over the "
+            "central 99 %, as a figure shows them. The clean sample's statistical uncertainty is added; attacked jets are the "
+            "same jets, so this part is generous. Fine bins are 50 of equal content, which also see what happens inside a "
+            "narrow peak, such as values that the simulation takes from a table. All inputs are in shapes.csv.",
+            _visible(subject.dataset.schema, answer["features"]),
         ],
         [
-            Table(f"FGSM, uncertainty {uncertainty:.0%}:", *_answers(found["answers"])),
+            Table(f"FGSM, uncertainty {uncertainty:.0%}:", *_answers_table(numbers["answers"])),
             Table(
                 "FGSM of which moves are taken back until χ²/ndf is at most 1 for every input, in fine bins:",
                 ["attack on", "loss of BvL area", "share of cells that still move"],
-                held_back,
+                [[name, f"{row['loss']}", f"{row['moved']:.0%}"] for name, row in numbers["held_back"].items()],
             ),
             Table(
-                f"The {len(worst)} inputs that show the attack on {subject.names[0]} most:",
+                f"The {len(worst)} inputs that show the attack on {first} most:",
                 ["input", "χ²/ndf", "Jensen-Shannon divergence [bit]"],
                 [[row["feature"], f"{row['chi2_per_ndf']:.3g}", f"{row['jensen_shannon_bits']:.2g}"] for row in worst],
             ),
@@ -112,7 +125,7 @@ def section(subject: Subject, found: dict) -> Section:
         [
             Figure(
                 "shapes",
-                f"The {_IMPORTANT} inputs that matter most to {subject.names[0]}, the {_VISIBLE} others that show the attacks "
+                f"The {_IMPORTANT} inputs that matter most to {first}, the {_VISIBLE} others that show the attacks "
                 "most, one slot of each variable, and one of whole numbers, which stay. Filled: clean; band: its statistical "
                 "uncertainty. The ends hold what lies beyond; ratios need 20 clean jets in a bin.",
             )
@@ -120,7 +133,7 @@ def section(subject: Subject, found: dict) -> Section:
     )
 
 
-def _answers(answers: dict) -> tuple[list[str], list[list[str]]]:
+def _answers_table(answers: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """Header and a line per attack."""
     header = ["attack on", "inputs that move", "of them χ²/ndf ≤ 1", "in fine bins", "largest χ²/ndf", "median"]
     header += ["largest divergence [bit]", "largest change of a correlation"]
@@ -140,11 +153,10 @@ def _answers(answers: dict) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
-def _visible(subject: Subject, answer: dict) -> str:
-    """Which variables give the attack away."""
-    schema = subject.dataset.schema
-    shown = [schema.features[schema.index(row["feature"])].variable for row in answer["features"] if row["chi2_per_ndf"] > 1]
-    if not shown:
+def _visible(schema: Schema, rows: Sequence[Row]) -> str:
+    """A sentence on the variables that give the attack away."""
+    variables = _variables(schema, (row["feature"] for row in rows if row["chi2_per_ndf"] > 1))
+    if not variables:
         return "No input gives the attack away."
-    named = ", ".join(f"{name} ({shown.count(name)})" for name in dict.fromkeys(shown))
-    return f"What gives it away, with the number of slots: {named}."
+    counted = ", ".join(f"{name} ({variables.count(name)})" for name in dict.fromkeys(variables))
+    return f"What gives it away, with the number of slots: {counted}."

@@ -1,44 +1,52 @@
 """All trainings on one axis, clean and attacked, and what their outputs look like."""
 
+from collections.abc import Mapping, Sequence
+
 from kerastag import plots
+from kerastag.attacks import CLEAN
+from kerastag.plots.style import Drawn
 from kerastag.report.page import Figure, Section
-from kerastag.report.subject import CLEAN, Subject
+from kerastag.report.part import Numbers
+from kerastag.report.subject import Subject
+from kerastag.tables import Row
 
 NAME = "trainings"
 
 
-def numbers(subject: Subject) -> dict:
+def numbers(subject: Subject) -> Numbers:
     """Nothing beyond the logits."""
     return {}
 
 
-def draw(subject: Subject, found: dict) -> dict:
+def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """ROC curves on one axis; outputs and discriminators."""
-    logits = {name: {one.label: subject.logits(name, one) for one in (CLEAN, subject.fgsm())} for name in subject.names}
-    weights = subject.split.weights
-    title = f"{subject.sample}, ε = {subject.options.epsilon:g}"
+    schema, jets = subject.dataset.schema, subject.jets
+    conditions = (CLEAN, subject.fgsm())
+    logits = {name: {one.label: subject.logits(name, one) for one in conditions} for name in subject.names}
+    title = f"{subject.title}, ε = {subject.options.epsilon:g}"
     return {
-        "trainings_roc": plots.roc(subject.y, logits, ["BvL"], f"{title} (AUC)", weights),
-        "outputs": plots.outputs(subject.dataset.schema, subject.split.label, logits, weights, f"{title}, FGSM"),
+        "trainings_roc": plots.roc(jets.y, logits, ["BvL"], f"{title} (AUC)", jets.weights),
+        "outputs": plots.outputs(schema, jets.label, logits, jets.weights, f"{title}, FGSM"),
     }
 
 
-def tables_of(found: dict) -> dict:
+def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
     """None."""
     return {}
 
 
-def section(subject: Subject, found: dict) -> Section:
+def section(subject: Subject, numbers: Numbers) -> Section:
     """What training changes."""
-    name, *others = subject.names
-    words = [
-        f"{other} minus {name}: clean {subject.difference((other, CLEAN), (name, CLEAN))}, attacked "
-        f"{subject.difference((other, subject.fgsm()), (name, subject.fgsm()))} (BvL area, paired)."
-        for other in others
-    ]
+    first, *others = subject.names
+    differences = []
+    for name in others:
+        clean, attacked = (
+            (subject.area(name, condition) - subject.area(first, condition)).interval for condition in (CLEAN, subject.fgsm())
+        )
+        differences.append(f"{name} minus {first}: clean {clean}, attacked {attacked} (BvL area, paired).")
     return Section(
         "What does the training change?",
-        words or ["One tagger alone was given."],
+        differences or ["One tagger alone was given."],
         figures=[
             Figure("trainings_roc", "b against light, clean (solid) and under FGSM (dashed)."),
             Figure("outputs", "Probabilities and discriminators by flavour: clean filled, under FGSM as lines."),

@@ -1,60 +1,57 @@
 """What a tagger in use would do: thresholds frozen on clean jets."""
 
+from collections.abc import Mapping, Sequence
+
 from kerastag import plots
-from kerastag.evaluation.comparison import RELATIVE_CAP
+from kerastag.attacks import CLEAN
 from kerastag.evaluation.working_points import binnings, working_points
 from kerastag.flavours import FLAVOURS
-from kerastag.report.page import Figure, Section, Table, plus_minus
-from kerastag.report.subject import CLEAN, Subject
+from kerastag.plots.style import Drawn
+from kerastag.report.page import Figure, Section, Table
+from kerastag.report.part import Numbers
+from kerastag.report.subject import Subject
+from kerastag.request import RELATIVE_CAP
+from kerastag.tables import Row, unique, where
 
 NAME = "working_points"
 
 
-def numbers(subject: Subject) -> dict:
+def numbers(subject: Subject) -> Numbers:
     """Efficiencies and mistag rates of each tagger under each attack, in bins."""
-    bins = binnings(subject.dataset.schema, subject.split)
+    bins = binnings(subject.dataset.schema, subject.jets)
     rows = []
     for name in subject.names:
-        under = [CLEAN, subject.fgsm(), subject.fgsm(RELATIVE_CAP), subject.strongest[name, None], *subject.distortions()]
-        logits = {condition.label: subject.logits(name, condition) for condition in under}
-        found = working_points(subject.split.label, logits, bins, subject.bootstrap)
-        rows += [{"tagger": name, **row} for row in found]
-    return {"rows": rows, "bins": {name: names for name, (names, _) in bins.items()}}
+        attacks = (subject.fgsm(), subject.fgsm(RELATIVE_CAP), subject.strongest[name, None])
+        conditions = (CLEAN, *attacks, *subject.distortions())
+        logits = {condition.label: subject.logits(name, condition) for condition in conditions}
+        rows += [{"tagger": name, **row} for row in working_points(subject.jets.label, logits, bins, subject.bootstrap)]
+    return {"rows": rows, "bins": {quantity: binning.names for quantity, binning in bins.items()}}
 
 
-def draw(subject: Subject, found: dict) -> dict:
+def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """Ratios in bins under FGSM, a figure per working point."""
-    drawn = {}
-    for rate in dict.fromkeys(row["working_point"] for row in found["rows"]):
-        own = [row for row in found["rows"] if row["working_point"] == rate and row["condition"] == subject.fgsm().label]
-        title = f"threshold at {_percent(rate)} light mistag on clean jets; {subject.sample}, {subject.fgsm().label}"
-        drawn[_figure(rate)] = plots.working_points(own, found["bins"], FLAVOURS, title)
-    return drawn
+    attacked = where(numbers["rows"], condition=subject.fgsm().label)
+    figures = {}
+    for rate in unique(attacked, "working_point"):
+        title = f"threshold at {_percent(rate)} light mistag on clean jets; {subject.title}, {subject.fgsm().label}"
+        rows = where(attacked, working_point=rate)
+        figures[_figure(rate)] = plots.working_points(rows, numbers["bins"], FLAVOURS, title)
+    return figures
 
 
 def _figure(rate: float) -> str:
     return f"working_point_{rate:g}".replace(".", "")
 
 
-def tables_of(found: dict) -> dict:
-    """Tidy rows."""
-    return {"working_points": found["rows"]}
+def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
+    """Rates and ratios."""
+    return {"working_points": numbers["rows"]}
 
 
-def section(subject: Subject, found: dict) -> Section:
+def section(subject: Subject, numbers: Numbers) -> Section:
     """Efficiencies and mistag rates over all jets."""
-    distorted = [condition.label for condition in subject.distortions()]
-    inclusive = [row for row in found["rows"] if row["binning"] == "all" and row["condition"] not in distorted]
-    by_line: dict[tuple, dict] = {}
-    for row in inclusive:
-        key = (_percent(row["working_point"]), row["tagger"], row["condition"])
-        by_line.setdefault(key, {})[row["flavour"]] = row
-    rows = [
-        [*key, *(_rate(own[flavour]) for flavour in FLAVOURS), *(_ratio(own[flavour]) for flavour in ("b", "light"))]
-        for key, own in by_line.items()
-    ]
     header = ["light mistag", "tagger", "jets", "b efficiency", "c mistag", "light mistag now", "b / clean", "light / clean"]
-    rates = list(dict.fromkeys(row["working_point"] for row in found["rows"]))
+    rates = unique(numbers["rows"], "working_point")
     return Section(
         "What happens at a working point?",
         [
@@ -62,7 +59,7 @@ def section(subject: Subject, found: dict) -> Section:
             "tagged there is no number; the working point of 0.1 % needs a million jets. In bins of pT, |η| and number of "
             "tracks, and for distortions too: working_points.csv."
         ],
-        [Table("All jets:", header, rows)],
+        [Table("All jets:", header, _lines(subject, where(numbers["rows"], binning="all")))],
         [
             Figure(_figure(rate), f"Rates under FGSM over those on clean jets, threshold at {_percent(rate)} light mistag.")
             for rate in rates
@@ -70,15 +67,20 @@ def section(subject: Subject, found: dict) -> Section:
     )
 
 
+def _lines(subject: Subject, rows: Sequence[Row]) -> list[list[str]]:
+    """A line per working point, tagger and condition, without distortions."""
+    distortions = [condition.label for condition in subject.distortions()]
+    lines: dict[tuple, dict[str, Row]] = {}
+    for row in rows:
+        if row["condition"] not in distortions:
+            lines.setdefault((row["working_point"], row["tagger"], row["condition"]), {})[row["flavour"]] = row
+    return [
+        [_percent(rate), name, condition]
+        + [f"{by_flavour[flavour]['rate']}" for flavour in FLAVOURS]
+        + ["–" if condition == CLEAN.label else f"{by_flavour[flavour]['ratio']}" for flavour in ("b", "light")]
+        for (rate, name, condition), by_flavour in lines.items()
+    ]
+
+
 def _percent(rate: float) -> str:
     return f"{100 * rate:g} %"
-
-
-def _rate(row: dict) -> str:
-    return "fewer than 20 jets" if row["value"] is None else plus_minus(row)
-
-
-def _ratio(row: dict) -> str:
-    if row["ratio"] is None or row["condition"] == CLEAN.label:
-        return "–"
-    return plus_minus(row, "ratio", "ratio_", ".3f")
