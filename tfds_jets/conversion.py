@@ -5,7 +5,7 @@ Each line of the file is a jet:
     [jet_pt, jet_eta, flavour, [8 track-based], [6 vertex-based], [track, …]]
 
 where a track is `[[5 parameters], [15 covariances], [weight], [7 of its vertex]]`, with the values in the order of
-`JET_FLAVOR`; non-finite numbers are the strings "NaN", "-NaN", "inf" and "-inf". Flavours come in runs of hundreds of
+`JET_FLAVOR`. Non-finite numbers are the strings "NaN", "-NaN", "inf" and "-inf". Flavours come in runs of hundreds of
 thousands, so each jet goes to an output file drawn at random.
 """
 
@@ -25,12 +25,14 @@ from kerastag.errors import UserError
 from kerastag.files import replaced
 from kerastag.schema import JET_FLAVOR
 
-_JET = [variable.branch for group in JET_FLAVOR.groups if group.slots is None for variable in group.variables]
-_TRACK = [variable.branch for group in JET_FLAVOR.groups if group.slots for variable in group.variables]
-_PARTS = (5, 15, 1, 7)
-_LONGEST_LINE = 1 << 20
-_BATCH = 10_000
-_FLUSH = 5_000
+_JET_BRANCHES = [variable.branch for group in JET_FLAVOR.groups if group.slots is None for variable in group.variables]
+_TRACK_BRANCHES = [variable.branch for group in JET_FLAVOR.groups if group.slots for variable in group.variables]
+_TRACK_PARTS = (5, 15, 1, 7)  # lengths of the lists of a track
+_LONGEST_LINE = 1 << 20  # bytes
+_BATCH = 10_000  # jets parsed at once
+_BASKET = 5_000  # jets of a file written at once
+# Non-finite numbers as the file has them, and as JSON's parser knows them.
+_NOT_FINITE = ((b'"NaN"', b"NaN"), (b'"-NaN"', b"NaN"), (b'"inf"', b"Infinity"), (b'"-inf"', b"-Infinity"))
 
 
 def convert(source: Path, target: Path, files: int = 128, seed: int = 0, max_jets: int | None = None) -> int:
@@ -40,8 +42,8 @@ def convert(source: Path, target: Path, files: int = 128, seed: int = 0, max_jet
         source: The published file, or one in its format.
         target: Folder to make; it appears only when complete.
         files: Number of ROOT files.
-        seed: Of the random spread.
-        max_jets: Stop after so many.
+        seed: Seed of the draws that spread jets over files.
+        max_jets: Number of jets after which to stop; None for all.
 
     Returns:
         Number of jets.
@@ -73,21 +75,27 @@ def convert(source: Path, target: Path, files: int = 128, seed: int = 0, max_jet
 
 
 class _Writer:
-    """One ROOT file; jets wait in memory until there are enough for a basket."""
+    """Writer of a ROOT file; jets wait in memory until there are enough for a basket.
+
+    Args:
+        path: File to make.
+    """
 
     def __init__(self, path: Path):
         self._path = path
         self._waiting: list[ak.Array] = []
         self._jets = 0
-        self._file = None
+        self._file: uproot.WritableDirectory | None = None
 
     def add(self, jets: ak.Array) -> None:
+        """Add jets at the end."""
         self._waiting.append(jets)
         self._jets += len(jets)
-        if self._jets >= _FLUSH:
+        if self._jets >= _BASKET:
             self._flush()
 
     def close(self) -> None:
+        """Write what waits and close the file."""
         if self._waiting:
             self._flush()
         if self._file is not None:
@@ -95,8 +103,8 @@ class _Writer:
 
     def _flush(self) -> None:
         jets = ak.concatenate(self._waiting)
-        content = {name: jets[name] for name in (*_JET, "jet_parton_flavour")}
-        content["track"] = ak.zip({name.removeprefix("track_"): jets[name] for name in _TRACK})
+        content = {name: jets[name] for name in (*_JET_BRANCHES, "jet_parton_flavour")}
+        content["track"] = ak.zip({name.removeprefix("track_"): jets[name] for name in _TRACK_BRANCHES})
         if self._file is None:
             self._file = uproot.recreate(self._path, compression=uproot.ZLIB(1))
             self._file.mktree(JET_FLAVOR.tree, {name: values.type.content for name, values in content.items()})
@@ -105,14 +113,16 @@ class _Writer:
 
 
 def _batches(source: Path, max_jets: int | None) -> Iterator[ak.Array]:
+    """Jets of the published file, some thousands at a time."""
     lines = itertools.islice(_lines(source), max_jets)
-    number = 0
+    first = 1
     while block := list(itertools.islice(lines, _BATCH)):
-        yield _parse(block, number, source)
-        number += len(block)
+        yield _parse(block, first, source)
+        first += len(block)
 
 
 def _lines(source: Path) -> Iterator[bytes]:
+    """Lines of a gzipped file that are not blank."""
     try:
         with gzip.open(source, "rb") as stream:
             while line := stream.readline(_LONGEST_LINE):
@@ -125,24 +135,36 @@ def _lines(source: Path) -> Iterator[bytes]:
 
 
 def _parse(lines: list[bytes], first: int, source: Path) -> ak.Array:
-    """Jets of a block of lines, fields as in the ROOT files."""
+    """Jets of lines, fields as in the ROOT files; `first` is the number of the first line, `source` the file, for errors."""
     jets, tracks, counts = [], [], []
-    for number, line in enumerate(lines, start=first + 1):
+    for number, line in enumerate(lines, start=first):
         try:
-            for text, token in ((b'"NaN"', b"NaN"), (b'"-NaN"', b"NaN"), (b'"inf"', b"Infinity"), (b'"-inf"', b"-Infinity")):
-                line = line.replace(text, token)
-            pt, eta, flavour, by_track, by_vertex, listed = json.loads(line)
-            jets.append([flavour, pt, eta, *by_track, *by_vertex])
-            if len(jets[-1]) != 1 + len(_JET) or any(tuple(map(len, track)) != _PARTS for track in listed):
-                raise ValueError("it has another number of values")
-            tracks.extend(list(itertools.chain.from_iterable(track)) for track in listed)
-            counts.append(len(listed))
+            jet, jet_tracks = _parse_line(line)
         except (ValueError, TypeError) as error:
             raise UserError(f"Line {number} of '{source}' is not a jet of Jet Flavor 2016: {error}.") from error
-    by_jet = np.array(jets, np.float64)
-    fields = {name: by_jet[:, column].astype(np.float32) for column, name in enumerate(_JET, start=1)}
-    fields["jet_parton_flavour"] = by_jet[:, 0].astype(np.int32)
-    by_track = np.array(tracks, np.float32).reshape(-1, len(_TRACK))
-    for column, name in enumerate(_TRACK):
-        fields[name] = ak.unflatten(np.ascontiguousarray(by_track[:, column]), counts)
+        jets.append(jet)
+        tracks.extend(jet_tracks)
+        counts.append(len(jet_tracks))
+    jet_values = np.array(jets, np.float64)
+    fields = {name: jet_values[:, column].astype(np.float32) for column, name in enumerate(_JET_BRANCHES, start=1)}
+    fields["jet_parton_flavour"] = jet_values[:, 0].astype(np.int32)
+    track_values = np.array(tracks, np.float32).reshape(-1, len(_TRACK_BRANCHES))
+    for column, name in enumerate(_TRACK_BRANCHES):
+        fields[name] = ak.unflatten(np.ascontiguousarray(track_values[:, column]), counts)
     return ak.Array(fields)
+
+
+def _parse_line(line: bytes) -> tuple[list[float], list[list[float]]]:
+    """Flavour and jet values of a line, and the values of each track.
+
+    Raises:
+        ValueError: if the line is not JSON or has another number of values.
+        TypeError: if a list is no list.
+    """
+    for text, token in _NOT_FINITE:
+        line = line.replace(text, token)
+    pt, eta, flavour, track_based, vertex_based, tracks = json.loads(line)
+    jet = [flavour, pt, eta, *track_based, *vertex_based]
+    if len(jet) != 1 + len(_JET_BRANCHES) or any(tuple(map(len, track)) != _TRACK_PARTS for track in tracks):
+        raise ValueError("it has another number of values")
+    return jet, [list(itertools.chain.from_iterable(track)) for track in tracks]

@@ -19,12 +19,17 @@ from kerastag.jets import Jets
 from kerastag.schema import Feature, Group, Schema
 from kerastag.schema.structure import nearest
 
-CHUNK = "64 MB"
+CHUNK = "64 MB"  # of a tree, read at once
 
 
 @dataclasses.dataclass(frozen=True)
 class RootFile:
-    """A ROOT file and the SHA-256 of its content, which stands for it wherever the path must not matter."""
+    """A ROOT file, known by its content wherever the path must not matter.
+
+    Attributes:
+        path: Place of the file.
+        sha256: SHA-256 of its content, hexadecimal.
+    """
 
     path: Path
     sha256: str
@@ -43,14 +48,14 @@ class RootFile:
 
 @dataclasses.dataclass
 class Cleaning:
-    """What was changed or left out while reading; nothing is dropped in silence.
+    """Counts of what reading changes or leaves out; nothing is dropped in silence.
 
     Attributes:
         read: Jets seen.
         not_selected: Jets that the selection rejects.
         unknown_flavour: Jets that belong to no class, or to several.
-        not_finite: int64 `(features,)`, cells that were NaN or infinite and became the default.
-        out_of_range: int64 `(features,)`, cells outside the valid range that became the default.
+        not_finite: int64 `(features,)`, NaN or infinite cells, which become the default.
+        out_of_range: int64 `(features,)`, cells outside the valid range, which become the default.
     """
 
     read: int
@@ -66,7 +71,7 @@ class Cleaning:
 
 
 def find_files(directory: Path) -> list[RootFile]:
-    """Every `*.root` below `directory`, ordered by content so that neither names nor folders matter.
+    """Find every `*.root` below `directory`, ordered by content so that neither names nor folders matter.
 
     Raises:
         UserError: if there is none, or if two have the same content (their jets would count twice).
@@ -84,7 +89,16 @@ def find_files(directory: Path) -> list[RootFile]:
 
 
 def read(files: list[RootFile], schema: Schema, selection: str, cleaning: Cleaning) -> Iterator[Jets]:
-    """Yield the jets of `files` chunk by chunk and count into `cleaning` what is changed or left out.
+    """Read jets chunk by chunk.
+
+    Args:
+        files: Files to read, one after the other.
+        schema: Features, classes and spectators to read.
+        selection: Expression of branches that a jet must fulfil; "" keeps all.
+        cleaning: Counts to which those of these files are added.
+
+    Yields:
+        Cleaned jets.
 
     Raises:
         UserError: if a file cannot be read, or lacks the tree or a branch; the message says which.
@@ -100,10 +114,11 @@ def read(files: list[RootFile], schema: Schema, selection: str, cleaning: Cleani
 
 
 def _read_file(file: RootFile, schema: Schema, selection: str, cleaning: Cleaning) -> Iterator[Jets]:
+    """Jets of one file, chunk by chunk."""
     _check_header(file.path)
     with uproot.open(file.path) as root:
         tree = _tree(root, file.path, schema.trees)
-        expressions, unknown_spectators = _expressions(tree, file.path, schema, selection)
+        expressions, absent_spectators = _expressions(tree, file.path, schema, selection)
         if not tree.num_entries:
             raise UserError(f"Tree '{tree.name}' in '{file.path}' is empty; remove the file.")
         first = 0
@@ -111,7 +126,7 @@ def _read_file(file: RootFile, schema: Schema, selection: str, cleaning: Cleanin
             columns = _by_jet({expression: chunk[expression] for expression in expressions}, schema)
             entry = np.arange(first, first + len(columns[schema.classes[0].branch]), dtype=np.int64)
             first += len(entry)
-            yield _jets(columns, entry, file, schema, selection, unknown_spectators, cleaning)
+            yield _jets(columns, entry, file, schema, selection, absent_spectators, cleaning)
 
 
 def _check_header(path: Path) -> None:
@@ -127,65 +142,81 @@ def _check_header(path: Path) -> None:
         raise UserError(f"'{path}' is truncated: it has {path.stat().st_size:,} of {end:,} bytes.")
 
 
-def _tree(root, path: Path, names: tuple[str, ...]):
-    """The first of the TTrees called `names` that the file has, or one sentence."""
+def _tree(root: uproot.ReadOnlyDirectory, path: Path, names: tuple[str, ...]) -> uproot.TTree:
+    """The first of the trees called `names` that the file has.
+
+    Raises:
+        UserError: if there is none.
+    """
     for name in names:
         if name in root:
             if hasattr(root[name], "num_entries"):
                 return root[name]
             raise UserError(f"'{name}' in '{path}' is a {root[name].classname}, not a tree.")
     trees = root.keys(recursive=True, cycle=False, filter_classname=["TTree", "TNtuple", "ROOT::RNTuple"])
-    wanted = " or ".join(repr(name) for name in names)
-    raise UserError(f"'{path}' has no tree {wanted}; it holds {', '.join(repr(tree) for tree in trees) or 'no tree'}.")
+    expected = " or ".join(repr(name) for name in names)
+    raise UserError(f"'{path}' has no tree {expected}; it holds {', '.join(repr(tree) for tree in trees) or 'no tree'}.")
 
 
 def _by_jet(columns: dict[str, ak.Array], schema: Schema) -> dict[str, ak.Array]:
-    """Columns with one entry per jet, also where jets are nested in events: what belongs to the event goes to each jet."""
-    of_jet = next(feature.branch for feature in schema.features if feature.slot is None)
-    if columns[of_jet].ndim == 1:
+    """Columns with one entry per jet; where jets are nested in events, each jet gets the values of its event.
+
+    Raises:
+        UserError: if two columns differ in their number of jets.
+    """
+    jet_branch = next(feature.branch for feature in schema.features if feature.slot is None)
+    if columns[jet_branch].ndim == 1:
         return columns
-    jets = ak.num(columns[of_jet])
+    jets = ak.num(columns[jet_branch])
     flat = {}
     for expression, values in columns.items():
         if values.ndim == 1:
-            values = ak.broadcast_arrays(values, columns[of_jet])[0]
+            values = ak.broadcast_arrays(values, columns[jet_branch])[0]
         elif not ak.all(ak.num(values) == jets):
-            raise UserError(f"'{expression}' and '{of_jet}' differ in their number of jets in some event.")
+            raise UserError(f"'{expression}' and '{jet_branch}' differ in their number of jets in some event.")
         flat[expression] = ak.flatten(values)
     return flat
 
 
-def _expressions(tree, path: Path, schema: Schema, selection: str) -> tuple[list[str], set[str]]:
+def _expressions(tree: uproot.TTree, path: Path, schema: Schema, selection: str) -> tuple[list[str], set[str]]:
     """All expressions to read, and the names of optional spectators that this file does not have.
 
     Raises:
         UserError: if an expression needs a branch that does not exist; the message names the nearest.
     """
-    needed = [feature.branch for feature in schema.features]
-    needed += [flavour.branch for flavour in schema.classes]
-    needed += [extra for group in schema.groups for extra in (group.count, group.order, group.select) if extra]
-    needed += [selection] if selection else []
-    keys = set(tree.keys())
-
-    def missing(expression: str) -> str | None:
-        """The first branch that the expression needs and the tree lacks."""
-        try:
-            PythonLanguage().free_symbols(expression, keys, [], str(path), tree.name)
-        except uproot.KeyInFileError as error:
-            return error.key
-        except SyntaxError as error:
-            raise UserError(f"'{expression}' is not a valid expression: {error.msg}.") from error
-        return None
-
-    for expression in needed:
-        if branch := missing(expression):
+    expressions = [feature.branch for feature in schema.features]
+    expressions += [flavour.branch for flavour in schema.classes]
+    expressions += [extra for group in schema.groups for extra in (group.count, group.order, group.select) if extra]
+    expressions += [selection] if selection else []
+    branches = set(tree.keys())
+    for expression in expressions:
+        if branch := _missing_branch(expression, branches, path, tree.name):
             raise UserError(
                 f"Tree '{tree.name}' in '{path}' has no branch '{branch}'; "
-                f"the nearest that exist are {nearest(branch, sorted(keys))}."
+                f"the nearest that exist are {nearest(branch, sorted(branches))}."
             )
-    unknown = {spectator.name for spectator in schema.spectators if spectator.optional and missing(spectator.branch)}
-    needed += [spectator.branch for spectator in schema.spectators if spectator.name not in unknown]
-    return list(dict.fromkeys(needed)), unknown
+    absent = {
+        spectator.name
+        for spectator in schema.spectators
+        if spectator.optional and _missing_branch(spectator.branch, branches, path, tree.name)
+    }
+    expressions += [spectator.branch for spectator in schema.spectators if spectator.name not in absent]
+    return list(dict.fromkeys(expressions)), absent
+
+
+def _missing_branch(expression: str, branches: set[str], path: Path, tree: str) -> str | None:
+    """The first branch that an expression needs and a tree lacks.
+
+    Raises:
+        UserError: if it is not a valid expression.
+    """
+    try:
+        PythonLanguage().free_symbols(expression, branches, [], str(path), tree)
+    except uproot.KeyInFileError as error:
+        return error.key
+    except SyntaxError as error:
+        raise UserError(f"'{expression}' is not a valid expression: {error.msg}.") from error
+    return None
 
 
 def _jets(
@@ -194,34 +225,47 @@ def _jets(
     file: RootFile,
     schema: Schema,
     selection: str,
-    unknown_spectators: set[str],
+    absent_spectators: set[str],
     cleaning: Cleaning,
 ) -> Jets:
     """Turn one chunk of expressions into cleaned jets."""
+    in_class = np.stack([ak.to_numpy(columns[flavour.branch]) for flavour in schema.classes], axis=1).astype(bool)
+    selected = ak.to_numpy(columns[selection]).astype(bool) if selection else np.ones(len(entry), bool)
+    has_class = in_class.sum(axis=1) == 1
     cleaning.read += len(entry)
-    by_feature = np.full((len(schema.features), len(entry)), np.nan, np.float32)
-    absent = np.zeros(by_feature.shape, bool)
+    cleaning.not_selected += int((~selected).sum())
+    cleaning.unknown_flavour += int((selected & ~has_class).sum())
+    features, absent = _features(columns, schema, len(entry))
+    spectators = {"source": np.full(len(entry), file.source), "entry": entry}
+    spectators |= _spectators(columns, schema, absent_spectators, len(entry))
+    rows = selected & has_class
+    features, absent = features[:, rows], absent[:, rows]
+    _clean(features, absent, schema, cleaning)
+    spectators = {name: values[rows] for name, values in spectators.items()}
+    return Jets(np.ascontiguousarray(features.T), in_class.argmax(axis=1)[rows], spectators, len(schema.classes))
+
+
+def _features(columns: dict[str, ak.Array], schema: Schema, jets: int) -> tuple[np.ndarray, np.ndarray]:
+    """Values of all features as read, float32, and whether their object does not exist, both `(features, jets)`."""
+    values = np.full((len(schema.features), jets), np.nan, np.float32)
+    absent = np.zeros(values.shape, bool)
     first = 0
     for group in schema.groups:
         members = [feature for feature in schema.features if feature.group == group.name]
         rows = slice(first, first + len(members))
-        _fill(by_feature[rows], absent[rows], columns, group, members)
+        _fill(values[rows], absent[rows], columns, group, members)
         first += len(members)
-    belongs = np.stack([ak.to_numpy(columns[flavour.branch]) for flavour in schema.classes], axis=1).astype(bool)
-    spectators = {"source": np.full(len(entry), file.source), "entry": entry}
+    return values, absent
+
+
+def _spectators(columns: dict[str, ak.Array], schema: Schema, absent: set[str], jets: int) -> dict[str, np.ndarray]:
+    """Spectators of the schema, `(jets,)` each; the default for those named in `absent`."""
+    spectators = {}
     for spectator in schema.spectators:
-        found = spectator.name not in unknown_spectators
-        values = ak.to_numpy(columns[spectator.branch]) if found else np.full(len(entry), spectator.default)
+        is_absent = spectator.name in absent
+        values = np.full(jets, spectator.default) if is_absent else ak.to_numpy(columns[spectator.branch])
         spectators[spectator.name] = values.astype(spectator_dtype(spectator.name))
-    selected = ak.to_numpy(columns[selection]).astype(bool) if selection else np.ones(len(entry), bool)
-    known = belongs.sum(axis=1) == 1
-    cleaning.not_selected += int((~selected).sum())
-    cleaning.unknown_flavour += int((selected & ~known).sum())
-    keep = selected & known
-    by_feature, absent = by_feature[:, keep], absent[:, keep]
-    _clean(by_feature, absent, schema, cleaning)
-    spectators = {name: values[keep] for name, values in spectators.items()}
-    return Jets(np.ascontiguousarray(by_feature.T), belongs.argmax(axis=1)[keep], spectators, len(schema.classes))
+    return spectators
 
 
 def spectator_dtype(name: str) -> type:
@@ -229,34 +273,45 @@ def spectator_dtype(name: str) -> type:
     return np.float32 if name.endswith("weight") else np.int64
 
 
-def _fill(target: np.ndarray, absent: np.ndarray, columns: dict[str, ak.Array], group: Group, features: list[Feature]) -> None:
-    """Fill the rows of one group, `target` and `absent` both `(features of the group, jets)`."""
-    jagged = group.slots is not None and columns[features[0].branch].ndim > 1
-    slots = _slot_index(columns, group, features[0].branch) if jagged else None
-    counts = ak.to_numpy(ak.num(columns[features[0].branch])) if jagged else None
-    flat: dict[str, np.ndarray] = {}
+def _fill(values: np.ndarray, absent: np.ndarray, columns: dict[str, ak.Array], group: Group, features: list[Feature]) -> None:
+    """Fill the rows of one group in place, `values` and `absent` both `(features of the group, jets)`."""
+    branch = features[0].branch
+    if group.slots is not None and columns[branch].ndim > 1:
+        _fill_jagged(values, absent, columns, group, features)
+        return
     for row, feature in enumerate(features):
-        if feature.branch not in flat:
-            values = columns[feature.branch]
-            if jagged and not np.array_equal(ak.to_numpy(ak.num(values)), counts):
+        values[row] = ak.to_numpy(columns[feature.branch])
+        if group.count is not None:
+            absent[row] = ak.to_numpy(columns[group.count]) <= feature.slot
+
+
+def _fill_jagged(
+    values: np.ndarray, absent: np.ndarray, columns: dict[str, ak.Array], group: Group, features: list[Feature]
+) -> None:
+    """Fill the rows of a group whose branches have any number of objects in a jet.
+
+    Raises:
+        UserError: if two branches differ in their number of objects in some jet.
+    """
+    counts = ak.to_numpy(ak.num(columns[features[0].branch]))
+    slots = _slot_index(columns, group, counts)
+    objects: dict[str, np.ndarray] = {}
+    for row, feature in enumerate(features):
+        if feature.branch not in objects:
+            column = columns[feature.branch]
+            if not np.array_equal(ak.to_numpy(ak.num(column)), counts):
                 raise UserError(
                     f"'{feature.branch}' and '{features[0].branch}' differ in their number of values in some jet, "
                     f"but they describe the same {group.name}s."
                 )
-            flat[feature.branch] = ak.to_numpy(ak.flatten(values) if jagged else values).astype(np.float32)
-        if jagged:
-            index = slots[feature.slot]
-            absent[row] = index < 0
-            target[row, index >= 0] = flat[feature.branch][index[index >= 0]]
-        else:
-            target[row] = flat[feature.branch]
-            if group.count is not None:
-                absent[row] = ak.to_numpy(columns[group.count]) <= feature.slot
+            objects[feature.branch] = ak.to_numpy(ak.flatten(column)).astype(np.float32)
+        index = slots[feature.slot]
+        absent[row] = index < 0
+        values[row, index >= 0] = objects[feature.branch][index[index >= 0]]
 
 
-def _slot_index(columns: dict[str, ak.Array], group: Group, branch: str) -> np.ndarray:
-    """Position in the flattened branch of each jet's leading objects, int64 `(slots, jets)`, -1 where there is none."""
-    counts = ak.to_numpy(ak.num(columns[branch]))
+def _slot_index(columns: dict[str, ak.Array], group: Group, counts: np.ndarray) -> np.ndarray:
+    """Position in a flattened branch of each jet's leading objects, int64 `(slots, jets)`, -1 where there is none."""
     position = ak.unflatten(np.arange(counts.sum()), counts)
     if group.select:
         position = position[columns[group.select]]
@@ -268,14 +323,17 @@ def _slot_index(columns: dict[str, ak.Array], group: Group, branch: str) -> np.n
     return np.ascontiguousarray(ak.to_numpy(padded).astype(np.int64).T)
 
 
-def _clean(by_feature: np.ndarray, absent: np.ndarray, schema: Schema, cleaning: Cleaning) -> None:
-    """Replace absent, non-finite and impossible values by the default and count the latter two; sentinels count as absent.
+def _clean(features: np.ndarray, absent: np.ndarray, schema: Schema, cleaning: Cleaning) -> None:
+    """Replace absent, non-finite and impossible values by the default and count the latter two.
 
-    `by_feature`, float32 `(features, jets)`, is changed in place; `absent`, bool `(features, jets)`, marks cells whose
-    object does not exist; those that a sentinel marks are added to it.
+    Args:
+        features: float32 `(features, jets)`, changed in place.
+        absent: bool `(features, jets)`, cells whose object does not exist; those that a sentinel marks are added to it.
+        schema: Features.
+        cleaning: Counts to add to.
     """
     for row, feature in enumerate(schema.features):
-        values = by_feature[row]
+        values = features[row]
         if feature.sentinel is not None:
             absent[row] |= values == np.float32(feature.sentinel)
         not_finite = ~np.isfinite(values) & ~absent[row]

@@ -1,4 +1,4 @@
-"""Which split a jet belongs to: a hash of its event, so that no event straddles two splits and no run changes it."""
+"""Splits of jets by a hash of their event, so that no event straddles two splits and no run changes them."""
 
 import numpy as np
 
@@ -6,10 +6,14 @@ FRACTIONS = {"train": 0.72, "validation": 0.08, "test": 0.20}
 
 
 def split_of(spectators: dict[str, np.ndarray]) -> np.ndarray:
-    """Index into `FRACTIONS` for each jet, int64 `(jets,)`.
+    """Choose the split of each jet.
 
     Args:
-        spectators: `event`, `source` and `entry`, each `(jets,)`. Jets without an event id (negative) go by their entry.
+        spectators: `event`, `source` and `entry`, each int64 `(jets,)`. Jets without an event, whose number is negative, are
+            split by source and entry.
+
+    Returns:
+        Index into `FRACTIONS`, int64 `(jets,)`.
     """
     by_entry = _mix(spectators["source"].astype(np.uint64) ^ _mix(spectators["entry"].astype(np.uint64)))
     by_event = _mix(spectators["event"].astype(np.uint64))
@@ -26,14 +30,14 @@ def _mix(value: np.ndarray) -> np.ndarray:
 
 
 def straying_fractions(counts: np.ndarray, sigmas: float = 4.0) -> list[tuple[int, int]]:
-    """Which flavour fractions differ from those of all jets by more than statistics allow.
+    """Find flavour fractions that differ from those of all jets by more than statistics allow.
 
     Args:
         counts: int `(splits, classes)`.
         sigmas: Limit in binomial standard deviations.
 
     Returns:
-        Pairs (split, class).
+        Pairs of a split and a class.
     """
     total = counts.sum(axis=1, keepdims=True)
     expected = counts.sum(axis=0) / counts.sum()

@@ -1,4 +1,4 @@
-"""A split's jets on disk between the pass over the ROOT files and the writing of blocks; keeps memory flat."""
+"""Jets of a split on disk, between the pass over the ROOT files and the writing of blocks, so that memory stays flat."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,15 +7,19 @@ import numpy as np
 
 from kerastag.jets import Jets
 
-BLOCK = 1000
+BLOCK = 1000  # jets
 
 
 class Spool:
-    """An append-only store of jets in a folder, read back in blocks of `BLOCK` jets."""
+    """Store of jets in a folder, to which jets are added and which is read in blocks of `BLOCK` jets.
+
+    Args:
+        folder: Folder to make; each column is a file.
+    """
 
     def __init__(self, folder: Path):
         self._folder = folder
-        self._types: dict[str, np.dtype] = {}
+        self._dtypes: dict[str, np.dtype] = {}
         self._width = 0
         self.jets = 0
         folder.mkdir(parents=True)
@@ -26,15 +30,15 @@ class Spool:
         self.jets += len(jets)
         columns = {"features": jets.features, "label": jets.label, **jets.spectators}
         for name, values in columns.items():
-            self._types[name] = values.dtype
+            self._dtypes[name] = values.dtype
             with (self._folder / name).open("ab") as stream:
                 np.ascontiguousarray(values).tofile(stream)
 
     def blocks(self) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-        """Yield a key and an example of at most `BLOCK` jets; the key is made of the first jet's source and entry."""
+        """Yield a key and at most `BLOCK` jets; the key is made of the first jet's source and entry."""
         if not self.jets:
             return
-        columns = {name: self._column(name) for name in self._types}
+        columns = {name: self._column(name) for name in self._dtypes}
         for first in range(0, self.jets, BLOCK):
             block = {name: np.array(values[first : first + BLOCK]) for name, values in columns.items()}
             yield f"{block['source'][0]:015x}-{block['entry'][0]:012d}", block
@@ -45,5 +49,6 @@ class Spool:
         return np.array(self._column("features")[::step])
 
     def _column(self, name: str) -> np.ndarray:
-        values = np.memmap(self._folder / name, self._types[name], "r")
+        """A column, mapped from disk."""
+        values = np.memmap(self._folder / name, self._dtypes[name], "r")
         return values.reshape(self.jets, self._width) if name == "features" else values

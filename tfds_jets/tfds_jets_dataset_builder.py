@@ -1,4 +1,4 @@
-"""TFDS builder: ROOT files of jets → shards of blocks of about 1,000 jets, with statistics and a fingerprint.
+"""TensorFlow Datasets (TFDS) builder: ROOT files of jets → shards of blocks of jets, with statistics and a fingerprint.
 
 `tfds build tfds_jets --config deepntuple --manual_dir DIR`
 """
@@ -8,12 +8,16 @@ import hashlib
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 from tqdm.auto import tqdm
+from typing_extensions import override
 
 from kerastag import schema as schemas
 from kerastag.errors import UserError
@@ -23,17 +27,19 @@ from kerastag.statistics import Moments, Statistics, quartiles
 from tfds_jets import reading, splitting
 from tfds_jets.spool import Spool
 
-# Simulated jets that come with the package, for all configs whose branches they have.
+# Simulated jets that come with the package, and the configurations whose branches they have.
 SAMPLE_FILE = Path(__file__).parent / "pythia_jets.root"
 SAMPLE_CONFIGS = ("jet_flavor", "deepcsv")
 
 # Training jets from which medians and quartiles are taken: enough for 0.3 % of an interquartile range.
 QUARTILE_JETS = 200_000
 
+Examples = Iterator[tuple[str, dict[str, np.ndarray]]]
+
 
 @dataclasses.dataclass
 class JetsConfig(tfds.core.BuilderConfig):
-    """What to read and which jets to keep.
+    """Schema of the files and selection of jets.
 
     Attributes:
         schema: Name of the schema in `kerastag.schema`.
@@ -44,17 +50,13 @@ class JetsConfig(tfds.core.BuilderConfig):
     selection: str = ""
 
 
-def _config(described: Schema) -> JetsConfig:
-    version = f"{described.version}.0"
-    return JetsConfig(
-        name=described.name,
-        schema=described.name,
-        description=described.description,
-        version=tfds.core.Version(version),
-    )
+def _config(schema: Schema) -> JetsConfig:
+    """Configuration that reads all jets of a schema."""
+    version = tfds.core.Version(f"{schema.version}.0")
+    return JetsConfig(name=schema.name, schema=schema.name, description=schema.description, version=version)
 
 
-_CONFIGS = {described.name: _config(described) for described in schemas.SCHEMAS.values()}
+_CONFIGS = {schema.name: _config(schema) for schema in schemas.SCHEMAS.values()}
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -69,33 +71,33 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     @tfds.core.utils.classproperty
     @classmethod
     def builder_configs(cls) -> dict[str, JetsConfig]:
-        """All configs by name, one for each schema."""
+        """Configurations by name, one for each schema."""
         return _CONFIGS
 
     @property
     def schema(self) -> Schema:
-        """The schema of this config."""
+        """Schema of this configuration."""
         return schemas.get(self.builder_config.schema)
 
+    @override
     def _info(self) -> tfds.core.DatasetInfo:
         spectators = ["source", "entry", *(spectator.name for spectator in self.schema.spectators)]
         per_jet = {name: _tensor(reading.spectator_dtype(name)) for name in spectators}
-        return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    "features": _tensor(np.float32, len(self.schema.features)),
-                    "label": _tensor(np.int64),
-                    **per_jet,
-                }
-            ),
-            metadata=tfds.core.MetadataDict(),
-        )
+        columns = {"features": _tensor(np.float32, len(self.schema.features)), "label": _tensor(np.int64), **per_jet}
+        return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(columns), metadata=tfds.core.MetadataDict())
 
+    @override
     def download_and_prepare(self, *, download_dir=None, download_config=None, file_format=None, permissions=None) -> None:
-        """Build the data set, or reuse it if it was made of the same files, schema and selection.
+        """Build the data set, or reuse one of the same files, schema and selection.
+
+        Args:
+            download_dir: See `tfds.core.DatasetBuilder`.
+            download_config: The same; its `manual_dir` is the folder of ROOT files.
+            file_format: See `tfds.core.DatasetBuilder`.
+            permissions: See `tfds.core.DatasetBuilder`.
 
         Raises:
-            UserError: if it exists and was made of others.
+            UserError: if a data set of other files, schema or selection exists.
         """
         directory = download_config.manual_dir if download_config else None
         self._manual_dir = Path(directory) if directory else None
@@ -110,7 +112,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             )
 
     def check_fingerprint(self, directory: Path) -> None:
-        """Raise a `UserError` unless the existing data set was made of the files below `directory`."""
+        """Check that the existing data set was made of the files below `directory`.
+
+        Raises:
+            UserError: if it was not, or with another schema or selection.
+        """
         if self.info.metadata["fingerprint"] != self.fingerprint(reading.find_files(directory)):
             raise UserError(
                 f"The data set in '{self.data_path}' was made of other files than those below '{directory}' "
@@ -127,7 +133,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    def _split_generators(self, dl_manager):
+    @override
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
         """Read the files once: clean, count, split, and spool each split to disk."""
         directory, files = self._files(dl_manager)
         cleaning = reading.Cleaning.none(self.schema)
@@ -139,15 +146,19 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             self._distribute(jets, spools, moments, counts)
             progress.update(len(jets))
         progress.close()
-        self._check(counts, cleaning, directory)
+        self._check_counts(counts, cleaning, directory)
         median, iqr = quartiles(spools["train"].sample(QUARTILE_JETS), self.schema.defaults)
         statistics = Statistics(moments.mean, moments.sigma, median, iqr, moments.default_fraction)
         self.info.metadata.update(self._metadata(files, cleaning, statistics, counts))
         return {name: self._generate_examples(spool) for name, spool in spools.items() if spool.jets}
 
-    def _files(self, dl_manager) -> tuple[Path, list[reading.RootFile]]:
-        """The folder of ROOT files and what is in it: the user's, TFDS' own if it has any, else the sample."""
-        directory = self._manual_dir or _own_manual_dir(dl_manager)
+    def _files(self, dl_manager: tfds.download.DownloadManager) -> tuple[Path, list[reading.RootFile]]:
+        """The folder of ROOT files and its content: the user's folder, that of TFDS if it has any files, else the sample.
+
+        Raises:
+            UserError: if there are no files.
+        """
+        directory = self._manual_dir or _default_manual_dir(dl_manager)
         if directory:
             return directory, reading.find_files(directory)
         if self.builder_config.name in SAMPLE_CONFIGS:
@@ -157,7 +168,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             "a folder that holds them (train.py: --manual-dir)."
         )
 
-    def _generate_examples(self, spool: Spool):
+    @override
+    def _generate_examples(self, spool: Spool) -> Examples:
         """Yield a key and a block of jets."""
         yield from spool.blocks()
 
@@ -169,14 +181,23 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         jets = jets.take(np.random.default_rng(seed).permutation(len(jets)))
         split = splitting.split_of(jets.spectators)
         for number, (name, spool) in enumerate(spools.items()):
-            share = jets.take(split == number)
-            spool.append(share)
-            counts[number] += np.bincount(share.label, minlength=counts.shape[1])
+            in_split = jets.take(split == number)
+            spool.append(in_split)
+            counts[number] += np.bincount(in_split.label, minlength=counts.shape[1])
             if name == "train":
-                moments.update(share.features)
+                moments.update(in_split.features)
 
-    def _check(self, counts: np.ndarray, cleaning: reading.Cleaning, directory) -> None:
-        """Refuse a data set without jets; warn of empty splits, empty classes and straying flavour fractions."""
+    def _check_counts(self, counts: np.ndarray, cleaning: reading.Cleaning, directory: Path) -> None:
+        """Refuse a data set without jets; warn of empty splits, empty classes and straying flavour fractions.
+
+        Args:
+            counts: int64 `(splits, classes)`, jets.
+            cleaning: Counts of the reading.
+            directory: Folder of the files.
+
+        Raises:
+            UserError: if there are no jets, or none to train on.
+        """
         if not counts.sum():
             raise UserError(
                 f"None of the {cleaning.read} jets in '{directory}' is left: {cleaning.not_selected} do not pass "
@@ -195,11 +216,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         if cleaning.unknown_flavour:
             logging.warning("%d jets of unknown flavour were left out.", cleaning.unknown_flavour)
 
-    def _metadata(self, files, cleaning: reading.Cleaning, statistics: Statistics, counts: np.ndarray) -> dict:
-        """Statistics that travel with the data set, as plain JSON."""
-        names = self.schema.names
-        not_finite = _by_name(names, cleaning.not_finite)
-        out_of_range = _by_name(names, cleaning.out_of_range)
+    def _metadata(
+        self, files: list[reading.RootFile], cleaning: reading.Cleaning, statistics: Statistics, counts: np.ndarray
+    ) -> dict[str, Any]:
+        """Description of the data set that is stored with it, as plain JSON."""
+        not_finite = _nonzero(self.schema.names, cleaning.not_finite)
+        out_of_range = _nonzero(self.schema.names, cleaning.out_of_range)
         logging.info("Set to default, not finite: %s; outside the valid range: %s.", not_finite, out_of_range)
         return {
             "schema": self.schema.to_dict(),
@@ -221,8 +243,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         }
 
 
-def _own_manual_dir(dl_manager) -> Path | None:
-    """TFDS' folder for manual downloads, if it is there and holds ROOT files."""
+def _default_manual_dir(dl_manager: tfds.download.DownloadManager) -> Path | None:
+    """The folder of TFDS for manual downloads, if it exists and holds ROOT files."""
     try:
         directory = Path(dl_manager.manual_dir)
     except AssertionError:
@@ -231,25 +253,26 @@ def _own_manual_dir(dl_manager) -> Path | None:
 
 
 def _tensor(dtype: type, *width: int) -> tfds.features.Tensor:
-    """A block's column: any number of jets, stored as raw bytes, which is what makes blocks fast."""
+    """Column of a block: any number of jets, stored as raw bytes, which makes blocks fast."""
     return tfds.features.Tensor(shape=(None, *width), dtype=dtype, encoding=tfds.features.Encoding.BYTES)
 
 
-def _by_name(names: tuple[str, ...], counts: np.ndarray) -> dict[str, int]:
+def _nonzero(names: tuple[str, ...], counts: np.ndarray) -> dict[str, int]:
+    """Counts above 0 by name."""
     return {name: int(count) for name, count in zip(names, counts, strict=True) if count}
 
 
 def _print_user_errors_plainly() -> None:
     """Let the `tfds` command end in one sentence where a user's mistake would give a traceback."""
-    hook = sys.excepthook
+    default_hook = sys.excepthook
 
-    def plainly(kind, error, traceback):
+    def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         if issubclass(kind, UserError):
             print(f"error: {error}", file=sys.stderr)
         else:
-            hook(kind, error, traceback)
+            default_hook(kind, error, traceback)
 
-    sys.excepthook = plainly
+    sys.excepthook = hook
 
 
 if Path(sys.argv[0]).name == "tfds":

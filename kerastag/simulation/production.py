@@ -18,6 +18,7 @@ import threading
 import time
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -29,33 +30,31 @@ from kerastag.files import remove_leftovers, replaced, write_json
 from kerastag.schema import JET_FLAVOR
 from kerastag.simulation import helix
 from kerastag.simulation.settings import SimulationSettings
-from kerastag.simulation.unit import Simulation, Unit
+from kerastag.simulation.unit import Simulation, Unit, concatenated
 
-_JETS_PER_EVENT = 0.56  # about; the first guess of how many units a production takes
-_DIGITS = 14
-_STEPS_PER_SIGMA = 256
-# Units that are made ahead of the one that is waited for, for each process.
-_AHEAD = 2
-# Parts that are written at once, each branch as one basket.
-_PARTS_PER_BASKET = 6
+_JETS_PER_EVENT = 0.56  # about; from it follows how many units a production starts with
+_DIGITS = 14  # binary digits of a stored real
+_STEPS_PER_SIGMA = 256  # of a stored track parameter
+_AHEAD = 2  # units that each process makes ahead of the one that is waited for
+_PARTS_PER_BASKET = 6  # parts that are written at once, each branch as one basket
 
 
 @dataclasses.dataclass
 class Summary:
-    """What a production did.
+    """Numbers and times of a production.
 
     Attributes:
-        found: Jets of an earlier run that were used.
+        reused: Jets taken from an interrupted run.
         jets: Jets made in this run.
         events: Events generated in this run.
         unlisted: Jets of this run left out, see `Unit`.
         seconds: Wall time.
         work_seconds: Time of all processes together.
-        generator_seconds: That part of it which Pythia took.
+        generator_seconds: Part of `work_seconds` that Pythia took.
         size: Bytes of the file.
     """
 
-    found: int = 0
+    reused: int = 0
     jets: int = 0
     events: int = 0
     unlisted: int = 0
@@ -65,26 +64,31 @@ class Summary:
     size: int = 0
 
     def add(self, other: "Summary") -> None:
-        """Add what another did in this run."""
+        """Add the numbers and times of another summary."""
         for field in dataclasses.fields(self):
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
 
 
 def produce(target: Path, jets: int, settings: SimulationSettings, processes: int) -> Summary:
-    """Simulate `jets` jets into the ROOT file `target`; parts of an interrupted production of the same kind are used.
+    """Simulate jets into a ROOT file; parts of an interrupted production with the same settings are used.
+
+    Args:
+        target: File to make.
+        jets: Number of jets.
+        settings: Settings of the sample.
+        processes: Number of processes.
 
     Raises:
-        UserError: if `target` exists, or parts of another kind lie beside it.
+        UserError: if `target` exists, or parts made with other settings or versions lie beside it.
     """
     if target.exists():
         raise UserError(f"'{target}' exists already; choose another file.")
-    if jets < 1:
-        raise UserError(f"The number of jets must be positive, not {jets}.")
-    if processes < 1:
-        raise UserError(f"The number of processes must be positive, not {processes}.")
+    for name, number in (("jets", jets), ("processes", processes)):
+        if number < 1:
+            raise UserError(f"The number of {name} must be positive, not {number}.")
     description = {"settings": dataclasses.asdict(settings), "versions": versions()}
     parts = target.with_name(f"{target.name}.parts")
-    _claim(parts, description)
+    _begin_parts(parts, description)
     started = time.perf_counter()
     summary = Summary()
     with tqdm(total=jets, unit=" jets", unit_scale=True, disable=None) as progress:
@@ -102,8 +106,8 @@ def versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("kerastag", "pythia8mc", "fastjet", "numpy")}
 
 
-def _claim(parts: Path, description: dict) -> None:
-    """Begin a folder of parts, or go on with it if it was begun for the same."""
+def _begin_parts(parts: Path, description: dict[str, Any]) -> None:
+    """Make a folder of parts, or go on with one of the same description."""
     note = parts / "production.json"
     try:
         parts.mkdir(parents=True, exist_ok=True)
@@ -117,6 +121,7 @@ def _claim(parts: Path, description: dict) -> None:
 
 
 def _part(parts: Path, unit: int) -> Path:
+    """File of the part that a unit becomes."""
     return parts / f"{unit:06d}.npz"
 
 
@@ -134,19 +139,16 @@ def _make_parts(parts: Path, jets: int, settings: SimulationSettings, processes:
                 for number in range(unit, unit + ahead):
                     if number not in waiting and not _part(parts, number).exists():
                         waiting[number] = pool.submit(_make_part, parts, number)
-                if unit in waiting:
-                    made = waiting[unit].result()
-                    summary.add(made)
-                    count = made.jets
-                else:
-                    count = _jets_in(_part(parts, unit))
-                    summary.found += count
+                work = waiting[unit].result() if unit in waiting else Summary(reused=_jets_in(_part(parts, unit)))
+                summary.add(work)
+                count = work.jets + work.reused
                 total += count
                 progress.update(min(count, progress.total - progress.n))
         finally:
             pool.shutdown(cancel_futures=True)
 
 
+# The simulation of a worker process.
 _simulation: Simulation
 
 
@@ -155,17 +157,18 @@ def _begin_worker(settings: SimulationSettings) -> None:
     global _simulation
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # FastJet greets each process
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # FastJet prints a greeting in each process
     _simulation = Simulation(settings)
 
 
 def _end_with_parent() -> None:
+    """Wait for the parent to end, then end at once."""
     multiprocessing.parent_process().join()
     os._exit(1)
 
 
 def _make_part(parts: Path, number: int) -> Summary:
-    """Make a unit and keep it as a part."""
+    """Make a unit and write it as a part."""
     unit = _simulation.unit(number)
     with replaced(_part(parts, number)) as new:
         jets, tracks = columns(unit)
@@ -182,14 +185,18 @@ def _make_part(parts: Path, number: int) -> Summary:
 
 
 def _jets_in(part: Path) -> int:
+    """Number of jets of a part."""
     with np.load(part) as content:
         return len(content["counts"])
 
 
 def columns(unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The jet and track columns of a unit as they are stored, in four bytes each and with only the digits that matter.
+    """Round the columns of a unit to the digits that matter, four bytes a value.
 
     Track parameters are rounded to less than 1/256 of their uncertainty, all other reals to a relative 6e-5.
+
+    Returns:
+        Jet columns and track columns by name.
     """
     jets = {name: _stored(values) for name, values in unit.jets.items()}
     jets["event"] = unit.jets["event"].astype(np.int64)
@@ -201,6 +208,7 @@ def columns(unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
 
 
 def _stored(values: np.ndarray) -> np.ndarray:
+    """Whole numbers as int32, reals rounded."""
     return values.astype(np.int32) if np.issubdtype(values.dtype, np.integer) else significant(values)
 
 
@@ -216,31 +224,34 @@ def on_grid(values: np.ndarray, step: np.ndarray) -> np.ndarray:
     return (np.round(values / step) * step).astype(np.float32)
 
 
-def _join(parts: Path, units: int, jets: int, target: Path, description: dict) -> None:
-    """Write the first `jets` jets of the parts into one ROOT file."""
+def _join(parts: Path, units: int, jets: int, target: Path, description: dict[str, Any]) -> None:
+    """Write the first jets of the parts into one ROOT file.
+
+    Args:
+        parts: Folder of the parts.
+        units: Number of parts.
+        jets: Number of jets.
+        target: File to make.
+        description: Settings and versions, written as metadata.
+    """
     with uproot.recreate(target, compression=uproot.LZMA(6)) as file:
         file["metadata"] = json.dumps(description, sort_keys=True)
-        tree, left = None, jets
+        tree, missing = None, jets
         for first in range(0, units, _PARTS_PER_BASKET):
-            content = _records([_part(parts, unit) for unit in range(first, min(first + _PARTS_PER_BASKET, units))], left)
+            numbers = range(first, min(first + _PARTS_PER_BASKET, units))
+            content = _records([_part(parts, number) for number in numbers], missing)
             if tree is None:
                 tree = file.mktree(JET_FLAVOR.tree, {name: values.type.content for name, values in content.items()})
             tree.extend(content)
-            left -= len(content["event"])
+            missing -= len(content["event"])
 
 
 def _records(paths: list[Path], most: int) -> dict[str, ak.Array]:
-    """The content of some parts, at most `most` jets: jet branches and a jagged record of tracks."""
-    joined = _joined(paths)
+    """The content of parts, at most `most` jets: jet branches and a jagged record of tracks."""
+    with contextlib.ExitStack() as stack:
+        joined = concatenated([stack.enter_context(np.load(path)) for path in paths])
     counts = joined["counts"][:most]
     jets = {name.removeprefix("jet."): ak.Array(joined[name][:most]) for name in joined if name.startswith("jet.")}
     rows = int(counts.sum())
     tracks = {name.removeprefix("track."): joined[name][:rows] for name in joined if name.startswith("track.")}
     return jets | {"track": ak.unflatten(ak.zip(tracks), counts)}
-
-
-def _joined(paths: list[Path]) -> dict[str, np.ndarray]:
-    """The arrays of several parts, one after the other."""
-    with contextlib.ExitStack() as stack:
-        contents = [stack.enter_context(np.load(path)) for path in paths]
-        return {name: np.concatenate([content[name] for content in contents]) for name in contents[0].files}

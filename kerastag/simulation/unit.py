@@ -5,6 +5,7 @@ A unit depends on the settings and its number alone, so units can be made in any
 
 import dataclasses
 import time
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -116,8 +117,8 @@ def reconstructed(jets: calorimeter.CaloJets, tracks: tracking.Tracks, events: i
 
 def _shuffled(parts: list[Columns], order: np.ndarray) -> Columns:
     """Join the processes, give events new numbers, sort by these and leave out jets without listed tracks."""
-    jets = _concatenated([part.jets for part in parts])
-    tracks = _concatenated([part.tracks for part in parts])
+    jets = concatenated([part.jets for part in parts])
+    tracks = concatenated([part.tracks for part in parts])
     counts = np.concatenate([part.counts for part in parts])
     jets["event"] = order[jets["event"]]
     listed = np.flatnonzero(counts)
@@ -129,6 +130,6 @@ def _shuffled(parts: list[Columns], order: np.ndarray) -> Columns:
     return Columns(jets, tracks, length)
 
 
-def _concatenated(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def concatenated(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """The columns of several parts, one after the other."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
