@@ -1,7 +1,7 @@
-"""What a jet consists of: one frozen description per input format.
+"""What a jet consists of: one frozen schema per input format.
 
-A schema is the only place where feature names, ROOT branches, units, defaults, valid ranges and integer flags live.
-Nothing here imports TensorFlow. `kerastag.schema.table` shows a schema as a table.
+Feature names, ROOT branches, units, defaults, valid ranges and integer flags are defined here and nowhere else. Nothing here
+imports TensorFlow. `kerastag schema NAME` prints a schema as a table.
 """
 
 from kerastag.errors import UserError
@@ -12,10 +12,9 @@ from kerastag.schema.deepntuple import DEEPNTUPLE
 from kerastag.schema.jet_flavor import JET_FLAVOR
 from kerastag.schema.structure import Feature, FlavourClass, Group, Helix, Schema, Spectator, Variable
 
-# Schemas of data sets. Those of DeepDoubleX have none.
+# Schemas with a data set, and all. No public file holds the inputs of DeepDoubleX.
 SCHEMAS = {schema.name: schema for schema in (JET_FLAVOR, DEEPCSV, DEEPNTUPLE, DEEPFLAVOUR)}
-_BY_NAME = SCHEMAS | {schema.name: schema for schema in DEEPDOUBLEX.values()}
-NAMES = tuple(_BY_NAME)
+ALL = SCHEMAS | {schema.name: schema for schema in DEEPDOUBLEX.values()}
 
 # Default config of the commands; its jets come with the package.
 DEFAULT = JET_FLAVOR.name
@@ -27,19 +26,19 @@ def get(name: str) -> Schema:
     Raises:
         UserError: if there is none; the message lists the names.
     """
-    if name not in _BY_NAME:
-        raise UserError(f"There is no schema '{name}'; choose one of {', '.join(NAMES)}.")
-    return _BY_NAME[name]
+    if name not in ALL:
+        raise UserError(f"There is no schema '{name}'; choose one of {', '.join(ALL)}.")
+    return ALL[name]
 
 
 __all__ = [
+    "ALL",
     "DEEPCSV",
     "DEEPDOUBLEX",
     "DEEPFLAVOUR",
     "DEEPNTUPLE",
     "DEFAULT",
     "JET_FLAVOR",
-    "NAMES",
     "SCHEMAS",
     "Feature",
     "FlavourClass",
