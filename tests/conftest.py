@@ -1,6 +1,9 @@
 """Small jets in the published format, a data set made of them, and a tagger: what most tests stand on."""
 
+import contextlib
+import dataclasses
 import gzip
+import io
 import json
 import os
 from pathlib import Path
@@ -16,6 +19,28 @@ pytest_plugins = ["tests.toy"]
 
 NTUPLE = Path(__file__).parents[2] / "shared" / "data" / "ntuple_ttbar.root"
 needs_ntuple = pytest.mark.skipif(not NTUPLE.is_file(), reason="the CMS ntuple is not part of the repository")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a command did: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_command(name: str, *arguments) -> Outcome:
+    """Run a command in this process."""
+    from kerastag import commands
+
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            commands.run(name, [str(argument) for argument in arguments], prog=name)
+        except SystemExit as exit:
+            code = exit.code
+    return Outcome(code, out.getvalue(), err.getvalue())
 
 
 def jet_lines(jets: int, seed: int = 0) -> list[list]:

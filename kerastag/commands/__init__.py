@@ -23,6 +23,7 @@ NAMES = (
     "study",
     "scan_inputs",
     "threat_model",
+    "results",
     "schema",
     "simulate",
     "convert_jet_flavor",

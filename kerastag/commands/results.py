@@ -1,0 +1,24 @@
+"""Fill a page of results with the tables that commands have written: each number stands where its command says."""
+
+import argparse
+from pathlib import Path
+
+EPILOG = """\
+example:
+  %(prog)s saved_models/RESULTS.md
+
+Each block of the page names the command that makes it. Run these from the folder in which you run this one. Tables that are
+not there stay as they are.
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the page."""
+    parser.add_argument("page", type=Path, metavar="FILE", help="Markdown page with blocks of results")
+
+
+def main(options: argparse.Namespace) -> None:
+    """Fill the page, say what was found."""
+    from kerastag.runs.results import results
+
+    results(options.page)

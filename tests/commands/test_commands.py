@@ -1,0 +1,60 @@
+"""Every command explains itself, as a script and on the console."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kerastag import commands
+from tests.conftest import run_command
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
+
+
+def run(*command, **environment) -> subprocess.CompletedProcess:
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+
+
+def test_every_command_is_a_script_and_every_script_a_command():
+    assert sorted(commands.NAMES) == SCRIPTS
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scripts_explain_themselves(name):
+    printed = run(sys.executable, ROOT / "scripts" / f"{name}.py", "--help").stdout
+    assert printed.startswith(f"usage: {name}.py ")
+    in_process = run_command(name, "--help").out
+    assert "".join(in_process.split()) == "".join(printed.replace(f"{name}.py", name).split())
+
+
+def test_console_lists_the_commands_and_passes_options_on():
+    printed = run(sys.executable, "-m", "kerastag", "--help").stdout
+    assert all(f"    {name}" in printed for name in commands.NAMES)
+    assert run(sys.executable, "-m", "kerastag", "train", "--help").stdout.startswith("usage: kerastag train ")
+    schema = run(sys.executable, "-m", "kerastag", "schema", "deepntuple").stdout.splitlines()
+    assert any(line.split()[1:3] == ["track_0_pt", "Cpfcan_pt"] for line in schema)
+
+
+def test_another_keras_backend_is_refused_in_one_sentence():
+    refused = run(sys.executable, ROOT / "scripts" / "train.py", "--help", KERAS_BACKEND="jax")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: kerastag needs Keras' TensorFlow backend") and refused.stderr.count("\n") == 1
+    imported = run(sys.executable, "-c", "from kerastag import FGSM", KERAS_BACKEND="jax")
+    assert "WrongBackend: kerastag needs Keras' TensorFlow backend" in imported.stderr.strip().splitlines()[-1]
+
+
+def test_a_parser_loads_no_tensorflow():
+    loaded = (
+        "import sys; from kerastag import commands\n"
+        "for name in commands.NAMES: commands._command(name)\n"
+        "print({'tensorflow', 'keras'} & set(sys.modules))"
+    )
+    assert run(sys.executable, "-c", loaded).stdout.strip() == "set()"
+
+
+def test_unknown_schema_is_one_sentence():
+    result = run_command("schema", "nonsense")
+    assert result.code == 2 and result.err.count("\n") == 1 and "There is no schema 'nonsense'" in result.err
