@@ -4,7 +4,8 @@ from scipy.special import softmax
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from kerastag.metrics import DISCRIMINATORS, Bootstrap, NotDefined, RankedPair, discriminator_auc
+from kerastag.metrics import DISCRIMINATORS, Bootstrap, RankedPair, discriminator_auc
+from kerastag.results import NotDefined
 
 
 def sample(jets=20_000, strength=4.0, seed=0):
@@ -25,10 +26,10 @@ def test_area_equals_scikit_learn(name, strength, weighted):
     expected = roc_auc_score(
         label[pair] == over, (p[:, over] / (p[:, over] + p[:, against]))[pair], sample_weight=w[pair] if weighted else None
     )
-    found = discriminator_auc(label, logits, w if weighted else None, names=(name,))[name]
-    assert found == pytest.approx(expected, abs=1e-6)
+    area = discriminator_auc(label, logits, w if weighted else None, names=(name,))[name]
+    assert area == pytest.approx(expected, abs=1e-6)
     if strength > 1:
-        assert found > 0.98  # where 200 thresholds are not enough
+        assert area > 0.98  # where 200 thresholds are not enough
 
 
 def test_one_hot_and_probabilities_give_the_same():
@@ -58,8 +59,8 @@ def test_ties_count_half_as_in_scikit_learn():
 def test_missing_flavour_is_said():
     label, logits, _ = sample()
     areas = discriminator_auc(label[label != 0], logits[label != 0])
-    assert areas["BvL"] == areas["CvB"] == "not defined: no b jets"
-    assert isinstance(areas["BvL"], NotDefined)
+    assert areas["BvL"] == areas["CvB"] == NotDefined("no b jets")
+    assert str(areas["BvL"]) == "not defined: no b jets"
     assert 0.9 < areas["CvL"] < 1
 
 
@@ -78,10 +79,10 @@ def test_mistag_rate_is_that_of_scikit_learns_curve():
         label[pair] == 0, (logits[:, 0].astype(float) - logits[:, 2])[pair], sample_weight=w[pair], drop_intermediate=False
     )
     for efficiency in (0.7, 0.9, 0.99):
-        found = RankedPair(label, logits, "BvL").mistag(efficiency, w)
-        assert found == pytest.approx(np.interp(efficiency, tpr, fpr))
-    assert RankedPair(label, logits, "BvL").mistag(0.02) == "not defined: fewer than 20 mistagged jets"
-    assert RankedPair(label[label != 0], logits[label != 0], "BvL").mistag(0.7) == "not defined: no b jets"
+        rate = RankedPair(label, logits, "BvL").mistag(efficiency, w)
+        assert rate == pytest.approx(np.interp(efficiency, tpr, fpr))
+    assert RankedPair(label, logits, "BvL").mistag(0.02) == NotDefined("fewer than 20 mistagged jets")
+    assert RankedPair(label[label != 0], logits[label != 0], "BvL").mistag(0.7) == NotDefined("no b jets")
 
 
 def test_roc_curve_equals_scikit_learn():
@@ -104,7 +105,7 @@ def test_bootstrap_error_is_that_of_hanley_and_mcneil():
     n, m = (label == 0).sum(), (label == 2).sum()
     q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
     expected = np.sqrt((area * (1 - area) + (n - 1) * (q1 - area**2) + (m - 1) * (q2 - area**2)) / (n * m))
-    interval = Bootstrap(np.arange(4000), replicates=400).interval(pair)
+    interval = Bootstrap(np.arange(4000), replicates=400).resample(pair.auc).interval
     assert interval.value == area
     assert interval.error == pytest.approx(expected, rel=0.2)
 
@@ -112,10 +113,10 @@ def test_bootstrap_error_is_that_of_hanley_and_mcneil():
 def test_bootstrap_keeps_events_together():
     """Each jet four times: resampling jets would halve the error, resampling events must not."""
     label, logits, _ = sample(1000, strength=1.0)
-    once = Bootstrap(np.arange(1000), 300).aucs(RankedPair(label, logits, "BvL")).std()
+    once = Bootstrap(np.arange(1000), 300).values(RankedPair(label, logits, "BvL").auc).std()
     copied = RankedPair(np.tile(label, 4), np.tile(logits, (4, 1)), "BvL")
-    assert Bootstrap(np.tile(np.arange(1000), 4), 300).aucs(copied).std() == pytest.approx(once, rel=0.15)
-    assert Bootstrap(np.arange(4000), 300).aucs(copied).std() < 0.65 * once
+    assert Bootstrap(np.tile(np.arange(1000), 4), 300).values(copied.auc).std() == pytest.approx(once, rel=0.15)
+    assert Bootstrap(np.arange(4000), 300).values(copied.auc).std() < 0.65 * once
 
 
 def delong(label, first, second):
@@ -139,10 +140,12 @@ def test_bootstrap_errors_are_delongs():
     pairs = [RankedPair(label, scores, "BvL") for scores in (first, second)]
     assert [pair.auc() for pair in pairs] == pytest.approx(areas)
     bootstrap = Bootstrap(np.arange(len(label)), replicates=600)
-    resampled = np.array([bootstrap.aucs(pair) for pair in pairs])
-    np.testing.assert_allclose(resampled.std(axis=1), np.sqrt(np.diag(covariance)), rtol=0.1)
+    first, second = (bootstrap.resample(pair.auc) for pair in pairs)
+    errors = [area.values.std() for area in (first, second)]
+    np.testing.assert_allclose(errors, np.sqrt(np.diag(covariance)), rtol=0.1)
     of_difference = np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    assert (resampled[0] - resampled[1]).std() == pytest.approx(of_difference, rel=0.1)
+    assert (first - second).value == pytest.approx(areas[0] - areas[1])
+    assert (first - second).values.std() == pytest.approx(of_difference, rel=0.1)
     assert of_difference < 0.8 * np.sqrt(np.trace(covariance))  # pairing matters here
 
 
@@ -154,8 +157,8 @@ def test_intervals_cover_a_known_area():
         label = np.repeat([0, 2], 150)
         logits = np.zeros((300, 3), np.float32)
         logits[:, 0] = generator.normal(size=300) + (label == 0)
-        found = Bootstrap(np.arange(300), 120, seed=trial).interval(RankedPair(label, logits, "BvL"))
-        inside += found.low < truth < found.high
+        interval = Bootstrap(np.arange(300), 120, seed=trial).resample(RankedPair(label, logits, "BvL").auc).interval
+        inside += interval.low < truth < interval.high
     assert 0.60 < inside / 300 < 0.75  # 68 % ± 2.7 %
 
 
@@ -163,7 +166,17 @@ def test_weighted_bootstrap_is_that_of_repeated_jets():
     """A jet of weight 3 in an event counts as three jets of that event."""
     label, logits, _ = sample(800, strength=1.0)
     times = np.random.default_rng(5).integers(1, 4, 800)
-    weighted = Bootstrap(np.arange(800), 50, weights=times.astype(float)).interval(RankedPair(label, logits, "BvL"))
+    weighted = Bootstrap(np.arange(800), 50, weights=times.astype(float)).resample(RankedPair(label, logits, "BvL").auc)
     repeated = np.repeat(np.arange(800), times)
-    expected = Bootstrap(repeated, 50).interval(RankedPair(label[repeated], logits[repeated], "BvL"))
-    assert (weighted.value, weighted.low, weighted.high) == pytest.approx((expected.value, expected.low, expected.high))
+    expected = Bootstrap(repeated, 50).resample(RankedPair(label[repeated], logits[repeated], "BvL").auc)
+    assert weighted.value == pytest.approx(expected.value)
+    np.testing.assert_allclose(weighted.values, expected.values)
+
+
+def test_resamples_without_a_value_are_not_finite_and_jets_without_one_say_why():
+    label, logits = np.array([0, 2, 2]), np.zeros((3, 3), np.float32)
+    bootstrap = Bootstrap(np.arange(3), 50)
+    area = bootstrap.resample(RankedPair(label, logits, "BvL").auc)
+    assert area.value == 0.5 and np.isnan(area.values).any() and np.nanmax(area.values) == 0.5
+    assert (area.interval.low, area.interval.high) == (0.5, 0.5)
+    assert bootstrap.resample(RankedPair(label, logits, "CvL").auc) == NotDefined("no c jets")

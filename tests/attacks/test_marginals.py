@@ -4,7 +4,7 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 
 from kerastag.attacks import FGSM, ThreatModel, compare_marginals, marginal_preserving
-from kerastag.attacks.samples import attacked_logits
+from kerastag.attacks.samples import attacked_features, attacked_logits
 from kerastag.errors import UserError
 from kerastag.metrics import discriminator_auc
 
@@ -30,10 +30,10 @@ def jets():
 def tagger(jets):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((WIDTH,))
-    made = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Dense(16, "tanh")(inputs)))
-    made.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
-    made.fit(*jets, epochs=3, verbose=0)
-    return made
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Dense(16, "tanh")(inputs)))
+    model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
+    model.fit(*jets, epochs=3, verbose=0)
+    return model
 
 
 def area(tagger, x, y):
@@ -44,17 +44,17 @@ def area(tagger, x, y):
 def test_every_marginal_stays_within_its_bound(tagger, jets, measure, bound):
     x, y = jets
     attack = FGSM(threat_model(0.3))
-    attacked, found = marginal_preserving(attack, tagger, x, y, measure=measure, bound=bound, uncertainty=0.0, bins=20)
+    attacked, marginals = marginal_preserving(attack, tagger, x, y, measure=measure, bound=bound, uncertainty=0.0, bins=20)
     for column in range(WIDTH):
-        here = x[:, column] != -99
-        edges = np.unique(np.quantile(x[here, column], np.linspace(0, 1, 21)))
+        present = x[:, column] != -99
+        edges = np.unique(np.quantile(x[present, column], np.linspace(0, 1, 21)))
         edges[[0, -1]] = -np.inf, np.inf
-        clean, moved = (np.histogram(values[here, column], edges)[0].astype(float) for values in (x, attacked))
+        clean, moved = (np.histogram(values[present, column], edges)[0].astype(float) for values in (x, attacked))
         chi2 = ((clean - moved) ** 2 / np.maximum(clean, 1)).sum() / (len(clean) - 1)
         divergence = jensenshannon(clean, moved, base=2) ** 2
         assert (chi2 if measure == "chi2" else divergence) <= bound + 1e-9
-        assert found.chi2[column] == pytest.approx(chi2, abs=1e-6)
-        assert found.jensen_shannon[column] == pytest.approx(divergence, abs=1e-6)
+        assert marginals.chi2[column] == pytest.approx(chi2, abs=1e-6)
+        assert marginals.jensen_shannon[column] == pytest.approx(divergence, abs=1e-6)
     plain = compare_marginals(x, attacked_with(attack, tagger, x, y), attack.threat_model, 0.0, 20)
     assert max(plain.chi2) > 2, "plain FGSM would have passed as well"
 
@@ -66,25 +66,25 @@ def attacked_with(attack, tagger, x, y):
 def test_it_obeys_the_threat_model_and_hurts_less_than_fgsm_but_does_hurt(tagger, jets):
     x, y = jets
     model = threat_model(0.3, relative_cap=0.5)
-    attacked, found = marginal_preserving(FGSM(model), tagger, x, y, uncertainty=0.0)
+    attacked, marginals = marginal_preserving(FGSM(model), tagger, x, y, uncertainty=0.0)
     budget = np.asarray(model.budget(x))
     assert (abs(attacked - x) <= budget + 1e-5).all()
     np.testing.assert_array_equal(attacked[budget == 0], x[budget == 0])
-    assert 0.3 < found.moved < 1
-    clean, kept, plain = (area(tagger, values, y) for values in (x, attacked, attacked_with(FGSM(model), tagger, x, y)))
-    assert plain < kept < clean - 0.3 * (clean - plain)
+    assert 0.3 < marginals.moved < 1
+    clean, preserving, plain = (area(tagger, values, y) for values in (x, attacked, attacked_with(FGSM(model), tagger, x, y)))
+    assert plain < preserving < clean - 0.3 * (clean - plain)
 
 
 def test_correlations_stay_within_their_bound(tagger, jets):
     x, y = jets
     attack = FGSM(threat_model(0.3))
     _, free = marginal_preserving(attack, tagger, x, y, uncertainty=0.0)
-    attacked, found = marginal_preserving(attack, tagger, x, y, uncertainty=0.0, correlation=0.01)
-    assert found.correlation <= 0.01 < free.correlation
+    attacked, marginals = marginal_preserving(attack, tagger, x, y, uncertainty=0.0, correlation=0.01)
+    assert marginals.correlation <= 0.01 < free.correlation
     complete = [0, 1, 2, 3, 5]
     change = np.corrcoef(attacked[:, complete].T) - np.corrcoef(x[:, complete].T)
     assert abs(change).max() <= 0.01 + 1e-6
-    assert 0 < found.moved < free.moved
+    assert 0 < marginals.moved < free.moved
 
 
 def test_no_bound_leaves_nothing_and_a_wide_one_everything(tagger, jets):
@@ -94,6 +94,21 @@ def test_no_bound_leaves_nothing_and_a_wide_one_everything(tagger, jets):
     assert compare_marginals(x, none, attack.threat_model, 0.0).chi2.max() == 0
     everything, _ = marginal_preserving(attack, tagger, x, y, bound=1e9)
     np.testing.assert_array_equal(everything, attacked_with(attack, tagger, x, y))
+
+
+def test_jets_that_are_attacked_already_are_taken_as_they_are(tagger, jets):
+    x, y = jets
+    attack = FGSM(threat_model(0.3))
+    attacked = attacked_features(tagger, x, y, attack)
+    before = attacked.copy()
+    preserved, marginals = marginal_preserving(attack, tagger, x, y, attacked=attacked, uncertainty=0.0)
+    np.testing.assert_array_equal(attacked, before)
+    expected, marginals_of_expected = marginal_preserving(attack, tagger, x, y, uncertainty=0.0)
+    np.testing.assert_array_equal(preserved, expected)
+    assert marginals.moved == marginals_of_expected.moved
+    none, marginals = marginal_preserving(attack, tagger, x, y, attacked=x)
+    np.testing.assert_array_equal(none, x)
+    assert marginals.moved == 0
 
 
 def test_impossible_options_are_refused(tagger, jets):

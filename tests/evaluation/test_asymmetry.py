@@ -29,22 +29,22 @@ def test_pushing_flavours_into_one_another_is_inversion():
     towards = np.zeros((JETS, 4))
     towards[LABEL == 0] = [-0.1, 0.1, 0, 0]
     towards[LABEL == 2] = [0.1, -0.1, 0, 0]
-    found = measured(towards)
-    assert found.inversion.value == pytest.approx(1)
-    assert found.magnitude["b"].value == pytest.approx(1)
-    assert np.isnan(found.by_feature[:, 3]).all() and np.isnan(found.by_feature[1]).all()
+    towards_each_other = measured(towards)
+    assert towards_each_other.inversion.value == pytest.approx(1)
+    assert towards_each_other.magnitude["b"].value == pytest.approx(1)
+    assert np.isnan(towards_each_other.by_feature[:, 3]).all() and np.isnan(towards_each_other.by_feature[1]).all()
     assert measured(-towards).inversion.value == pytest.approx(-1)
 
 
 def test_an_even_attack_has_no_direction():
     signs = np.random.default_rng(1).choice([-0.1, 0.1], (JETS, 4))
-    found = measured(signs, replicates=300)
+    even = measured(signs, replicates=300)
     for flavour in ("b", "c", "light"):
         # |mean of n signs| is sqrt(2/πn) by chance
-        assert found.magnitude[flavour].value == pytest.approx(np.sqrt(2 / np.pi / 1000), rel=0.7)
-    assert abs(found.inversion.value) < 0.04
+        assert even.magnitude[flavour].value == pytest.approx(np.sqrt(2 / np.pi / 1000), rel=0.7)
+    assert abs(even.inversion.value) < 0.04
     # half a difference of two means, averaged over three features: 1/sqrt(2 n m)
-    assert found.inversion.error == pytest.approx(1 / np.sqrt(2 * 1000 * 3), rel=0.25)
+    assert even.inversion.error == pytest.approx(1 / np.sqrt(2 * 1000 * 3), rel=0.25)
 
 
 def test_mixed_signs_give_signed_over_absolute():

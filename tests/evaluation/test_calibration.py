@@ -27,19 +27,19 @@ def test_error_is_its_formula():
 def test_drawn_from_the_probabilities_means_calibrated():
     label, logits = jets()
     bootstrap = Bootstrap(np.arange(len(label)), 30)
-    assert calibration(label, logits, bootstrap)["error"] < 0.01
-    assert calibration(label, jets(sharper=3)[1], bootstrap)["error"] > 0.1
+    assert calibration(label, logits, bootstrap)["error"].value < 0.01
+    assert calibration(label, jets(sharper=3)[1], bootstrap)["error"].value > 0.1
 
 
 def test_curve_equals_scikit_learn():
     label, logits = jets(sharper=2)
-    found = calibration(label, logits, Bootstrap(np.arange(len(label)), 100))["curves"]["c"]
+    curve = calibration(label, logits, Bootstrap(np.arange(len(label)), 100))["curves"]["c"]
     observed, predicted = calibration_curve(label == 1, softmax(logits.astype(float), axis=1)[:, 1], n_bins=BINS)
-    assert [row["observed"] for row in found] == pytest.approx(observed)
-    assert [row["predicted"] for row in found] == pytest.approx(predicted)
-    errors = np.array([(row["high"] - row["low"]) / 2 for row in found])
-    binomial = np.sqrt([row["observed"] * (1 - row["observed"]) / row["jets"] for row in found])
-    np.testing.assert_allclose(errors, binomial, rtol=0.35)
+    assert [row["observed"].value for row in curve] == pytest.approx(observed)
+    assert [row["predicted"] for row in curve] == pytest.approx(predicted)
+    shares, jets_of_bins = (np.array(values) for values in (observed, [row["jets"] for row in curve]))
+    binomial = np.sqrt(shares * (1 - shares) / jets_of_bins)
+    np.testing.assert_allclose([row["observed"].error for row in curve], binomial, rtol=0.35)
 
 
 def test_bins_of_few_jets_are_left_out():
@@ -48,4 +48,4 @@ def test_bins_of_few_jets_are_left_out():
     assert all(row["jets"] >= 20 for rows in curves.values() for row in rows)
     assert sum(len(rows) for rows in curves.values()) < 3 * BINS
     few = calibration(label[:15], logits[:15], Bootstrap(np.arange(15), 10))
-    assert not any(few["curves"].values()) and few["error"] > 0
+    assert not any(few["curves"].values()) and few["error"].value > 0

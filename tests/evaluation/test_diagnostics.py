@@ -50,13 +50,14 @@ class Confusing(keras.layers.Layer):
         return same(inputs)
 
 
-def found(tagger, jets, **options):
+def by_name(tagger, jets, **options):
+    """The checks of a tagger by their names."""
     return {check.name: check for check in check_robustness(tagger, *jets, threat_model(), **options)}
 
 
 def test_honest_tagger_passes_everything(honest, jets):
     other = keras.models.clone_model(honest)
-    checks = found(honest, jets, sources={"other": other})
+    checks = by_name(honest, jets, sources={"other": other})
     assert [name for name, check in checks.items() if check.passed is not True] == []
     assert len(checks) == 9
     assert checks["many steps"].value > checks["attacked"].limit
@@ -67,7 +68,7 @@ def test_honest_tagger_passes_everything(honest, jets):
 def test_rounded_inputs_are_seen_through(honest, jets):
     inputs = keras.Input((WIDTH,))
     masked = keras.Model(inputs, honest(Steps()(inputs)))
-    checks = found(masked, jets, sources={"itself without the mask": honest})
+    checks = by_name(masked, jets, sources={"itself without the mask": honest})
     failed = {name for name, check in checks.items() if check.passed is False}
     assert {"zero gradients", "random", "growth", "transfer from itself without the mask"} <= failed
     assert checks["zero gradients"].value == 1
@@ -76,14 +77,14 @@ def test_rounded_inputs_are_seen_through(honest, jets):
 def test_gradients_that_point_away_are_seen_through(honest, jets):
     inputs = keras.Input((WIDTH,))
     masked = keras.Model(inputs, honest(Confusing()(inputs)))
-    failed = {name for name, check in found(masked, jets).items() if check.passed is False}
+    failed = {name for name, check in by_name(masked, jets).items() if check.passed is False}
     assert {"attacked", "random"} <= failed
 
 
 def test_saturation_is_seen(honest, jets):
     inputs = keras.Input((WIDTH,))
     loud = keras.Model(inputs, keras.layers.Rescaling(1000.0)(honest(inputs)))
-    assert found(loud, jets)["saturation"].passed is False
+    assert by_name(loud, jets)["saturation"].passed is False
 
 
 def test_table_says_what_was_not_looked_at(honest, jets):

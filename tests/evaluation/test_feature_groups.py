@@ -9,10 +9,10 @@ from tests.toy import TOY, toy_threat_model
 
 
 def test_groups_hold_every_feature_once():
-    found = groups(TOY)
-    assert list(found["kind"]) == ["jet", "track 1", "track 2", "track 3", "vertex"]
-    assert found["variable"]["track_d0"].sum() == 3
-    for masks in found.values():
+    masks_by_grouping = groups(TOY)
+    assert list(masks_by_grouping["kind"]) == ["jet", "track 1", "track 2", "track 3", "vertex"]
+    assert masks_by_grouping["variable"]["track_d0"].sum() == 3
+    for masks in masks_by_grouping.values():
         np.testing.assert_array_equal(sum(mask.astype(int) for mask in masks.values()), 1)
 
 
@@ -26,11 +26,11 @@ def test_losses_are_those_of_fgsm_with_frozen_features(toy_jets, toy_tagger):
         return RankedPair(y, attacked_logits(toy_tagger, x, y, attack), "BvL").auc()
 
     for group, names in patterns.items():
-        for what, option in (("only", "only"), ("all but", "freeze")):
-            (row,) = (row for row in rows if (row["group"], row["attacked"]) == (group, what))
+        for part, option in (("only", "only"), ("all but", "freeze")):
+            (row,) = (row for row in rows if (row["group"], row["attacked"]) == (group, part))
             expected = area(None) - area(FGSM(toy_threat_model(**{option: names})))
-            assert row["loss"] == pytest.approx(expected, abs=1e-9)
-    assert rows[0]["loss"] == pytest.approx(area(None) - area(FGSM(toy_threat_model())), abs=1e-9)
+            assert row["loss"].value == pytest.approx(expected, abs=1e-9)
+    assert rows[0]["loss"].value == pytest.approx(area(None) - area(FGSM(toy_threat_model())), abs=1e-9)
 
 
 def test_groups_that_do_not_move_are_left_out(toy_jets, toy_tagger):

@@ -20,7 +20,7 @@ def measured(toy_jets, toy_tagger):
 
 
 def test_curvature_is_the_largest_eigenvalue_of_the_hessian(measured, toy_tagger):
-    x, y, found = measured
+    x, y, results = measured
     free = (np.asarray(toy_threat_model(0.05).budget(x)) > 0) * SCALE
     points = tf.constant(x)
     with tf.GradientTape() as outer:
@@ -30,16 +30,20 @@ def test_curvature_is_the_largest_eigenvalue_of_the_hessian(measured, toy_tagger
             loss = losses(toy_tagger, points, y)
         gradient = inner.gradient(loss, points)
     hessian = outer.batch_jacobian(gradient, points).numpy()
-    expected = [np.linalg.eigvalsh(row[:, None] * one * row[None, :])[-1] for row, one in zip(free, hessian, strict=True)]
-    np.testing.assert_allclose(found["curvature"], expected, rtol=0.02, atol=1e-3 * np.max(expected))
-    np.testing.assert_allclose(found["gradient_norm"], np.linalg.norm(gradient * free, axis=1), rtol=1e-4)
+    expected = [
+        np.linalg.eigvalsh(scale[:, None] * matrix * scale[None, :])[-1] for scale, matrix in zip(free, hessian, strict=True)
+    ]
+    np.testing.assert_allclose(results["curvature"], expected, rtol=0.02, atol=1e-3 * np.max(expected))
+    np.testing.assert_allclose(results["gradient_norm"], np.linalg.norm(gradient * free, axis=1), rtol=1e-4)
 
 
 def test_adversarial_rise_is_that_of_fgsm_and_exceeds_random_ones(measured, toy_tagger):
-    x, y, found = measured
+    x, y, results = measured
     attacked = FGSM(toy_threat_model(0.05))(toy_tagger, x, y)
-    np.testing.assert_allclose(found["rise_adversarial"], losses(toy_tagger, attacked, y) - losses(toy_tagger, x, y), atol=1e-5)
-    assert (np.abs(found["rise_random"]) < np.abs(found["rise_adversarial"]) + 1e-6).mean() > 0.95
+    np.testing.assert_allclose(
+        results["rise_adversarial"], losses(toy_tagger, attacked, y) - losses(toy_tagger, x, y), atol=1e-5
+    )
+    assert (np.abs(results["rise_random"]) < np.abs(results["rise_adversarial"]) + 1e-6).mean() > 0.95
 
 
 def test_random_rise_of_a_bowl_is_its_curvature():
@@ -50,21 +54,21 @@ def test_random_rise_of_a_bowl_is_its_curvature():
     x, y = np.zeros((8, 20), np.float32), np.tile([[0, 1, 0]], (8, 1)).astype(np.float32)
     threat_model = toy_threat_model(0.01)
     free = (np.asarray(threat_model.budget(x[:1])) > 0).sum()
-    found = flatness(tagger, x, y, threat_model)
-    np.testing.assert_allclose(found["rise_random"], 1e-4 * free / 3, rtol=0.01)
-    np.testing.assert_allclose(found["curvature"], 2 / 3, rtol=1e-3)
-    np.testing.assert_allclose(found["gradient_norm"], 0, atol=1e-6)
+    results = flatness(tagger, x, y, threat_model)
+    np.testing.assert_allclose(results["rise_random"], 1e-4 * free / 3, rtol=0.01)
+    np.testing.assert_allclose(results["curvature"], 2 / 3, rtol=1e-3)
+    np.testing.assert_allclose(results["gradient_norm"], 0, atol=1e-6)
 
 
 def test_surface_is_the_loss_at_its_points(toy_jets, toy_tagger):
     x, y = (values.numpy()[3] for values in toy_jets)
     steps = np.array([-0.5, 0.0, 0.25])
-    found = surface(toy_tagger, x, y, (4, 17), SCALE, steps)
+    losses_at_steps = surface(toy_tagger, x, y, (4, 17), SCALE, steps)
     moved = x.copy()
     moved[4] += 0.25 * SCALE[4]
     moved[17] += -0.5 * SCALE[17]
-    assert found[0, 2] == pytest.approx(float(losses(toy_tagger, moved[None], y[None])[0]), rel=1e-5)
-    assert found[1, 1] == pytest.approx(float(losses(toy_tagger, x[None], y[None])[0]), rel=1e-5)
+    assert losses_at_steps[0, 2] == pytest.approx(float(losses(toy_tagger, moved[None], y[None])[0]), rel=1e-5)
+    assert losses_at_steps[1, 1] == pytest.approx(float(losses(toy_tagger, x[None], y[None])[0]), rel=1e-5)
 
 
 def test_a_saved_model_is_as_flat_as_what_it_was_made_of(dataset, jets, tmp_path):
@@ -75,6 +79,6 @@ def test_a_saved_model_is_as_flat_as_what_it_was_made_of(dataset, jets, tmp_path
     x, y = (values.numpy()[:50] for values in jets)
     threat_model = ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, 0.01)
     expected = flatness(tagger, x, y, threat_model, iterations=5)
-    found = flatness(saving.load(tmp_path / "saved_model"), x, y, threat_model, iterations=5)
+    reloaded = flatness(saving.load(tmp_path / "saved_model"), x, y, threat_model, iterations=5)
     for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(reloaded[name], values, rtol=1e-3, atol=1e-5)

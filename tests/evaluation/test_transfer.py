@@ -1,113 +1,131 @@
+import copy
+import dataclasses
+
+import keras
 import numpy as np
 import pytest
 
 from kerastag import models
-from kerastag.attacks import FGSM, ThreatModel
+from kerastag.attacks import CLEAN, Condition
 from kerastag.attacks.samples import attacked_features, attacked_logits
-from kerastag.evaluation.comparison import compare, conditions
-from kerastag.evaluation.transfer import Contestant, cross_examine, markdown, records, shared_jets, white_box
-from kerastag.metrics import discriminator_auc
-from kerastag.saving.taggers import NamedTagger
+from kerastag.evaluation.comparison import compare
+from kerastag.evaluation.transfer import Contestant, cross_examine, markdown, records, shared_jets, to_json
+from kerastag.metrics import HEADLINE, discriminator_auc
+from kerastag.results import NotDefined
 
-CONDITIONS = ["clean", "FGSM ε=0.05", "PGD-2 ε=0.05"]
+FGSM, PGD = Condition("fgsm", 0.05), Condition("pgd-2", 0.05)
+CONDITIONS = [CLEAN, FGSM, PGD]
 
 
 @pytest.fixture(scope="module")
-def split(dataset):
+def jets(dataset):
     return dataset.arrays("test")
 
 
-def conditions_of(dataset):
-    return conditions(dataset.schema, dataset.statistics.sigma, [0.05], [None], ("fgsm", "pgd-2"))
+@pytest.fixture(scope="module")
+def other_dataset(dataset):
+    """The same data set as that of other inputs."""
+    other = copy.copy(dataset)
+    other.schema = dataclasses.replace(dataset.schema, name="reversed")
+    return other
 
 
 @pytest.fixture(scope="module")
-def contestants(dataset, split):
+def contestants(dataset, other_dataset, jets):
     """Two networks on the same inputs, and one on others."""
-    import keras
+    datasets = {"a": dataset, "b": dataset, "other": other_dataset}
+    return [Contestant(name, trained(dataset, seed), datasets[name], jets) for seed, name in enumerate(datasets)]
 
-    made = []
-    for number, (name, inputs) in enumerate({"a": "jet_flavor", "b": "jet_flavor", "other": "reversed"}.items()):
-        keras.utils.set_random_seed(number)
-        model = models.mlp(dataset.schema, dataset.statistics, hidden=(8,))
-        model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
-        model.fit(dataset.batches("train", 64), shuffle=False, epochs=2, verbose=0)
-        made.append(Contestant(NamedTagger(name, name, model, dataset.schema), inputs, split.features, conditions_of(dataset)))
-    return made
+
+def trained(dataset, seed):
+    keras.utils.set_random_seed(seed)
+    model = models.mlp(dataset.schema, dataset.statistics, hidden=(8,))
+    model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
+    model.fit(dataset.batches("train", 64), shuffle=False, epochs=2, verbose=0)
+    return model
 
 
 @pytest.fixture(scope="module")
-def examined(dataset, split, contestants):
-    return cross_examine(contestants, split.y, split.events, replicates=50)
+def matrix(contestants):
+    return cross_examine(contestants, CONDITIONS, replicates=50)
 
 
-def test_diagonal_is_the_white_box_comparison(dataset, split, contestants, examined):
-    matrix, logits = examined
-    y = split.y
-    taggers = {one.tagger.name: one.tagger.model for one in contestants}
-    expected, scores = compare(taggers, split, y, conditions_of(dataset), replicates=50)
-    for name, by_condition in white_box(matrix).items():
+def test_diagonal_is_the_white_box_comparison(dataset, jets, contestants, matrix):
+    taggers = {contestant.name: contestant.model for contestant in contestants}
+    expected = compare(taggers, dataset, jets, CONDITIONS, replicates=50)
+    assert list(matrix.white_box.evaluations) == ["a", "b", "other"]
+    for name, by_condition in matrix.white_box.evaluations.items():
         assert list(by_condition) == CONDITIONS
-        for condition, row in by_condition.items():
-            for discriminator in ("BvL", "CvB", "CvL"):
-                for key in ("value", "loss", "loss_low", "loss_high"):
-                    assert row[discriminator][key] == pytest.approx(expected[name][condition][discriminator][key], abs=1e-6)
-            np.testing.assert_allclose(logits[name][condition], scores[name][condition], atol=1e-5)
+        for condition, evaluation in by_condition.items():
+            assert evaluation.cross_entropy == pytest.approx(expected.evaluations[name][condition].cross_entropy, rel=1e-6)
+            for discriminator in HEADLINE:
+                question = (name, condition, discriminator)
+                assert matrix.white_box.area(*question).value == pytest.approx(expected.area(*question).value, abs=1e-6)
+                losses = [dataclasses.astuple(found.loss(*question).interval) for found in (matrix.white_box, expected)]
+                assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+            np.testing.assert_allclose(matrix.white_box.logits[name][condition], expected.logits[name][condition], atol=1e-5)
 
 
-def test_other_cells_are_jets_attacked_on_one_and_shown_to_another(dataset, split, contestants, examined):
-    y = split.y
-    attack = FGSM(ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, 0.05))
-    attacked = attacked_features(contestants[0].tagger.model, split.features, y, attack)
-    area = discriminator_auc(y, attacked_logits(contestants[1].tagger.model, attacked, y, None))["BvL"]
-    cell = examined[0]["FGSM ε=0.05"]["a"]["b"]["BvL"]
-    assert cell["value"] == pytest.approx(area)
-    clean = discriminator_auc(y, attacked_logits(contestants[1].tagger.model, split.features, y, None))["BvL"]
-    assert cell["loss"] == pytest.approx(clean - area)
-    assert cell["relative_loss"] == pytest.approx((clean - area) / (clean - 0.5))
+def test_other_cells_are_jets_attacked_on_one_and_shown_to_another(dataset, jets, contestants, matrix):
+    attacked = attacked_features(contestants[0].model, jets.features, jets.y, FGSM.build(dataset))
+    area, clean = (
+        discriminator_auc(jets.y, attacked_logits(contestants[1].model, features, jets.y, None))["BvL"]
+        for features in (attacked, jets.features)
+    )
+    cell = (FGSM, "a", "b")
+    assert matrix.area(*cell).value == pytest.approx(area)
+    assert matrix.loss(*cell).value == pytest.approx(clean - area)
+    assert matrix.relative_loss(*cell).value == pytest.approx((clean - area) / (clean - 0.5))
 
 
-def test_taggers_of_other_inputs_are_not_shown_the_attacked_jets(examined):
-    matrix, _ = examined
-    assert matrix["FGSM ε=0.05"]["a"]["other"] == "other inputs: reversed"
-    assert matrix["FGSM ε=0.05"]["other"]["a"] == "other inputs: jet_flavor"
-    assert isinstance(matrix["FGSM ε=0.05"]["other"]["other"], dict)
-    assert list(matrix["clean"]["a"]) == ["a"]
+def test_taggers_of_other_inputs_are_not_shown_the_attacked_jets(matrix):
+    assert matrix.inputs == {"a": "jet_flavor", "b": "jet_flavor", "other": "reversed"}
+    assert matrix.duels[FGSM]["a"]["other"] == NotDefined("other inputs, reversed")
+    assert matrix.duels[FGSM]["other"]["a"] == NotDefined("other inputs, jet_flavor")
+    assert 0 < matrix.area(FGSM, "other", "other").value < 1
+    assert list(matrix.duels[CLEAN]["a"]) == ["a"]
 
 
-def test_excess_over_the_first_is_paired(examined):
-    matrix, _ = examined
-    first, second = (matrix["FGSM ε=0.05"][name][name]["BvL"] for name in "ab")
-    assert (first["excess"], first["excess_low"], first["excess_high"]) == (0, 0, 0)
-    assert second["excess"] == pytest.approx(second["relative_loss"] - first["relative_loss"])
-    width = second["excess_high"] - second["excess_low"]
-    widths = [row["relative_loss_high"] - row["relative_loss_low"] for row in (first, second)]
-    assert 0 < width < 1.5 * np.hypot(*widths)
+def test_excess_over_the_first_is_paired(matrix):
+    first, second = (matrix.excess(FGSM, name) for name in "ab")
+    assert dataclasses.astuple(first.interval) == (0, 0, 0)
+    losses = [matrix.relative_loss(FGSM, name, name) for name in "ab"]
+    assert second.value == pytest.approx(losses[1].value - losses[0].value)
+    assert 0 < second.interval.error < 1.5 * np.hypot(*(loss.interval.error for loss in losses))
 
 
-def test_tables_hold_every_cell(examined):
-    matrix, _ = examined
-    text = markdown(matrix, {"a": "jet_flavor", "b": "jet_flavor", "other": "reversed"})
-    own, excess, across = [part for part in text.split("\n\n") if part.startswith("|")]
-    assert len(own.splitlines()) == 2 + 3 * 3
+def test_tables_hold_every_cell(matrix):
+    white_box, excess, across = [part for part in markdown(matrix).split("\n\n") if part.startswith("|")]
+    assert len(white_box.splitlines()) == 2 + 3 * 3
     assert len(excess.splitlines()) == 2 + 2
     assert len(across.splitlines()) == 2 + 2 * 3
-    assert f"{matrix['PGD-2 ε=0.05']['b']['a']['BvL']['value']:.4f} ±" in across
+    assert f"{matrix.area(PGD, 'b', 'a').interval}" in across
+
+
+def test_rows_and_json_hold_every_cell(matrix):
     rows = records(matrix)
-    found = {(row["condition"], row["attacked_on"], row["evaluated_on"], row["quantity"]): row["value"] for row in rows}
-    assert len(found) == len(rows)
-    assert found["FGSM ε=0.05", "a", "b", "CvL AUC"] == matrix["FGSM ε=0.05"]["a"]["b"]["CvL"]["value"]
-    assert found["FGSM ε=0.05", "a", "other", "BvL AUC"] == "other inputs: reversed"
+    values = {(row["condition"], row["attacked_on"], row["evaluated_on"], row["quantity"]): row["value"] for row in rows}
+    assert len(values) == len(rows)
+    assert values[FGSM.label, "a", "b", "CvL AUC"] == matrix.area(FGSM, "a", "b", "CvL").value
+    assert values[FGSM.label, "a", "other", "BvL AUC"] == "not defined: other inputs, reversed"
+    content = to_json(matrix)
+    assert {
+        (condition, source, target, quantity)
+        for condition, by_source in content.items()
+        for source, by_target in by_source.items()
+        for target, quantities in by_target.items()
+        for quantity in quantities
+    } == set(values)
 
 
-def test_missing_flavour_is_said_everywhere(dataset, split, contestants):
-    no_b = np.flatnonzero(split.label != 0)
-    few = [Contestant(one.tagger, one.inputs, split.features[no_b], one.conditions) for one in contestants[:2]]
-    matrix, _ = cross_examine(few, split.y[no_b], split.take(no_b).events, replicates=5)
-    row = matrix["FGSM ε=0.05"]["a"]["b"]
-    assert row["BvL"] == row["CvB"] == row["mistag"] == "not defined: no b jets"
-    assert 0 < row["CvL"]["value"] < 1
-    assert markdown(matrix, {"a": "x", "b": "x"}).count("not defined: no b jets") > 10
+def test_missing_flavour_is_said_everywhere(jets, contestants):
+    without_b = jets.take(jets.label != 0)
+    taggers = [dataclasses.replace(contestant, jets=without_b) for contestant in contestants[:2]]
+    matrix = cross_examine(taggers, CONDITIONS, replicates=5)
+    duel = matrix.duels[FGSM]["a"]["b"]
+    assert duel.evaluation.areas["BvL"] == duel.evaluation.areas["CvB"] == duel.mistag == NotDefined("no b jets")
+    assert 0 < duel.evaluation.areas["CvL"].value < 1
+    assert markdown(matrix).count("not defined: no b jets") > 10
     assert {"quantity": "BvL AUC", "value": "not defined: no b jets"}.items() <= records(matrix)[0].items()
 
 
@@ -129,15 +147,12 @@ def test_shared_jets_are_found_whatever_their_order():
     assert not len(none[0])
 
 
-def test_guess_has_nothing_to_lose(dataset, split, contestants):
-    import keras
-
+def test_guess_has_nothing_to_lose(contestants):
     inputs = keras.Input((184,))
-    guess = keras.Model(inputs, keras.layers.Dense(3, kernel_initializer="zeros")(inputs))
-    named = NamedTagger("guess", "guess", guess, None)
-    one = Contestant(named, "jet_flavor", split.features, contestants[0].conditions)
-    matrix, _ = cross_examine([contestants[0], one], split.y, split.events, replicates=5)
-    row = matrix["FGSM ε=0.05"]["guess"]["guess"]["BvL"]
-    assert (row["value"], row["loss"]) == (0.5, 0)
-    assert "relative_loss" not in row and "excess" not in row
-    assert "not defined: a guess" in markdown(matrix, {"a": "jet_flavor", "guess": "jet_flavor"})
+    model = keras.Model(inputs, keras.layers.Dense(3, kernel_initializer="zeros")(inputs))
+    guess = dataclasses.replace(contestants[0], name="guess", model=model)
+    matrix = cross_examine([contestants[0], guess], CONDITIONS, replicates=5)
+    cell = (FGSM, "guess", "guess")
+    assert (matrix.area(*cell).value, matrix.loss(*cell).value) == (0.5, 0)
+    assert matrix.relative_loss(*cell) == matrix.excess(FGSM, "guess") == NotDefined("a guess")
+    assert "not defined: a guess" in markdown(matrix)

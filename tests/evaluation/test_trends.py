@@ -19,8 +19,8 @@ def test_interval_covers_two_thirds_of_the_time():
     inside = 0
     for _ in range(400):
         x = generator.normal(size=50)
-        found = rank_correlation(x, 0.6 * x + 0.8 * generator.normal(size=50))
-        inside += found.low < truth < found.high
+        interval = rank_correlation(x, 0.6 * x + 0.8 * generator.normal(size=50))
+        inside += interval.low < truth < interval.high
     assert 0.62 < inside / 400 < 0.75
 
 

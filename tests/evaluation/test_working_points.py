@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
 
-from kerastag.evaluation.working_points import binnings, threshold, working_points
+from kerastag.evaluation.working_points import Binning, binnings, threshold, working_points
 from kerastag.jets import Jets
 from kerastag.metrics import Bootstrap
+from kerastag.results import Interval, NotDefined
 from tests.toy import TOY
 
 
@@ -17,8 +18,8 @@ def jets():
     return label, clean, attacked, generator.uniform(0.5, 2, 6000)
 
 
-def of(rows, **wanted):
-    return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
+def select(rows, **values):
+    return [row for row in rows if all(row[name] == value for name, value in values.items())]
 
 
 def test_inclusive_rates_are_those_of_scikit_learns_curve(jets):
@@ -29,36 +30,38 @@ def test_inclusive_rates_are_those_of_scikit_learns_curve(jets):
     score, pair = clean[:, 0].astype(float) - clean[:, 2], label != 1
     fpr, tpr, cuts = roc_curve(label[pair] == 0, score[pair], sample_weight=w[pair], drop_intermediate=False)
     place = np.searchsorted(fpr, 0.1)
-    (b,), (light,) = (of(rows, working_point=0.1, condition="clean", flavour=name) for name in ("b", "light"))
-    assert light["value"] == pytest.approx(0.1, abs=2e-3)
-    assert b["value"] == pytest.approx(tpr[place], abs=2e-3)
-    (moved,) = of(rows, working_point=0.1, condition="attacked", flavour="b")
+    (b,), (light,) = (select(rows, working_point=0.1, condition="clean", flavour=name) for name in ("b", "light"))
+    assert light["rate"].value == pytest.approx(0.1, abs=2e-3)
+    assert b["rate"].value == pytest.approx(tpr[place], abs=2e-3)
+    (moved,) = select(rows, working_point=0.1, condition="attacked", flavour="b")
     after = attacked[:, 0].astype(float) - attacked[:, 2]
-    own = label == 0
-    expected = w[own & (after >= cuts[place])].sum() / w[own].sum()
-    assert moved["value"] == pytest.approx(expected, abs=2e-3)
-    assert moved["ratio"] == pytest.approx(moved["value"] / b["value"])
+    is_b = label == 0
+    expected = w[is_b & (after >= cuts[place])].sum() / w[is_b].sum()
+    assert moved["rate"].value == pytest.approx(expected, abs=2e-3)
+    assert moved["ratio"].value == pytest.approx(moved["rate"].value / b["rate"].value)
+    # Pairing pays: the ratio is known better than from two samples.
+    assert moved["ratio"].error < 0.8 * np.hypot(moved["rate"].error, b["rate"].error) / b["rate"].value
 
 
 def test_error_of_an_efficiency_is_binomial(jets):
     label, clean, *_ = jets
     rows = working_points(label, {"clean": clean}, {}, Bootstrap(np.arange(6000), 400), rates=(0.1,))
-    (b,) = of(rows, flavour="b")
+    (b,) = select(rows, flavour="b")
     number = (label == 0).sum()
-    expected = np.sqrt(b["value"] * (1 - b["value"]) / number)
-    assert (b["high"] - b["low"]) / 2 == pytest.approx(expected, rel=0.15)
-    assert b["ratio_low"] == b["ratio"] == b["ratio_high"] == 1
+    expected = np.sqrt(b["rate"].value * (1 - b["rate"].value) / number)
+    assert b["rate"].error == pytest.approx(expected, rel=0.15)
+    assert b["ratio"] == Interval(1, 1, 1)
 
 
 def test_no_point_from_fewer_than_twenty_jets(jets):
     label, clean, attacked, _ = jets
-    bins = {"side": (["left", "right"], (np.arange(6000) < 5500).astype(int))}
+    bins = {"side": Binning(["left", "right"], (np.arange(6000) < 5500).astype(int))}
     rows = working_points(label, {"clean": clean, "attacked": attacked}, bins, Bootstrap(np.arange(6000), 10), rates=(0.01,))
     few = [row for row in rows if row["jets"] < 20]
-    assert few and all(row["value"] is None and row["ratio"] is None for row in few)
-    for row in of(rows, binning="side", flavour="light"):
-        whole = of(rows, binning="side", condition=row["condition"], flavour="light")
-        (inclusive,) = of(rows, binning="all", condition=row["condition"], flavour="light")
+    assert few and all(row["rate"] == row["ratio"] == NotDefined("fewer than 20 jets") for row in few)
+    for row in select(rows, binning="side", flavour="light"):
+        whole = select(rows, binning="side", condition=row["condition"], flavour="light")
+        (inclusive,) = select(rows, binning="all", condition=row["condition"], flavour="light")
         assert sum(part["jets"] for part in whole) == inclusive["jets"]
 
 
@@ -80,11 +83,11 @@ def test_threshold_leaves_the_rate_above_it():
 
 def test_bins_hold_every_jet_once(toy_jets):
     x = toy_jets[0].numpy()
-    found = binnings(TOY, Jets(x, np.zeros(len(x), int), {}, 3))
-    assert list(found)[2] == "tracks among the inputs"
-    for names, index in found.values():
+    bins = binnings(TOY, Jets(x, np.zeros(len(x), int), {}, 3))
+    assert list(bins)[2] == "tracks among the inputs"
+    for names, index in bins.values():
         assert len(index) == len(x) and set(index) == set(range(len(names)))
-    names, index = found["tracks among the inputs"]
+    names, index = bins["tracks among the inputs"]
     columns = [TOY.index(f"track_{slot}_{name}") for slot in range(3) for name in ("d0", "var", "phi", "hits")]
     number = (x[:, columns] != TOY.defaults[columns]).reshape(-1, 3, 4).any(axis=2).sum(axis=1)
     lows = [int(name.split("-")[0]) for name in names]
