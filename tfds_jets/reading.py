@@ -260,7 +260,7 @@ def _features(columns: dict[str, ak.Array], schema: Schema, jets: int) -> tuple[
 
 def _spectators(columns: dict[str, ak.Array], schema: Schema, absent: set[str], jets: int) -> dict[str, np.ndarray]:
     """Spectators of the schema, `(jets,)` each; the default for those named in `absent`."""
-    spectators = {}
+    spectators: dict[str, np.ndarray] = {}
     for spectator in schema.spectators:
         is_absent = spectator.name in absent
         values = np.full(jets, spectator.default) if is_absent else ak.to_numpy(columns[spectator.branch])

@@ -87,7 +87,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(columns), metadata=tfds.core.MetadataDict())
 
     @override
-    def download_and_prepare(self, *, download_dir=None, download_config=None, file_format=None, permissions=None) -> None:
+    def download_and_prepare(
+        self,
+        *,
+        download_dir: Path | str | None = None,
+        download_config: tfds.download.DownloadConfig | None = None,
+        file_format: Any = None,
+        permissions: Any = None,
+    ) -> None:
         """Build the data set, or reuse one of the same files, schema and selection.
 
         Args:

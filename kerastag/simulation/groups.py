@@ -6,6 +6,7 @@ from typing import Self
 import numpy as np
 
 
+@dataclasses.dataclass
 class Rows:
     """Base of dataclasses all of whose fields are arrays with one row for each object."""
 

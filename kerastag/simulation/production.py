@@ -7,7 +7,6 @@ production that is killed goes on where it was and ends in the same jets.
 import concurrent.futures
 import contextlib
 import dataclasses
-import itertools
 import json
 import math
 import multiprocessing
@@ -128,12 +127,11 @@ def _part(parts: Path, unit: int) -> Path:
 def _make_parts(parts: Path, jets: int, settings: SimulationSettings, processes: int, summary: Summary, progress: tqdm) -> int:
     """Make the parts that are missing; return how many it takes for `jets` jets."""
     context = multiprocessing.get_context("spawn")
-    total, waiting = 0, {}
+    unit, total = 0, 0
+    waiting: dict[int, concurrent.futures.Future[Summary]] = {}
     with concurrent.futures.ProcessPoolExecutor(processes, context, _begin_worker, (settings,)) as pool:
         try:
-            for unit in itertools.count():
-                if total >= jets:
-                    return unit
+            while total < jets:
                 mean = max(total / unit, 1) if unit else _JETS_PER_EVENT * settings.events_per_unit
                 ahead = min(_AHEAD * processes, math.ceil((jets - total) / mean))
                 for number in range(unit, unit + ahead):
@@ -141,11 +139,12 @@ def _make_parts(parts: Path, jets: int, settings: SimulationSettings, processes:
                         waiting[number] = pool.submit(_make_part, parts, number)
                 work = waiting[unit].result() if unit in waiting else Summary(reused=_jets_in(_part(parts, unit)))
                 summary.add(work)
-                count = work.jets + work.reused
-                total += count
-                progress.update(min(count, progress.total - progress.n))
+                total += work.jets + work.reused
+                progress.update(min(total, jets) - progress.n)
+                unit += 1
         finally:
             pool.shutdown(cancel_futures=True)
+    return unit
 
 
 # The simulation of a worker process.
@@ -163,7 +162,8 @@ def _begin_worker(settings: SimulationSettings) -> None:
 
 def _end_with_parent() -> None:
     """Wait for the parent to end, then end at once."""
-    multiprocessing.parent_process().join()
+    if parent := multiprocessing.parent_process():
+        parent.join()
     os._exit(1)
 
 
@@ -172,9 +172,10 @@ def _make_part(parts: Path, number: int) -> Summary:
     unit = _simulation.unit(number)
     with replaced(_part(parts, number)) as new:
         jets, tracks = columns(unit)
-        content = {f"jet.{name}": values for name, values in jets.items()}
+        content: dict[str, Any] = {"counts": unit.counts.astype(np.int32)}
+        content |= {f"jet.{name}": values for name, values in jets.items()}
         content |= {f"track.{name}": values for name, values in tracks.items()}
-        np.savez(new, counts=unit.counts.astype(np.int32), **content)
+        np.savez(new, **content)
     return Summary(
         jets=len(unit.counts),
         events=unit.events,

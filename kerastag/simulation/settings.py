@@ -35,7 +35,7 @@ class SimulationSettings:
     minimum_pthat: float = 20.0
     events_per_unit: int = 8000
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**31:
             raise UserError(f"The seed must lie between 0 and 2147483647, not be {self.seed}.")
         if not self.minimum_pthat >= 10:

@@ -1,5 +1,7 @@
 """Towers and jets."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -62,7 +64,8 @@ def test_jets_are_calibrated_and_inside_the_acceptance():
 
 
 def test_two_near_towers_are_one_jet_and_distant_ones_two():
-    one, near, far = (shower(22, 0, 40.0, 0.05, phi, 1) for phi in (0.1, 0.35, 1.5))
-    for other, expected in ((near, 1), (far, 2)):
-        both = Particles(*(np.concatenate([getattr(one, name), getattr(other, name)]) for name in one.__dataclass_fields__))
+    first, near, far = (shower(22, 0, 40.0, 0.05, phi, 1) for phi in (0.1, 0.35, 1.5))
+    for second, expected in ((near, 1), (far, 2)):
+        names = (field.name for field in dataclasses.fields(Particles))
+        both = Particles(*(np.concatenate([getattr(first, name), getattr(second, name)]) for name in names))
         assert len(calorimeter.find_jets(both, 1, np.random.default_rng(0))) == expected

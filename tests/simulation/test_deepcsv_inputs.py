@@ -43,10 +43,10 @@ def test_category_and_numbers_of_vertices_agree(inputs):
 
 
 def test_tracks_are_ordered_by_the_2d_significance_alone(inputs):
-    two, three = (np.stack([inputs[f"trackSip{d}dSig_{slot}"] for slot in range(6)], axis=1) for d in (2, 3))
-    filled = (two[:, 1:] > -998) & (two[:, :-1] > -998)
-    assert (np.diff(two, axis=1)[filled] <= 0).all()
-    assert (np.diff(three, axis=1)[filled] > 0).any()
+    sip2d, sip3d = (np.stack([inputs[f"trackSip{d}dSig_{slot}"] for slot in range(6)], axis=1) for d in (2, 3))
+    filled = (sip2d[:, 1:] > -998) & (sip2d[:, :-1] > -998)
+    assert (np.diff(sip2d, axis=1)[filled] <= 0).all()
+    assert (np.diff(sip3d, axis=1)[filled] > 0).any()
 
 
 def test_slots_are_filled_from_the_front_up_to_the_number_of_tracks(inputs):
@@ -79,13 +79,13 @@ def test_sine_of_the_angle_agrees_with_delta_r(inputs):
 
 def test_flight_distances_agree_with_each_other(inputs):
     reco = inputs["vertexCategory"] == 0
-    two, three = inputs["flightDistance2dVal"][reco], inputs["flightDistance3dVal"][reco]
-    assert (three >= two).all()
-    assert two.min() >= 0.01
-    assert two.max() <= 2.5
+    transverse, spatial = inputs["flightDistance2dVal"][reco], inputs["flightDistance3dVal"][reco]
+    assert (spatial >= transverse).all()
+    assert transverse.min() >= 0.01
+    assert transverse.max() <= 2.5
     assert inputs["flightDistance2dSig"][reco].min() >= 2
     assert inputs["vertexJetDeltaR"][reco].max() < 0.3
-    ratio = two * np.cosh(inputs["Jet_eta"][reco]) / three
+    ratio = transverse * np.cosh(inputs["Jet_eta"][reco]) / spatial
     assert np.median(ratio) == pytest.approx(1, abs=0.03)
     significances = inputs["flightDistance3dSig"][reco] / inputs["flightDistance2dSig"][reco]
     assert np.median(significances) == pytest.approx(1, abs=0.03)
@@ -101,12 +101,12 @@ def test_above_charm_is_present_in_all_four_or_in_none(inputs):
 
 
 def test_jets_with_fewer_than_two_tracks_have_nothing(inputs):
-    gone = inputs["vertexCategory"] == -999
-    assert 0.03 < gone.mean() < 0.2
+    untagged = inputs["vertexCategory"] == -999
+    assert 0.03 < untagged.mean() < 0.2
     for name in ("trackSumJetEtRatio", "trackSumJetDeltaR", "vertexMass", "trackSip2dSig_0", "trackEtaRel_0"):
-        assert (inputs[name][gone] == -999).all()
-    assert not inputs["jetNSelectedTracks"][gone].any()
-    assert not inputs["jetNSecondaryVertices"][gone].any()
+        assert (inputs[name][untagged] == -999).all()
+    assert not inputs["jetNSelectedTracks"][untagged].any()
+    assert not inputs["jetNSecondaryVertices"][untagged].any()
 
 
 def test_a_sum_over_no_track_points_to_the_origin_of_eta_and_phi(batches):
@@ -135,42 +135,42 @@ def candidates(batches):
 
 
 def test_above_charm_agrees_with_a_loop(batches, candidates):
-    batch, (found, _) = batches["charm"], candidates
-    close = (found.axis_distance >= -0.07) & (found.decay_length <= 5)
+    batch, (tracks, _) = batches["charm"], candidates
+    close = (tracks.axis_distance >= -0.07) & (tracks.decay_length <= 5)
     for number in range(0, len(batch.jets), 5):
-        own = np.flatnonzero(found.jet == number)
-        if len(own) < 2:
+        rows = np.flatnonzero(tracks.jet == number)
+        if len(rows) < 2:
             continue
         for kind in ("2d", "3d"):
-            significance = getattr(found, f"sip{kind}_significance")
+            significance = getattr(tracks, f"sip{kind}_significance")
             total, expected = np.zeros(4), (-1.0, -1.0)
-            for row in sorted(own[close[own]], key=lambda row: -significance[row]):
-                total = total + found.momentum[row]
+            for row in sorted(rows[close[rows]], key=lambda row: -significance[row]):
+                total = total + tracks.momentum[row]
                 if np.sqrt(total[3] ** 2 - total[:3] @ total[:3]) > 1.5:
-                    expected = (getattr(found, f"sip{kind}")[row], significance[row])
+                    expected = (getattr(tracks, f"sip{kind}")[row], significance[row])
                     break
             columns = [f"Jet_DeepCSV_trackSip{kind}{part}AboveCharm" for part in ("Val", "Sig")]
             assert [batch.jet[column][number] for column in columns] == pytest.approx(expected)
 
 
 def test_track_sums_and_kaon_veto_agree_with_a_loop(batches, candidates):
-    batch, (found, _) = batches["charm"], candidates
+    batch, (tracks, _) = batches["charm"], candidates
     for number in range(0, len(batch.jets), 5):
-        own = np.flatnonzero(found.jet == number)
-        if len(own) < 2:
+        rows = np.flatnonzero(tracks.jet == number)
+        if len(rows) < 2:
             continue
-        close = (found.delta_r[own] < 0.3) & (found.axis_distance[own] >= -0.07) & (found.decay_length[own] <= 5)
-        own = own[close]
+        close = (tracks.delta_r[rows] < 0.3) & (tracks.axis_distance[rows] >= -0.07) & (tracks.decay_length[rows] <= 5)
+        rows = rows[close]
         legs = set()
-        for one in own:
-            for two in own:
-                total = found.momentum[one] + found.momentum[two]
+        for leg in rows:
+            for partner in rows:
+                total = tracks.momentum[leg] + tracks.momentum[partner]
                 pair_mass = np.sqrt(total[3] ** 2 - total[:3] @ total[:3])
-                if one != two and found.charge[one] * found.charge[two] <= 0 and abs(pair_mass - 0.497648) < 0.03:
-                    legs.add(one)
-        assert batch.jet["Jet_DeepCSV_jetNSelectedTracks"][number] == len(own) - len(legs)
-        total = found.momentum[own].sum(axis=0)
-        et = total[3] * np.hypot(*total[:2]) / np.linalg.norm(total[:3]) if len(own) else 0
+                if leg != partner and tracks.charge[leg] * tracks.charge[partner] <= 0 and abs(pair_mass - 0.497648) < 0.03:
+                    legs.add(leg)
+        assert batch.jet["Jet_DeepCSV_jetNSelectedTracks"][number] == len(rows) - len(legs)
+        total = tracks.momentum[rows].sum(axis=0)
+        et = total[3] * np.hypot(*total[:2]) / np.linalg.norm(total[:3]) if len(rows) else 0
         assert batch.jet["Jet_DeepCSV_trackSumJetEtRatio"][number] == pytest.approx(et / batch.jets.raw_pt[number])
 
 
@@ -179,13 +179,13 @@ def test_impact_parameters_agree_with_a_search_along_the_line(batches):
     batch = batches["bottom"]
     tracks = batch.tracks.take(np.arange(50))
     points = np.random.default_rng(0).normal(0, 1, (50, 3))
-    found = impact.impact_parameters(tracks, points, np.zeros((50, 3, 3)))
+    ip = impact.impact_parameters(tracks, points, np.zeros((50, 3, 3)))
     steps = np.linspace(-60, 60, 400_001)
     for number in range(50):
-        path = found.point[number] + steps[:, None] * found.direction[number]
-        assert np.linalg.norm(path, axis=1).min() == pytest.approx(found.value_3d[number], abs=1e-4)
-        assert np.hypot(*path[:, :2].T).min() == pytest.approx(found.value_2d[number], abs=1e-4)
-        assert found.displacement[number] @ found.direction[number] == pytest.approx(0, abs=1e-9)
+        path = ip.point[number] + steps[:, None] * ip.direction[number]
+        assert np.linalg.norm(path, axis=1).min() == pytest.approx(ip.value_3d[number], abs=1e-4)
+        assert np.hypot(*path[:, :2].T).min() == pytest.approx(ip.value_2d[number], abs=1e-4)
+        assert ip.displacement[number] @ ip.direction[number] == pytest.approx(0, abs=1e-9)
 
 
 def test_impact_parameter_significances_of_prompt_tracks_are_standard(batches):
@@ -193,8 +193,8 @@ def test_impact_parameter_significances_of_prompt_tracks_are_standard(batches):
     batch = batches["light"]
     prompt = batch.tracks.take(batch.events.origin[batch.particle] == 0)
     count = len(prompt.pt)
-    found = impact.impact_parameters(prompt, np.zeros((count, 3)), np.zeros((count, 3, 3)))
-    assert np.mean(found.value_2d < found.error_2d) == pytest.approx(0.683, abs=0.01)
+    ip = impact.impact_parameters(prompt, np.zeros((count, 3)), np.zeros((count, 3, 3)))
+    assert np.mean(ip.value_2d < ip.error_2d) == pytest.approx(0.683, abs=0.01)
 
 
 def test_vertices_point_to_decays(batches):
@@ -203,14 +203,14 @@ def test_vertices_point_to_decays(batches):
     primary = jet_inputs.primary_vertices(batch.tracks, batch.events.count)
     event = batch.tracks.event
     ip = impact.impact_parameters(batch.tracks, primary.position[event], primary.covariance[event])
-    found = inclusive_vertices(batch.tracks, primary, ip, batch.events.count)
-    origin = batch.events.origin[batch.particle[found.track]]
+    vertices = inclusive_vertices(batch.tracks, primary, ip, batch.events.count)
+    origin = batch.events.origin[batch.particle[vertices.track]]
     assert np.mean(origin == 5) > 0.8
-    assert np.bincount(found.vertex).min() >= 2
-    pairs = np.unique(np.stack([found.vertex, found.track]), axis=1)
-    assert pairs.shape[1] == len(found.track), "a track is listed twice at a vertex"
-    members = [tuple(found.track[found.vertex == vertex]) for vertex in range(len(found.event))]
-    assert len(set(members)) == len(members), "the same vertex was found twice"
+    assert np.bincount(vertices.vertex).min() >= 2
+    pairs = np.unique(np.stack([vertices.vertex, vertices.track]), axis=1)
+    assert pairs.shape[1] == len(vertices.track), "a track is listed twice at a vertex"
+    members = [tuple(vertices.track[vertices.vertex == vertex]) for vertex in range(len(vertices.event))]
+    assert len(set(members)) == len(members), "two vertices have the same members"
 
 
 @pytest.mark.skipif(not WEIGHTS.is_file(), reason="CMS's weights are not part of the repository")
@@ -266,8 +266,8 @@ def test_values_are_of_the_size_of_real_ones(inputs, name):
         real = ak.to_numpy(ak.flatten(file["Events"][f"Jet_DeepCSV_{name}"].array()))
         first = ak.to_numpy(ak.flatten(file["Events"]["Jet_DeepCSV_jetNSelectedTracks"].array())) > 0
     real = real[(real > -998) & (first | ("_0" not in name))]  # unused slots hold garbage
-    ours = inputs[name][inputs[name] > -998]
-    ratio = np.median(ours) / np.median(real)
+    simulated = inputs[name][inputs[name] > -998]
+    ratio = np.median(simulated) / np.median(real)
     assert 0.25 < ratio < 4
 
 

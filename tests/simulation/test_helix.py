@@ -37,11 +37,11 @@ def test_perigee_is_where_integration_comes_closest_to_the_beam_line(number):
     state = integrated(vertex, momentum, charge)
     closest = minimize_scalar(lambda s: np.hypot(*state(s)[:2]), bounds=(-0.3, 0.3), method="bounded", options={"xatol": 1e-10})
     x, y, _, px, py, pz = state(closest.x)
-    found = helix.perigee(vertex[None], momentum[None], np.array([charge]))[0]
-    assert found[0] == pytest.approx((x * py - y * px) / np.hypot(px, py), abs=1e-5)
-    assert found[2] == pytest.approx(np.arctan2(py, px), abs=1e-6)
-    assert found[3] == pytest.approx(np.arctan2(np.hypot(px, py), pz), abs=1e-9)
-    assert found[4] == pytest.approx(charge / np.linalg.norm(momentum), rel=1e-9)
+    parameters = helix.perigee(vertex[None], momentum[None], np.array([charge]))[0]
+    assert parameters[0] == pytest.approx((x * py - y * px) / np.hypot(px, py), abs=1e-5)
+    assert parameters[2] == pytest.approx(np.arctan2(py, px), abs=1e-6)
+    assert parameters[3] == pytest.approx(np.arctan2(np.hypot(px, py), pz), abs=1e-9)
+    assert parameters[4] == pytest.approx(charge / np.linalg.norm(momentum), rel=1e-9)
 
 
 def test_z0_is_that_of_the_beam_line_for_particles_from_it():
@@ -54,8 +54,8 @@ def test_d0_of_a_displaced_particle_has_the_geometric_sign():
     phi, flight, length = 0.7, 0.4, 3.0
     vertex = length * np.array([[np.cos(flight), np.sin(flight), 0]])
     momentum = 1e6 * np.array([[np.cos(phi), np.sin(phi), 0]])  # practically straight
-    found = helix.perigee(vertex, momentum, np.array([1.0]))[0]
-    assert found[0] == pytest.approx(length * np.sin(phi - flight), rel=1e-4)
+    parameters = helix.perigee(vertex, momentum, np.array([1.0]))[0]
+    assert parameters[0] == pytest.approx(length * np.sin(phi - flight), rel=1e-4)
 
 
 def test_positive_charges_turn_clockwise():

@@ -27,28 +27,28 @@ def test_probability_is_an_integral_up_to_the_missing_factor():
 def in_loops(batch, number: int) -> dict[str, float]:
     """The inputs of one jet that are made of tracks, calculated track by track."""
     jets, tracks = batch.jets, batch.tracks
-    chosen = []
+    selected = []
     for track in np.flatnonzero(tracks.event == jets.event[number]):
         delta_eta = tracks.eta[track] - jets.eta[number]
         delta_phi = math.remainder(tracks.phi[track] - jets.phi[number], 2 * math.pi)
         if tracks.pt[track] >= 0.5 and math.hypot(delta_eta, delta_phi) <= 0.4 and abs(tracks.d0[track]) <= 2:
-            chosen.append((abs(tracks.d0[track]), track, delta_eta, delta_phi))
-    chosen.sort(reverse=True)
-    s_d0 = [d0 / math.sqrt(tracks.covariance[track, 0, 0]) for d0, track, *_ in chosen]
-    s_z0 = [abs(tracks.z0[track]) / math.sqrt(tracks.covariance[track, 1, 1]) for _, track, *_ in chosen]
+            selected.append((abs(tracks.d0[track]), track, delta_eta, delta_phi))
+    selected.sort(reverse=True)
+    s_d0 = [d0 / math.sqrt(tracks.covariance[track, 0, 0]) for d0, track, *_ in selected]
+    s_z0 = [abs(tracks.z0[track]) / math.sqrt(tracks.covariance[track, 1, 1]) for _, track, *_ in selected]
     missing = -math.inf
     product = math.prod(float(jet_inputs.jet_probability(np.array([s]))[0]) for s in s_d0)
-    series = sum((-math.log(product)) ** k / math.factorial(k) for k in range(len(chosen))) if chosen else 0
-    pt = sum(tracks.pt[track] for _, track, *_ in chosen)
+    series = sum((-math.log(product)) ** k / math.factorial(k) for k in range(len(selected))) if selected else 0
+    pt = sum(tracks.pt[track] for _, track, *_ in selected)
     return {
-        "track_2_d0_significance": s_d0[1] if len(chosen) > 1 else missing,
-        "track_3_d0_significance": s_d0[2] if len(chosen) > 2 else missing,
-        "track_2_z0_significance": s_z0[1] if len(chosen) > 1 else missing,
-        "track_3_z0_significance": s_z0[2] if len(chosen) > 2 else missing,
-        "n_tracks_over_d0_threshold": sum(s > 1.8 for s in s_d0) if len(chosen) > 1 else 0,
-        "jet_prob": product * series if chosen else -1,
-        "jet_width_eta": math.sqrt(sum(tracks.pt[t] * e**2 for _, t, e, _ in chosen) / pt) if chosen else missing,
-        "jet_width_phi": math.sqrt(sum(tracks.pt[t] * p**2 for _, t, _, p in chosen) / pt) if chosen else missing,
+        "track_2_d0_significance": s_d0[1] if len(selected) > 1 else missing,
+        "track_3_d0_significance": s_d0[2] if len(selected) > 2 else missing,
+        "track_2_z0_significance": s_z0[1] if len(selected) > 1 else missing,
+        "track_3_z0_significance": s_z0[2] if len(selected) > 2 else missing,
+        "n_tracks_over_d0_threshold": sum(s > 1.8 for s in s_d0) if len(selected) > 1 else 0,
+        "jet_prob": product * series if selected else -1,
+        "jet_width_eta": math.sqrt(sum(tracks.pt[t] * e**2 for _, t, e, _ in selected) / pt) if selected else missing,
+        "jet_width_phi": math.sqrt(sum(tracks.pt[t] * p**2 for _, t, _, p in selected) / pt) if selected else missing,
     }
 
 
@@ -62,10 +62,10 @@ def test_track_based_inputs_agree_with_loops(batches):
 @pytest.mark.parametrize(("count", "expected"), [(1, 0.375), (2, 0.416), (3, 0.436), (4, 0.448), (5, 0.457), (6, 0.464)])
 def test_jet_probability_of_prompt_tracks_at_zero(count, expected):
     """The largest possible values for one to six tracks, as the published data set has them."""
-    one = np.ones(count)
+    ones = np.ones(count)
     parameters = np.tile([0.0, 0.0, 0.1, 1.5, 0.5], (count, 1))
-    tracks = tracking.Tracks(np.zeros(count, int), parameters, np.tile(np.eye(5), (count, 1, 1)), 2 * one, 0 * one)
-    near = association.Cones(1, np.zeros(count, int), np.arange(count), 0.1 * one, 0.1 * one)
+    tracks = tracking.Tracks(np.zeros(count, int), parameters, np.tile(np.eye(5), (count, 1, 1)), 2 * ones, 0 * ones)
+    near = association.Cones(1, np.zeros(count, int), np.arange(count), 0.1 * ones, 0.1 * ones)
     columns = jet_inputs._impact_parameters(tracks, near)
     assert columns["jet_prob"][0] == pytest.approx(expected, abs=1e-3)
     assert columns["jet_width_eta"][0] == pytest.approx(0.1)
@@ -78,19 +78,19 @@ def test_vertex_inputs_agree_with_the_vertices_of_the_listed_tracks(sample):
     single = np.flatnonzero(jets["n_secondary_vertices"] == 1)
     first = {jet: row for row, jet in zip(np.flatnonzero(secondary)[::-1], tracks["jet"][secondary][::-1], strict=True)}
     rows = np.array([first[jet] for jet in single])
-    own = {name: values[rows] for name, values in tracks.items()}
-    np.testing.assert_allclose(jets["vertex_mass"][single], own["vertex_mass"])
-    np.testing.assert_allclose(jets["vertex_energy_fraction"][single], own["vertex_energy_fraction"])
-    np.testing.assert_allclose(jets["n_secondary_vertex_tracks"][single], own["vertex_n_tracks"])
-    np.testing.assert_allclose(jets["vertex_significance"][single], 10 * own["vertex_displacement_significance"])
-    delta_r = np.hypot(own["vertex_delta_eta_jet"], own["vertex_delta_phi_jet"])
+    listed = {name: values[rows] for name, values in tracks.items()}
+    np.testing.assert_allclose(jets["vertex_mass"][single], listed["vertex_mass"])
+    np.testing.assert_allclose(jets["vertex_energy_fraction"][single], listed["vertex_energy_fraction"])
+    np.testing.assert_allclose(jets["n_secondary_vertex_tracks"][single], listed["vertex_n_tracks"])
+    np.testing.assert_allclose(jets["vertex_significance"][single], 10 * listed["vertex_displacement_significance"])
+    delta_r = np.hypot(listed["vertex_delta_eta_jet"], listed["vertex_delta_phi_jet"])
     np.testing.assert_allclose(jets["delta_r_vertex"][single], delta_r)
 
 
 def test_jets_without_vertices_have_the_published_sentinels(sample):
     jets, _ = sample
-    none = jets["n_secondary_vertices"] == -1
-    assert 0.4 < none.mean() < 0.9
+    without = jets["n_secondary_vertices"] == -1
+    assert 0.4 < without.mean() < 0.9
     for name, sentinel in (
         ("vertex_significance", -1),
         ("n_secondary_vertex_tracks", -1),
@@ -98,8 +98,8 @@ def test_jets_without_vertices_have_the_published_sentinels(sample):
         ("delta_r_vertex", np.inf),
         ("vertex_energy_fraction", -np.inf),
     ):
-        assert (jets[name][none] == sentinel).all()
-        assert np.isfinite(jets[name][~none]).all()
+        assert (jets[name][without] == sentinel).all()
+        assert np.isfinite(jets[name][~without]).all()
 
 
 def test_primary_tracks_come_first_each_by_ascending_d0(sample):
@@ -114,5 +114,5 @@ def test_primary_tracks_come_first_each_by_ascending_d0(sample):
 
 
 def test_pairs_of_two_collections():
-    one, two = all_pairs(np.array([2, 0, 1]), np.array([0, 0, 2]), 3)
-    assert list(zip(one.tolist(), two.tolist(), strict=True)) == [(0, 2), (1, 0), (1, 1)]
+    left, right = all_pairs(np.array([2, 0, 1]), np.array([0, 0, 2]), 3)
+    assert list(zip(left.tolist(), right.tolist(), strict=True)) == [(0, 2), (1, 0), (1, 1)]

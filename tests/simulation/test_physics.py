@@ -60,9 +60,9 @@ def test_reconstruction_does_not_see_the_truth(batches):
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_d0_is_symmetric_for_every_flavour(sample, flavour):
     _, tracks = sample
-    own = tracks["flavour"] == flavour
-    found, error = asymmetry(np.sign(tracks["D0"][own]) * significance(tracks)[own], 2)
-    assert abs(found) < 4 * error
+    of_flavour = tracks["flavour"] == flavour
+    difference, error = asymmetry(np.sign(tracks["D0"][of_flavour]) * significance(tracks)[of_flavour], 2)
+    assert abs(difference) < 4 * error
 
 
 def test_lifetime_sign_tells_b_jets_but_not_prompt_tracks(sample):
@@ -90,9 +90,9 @@ def test_mean_proper_decay_length_is_that_of_the_species(batches, species):
     """From the decay vertices: L·m/p."""
     lengths = []
     for batch in batches.values():
-        own = np.abs(batch.events.hadrons.pdg) == species
-        hadrons = batch.events.hadrons.take(own)
-        path = np.linalg.norm(batch.events.decay[own] - hadrons.vertex, axis=1)
+        of_species = np.abs(batch.events.hadrons.pdg) == species
+        hadrons = batch.events.hadrons.take(of_species)
+        path = np.linalg.norm(batch.events.decay[of_species] - hadrons.vertex, axis=1)
         lengths.append(path * mass(hadrons.momentum) / np.linalg.norm(hadrons.momentum[:, :3], axis=1))
     lengths = np.concatenate(lengths)
     assert len(lengths) > 100
@@ -138,10 +138,10 @@ def test_azimuths_fall_with_the_slot_while_those_of_vertices_rise(sample):
     order = np.lexsort((-tracks["D0"] / np.sqrt(tracks["D0D0"]), tracks["jet"]))
     slot = np.arange(len(order)) - np.repeat(np.cumsum(jets["counts"]) - jets["counts"], jets["counts"])
     flavour_weight = {5: 0.393, 4: 0.120, 0: 0.487}
-    own = sum(w * (tracks["flavour"] == f) / np.mean(jets["jet_parton_flavour"] == f) for f, w in flavour_weight.items())
+    mix_weight = sum(w * (tracks["flavour"] == f) / np.mean(jets["jet_parton_flavour"] == f) for f, w in flavour_weight.items())
 
     def means(name):
-        values, weight = tracks[name][order], own[order]
+        values, weight = tracks[name][order], mix_weight[order]
         present = np.isfinite(values)
         return np.array([np.average(values[present & (slot == s)], weights=weight[present & (slot == s)]) for s in range(6)])
 
@@ -158,7 +158,7 @@ def test_primary_vertices_lie_at_the_origin_within_their_uncertainty(batches):
     fitted = jet_inputs.primary_vertices(batch.tracks, batch.events.count)
     pulls = fitted.position[fitted.valid] / np.sqrt(np.einsum("vii->vi", fitted.covariance[fitted.valid]))
     widths = [width(pull) for pull in pulls.T]
-    assert all(0.5 < found < 1 for found in widths[:2])
+    assert all(0.5 < core < 1 for core in widths[:2])
     assert widths[2] == pytest.approx(1, abs=0.1)
     np.testing.assert_allclose(np.median(pulls, axis=0), 0, atol=0.08)
 
@@ -181,20 +181,20 @@ def test_secondary_vertices_lie_at_decays_within_their_uncertainty(batches):
     near = near.take((np.abs(track.d0) <= 8) & (track.pt >= 0.5) & (primary.weight[near.track] <= 0.9))
     track = batch.tracks.take(near.track)
     counts = np.bincount(near.jet, minlength=len(batch.jets))
-    found = vertexing.find_secondaries(track.parameters, track.covariance, track.pt, counts, 1.0, 1.0)
-    event = batch.jets.event[found.group]
+    vertices = vertexing.find_secondaries(track.parameters, track.covariance, track.pt, counts, 1.0, 1.0)
+    event = batch.jets.event[vertices.group]
     vertex, hadron = all_pairs(event, batch.events.hadrons.event, batch.events.count)
-    order = np.argsort(-np.linalg.norm(batch.events.decay[hadron] - found.position[vertex], axis=1))
+    order = np.argsort(-np.linalg.norm(batch.events.decay[hadron] - vertices.position[vertex], axis=1))
     nearest = np.zeros(len(event), int)
     nearest[vertex[order]] = hadron[order]  # of repeated indices the last, which is the nearest
-    good = np.bincount(found.vertex, found.weight > 0.3, minlength=len(event)) >= 2
-    gap = (found.position - batch.events.decay[nearest])[good]
-    flight = found.position[good] / np.linalg.norm(found.position[good], axis=1)[:, None]
+    good = np.bincount(vertices.vertex, vertices.weight > 0.3, minlength=len(event)) >= 2
+    gap = (vertices.position - batch.events.decay[nearest])[good]
+    flight = vertices.position[good] / np.linalg.norm(vertices.position[good], axis=1)[:, None]
     across = np.cross(flight, [0.0, 0.0, 1.0])
     across /= np.linalg.norm(across, axis=1)[:, None]
     for direction, core in ((flight, 1.5), (across, 0.08)):
         residual = (gap * direction).sum(axis=1)
-        sigma = np.sqrt(np.einsum("vi,vij,vj->v", direction, found.covariance[good], direction))
+        sigma = np.sqrt(np.einsum("vi,vij,vj->v", direction, vertices.covariance[good], direction))
         assert width(residual) < core
         assert 0.6 < width(residual / sigma) < 1.3
 
@@ -211,9 +211,9 @@ def test_rates_by_flavour_are_those_of_the_check_simulation(sample):
     jets, _ = sample
     listed = jets["counts"] > 0
     for flavour, (rate, tracks) in zip(FLAVOURS, ((0.72, 4.4), (0.31, 3.7), (0.10, 4.2)), strict=True):
-        own = listed & (jets["jet_parton_flavour"] == flavour)
-        assert np.mean(jets["n_secondary_vertices"][own] > 0) == pytest.approx(rate, rel=0.12, abs=0.02)
-        assert jets["counts"][own].mean() == pytest.approx(tracks, rel=0.06)
+        of_flavour = listed & (jets["jet_parton_flavour"] == flavour)
+        assert np.mean(jets["n_secondary_vertices"][of_flavour] > 0) == pytest.approx(rate, rel=0.12, abs=0.02)
+        assert jets["counts"][of_flavour].mean() == pytest.approx(tracks, rel=0.06)
 
 
 def test_labels_by_quarks_and_by_hadrons_mostly_agree(sample):
@@ -262,8 +262,8 @@ def test_a_unit_depends_on_settings_and_number_alone():
         np.testing.assert_array_equal(second.tracks[name], again.tracks[name], err_msg=name)
     assert not set(first.jets["event"]) & set(second.jets["event"])
     assert (np.diff(first.jets["event"]) >= 0).all()
-    other = Simulation(SimulationSettings(seed=6, events_per_unit=300)).unit(0)
-    assert len(other.counts) != len(first.counts) or (other.jets["jet_pt"] != first.jets["jet_pt"]).any()
+    reseeded = Simulation(SimulationSettings(seed=6, events_per_unit=300)).unit(0)
+    assert len(reseeded.counts) != len(first.counts) or (reseeded.jets["jet_pt"] != first.jets["jet_pt"]).any()
     assert first.counts.sum() == len(first.tracks["D0"])
     assert first.counts.min() >= 1
 

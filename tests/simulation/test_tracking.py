@@ -50,12 +50,12 @@ def test_data_set_reverses_the_eta_index():
 def test_pulls_have_unit_width_and_chi2_is_flat(pt):
     """In every bin of pT, over all bins of |η|: the written covariance is that of the smearing."""
     particles = pions(20_000, pt, np.random.default_rng(1).uniform(-2.5, 2.5, 20_000))
-    tracks, found, true = tracking.reconstruct(particles, False, np.random.default_rng(2))
+    tracks, particle, true = tracking.reconstruct(particles, False, np.random.default_rng(2))
     shift = tracks.parameters - true
     shift[:, 2] = (shift[:, 2] + np.pi) % (2 * np.pi) - np.pi
     sigma = np.sqrt(np.einsum("tii->ti", tracks.covariance))
     pulls = shift / sigma
-    assert len(found) > 10_000
+    assert len(particle) > 10_000
     np.testing.assert_allclose(pulls.std(axis=0), 1, atol=0.03)
     np.testing.assert_allclose(pulls.mean(axis=0), 0, atol=0.04)
     normalised = tracks.covariance / (sigma[:, :, None] * sigma[:, None, :])
@@ -65,8 +65,8 @@ def test_pulls_have_unit_width_and_chi2_is_flat(pt):
 
 def test_charges_survive():
     particles = pions(5000, 2.0, 0.3)
-    tracks, found, _ = tracking.reconstruct(particles, False, np.random.default_rng(2))
-    np.testing.assert_array_equal(tracks.charge, particles.charge[found])
+    tracks, particle, _ = tracking.reconstruct(particles, False, np.random.default_rng(2))
+    np.testing.assert_array_equal(tracks.charge, particles.charge[particle])
 
 
 def test_transverse_momentum_is_that_of_the_smeared_curvature():

@@ -58,10 +58,11 @@ def test_weights_belong_to_chi2_against_the_vertex_of_the_others():
 
         without = least_squares(residuals, fitted.position[0], xtol=1e-12)
         vertex_covariance = np.linalg.inv(without.jac.T @ without.jac)
-        own = whitened(parameters[[track]], covariance[[track]], without.x)[0]
+        residual = whitened(parameters[[track]], covariance[[track]], without.x)[0]
         step = 1e-4 * np.eye(3)
-        slope = np.array([whitened(parameters[[track]], covariance[[track]], without.x + d)[0] - own for d in step]).T / 1e-4
-        chi2 = own @ np.linalg.solve(np.eye(2) + slope @ vertex_covariance @ slope.T, own)
+        moved = [whitened(parameters[[track]], covariance[[track]], without.x + shift)[0] for shift in step]
+        slope = (np.array(moved) - residual).T / 1e-4
+        chi2 = residual @ np.linalg.solve(np.eye(2) + slope @ vertex_covariance @ slope.T, residual)
         assert fitted.weight[track] == pytest.approx(1 / (1 + np.exp((chi2 - cut**2) / 2)), rel=0.02, abs=0.01)
 
 
@@ -120,13 +121,13 @@ def test_the_search_finds_two_vertices_in_a_jet():
     places = np.array([[3.0, 1.5, 1.0], [12.0, 6.0, 4.0]])
     jets = 100
     parameters, covariance, pt = toy(np.tile(places, (jets, 1)), 6, seed=6)
-    found = vertexing.find_secondaries(parameters, covariance, pt, np.full(jets, 12), 1.0, 1.0)
-    near = np.linalg.norm(found.position[:, None] - places, axis=2) < 1.5
+    secondaries = vertexing.find_secondaries(parameters, covariance, pt, np.full(jets, 12), 1.0, 1.0)
+    near = np.linalg.norm(secondaries.position[:, None] - places, axis=2) < 1.5
     for place in (0, 1):
-        assert len(np.unique(found.group[near[:, place]])) > 0.8 * jets
-    assert (np.diff(found.vertex) >= 0).all()
-    heavy = found.weight > vertexing.LEAVES
-    assert len(np.unique(found.track[heavy])) == heavy.sum(), "a track that left the pool came back"
+        assert len(np.unique(secondaries.group[near[:, place]])) > 0.8 * jets
+    assert (np.diff(secondaries.vertex) >= 0).all()
+    heavy = secondaries.weight > vertexing.LEAVES
+    assert len(np.unique(secondaries.track[heavy])) == heavy.sum(), "a track that left the pool came back"
 
 
 def test_rank_counts_from_the_largest_within_each_group():

@@ -32,8 +32,8 @@ def test_flavours_are_scattered_over_files(tmp_path):
     for path in (tmp_path / "out").iterdir():
         flavour = uproot.open(path)["jets/jet_parton_flavour"].array(library="np")
         assert 250 < len(flavour) < 350
-        for wanted in (0, 4, 5):
-            assert 70 < (flavour == wanted).sum() < 130
+        for label in (0, 4, 5):
+            assert 70 < (flavour == label).sum() < 130
 
 
 def test_damaged_files_are_named(tmp_path):

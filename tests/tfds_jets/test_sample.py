@@ -35,12 +35,12 @@ def test_moments_are_those_of_the_published_data_set(sample):
 
 def test_numbers_by_flavour_are_those_of_the_check_simulation():
     """Within 12 %, or 0.01 of a rate; one of 57, a median of few light jets there, within a quarter."""
-    found = validation.by_flavour(SAMPLE_FILE)
-    assert found["median vertex significance"].pop() == pytest.approx(14, rel=0.25)
-    for name, values in found.items():
-        for ours, expected in zip(values, validation.EXPECTED[name], strict=False):
+    table = validation.by_flavour(SAMPLE_FILE)
+    assert table["median vertex significance"].pop() == pytest.approx(14, rel=0.25)
+    for name, values in table.items():
+        for value, expected in zip(values, validation.EXPECTED[name], strict=False):
             near = pytest.approx(expected, rel=0.12, abs=0.01 if name.startswith(("jets", "tracks")) else 0)
-            assert ours == near, name
+            assert value == near, name
 
 
 def test_deepcsv_reads_it_too():
