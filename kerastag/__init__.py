@@ -23,6 +23,7 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     """Import the public names on first use."""
     if name in _LAZY:
+        importlib.import_module("kerastag.backend")  # before Keras is imported
         return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'kerastag' has no attribute '{name}'")
 

@@ -1,5 +1,6 @@
 """Attacks and distortions of jets, limited by a threat model, in physical units."""
 
+import kerastag.backend  # noqa: F401  (before Keras is imported)
 from kerastag.attacks.apgd import APGD
 from kerastag.attacks.base import Attack, Objective
 from kerastag.attacks.conditions import CLEAN, Condition, conditions

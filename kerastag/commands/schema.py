@@ -8,7 +8,7 @@ from kerastag.schema import table
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the schema's name."""
-    parser.add_argument("name", metavar="NAME", help=f"one of {', '.join(schema.NAMES)}")
+    parser.add_argument("name", metavar="NAME", help=f"one of {', '.join(schema.ALL)}")
 
 
 def main(options: argparse.Namespace) -> None:

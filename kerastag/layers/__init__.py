@@ -1,6 +1,6 @@
 """Every Keras layer of ours. Importing this package registers them all, so that stored taggers can be loaded."""
 
-import kerastag.backend  # before Keras is imported
+import kerastag.backend  # noqa: F401  (before Keras is imported)
 from kerastag.layers.class_logits import ClassLogits, FlavourLogits
 from kerastag.layers.deep_flavour import AbsentTogether
 from kerastag.layers.lwtnn_inputs import LwtnnInputs
