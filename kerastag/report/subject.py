@@ -5,7 +5,7 @@ import functools
 import hashlib
 import json
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class Subject:
     Args:
         taggers: Taggers as the user names them; a NAME= that is given several times stands for the seeds of one training.
         dataset: Data set of the jets.
-        sample: Which of its jets; a data set that is open already is not opened again.
+        sample: Split and number of the jets.
         options: What the report depends on beside taggers and jets.
         store: Folder of logits that were computed before.
         scan: Folder of a scan of inputs; None for none.
@@ -122,6 +122,10 @@ class Subject:
             with replaced(file) as new:
                 np.save(new, logits, allow_pickle=False)
         return np.load(file, allow_pickle=False)
+
+    def labelled_logits(self, name: str, conditions: Iterable[Condition]) -> dict[str, np.ndarray]:
+        """Logits of a tagger by label of the condition, `(jets, classes)` each."""
+        return {condition.label: self.logits(name, condition) for condition in conditions}
 
     def area(self, name: str, condition: Condition = CLEAN, discriminator: str = "BvL", seed: int = 0) -> Resampled:
         """Area under the ROC curve; the resamples are the same for all, so differences and ratios are paired.

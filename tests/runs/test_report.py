@@ -1,5 +1,6 @@
 """The report of two small trainings, one of them with two seeds, on the jets of the tests."""
 
+import collections
 import csv
 import json
 import re
@@ -9,30 +10,33 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from kerastag import report
 from kerastag import saving
-from kerastag.attacks import FGSM, ThreatModel
+from kerastag.attacks import CLEAN, Attack, Condition, attacked_logits
+from kerastag.attacks.base import RandomDraws
 from kerastag.errors import UserError
-from kerastag.attacks.samples import attacked_logits
+from kerastag.files import read_json, write_json
 from kerastag.metrics import RankedPair
 from kerastag.recipes import Settings
-from kerastag.report.claims import Claim, Interval
+from kerastag.report import subject as subjects
+from kerastag.report.claims import Claim
 from kerastag.report.parts import PARTS, epochs
-from kerastag.report.subject import Options, Scenario, Subject
+from kerastag.report.subject import Subject
+from kerastag.request import ReportOptions, Sample
+from kerastag.results import Interval, NotDefined, Seeds
+from kerastag.runs.report import report
+from kerastag.runs.train import train
 
-CHOSEN = {"split": "test", "epsilon": 0.01, "epsilons": (0.01, 0.05), "uncertainty": 0.2}
-CHOSEN |= {"replicates": 10, "max_jets": 500, "features": ()}
+JETS = 500
+OPTIONS = {"epsilons": (0.01, 0.05), "replicates": 10}
 
 
 @pytest.fixture(scope="module")
 def runs(dataset, data_dir, tmp_path_factory):
     """Run directories: two seeds of a nominal training and one on attacked jets."""
-    from kerastag.runs import train as experiment
-
     folder = tmp_path_factory.mktemp("runs")
     for name, options in {"n0": {}, "n1": {"seed": 1}, "a0": {"defense": "fgsm"}}.items():
-        chosen = {"config": "jet_flavor", "model": "paper_mlp", "epochs": 5, "data_dir": str(data_dir), **options}
-        experiment.run(Settings.resolve(chosen), folder / name)
+        settings = {"config": "jet_flavor", "model": "paper_mlp", "epochs": 5, "data_dir": str(data_dir), **options}
+        train(Settings.resolve(settings), folder / name)
     return folder
 
 
@@ -41,16 +45,58 @@ def taggers(runs):
     return [f"nominal={runs / 'n0'}", f"nominal={runs / 'n1'}", f"robust={runs / 'a0'}"]
 
 
-def make(taggers, output, data_dir, **options):
-    chosen = {"config": "jet_flavor", "data_dir": data_dir, "manual_dir": None, "scan": None, **CHOSEN, **options}
-    report.run(taggers, output, **chosen)
+def make(taggers, output, data_dir, scan=None, split="test", **options):
+    sample = Sample(data_dir=str(data_dir), split=split, max_jets=JETS)
+    report(taggers, sample, output, ReportOptions(**{**OPTIONS, **options}), scan)
+
+
+class Calls:
+    """Counts attacks on whole samples: those of a subject, and those that anything makes."""
+
+    def __init__(self, monkeypatch):
+        self.of_subject: collections.Counter = collections.Counter()
+        self.restarts = 0
+        attacked_features = subjects.attacked_features
+
+        def counted(tagger, x, y, attack, *arguments):
+            self.of_subject[id(tagger), attack] += 1
+            return attacked_features(tagger, x, y, attack, *arguments)
+
+        monkeypatch.setattr(subjects, "attacked_features", counted)
+        for kind in (Attack, RandomDraws):  # whoever attacks a sample starts its draws over
+            monkeypatch.setattr(kind, "restart", self._counted(kind.restart))
+
+    def _counted(self, restart):
+        def counted(attack):
+            self.restarts += 1
+            restart(attack)
+
+        return counted
 
 
 @pytest.fixture(scope="module")
-def made(taggers, data_dir, tmp_path_factory):
+def folder_and_calls(taggers, data_dir, tmp_path_factory):
     output = tmp_path_factory.mktemp("made") / "report"
-    make(taggers, output, data_dir)
-    return output
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        calls = Calls(monkeypatch)
+        make(taggers, output, data_dir)
+    return output, calls
+
+
+@pytest.fixture(scope="module")
+def report_folder(folder_and_calls):
+    return folder_and_calls[0]
+
+
+def test_no_jets_are_attacked_twice(folder_and_calls):
+    _, calls = folder_and_calls
+    assert set(calls.of_subject.values()) == {1}
+    assert calls.restarts == len(calls.of_subject)
+    conditions = collections.Counter(attack for _, attack in calls.of_subject)
+    looks = {attack: not type(attack).__name__.endswith(("Shift", "Noise")) for attack in conditions}
+    assert any(looks.values()) and not all(looks.values())
+    # Distortions are those of no tagger; every tagger, and some seeds, are attacked.
+    assert all(number in ((2, 3) if looks[attack] else (1,)) for attack, number in conditions.items())
 
 
 class Sources(HTMLParser):
@@ -68,16 +114,16 @@ class Sources(HTMLParser):
             self.others.append(tag)
 
 
-def test_page_is_self_contained_and_says_the_same_as_the_markdown(made):
-    page, text = (made / "report.html").read_text(), (made / "report.md").read_text()
-    found = Sources()
-    found.feed(page)
-    assert not found.others
-    assert all(source.startswith("data:image/png;base64,") for source in found.images)
+def test_page_is_self_contained_and_says_the_same_as_the_markdown(report_folder):
+    page, text = (report_folder / "report.html").read_text(), (report_folder / "report.md").read_text()
+    sources = Sources()
+    sources.feed(page)
+    assert not sources.others
+    assert all(source.startswith("data:image/png;base64,") for source in sources.images)
     figures = re.findall(r"\]\(figures/(\w+)\.png\)", text)
-    assert len(found.images) == len(figures) >= 15
-    assert {path.stem for path in (made / "figures").glob("*.png")} == set(figures)
-    assert {path.stem for path in (made / "figures").glob("*.pdf")} == set(figures)
+    assert len(sources.images) == len(figures) >= 15
+    assert {path.stem for path in (report_folder / "figures").glob("*.png")} == set(figures)
+    assert {path.stem for path in (report_folder / "figures").glob("*.pdf")} == set(figures)
     headings = re.findall(r"<h2[^>]*>(.*?)</h2>", page)
     assert headings == re.findall(r"^## (.*)$", text, flags=re.MULTILINE)
     assert headings[0] == "Verdict" and headings[-1] == "How was this made?"
@@ -85,32 +131,33 @@ def test_page_is_self_contained_and_says_the_same_as_the_markdown(made):
     assert "nan" not in text.lower()
 
 
-def test_areas_are_those_of_the_taggers(made, runs, dataset):
-    split = dataset.arrays("test").take(slice(500))
-    y = split.y
-    attack = FGSM(ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, 0.01))
-    with (made / "areas.csv").open(newline="") as stream:
+def test_areas_are_those_of_the_taggers(report_folder, runs, dataset):
+    jets = dataset.arrays("test").take(slice(JETS))
+    attack = Condition("fgsm", 0.01).build(dataset)
+    with (report_folder / "areas.csv").open(newline="") as stream:
         rows = {(row["tagger"], row["condition"]): row for row in csv.DictReader(stream)}
 
     def area(name, attack):
-        return RankedPair(y, attacked_logits(saving.load(runs / name), split.features, y, attack), "BvL").auc()
+        return RankedPair(jets.y, attacked_logits(saving.load(runs / name), jets.features, jets.y, attack), "BvL").auc()
 
-    assert float(rows["robust", "FGSM"]["value"]) == pytest.approx(area("a0", attack), abs=1e-6)
+    assert float(rows["robust", "FGSM"]["area"]) == pytest.approx(area("a0", attack), abs=1e-6)
     seeds = [area("n0", None), area("n1", None)]
-    assert float(rows["nominal", "clean"]["value"]) == pytest.approx(seeds[0], abs=1e-6)
+    assert float(rows["nominal", "clean"]["area"]) == pytest.approx(seeds[0], abs=1e-6)
     assert float(rows["nominal", "clean"]["seeds_mean"]) == pytest.approx(np.mean(seeds), abs=1e-6)
     assert float(rows["nominal", "clean"]["seeds_spread"]) == pytest.approx(np.std(seeds, ddof=1), abs=1e-6)
-    assert float(rows["nominal", "strongest"]["value"]) <= float(rows["nominal", "FGSM"]["value"])
+    assert rows["nominal", "clean"]["seeds_number"] == "2"
+    assert float(rows["nominal", "strongest"]["area"]) <= float(rows["nominal", "FGSM"]["area"])
     assert rows["robust", "clean"]["seeds_spread"] == ""
 
 
-def test_every_claim_has_a_verdict_and_where_measured_a_number(made):
-    claims = json.loads((made / "metrics.json").read_text())["claims"]
+def test_every_claim_has_a_verdict_and_where_measured_a_number(report_folder):
+    claims = read_json(report_folder / "metrics.json")["claims"]
     assert {row["number"] for row in claims} == {1, 2, 3, 4}
     for row in claims:
         assert row["verdict"] in ("holds", "fails", "undecided", "not measured")
-        assert (row["value"] is None) == (row["verdict"] == "not measured")
-    assert [row["claim"] for row in claims if row["verdict"] == "not measured"] == ["more inputs are more vulnerable"]
+        assert isinstance(row["interval"], NotDefined if row["verdict"] == "not measured" else Interval)
+    not_measured = [row["claim"] for row in claims if row["verdict"] == "not measured"]
+    assert not_measured == ["taggers of more inputs are more vulnerable"]
 
 
 @pytest.mark.parametrize(
@@ -119,62 +166,70 @@ def test_every_claim_has_a_verdict_and_where_measured_a_number(made):
 )
 def test_verdict_is_where_the_whole_interval_lies(interval, verdict):
     assert Claim(1, "", "", Interval(*interval), low=0.5, high=2).verdict == verdict
-    assert Claim(1, "", "", None, low=0.5).verdict == "not measured"
+    assert Claim(1, "", "", NotDefined("no epochs"), low=0.5).verdict == "not measured"
 
 
-def test_what_is_finished_is_not_done_again(made, taggers, data_dir, monkeypatch):
+def test_numbers_of_every_part_come_back_as_values(report_folder):
+    areas = read_json(report_folder / "parts" / "areas.json")["numbers"]["rows"]
+    assert all(isinstance(row["area"], Interval) and isinstance(row["seeds"], Seeds) for row in areas)
+    assert {row["condition"] for row in areas} >= {"clean", "FGSM", "strongest", "shift up, cap 20%"}
+    rows = read_json(report_folder / "parts" / "working_points.json")["numbers"]["rows"]
+    assert {type(row["ratio"]) for row in rows} == {Interval, NotDefined}
+
+
+def test_what_is_finished_is_not_done_again(report_folder, taggers, data_dir, monkeypatch):
     def never(subject):
         raise AssertionError("computed again")
 
-    before = (made / "report.md").read_text()
+    before = (report_folder / "report.md").read_text()
     for part in PARTS:
         monkeypatch.setattr(part, "numbers", never)
-    make(taggers, made, data_dir)
-    assert (made / "report.md").read_text() == before
+    make(taggers, report_folder, data_dir)
+    assert (report_folder / "report.md").read_text() == before
     with pytest.raises(AssertionError, match="computed again"):
-        make(taggers, made, data_dir, uncertainty=0.1)
+        make(taggers, report_folder, data_dir, uncertainty=0.1)
 
 
-def test_a_lost_figure_is_drawn_again(made, taggers, data_dir):
-    figure = made / "figures" / "calibration.png"
+def test_a_lost_figure_is_drawn_again(report_folder, taggers, data_dir):
+    figure = report_folder / "figures" / "calibration.png"
     before = figure.read_bytes()
     figure.unlink()
-    make(taggers, made, data_dir)
+    make(taggers, report_folder, data_dir)
     assert figure.read_bytes() == before
 
 
-def test_what_is_no_longer_part_of_it_goes(made, taggers, data_dir, tmp_path):
+def test_what_is_no_longer_part_of_it_goes(report_folder, taggers, data_dir, tmp_path):
     """A figure of a scan that is not given any more would look like one of this report."""
     moved = tmp_path / "moved"
-    shutil.copytree(made, moved)
-    record = json.loads((moved / "parts" / "inputs.json").read_text())
+    shutil.copytree(report_folder, moved)
+    stored = read_json(moved / "parts" / "inputs.json")
     (moved / "figures" / "inputs.png").write_bytes(b"old")
-    (moved / "parts" / "inputs.json").write_text(json.dumps(record | {"made_of": "a scan", "files": ["figures/inputs.png"]}))
+    write_json(moved / "parts" / "inputs.json", stored | {"made_of": "a scan", "files": ["figures/inputs.png"]})
     make(taggers, moved, data_dir)
     assert not (moved / "figures" / "inputs.png").exists()
-    assert (moved / "report.md").read_text() == (made / "report.md").read_text()
+    assert (moved / "report.md").read_text() == (report_folder / "report.md").read_text()
 
 
-def test_a_scan_is_taken_in_without_the_rest_being_done_again(made, taggers, data_dir, tmp_path, dataset, monkeypatch):
+def test_a_scan_is_taken_in_without_the_rest_being_done_again(report_folder, taggers, data_dir, tmp_path, dataset, monkeypatch):
     rows = [
-        {"inputs": name, "features": number, "training": training, "seeds": 1, "condition": condition}
-        | {"value": 0.9, "low": 0.8, "high": 0.95, "spread": None}
-        | {"loss": 0.001 * number, "loss_low": 0.0, "loss_high": 0.1, "loss_spread": None}
+        {"inputs": name, "features": number, "training": training, "condition": condition}
+        | {"area": Interval(0.9, 0.8, 0.95), "area_seeds": Seeds((0.9,))}
+        | {"loss": Interval(0.001 * number, 0.0, 0.1), "loss_seeds": Seeds((0.001 * number,))}
         for name, number in (("jet", 10), ("jet + vertex", 16), ("jet + track:1", 38), ("jet + track:2", 66))
         for training in ("nominal", "adversarial")
         for condition in ("clean", "FGSM ε=0.01")
     ]
-    content = {"fingerprint": dataset.fingerprint, "jets": 500, "epsilon": 0.01, "rows": rows}
-    (tmp_path / "inputs.json").write_text(json.dumps(content))
-    shutil.copytree(made, tmp_path / "report")
+    content = {"fingerprint": dataset.fingerprint, "jets": JETS, "epsilon": 0.01, "rows": rows}
+    write_json(tmp_path / "inputs.json", content)
+    shutil.copytree(report_folder, tmp_path / "report")
     for part in PARTS:
         if part.NAME != "inputs":
             monkeypatch.setattr(part, "numbers", None)
     make(taggers, tmp_path / "report", data_dir, scan=tmp_path)
     assert (tmp_path / "report" / "figures" / "inputs.png").is_file()
-    claims = json.loads((tmp_path / "report" / "metrics.json").read_text())["claims"]
-    (claim,) = (row for row in claims if row["claim"] == "more inputs are more vulnerable")
-    assert claim["value"] == pytest.approx(1) and claim["verdict"] == "holds"
+    claims = read_json(tmp_path / "report" / "metrics.json")["claims"]
+    (claim,) = (row for row in claims if row["claim"] == "taggers of more inputs are more vulnerable")
+    assert claim["interval"].value == pytest.approx(1) and claim["verdict"] == "holds"
 
 
 def test_mistakes_are_said(dataset, taggers, runs, data_dir, tmp_path):
@@ -196,20 +251,52 @@ def test_mistakes_are_said(dataset, taggers, runs, data_dir, tmp_path):
 
 def test_trend_of_a_training_that_gets_better_and_more_vulnerable():
     clean = np.linspace(0.90, 0.95, 12)
-    found = epochs.trend(np.stack([clean, clean - np.linspace(0.01, 0.05, 12)], axis=1))
-    assert found["clean"]["value"] == found["loss"]["value"] == pytest.approx(1)
-    assert found["loss_early"] < found["loss_late"]
+    trend = epochs.trend(np.stack([clean, clean - np.linspace(0.01, 0.05, 12)], axis=1))
+    assert trend["clean"].value == trend["loss"].value == pytest.approx(1)
+    assert trend["loss_early"].high < trend["loss_late"].low
 
 
-def test_conditions_are_named_for_people():
-    assert Scenario("apgd-50", 0.01, 0.2, "BvL").label == "APGD-50 on BvL ε=0.01 cap 20%"
-    assert Scenario("systematic-up", 0.05).label == "shift up ε=0.05"
-    assert not Scenario("correlated", 0.05).is_attack
+@pytest.fixture
+def subject(dataset, taggers, tmp_path):
+    return Subject(taggers, dataset, Sample(max_jets=JETS), ReportOptions(**OPTIONS), tmp_path)
 
 
-def test_logits_come_back_from_disk(dataset, taggers, tmp_path):
-    subject = Subject(taggers, dataset, Options(**CHOSEN), tmp_path, None)
-    first = subject.logits("robust", subject.fgsm())
+def test_logits_come_back_from_disk(subject, tmp_path):
+    logits = subject.logits("robust", subject.fgsm())
     (file,) = tmp_path.glob("logits-*.npy")
-    np.save(file, first + 1)
-    np.testing.assert_array_equal(subject.logits("robust", subject.fgsm()), first + 1)
+    np.save(file, logits + 1)
+    np.testing.assert_array_equal(subject.logits("robust", subject.fgsm()), logits + 1)
+
+
+def test_logits_are_those_of_the_attacked_jets(subject):
+    jets, tagger = subject.jets, subject.model("robust")
+    for condition in (CLEAN, subject.fgsm(), Condition("pgd-20", 0.01), Condition("noise", 0.05)):
+        expected = attacked_logits(tagger, jets.features, jets.y, condition.build(subject.dataset))
+        np.testing.assert_allclose(subject.logits("robust", condition), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_jets_that_do_not_fit_in_the_cache_are_attacked_again(dataset, taggers, tmp_path, monkeypatch):
+    monkeypatch.setattr(subjects, "CACHE_BYTES", 100)
+    subject = Subject(taggers, dataset, Sample(max_jets=JETS), ReportOptions(**OPTIONS), tmp_path)
+    first, second = (subject.attacked("robust", subject.fgsm()) for _ in range(2))
+    assert first is not second
+    np.testing.assert_array_equal(first, second)
+
+
+def test_what_is_cached_cannot_be_changed(subject):
+    attacked = subject.attacked("robust", subject.fgsm())
+    assert subject.attacked("robust", subject.fgsm()) is attacked
+    with pytest.raises(ValueError, match="read-only"):
+        attacked[0, 0] = 0
+
+
+def test_what_a_report_is_made_of_tells_others_apart(dataset, taggers, tmp_path):
+    def made_of(names=taggers, max_jets=JETS, scan=False, **options):
+        sample = Sample(max_jets=max_jets)
+        folder = tmp_path if scan else None
+        return Subject(names, dataset, sample, ReportOptions(**{**OPTIONS, **options}), tmp_path, folder).made_of(scan)
+
+    (tmp_path / "inputs.json").write_text("{}")
+    others = [made_of(taggers[:1]), made_of(max_jets=400), made_of(scan=True), made_of(uncertainty=0.1)]
+    assert made_of() == made_of()
+    assert made_of() not in others

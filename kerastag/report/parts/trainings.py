@@ -14,15 +14,14 @@ NAME = "trainings"
 
 
 def numbers(subject: Subject) -> Numbers:
-    """Nothing beyond the logits."""
+    """No numbers beyond the logits."""
     return {}
 
 
 def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """ROC curves on one axis; outputs and discriminators."""
     schema, jets = subject.dataset.schema, subject.jets
-    conditions = (CLEAN, subject.fgsm())
-    logits = {name: {one.label: subject.logits(name, one) for one in conditions} for name in subject.names}
+    logits = {name: subject.labelled_logits(name, (CLEAN, subject.fgsm())) for name in subject.names}
     title = f"{subject.title}, ε = {subject.options.epsilon:g}"
     return {
         "trainings_roc": plots.roc(jets.y, logits, ["BvL"], f"{title} (AUC)", jets.weights),
@@ -31,7 +30,7 @@ def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
 
 
 def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
-    """None."""
+    """No tables."""
     return {}
 
 

@@ -22,8 +22,7 @@ def numbers(subject: Subject) -> Numbers:
     rows = []
     for name in subject.names:
         attacks = (subject.fgsm(), subject.fgsm(RELATIVE_CAP), subject.strongest[name, None])
-        conditions = (CLEAN, *attacks, *subject.distortions())
-        logits = {condition.label: subject.logits(name, condition) for condition in conditions}
+        logits = subject.labelled_logits(name, (CLEAN, *attacks, *subject.distortions()))
         rows += [{"tagger": name, **row} for row in working_points(subject.jets.label, logits, bins, subject.bootstrap)]
     return {"rows": rows, "bins": {quantity: binning.names for quantity, binning in bins.items()}}
 
