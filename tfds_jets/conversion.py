@@ -102,6 +102,7 @@ class _Writer:
             self._file.close()
 
     def _flush(self) -> None:
+        """Write the jets that wait as a basket of each branch."""
         jets = ak.concatenate(self._waiting)
         content = {name: jets[name] for name in (*_JET_BRANCHES, "jet_parton_flavour")}
         content["track"] = ak.zip({name.removeprefix("track_"): jets[name] for name in _TRACK_BRANCHES})

@@ -130,7 +130,11 @@ def _read_file(file: RootFile, schema: Schema, selection: str, cleaning: Cleanin
 
 
 def _check_header(path: Path) -> None:
-    """Refuse what is not ROOT, and a file shorter than its header says: uproot reads such a one as far as it gets."""
+    """Check that a file is ROOT and as long as its header says; uproot reads a truncated file as far as it gets.
+
+    Raises:
+        UserError: if it is not.
+    """
     with path.open("rb") as stream:
         header = stream.read(20)
     if len(header) < 20 or not header.startswith(b"root"):

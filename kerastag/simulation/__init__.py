@@ -1,4 +1,4 @@
-"""Jets from Pythia 8 and FastJet with tracks, vertices and the inputs of two taggers: `scripts/simulate.py` makes samples.
+"""Jets from Pythia 8 and FastJet with tracks, vertices and the inputs of two taggers; `kerastag simulate` makes samples.
 
 Needs the extra `simulation`. Generation (`generator`), detector (`calorimeter`, `tracking`) and reconstruction (`vertexing`,
 `jet_inputs`, `deepcsv_inputs`) follow one another in `unit`; `production` makes files of any size.

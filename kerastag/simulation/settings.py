@@ -1,4 +1,4 @@
-"""What a simulated sample is made with; the defaults follow the Jet Flavor 2016 data set."""
+"""Settings of a simulated sample; the defaults follow the Jet Flavor 2016 data set."""
 
 import dataclasses
 
