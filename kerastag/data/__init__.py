@@ -1,6 +1,6 @@
 """The TFDS data set of jets as batches, and weights of jets. Only this package uses the builder in `tfds_jets`."""
 
-from kerastag.data.dataset import JetDataset, load, prepare, read
+from kerastag.data.dataset import JetDataset, prepare, read
 from kerastag.data.weights import KinematicWeights
 
-__all__ = ["JetDataset", "KinematicWeights", "load", "prepare", "read"]
+__all__ = ["JetDataset", "KinematicWeights", "prepare", "read"]
