@@ -19,6 +19,7 @@ from kerastag.data import epochs
 from kerastag.data.weights import KinematicWeights
 from kerastag.errors import UserError
 from kerastag.jets import Jets
+from kerastag.request import Sample
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
 
@@ -200,3 +201,19 @@ def prepare(config: str, *, data_dir: str | Path | None = None, manual_dir: str 
     directory = manual_dir and Path(manual_dir).expanduser()
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=directory))
     return JetDataset(builder)
+
+
+def read(sample: Sample) -> tuple[JetDataset, Jets]:
+    """A data set and some of its jets.
+
+    Args:
+        sample: Data set, split and number of jets.
+
+    Returns:
+        The data set, which is built first if it does not exist, and the first jets of the split.
+
+    Raises:
+        UserError: if the data set cannot be prepared or has no such split.
+    """
+    dataset = prepare(sample.config, data_dir=sample.data_dir, manual_dir=sample.manual_dir)
+    return dataset, dataset.arrays(sample.split).take(slice(sample.max_jets))
