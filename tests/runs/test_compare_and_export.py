@@ -1,20 +1,18 @@
-"""`scripts/compare.py` and `scripts/export.py` as a user runs them: shipped taggers on jets of the shipped sample."""
+"""Commands `compare` and `export` as a user runs them: shipped taggers on jets of the shipped sample."""
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import uproot
 
-from kerastag.runs import export as formats
+from kerastag import runs
 from kerastag.errors import UserError
-from kerastag.runs import compare as contest
+from kerastag.request import AttackGrid, Sample
 from kerastag.schema import DEEPCSV
+from tests.conftest import run_command
 from tests.legacy.conftest import WEIGHTS
 from tfds_jets.tfds_jets_dataset_builder import SAMPLE_FILE
 
@@ -22,10 +20,11 @@ ROOT = Path(__file__).parents[2]
 SAVED = ROOT / "saved_models"
 
 
-def script(name, *arguments, weights=WEIGHTS):
-    environment = {**os.environ, "KERASTAG_WEIGHTS": str(weights), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, ROOT / "scripts" / name, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
+@pytest.fixture(scope="module", autouse=True)
+def weights():
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("KERASTAG_WEIGHTS", str(WEIGHTS))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +55,9 @@ def compared(options, tmp_path_factory):
     names = ["deepcsv_nominal", "jet_flavor_nominal"]
     legacy = ["DeepCSV"] if WEIGHTS.is_dir() else []
     arguments = [*(SAVED / name for name in names), *legacy, "--config", "deepcsv", *options, "--output", output]
-    result = script("compare.py", *arguments, "--epsilon", 0.05, "--attack", "pgd-2", "--replicates", 20)
-    assert result.returncode == 0, result.stderr
-    return output, result.stdout, [*names, *legacy]
+    result = run_command("compare", *arguments, "--epsilon", 0.05, "--attack", "pgd-2", "--replicates", 20)
+    assert result.code == 0, result.err
+    return output, result.out, [*names, *legacy]
 
 
 def test_compare_writes_what_it_says(compared):
@@ -68,11 +67,11 @@ def test_compare_writes_what_it_says(compared):
     assert list(content["taggers"]) == names
     assert {"deepcsv", "jet_flavor"} == set(content["fingerprints"])
     for name in names:
-        clean = content["matrix"]["clean"][name][name]["BvL"]
-        attacked = content["matrix"]["FGSM ε=0.05"][name][name]["BvL"]
-        assert 0.85 < clean["value_low"] < clean["value"] < clean["value_high"] < 0.98
-        assert attacked["loss_low"] > 0.02
-    assert content["matrix"]["FGSM ε=0.05"][names[0]][names[1]] == "other inputs: jet_flavor"
+        clean = content["matrix"]["clean"][name][name]["BvL AUC"]
+        attacked = content["matrix"]["FGSM ε=0.05"][name][name]["BvL AUC loss"]
+        assert 0.85 < clean["low"] < clean["value"] < clean["high"] < 0.98
+        assert attacked["low"] > 0.02
+    assert content["matrix"]["FGSM ε=0.05"][names[0]][names[1]] == {"BvL AUC": {"not_defined": "other inputs, jet_flavor"}}
     assert (output / "table.md").read_text().strip() in text
     assert "only the jets that deepcsv and jet_flavor share" in text
     with (output / "comparison.csv").open(newline="") as stream:
@@ -91,44 +90,35 @@ def test_compare_says_that_deepcsv_is_out_of_its_domain(compared):
 
 
 def test_results_are_not_overwritten_unasked(compared):
-    result = script("compare.py", SAVED / "deepcsv_nominal", "--output", compared[0])
-    assert result.returncode == 2
-    assert "There are results in" in result.stderr and result.stderr.count("\n") == 1
-
-
-def contest_of(tagger, options, output, **others):
-    chosen = {
-        "config": "deepcsv",
-        "manual_dir": str(options[1]),
-        "data_dir": str(options[3]),
-        "split": "test",
-        "epsilons": [0.01],
-    }
-    chosen |= {"attacks": ["fgsm"], "scale": "sigma", "only": [], "relative_cap": None, "max_jets": None, "replicates": 2}
-    contest.run([str(tagger)], output, **chosen | others)
+    result = run_command("compare", SAVED / "deepcsv_nominal", "--output", compared[0])
+    assert result.code == 2
+    assert "There are results in" in result.err and result.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
     ("tagger", "others", "sentence"),
     [
-        (SAVED / "deepcsv_nominal", {"attacks": ["nonsense"]}, "There is no attack 'nonsense'"),
+        (SAVED / "deepcsv_nominal", {"attacks": ("nonsense",)}, "There is no attack 'nonsense'"),
         (SAVED / "deepcsv_nominal", {"split": "nonsense"}, "no split 'nonsense'"),
-        (SAVED / "deepcsv_nominal", {"epsilons": [-1.0]}, "`epsilon`"),
-        (SAVED / "deepcsv_nominal", {"only": ["trak*"]}, "No feature of deepcsv matches 'trak"),
+        (SAVED / "deepcsv_nominal", {"epsilons": (-1.0,)}, "`epsilon`"),
+        (SAVED / "deepcsv_nominal", {"only": ("trak*",)}, "No feature of deepcsv matches 'trak"),
         ("DeepCSV", {}, "raw.githubusercontent.com"),
         ("DeepCVS", {}, "'DeepCVS' is no tagger"),
     ],
 )
 def test_mistakes_are_one_sentence(compared, options, tmp_path, monkeypatch, tagger, others, sentence):
     monkeypatch.setenv("KERASTAG_WEIGHTS", str(tmp_path))
+    split = others.pop("split", "test")
+    sample = Sample("deepcsv", str(options[1]), str(options[3]), split)
     with pytest.raises(UserError, match=sentence):
-        contest_of(tagger, options, tmp_path, **others)
+        grid = AttackGrid(**{"attacks": ("fgsm",), "caps": (None,), **others})
+        runs.compare([str(tagger)], sample, tmp_path, grid, replicates=2)
 
 
 def test_export_writes_every_format_with_a_parity_report(options, tmp_path):
     output = tmp_path / "exported"
-    result = script("export.py", SAVED / "deepcsv_nominal", "--config", "deepcsv", *options, "--output", output)
-    assert result.returncode == 0, result.stderr
+    result = run_command("export", SAVED / "deepcsv_nominal", "--config", "deepcsv", *options, "--output", output)
+    assert result.code == 0, result.err
     report = json.loads((output / "parity.json").read_text())
     assert report["jets"] > 500
     assert set(report["max_difference"]) == {"SavedModel", "ONNX"}
@@ -139,14 +129,14 @@ def test_export_writes_every_format_with_a_parity_report(options, tmp_path):
         json.loads((folder / "saved_model/assets/kerastag.json").read_text()) for folder in (output, SAVED / "deepcsv_nominal")
     ]
     assert content[0]["statistics"] == content[1]["statistics"]
-    again = script("export.py", SAVED / "deepcsv_nominal", *options, "--output", output)
-    assert again.returncode == 2 and "--overwrite" in again.stderr
+    again = run_command("export", SAVED / "deepcsv_nominal", *options, "--output", output)
+    assert again.code == 2 and "--overwrite" in again.err
 
 
 def test_export_takes_stored_features_and_refuses_others(tmp_path, capsys):
     def run(name):
-        chosen = {"config": "deepcsv", "data_dir": None, "manual_dir": None, "max_jets": 10}
-        formats.run(str(SAVED / "deepcsv_adversarial"), tmp_path / "out", features=tmp_path / f"{name}.npy", **chosen)
+        sample = Sample("deepcsv", max_jets=10)
+        runs.export(str(SAVED / "deepcsv_adversarial"), sample, tmp_path / "out", features=tmp_path / f"{name}.npy")
 
     x = np.tile(DEEPCSV.defaults, (5, 1))
     np.save(tmp_path / "good.npy", x)

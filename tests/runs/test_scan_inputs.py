@@ -4,35 +4,35 @@ import numpy as np
 import pytest
 
 from kerastag import saving
-from kerastag.runs import scan_inputs as input_scan
 from kerastag.attacks import FGSM, ThreatModel
 from kerastag.errors import UserError
 from kerastag.recipes import Settings
+from kerastag.runs.scan_inputs import default_inputs, scan_inputs
 from kerastag.schema import DEEPCSV, JET_FLAVOR
 
 
 def test_default_sets_are_groups_and_rising_numbers_of_tracks():
-    assert input_scan.default_inputs(JET_FLAVOR) == [
+    assert default_inputs(JET_FLAVOR) == [
         ("jet",),
         ("vertex",),
         ("jet", "vertex"),
         *[("jet", f"track:{tracks}") for tracks in (1, 2, 4, 6)],
         ("jet", "vertex", "track"),
     ]
-    assert ("jet", "track:6") in input_scan.default_inputs(DEEPCSV)
+    assert ("jet", "track:6") in default_inputs(DEEPCSV)
 
 
-def test_scan_trains_once_and_says_what_it_found(dataset, data_dir, tmp_path, monkeypatch):
+def test_scan_trains_once_and_says_what_it_found(dataset, data_dir, tmp_path):
     settings = Settings.resolve({"config": "jet_flavor", "data_dir": str(data_dir), "epochs": 1, "model": "paper_mlp"})
     sets = [["jet", "track:1"], ["vertex"]]
-    input_scan.run(settings, tmp_path, sets, [0], ["fgsm"])
+    scan_inputs(settings, tmp_path, sets)
     content = json.loads((tmp_path / "inputs.json").read_text())
     assert [(row["inputs"], row["features"]) for row in content["rows"][::6]] == [("vertex", 6), ("jet + track:1", 38)]
     assert {row["training"] for row in content["rows"]} == {"nominal", "adversarial"}
     assert (tmp_path / "inputs.png").is_file() and "jet + track:1" in (tmp_path / "table.md").read_text()
-    monkeypatch.setattr("kerastag.runs.train.train", None)
-    monkeypatch.setattr(input_scan, "compare", None)
-    input_scan.run(settings, tmp_path, sets, [0], ["fgsm"])
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*")}
+    scan_inputs(settings, tmp_path, sets)
+    assert times == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*")}
     assert json.loads((tmp_path / "inputs.json").read_text()) == content
 
     tagger = saving.load(tmp_path / "jet_track1-nominal-seed0")
@@ -53,5 +53,5 @@ def test_unknown_groups_are_refused(dataset, data_dir, tmp_path):
         (["jet:1"], "which has no slots"),
     ):
         with pytest.raises(UserError, match=sentence):
-            input_scan.run(settings, tmp_path, [inputs], [0], ["fgsm"])
+            scan_inputs(settings, tmp_path, [inputs])
     assert not list(tmp_path.iterdir())

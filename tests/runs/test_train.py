@@ -1,9 +1,8 @@
-"""Whole runs: the run directory, resuming, and the command lines."""
+"""Whole trainings: the run directory, resuming, and the commands on what they leave."""
 
 import csv
 import dataclasses
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,11 +13,15 @@ import numpy as np
 import pytest
 
 import kerastag
-from kerastag.training import assembly
-from kerastag.runs import train as experiment
-from kerastag.training.checkpoint import TrainingState
+from kerastag import runs
+from kerastag.attacks import CLEAN, Condition
 from kerastag.errors import UserError
 from kerastag.recipes import Settings
+from kerastag.request import AttackGrid
+from kerastag.runs.train import _started
+from kerastag.training import assembly
+from kerastag.training.checkpoint import TrainingState
+from tests.conftest import run_command
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 # Everything that has state: dropout, a random attack, the choice of the best epoch, a schedule.
@@ -36,13 +39,8 @@ OPTIONS = {
 @pytest.fixture(scope="session")
 def run_directory(dataset, data_dir, tmp_path_factory):
     output = tmp_path_factory.mktemp("runs") / "whole"
-    experiment.run(Settings.resolve({**OPTIONS, "data_dir": str(data_dir)}), output)
+    runs.train(Settings.resolve({**OPTIONS, "data_dir": str(data_dir)}), output)
     return output
-
-
-def script(name: str, *arguments, **environment) -> subprocess.CompletedProcess:
-    command = [sys.executable, SCRIPTS / name, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
 
 
 def history(directory: Path) -> list[dict]:
@@ -118,9 +116,9 @@ def test_killed_and_resumed_run_ends_bit_equal(run_directory, data_dir, tmp_path
     assert not (output / "tagger.keras").exists()
     # What a writer that was killed leaves behind must not matter either.
     (output / "checkpoints" / ".writing_left" / "epoch-00099").mkdir(parents=True)
-    resumed = script("train.py", "--output", output, "--resume", "--data-dir", data_dir)
-    assert resumed.returncode == 0, resumed.stderr
-    assert "Resuming" in resumed.stdout
+    resumed = run_command("train", "--output", output, "--resume", "--data-dir", data_dir)
+    assert resumed.code == 0, resumed.err
+    assert "Resuming" in resumed.out
     assert_same_result(run_directory, output)
 
 
@@ -131,35 +129,33 @@ def test_run_killed_after_its_last_epoch_is_finished_by_resume(run_directory, da
     shutil.copytree(run_directory, output)
     (output / "tagger.keras").unlink()
     (output / "history.csv").unlink()
-    experiment.run(Settings.resolve({**OPTIONS, "data_dir": str(data_dir)}), output, resume=True)
+    runs.train(Settings.resolve({**OPTIONS, "data_dir": str(data_dir)}), output, resume=True)
     assert_same_result(run_directory, output)
 
 
 def test_existing_run_is_not_overwritten(run_directory, data_dir, tmp_path):
     settings = Settings.resolve({**OPTIONS, "data_dir": str(data_dir)})
     with pytest.raises(UserError, match="--resume"):
-        experiment.run(settings, run_directory)
+        runs.train(settings, run_directory)
     with pytest.raises(UserError, match=r"seed=0, not 1"):
-        experiment.run(dataclasses.replace(settings, seed=1), run_directory, resume=True)
+        runs.train(dataclasses.replace(settings, seed=1), run_directory, resume=True)
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(UserError, match="not empty"):
-        experiment.run(settings, tmp_path)
+        runs.train(settings, tmp_path)
 
 
 def test_run_killed_while_it_wrote_its_first_file_can_begin(tmp_path):
     (tmp_path / ".writing_left").mkdir()
-    assert experiment._started(tmp_path, resume=True) is None
+    assert _started(tmp_path, resume=True) is None
 
 
 def test_finished_run_with_other_settings_is_not_mixed_into_a_study(run_directory, dataset, data_dir, tmp_path):
     import shutil
 
-    from kerastag.runs import study
-
     shutil.copytree(run_directory, tmp_path / "nominal-seed0")
     settings = Settings.resolve({**OPTIONS, "epochs": 1, "data_dir": str(data_dir)})
     with pytest.raises(UserError, match="was started with"):
-        study.run(settings, tmp_path, [0], [0.01], [0.01], 0)
+        runs.study(settings, tmp_path, [0], [0.01], AttackGrid(epsilons=(0.01,)))
 
 
 def test_checkpoint_of_another_model_is_refused(run_directory, dataset):
@@ -177,7 +173,7 @@ def test_checkpoint_of_another_model_is_refused(run_directory, dataset):
 
 def test_paper_recipe_keeps_its_steps_on_few_jets(dataset, data_dir, tmp_path, capsys):
     options = {"config": "jet_flavor", "recipe": "paper", "epochs": 2, "defense": "fgsm-mixed"}
-    experiment.run(Settings.resolve({**options, "attack_mode": "training", "data_dir": str(data_dir)}), tmp_path / "paper")
+    runs.train(Settings.resolve({**options, "attack_mode": "training", "data_dir": str(data_dir)}), tmp_path / "paper")
     assert "instead of 65536" in capsys.readouterr().out
     rows = history(tmp_path / "paper")
     assert float(rows[1]["loss"]) < float(rows[0]["loss"]) < 1e-4  # a focal loss with γ = 25 is tiny
@@ -196,59 +192,52 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
         "--replicates=20",
         "--diagnose",
     ]
-    result = script("evaluate.py", *arguments, *options, "--output", output)
-    assert result.returncode == 0, result.stderr
+    result = run_command("evaluate", *arguments, *options, "--output", output)
+    assert result.code == 0, result.err
     assert (output / "roc.png").stat().st_size > 10_000
     content = json.loads((output / "metrics.json").read_text())
     assert set(content["conditions"]) == {
         "clean", "FGSM ε=0.01", "PGD-2 ε=0.01", "FGSM ε=0.01 cap 20%", "PGD-2 ε=0.01 cap 20%",
     }  # fmt: skip
     whole, exported = content["results"]["whole"], content["results"]["export"]
-    assert len(content["diagnostics"]["whole"]) == 9 and "Is the robustness real?" in result.stdout
+    assert len(content["diagnostics"]["whole"]) == 9 and "Is the robustness real?" in result.out
     assert whole["FGSM ε=0.01"]["BvL"]["value"] == pytest.approx(exported["FGSM ε=0.01"]["BvL"]["value"], abs=1e-6)
     assert whole["FGSM ε=0.01"]["BvL"]["loss"] > whole["FGSM ε=0.01 cap 20%"]["BvL"]["loss"] > 0
-    assert (output / "table.md").read_text().strip() in result.stdout
-    again = script("evaluate.py", *arguments, *options, "--output", output)
-    assert again.returncode == 2 and "--overwrite" in again.stderr
+    assert (output / "table.md").read_text().strip() in result.out
+    again = run_command("evaluate", *arguments, *options, "--output", output)
+    assert again.code == 2 and "--overwrite" in again.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["train.py", "--config", "nonsense"], "There is no data set config 'nonsense'"),
-        (["train.py", "--manual-dir", "/no/such/folder"], "'/no/such/folder' (--manual-dir) does not exist"),
-        (["train.py", "--epsilon", "-1", "--config", "jet_flavor", "--adversarial"], "`epsilon`"),
+        (["train", "--config", "nonsense"], "There is no data set config 'nonsense'"),
+        (["train", "--manual-dir", "/no/such/folder"], "'/no/such/folder' (--manual-dir) does not exist"),
+        (["train", "--epsilon", "-1", "--config", "jet_flavor", "--adversarial"], "`epsilon`"),
         (
-            ["train.py", "--only", "trak_*", "--config", "jet_flavor", "--adversarial"],
+            ["train", "--only", "trak_*", "--config", "jet_flavor", "--adversarial"],
             "No feature of jet_flavor matches 'trak_*'",
         ),
-        (["train.py", "--select", "val_nonsense", "--config", "jet_flavor"], "cannot be selected by 'val_nonsense'"),
-        (["train.py", "--settings", "/no/such.toml"], "'/no/such.toml' cannot be read"),
-        (["evaluate.py", "/no/such/run", "--config", "jet_flavor", "--output", "/tmp/never"], "is no tagger"),
-        (["convert_jet_flavor.py", "/no/such.gz", "/tmp/never"], "There is no file '/no/such.gz'"),
-        (["threat_model.py", "--config", "nonsense"], "There is no data set config"),
+        (["train", "--select", "val_nonsense", "--config", "jet_flavor"], "cannot be selected by 'val_nonsense'"),
+        (["train", "--settings", "/no/such.toml"], "'/no/such.toml' cannot be read"),
+        (["evaluate", "/no/such/run", "--config", "jet_flavor", "--output", "/tmp/never"], "is no tagger"),
+        (["convert_jet_flavor", "/no/such.gz", "/tmp/never"], "There is no file '/no/such.gz'"),
+        (["threat_model", "--config", "nonsense"], "There is no data set config"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_mistakes_end_in_one_sentence(dataset, data_dir, tmp_path, arguments, sentence):
     options = [] if arguments[0].startswith("convert") else ["--data-dir", data_dir]
-    options += ["--output", tmp_path / "run"] if arguments[0] == "train.py" else []
-    result = script(*arguments, *options)
-    assert result.returncode == 2
-    assert result.stderr.count("\n") == 1 and result.stderr.startswith("error: ") and sentence in result.stderr
+    options += ["--output", tmp_path / "run"] if arguments[0] == "train" else []
+    result = run_command(*arguments, *options)
+    assert result.code == 2
+    assert result.err.count("\n") == 1 and result.err.startswith("error: ") and sentence in result.err
     assert "--only" not in arguments or not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in SCRIPTS.glob("*.py")))
-def test_scripts_explain_themselves(name):
-    assert script(name, "--help").stdout.startswith("usage: ")
-    refused = script(name, "--help", KERAS_BACKEND="jax")
-    assert refused.returncode == 2 and refused.stderr.startswith("error: kerastag needs Keras' TensorFlow backend")
-
-
 def test_threat_model_is_printed_feature_by_feature(dataset, data_dir):
-    result = script("threat_model.py", "--config=jet_flavor", f"--data-dir={data_dir}", "--epsilon=0.1")
-    row = next(line for line in result.stdout.splitlines() if line.startswith("| track_0_D0 "))
+    result = run_command("threat_model", "--config=jet_flavor", f"--data-dir={data_dir}", "--epsilon=0.1")
+    row = next(line for line in result.out.splitlines() if line.startswith("| track_0_D0 "))
     sigma = dataset.statistics.sigma[dataset.schema.index("track_0_D0")]
     assert f"{0.1 * sigma:.3g}" in row
 
@@ -264,7 +253,7 @@ def test_averaged_training_resumes_to_the_same_result(dataset, data_dir, tmp_pat
         "data_dir": str(data_dir),
     }
     settings = Settings.resolve({**options, "random_epsilon": True})
-    experiment.run(settings, tmp_path / "whole")
+    runs.train(settings, tmp_path / "whole")
 
     class Killed(Exception):
         pass
@@ -276,8 +265,8 @@ def test_averaged_training_resumes_to_the_same_result(dataset, data_dir, tmp_pat
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(TrainingState, "on_epoch_end", die)
-        experiment.run(settings, tmp_path / "parts")
-    experiment.run(settings, tmp_path / "parts", resume=True)
+        runs.train(settings, tmp_path / "parts")
+    runs.train(settings, tmp_path / "parts", resume=True)
     whole, parts = (kerastag.load(tmp_path / name).get_weights() for name in ("whole", "parts"))
     for a, b in zip(whole, parts, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -287,31 +276,44 @@ def test_averaged_training_resumes_to_the_same_result(dataset, data_dir, tmp_pat
 
 def test_patience_stops_a_training_that_gets_no_better(dataset, data_dir, tmp_path):
     options = {"config": "jet_flavor", "epochs": 30, "select": "val_BvL_auc_fgsm", "patience": 2, "learning_rate": 1e-9}
-    experiment.run(Settings.resolve({**options, "data_dir": str(data_dir)}), tmp_path / "run")
+    runs.train(Settings.resolve({**options, "data_dir": str(data_dir)}), tmp_path / "run")
     assert len(history(tmp_path / "run")) < 10
 
 
 @pytest.mark.parametrize("defense", ["trades", "input-gradient", "ngm", "noise", "fgsm-mixed"])
 def test_every_defense_can_be_named(dataset, defense):
     settings = Settings.resolve({"config": "jet_flavor", "defense": defense, "only": ["track_*"], "scale": "core"})
-    made = assembly.make_defense(settings, dataset, steps=10)
+    made = assembly.make_defense(settings, dataset, steps_per_epoch=10)
     threat_model = made.threat_model if defense == "input-gradient" else made.attack.threat_model
     assert threat_model.frozen[:2].all() and not threat_model.frozen.all()
     np.testing.assert_allclose(threat_model.scale, dataset.scale("core"), rtol=1e-6)
 
 
-def test_benchmark_of_defenses_is_resumed(dataset, data_dir, tmp_path, capsys, monkeypatch):
-    from kerastag.runs import benchmark_robustness as robustness_benchmark
-
-    few = {name: robustness_benchmark.ATTACKS[name] for name in ("FGSM .01", "noise .05")}
-    monkeypatch.setattr(robustness_benchmark, "ATTACKS", few)
+def test_benchmark_of_defenses_is_resumed(dataset, data_dir, tmp_path, capsys):
+    attacks = (Condition("fgsm", 0.01), Condition("noise", 0.05))
     settings = Settings.resolve({"config": "jet_flavor", "epochs": 1, "data_dir": str(data_dir), "batch_size": 300})
-    robustness_benchmark.run(settings, tmp_path, {"nominal": [0], "fgsm": [0, 1]})
+    runs.benchmark_robustness(settings, tmp_path, {"nominal": [0], "fgsm": [0, 1]}, attacks)
     text = (tmp_path / "table.md").read_text()
     assert text in capsys.readouterr().out
     assert text.count("| nominal ") == text.count("| fgsm ") == 4
     stored = json.loads((tmp_path / "nominal-seed0" / "robustness.json").read_text())
-    assert set(stored["rows"]) >= {"clean", "noise .05", "marginal-preserving .01, cap 20%"}
+    assert list(stored["areas"][0]) == [CLEAN.label, *(attack.label for attack in attacks), "marginal-preserving ε=0.01"]
     times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.json")}
-    robustness_benchmark.run(settings, tmp_path, {"nominal": [0], "fgsm": [0, 1]})
+    runs.benchmark_robustness(settings, tmp_path, {"nominal": [0], "fgsm": [0, 1]}, attacks)
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.json")}
+
+
+@pytest.mark.parametrize(("attack", "epsilon"), [("fgsm", 0.02), ("pgd-2", 0.5), ("noise", 0.3)])
+def test_figure_of_an_evaluation_shows_whatever_attack_was_asked_for(
+    run_directory, data_dir, tmp_path, monkeypatch, attack, epsilon
+):
+    """Not only those of usual names and sizes."""
+    from kerastag import plots
+
+    drawn = {}
+    roc = plots.roc
+    monkeypatch.setattr(plots, "roc", lambda y, logits, *others: drawn.update(logits) or roc(y, logits, *others))
+    arguments = ["--config=jet_flavor", f"--data-dir={data_dir}", f"--epsilon={epsilon}", "--max-jets=100", "--replicates=2"]
+    result = run_command("evaluate", run_directory, *arguments, "--output", tmp_path / "out", "--attack", attack)
+    assert result.code == 0, result.err
+    assert list(drawn["whole"]) == [CLEAN.label, Condition(attack, epsilon).label]

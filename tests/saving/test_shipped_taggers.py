@@ -62,7 +62,7 @@ def test_adversarial_training_loses_less(jets):
     assert clean["adversarial"]["BvL"] > clean["nominal"]["BvL"] - 0.01
 
 
-def test_table_gives_the_checksums_of_the_files():
+def test_card_gives_the_checksums_of_the_files():
     text = (FOLDER / "README.md").read_text()
     for folder in sorted(path.parent for path in FOLDER.glob("*/tagger.keras")):
         assert hashlib.sha256((folder / "tagger.keras").read_bytes()).hexdigest() in text, folder.name
