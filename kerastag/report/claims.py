@@ -119,9 +119,9 @@ def _vulnerability(subject: Subject, held_back: Interval) -> Iterator[Claim]:
     yield Claim(1, hidden, share, _share_normal(subject, fgsm), low=_NEARLY_ALL)
     yield Claim(1, f"{hidden}, {with_cap}", f"{share}, cap", _share_normal(subject, capped), low=_NEARLY_ALL)
     yield Claim(1, "the attack takes much of the area", loss, subject.loss(first, fgsm).interval, low=_LARGE)
-    text = f"it takes much of the area, {with_cap}"
+    text = f"the attack takes much of the area, {with_cap}"
     yield Claim(1, text, f"{loss}, cap", subject.loss(first, capped).interval, low=_LARGE)
-    text = "it takes much of the area where every distribution is held inside its uncertainty"
+    text = "the attack takes much of the area where every distribution is held inside its uncertainty"
     yield Claim(1, text, f"{loss}, moves taken back until χ²/ndf ≤ 1 for every input", held_back, low=_LARGE)
     rise = f"smallest rise of the loss from one ε to the next, FGSM on {first}"
     yield Claim(1, "the larger ε, the larger the loss", rise, _smallest_rise(subject, first), low=0.0)
