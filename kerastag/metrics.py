@@ -103,7 +103,7 @@ class RankedPair:
         """Mistag rate at an efficiency, between the two nearest thresholds.
 
         Args:
-            efficiency: Of the jets to find.
+            efficiency: Efficiency for the jets to find.
             weights: `(jets,)`, of all jets; None for equal ones.
 
         Returns:
@@ -125,8 +125,8 @@ class Bootstrap:
     Args:
         events: Index of each jet's event, int `(jets,)`.
         replicates: Number of resamples.
-        seed: Of the resampling.
-        weights: Of the jets, `(jets,)`; None for equal ones.
+        seed: Seed of the resampling.
+        weights: Weights of the jets, `(jets,)`; None for equal ones.
     """
 
     def __init__(self, events: np.ndarray, replicates: int = 200, seed: int = 0, weights: np.ndarray | None = None):

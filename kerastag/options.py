@@ -47,7 +47,7 @@ def add_options(
     """Add an option for each field of a dataclass that is one.
 
     Args:
-        parser: Of the command.
+        parser: Parser of the command.
         defaults: The dataclass as it is without options.
         names: Fields to add; None for all.
         unset: Whether an option that is not given is None, so that a file can speak, rather than the default.

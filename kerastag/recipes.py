@@ -36,9 +36,9 @@ class Recipe:
         model: A name in `kerastag.models`, or module:function.
         epochs: Number of passes over the training jets.
         batch_size: Jets in a step.
-        learning_rate: At the start.
+        learning_rate: Learning rate at the start.
         schedule: "cosine" to 0, or "inverse_epoch", rate/(1 + epoch/30).
-        weight_decay: Of AdamW; 0 is Adam.
+        weight_decay: Weight decay of AdamW; 0 is Adam.
         loss: A name in the catalogue of losses.
         weights: "none", or a (pT, η) binning of `kerastag.data.weights`: "uniform" or "variable".
         fixed_steps: If above 0, the batch shrinks on small data sets until an epoch has that many steps; 0 where an option

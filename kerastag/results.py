@@ -47,8 +47,8 @@ class Interval:
     @classmethod
     def of(cls, value: float, resampled: np.ndarray) -> "Interval":
         """A number and the central 68 % of its resampled values; those that are not finite are left out."""
-        known = resampled[np.isfinite(resampled)]
-        low, high = np.quantile(known, [0.16, 0.84]) if len(known) else (np.nan, np.nan)
+        finite = resampled[np.isfinite(resampled)]
+        low, high = np.quantile(finite, [0.16, 0.84]) if len(finite) else (np.nan, np.nan)
         return cls(float(value), float(low), float(high))
 
     @classmethod

@@ -104,8 +104,8 @@ class SystematicShift(Distortion):
         Raises:
             UserError: if a name or pattern matches nothing.
         """
-        which = matching_feature(schema, tuple(factors))
-        return cls(threat_model, np.array([0.0, *factors.values()])[which], up)
+        number = matching_feature(schema, tuple(factors))
+        return cls(threat_model, np.array([0.0, *factors.values()])[number], up)
 
     @override
     def shift(self, box: Box) -> tf.Tensor:
@@ -148,8 +148,8 @@ class CorrelatedShift(RandomDistortion):
         values, vectors = np.linalg.eigh(self.covariance)
         if values[0] < -1e-6 * max(values[-1], 1e-30) * width:
             raise UserError(f"`covariance` has the negative eigenvalue {values[0]:.3g}, so it is none.")
-        kept = slice(None) if leading is None else slice(-leading, None)
-        self._root = (vectors[:, kept] * np.sqrt(np.maximum(values[kept], 0))).astype(np.float32)
+        largest = slice(None) if leading is None else slice(-leading, None)
+        self._root = (vectors[:, largest] * np.sqrt(np.maximum(values[largest], 0))).astype(np.float32)
 
     @classmethod
     def of_training_jets(cls, threat_model: ThreatModel, dataset: JetDataset, **options: Any) -> "CorrelatedShift":

@@ -123,7 +123,7 @@ class ThreatModel:
         """The usual way to one: integers, defaults and groups as the schema says.
 
         Args:
-            schema: Of the features.
+            schema: Schema of the features.
             scale: `(features,)`, positive.
             epsilon: In units of `scale`; or in physical units by name or pattern, `{"track_*_D0": 0.005}`, the last that
                 matches counting. Features that no pattern matches then stay.
@@ -140,8 +140,7 @@ class ThreatModel:
         frozen = matching_feature(schema, only) == 0 if only else np.zeros(len(units), bool)
         frozen |= matching_feature(schema, freeze) > 0
         if isinstance(epsilon, Mapping):
-            which = matching_feature(schema, tuple(epsilon))
-            reach = np.array([0.0, *epsilon.values()])[which]
+            reach = np.array([0.0, *epsilon.values()])[matching_feature(schema, tuple(epsilon))]
             # ε is 1 then, and the scale is what was given.
             units, frozen, epsilon = np.where(reach > 0, reach, units), frozen | (reach == 0), 1.0
         lower, upper = _valid_range(schema) if bounds else (None, None)
@@ -236,15 +235,15 @@ class ThreatModel:
 
 def matching_feature(schema: Schema, patterns: Sequence[str]) -> np.ndarray:
     """For each feature the number, from 1, of the last pattern that matches its name; 0 if none does."""
-    which = np.zeros(len(schema.features), int)
+    numbers = np.zeros(len(schema.features), int)
     for number, pattern in enumerate(patterns, start=1):
         matches = np.array([fnmatch.fnmatchcase(name, pattern) for name in schema.names])
         if not matches.any():
             raise UserError(
                 f"No feature of {schema.name} matches '{pattern}'; the nearest are {nearest(pattern, schema.names)}."
             )
-        which[matches] = number
-    return which
+        numbers[matches] = number
+    return numbers
 
 
 def _valid_range(schema: Schema) -> tuple[np.ndarray, np.ndarray]:

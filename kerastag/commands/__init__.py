@@ -40,7 +40,7 @@ def run(name: str, arguments: Sequence[str] | None = None, prog: str | None = No
 
     Args:
         name: Name in `NAMES`.
-        arguments: Of the command line; those of this process if None.
+        arguments: Command line; that of this process if None.
         prog: Name of the program in messages.
     """
     cli.run(lambda: execute(name, arguments, prog))
@@ -51,7 +51,7 @@ def execute(name: str, arguments: Sequence[str] | None = None, prog: str | None 
 
     Args:
         name: Name in `NAMES`.
-        arguments: Of the command line; those of this process if None.
+        arguments: Command line; that of this process if None.
         prog: Name of the program in messages.
 
     Raises:

@@ -32,9 +32,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> None:
     """Make the report."""
     cli.check_output(options, "report.html")
-    sample, chosen = collect(Sample(), options), collect(ReportOptions(), options)
+    sample, report_options = collect(Sample(), options), collect(ReportOptions(), options)
     cli.load_tensorflow()
 
     from kerastag import runs
 
-    runs.report(options.taggers, sample, options.output, chosen, options.scan)
+    runs.report(options.taggers, sample, options.output, report_options, options.scan)

@@ -116,9 +116,9 @@ def to_draw(conditions: Sequence[Condition]) -> list[Condition]:
 
 def drawn_logits(comparison: Comparison, conditions: Sequence[Condition]) -> dict[str, dict[str, np.ndarray]]:
     """Logits by tagger and label, of the conditions that a ROC figure can show."""
-    chosen = to_draw(conditions)
+    drawn = to_draw(conditions)
     return {
-        tagger: {condition.label: of_tagger[condition] for condition in chosen}
+        tagger: {condition.label: of_tagger[condition] for condition in drawn}
         for tagger, of_tagger in comparison.logits.items()
     }
 

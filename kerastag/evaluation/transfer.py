@@ -107,7 +107,7 @@ def shared_jets(spectators: Sequence[dict[str, np.ndarray]]) -> list[np.ndarray]
     """For each data set the rows of the jets that all have, in the same order, int64 `(jets,)` each.
 
     Args:
-        spectators: Of each data set `source` and `entry`, `(jets,)`, which name a jet.
+        spectators: Columns `source` and `entry` of each data set, `(jets,)`, which name a jet.
     """
     keys = []
     for columns_of_set in spectators:
@@ -194,7 +194,7 @@ def _quantities(matrix: Matrix, condition: Condition, source: str, target: str) 
 
 
 def to_json(matrix: Matrix) -> dict[str, Any]:
-    """`matrix[label of the condition][attacked on][evaluated on]`, plain data: of each quantity value, low and high (68 %)."""
+    """`matrix[label of the condition][attacked on][evaluated on]`, the value of each quantity by its name."""
     return {
         condition.label: {
             source: {target: dict(_quantities(matrix, condition, source, target)) for target in by_target}

@@ -65,7 +65,7 @@ def evaluate(
         "conditions": {condition.label: dataclasses.asdict(condition) for condition in under},
         "nonfinite_gradients": {c.label: count for c, count in comparison.nonfinite_gradients.items()},
         "results": to_json(comparison),
-        "diagnostics": {name: [dataclasses.asdict(check) for check in listed] for name, listed in checks.items()},
+        "diagnostics": {name: [dataclasses.asdict(check) for check in of_tagger] for name, of_tagger in checks.items()},
     }
     write_json(output / "metrics.json", content)
     write_text(output / "table.md", text)
@@ -85,14 +85,14 @@ def print_nonfinite(comparison: Comparison) -> None:
 
 def _diagnosed(models: Mapping[str, keras.Model], jets: Jets, threat_model: ThreatModel) -> dict[str, list[Check]]:
     """Checks of each tagger, the others being sources of transferred attacks."""
-    few = slice(_DIAGNOSED)
+    rows = slice(_DIAGNOSED)
     return {
         name: diagnostics.check_robustness(
             model,
-            jets.features[few],
-            jets.y[few],
+            jets.features[rows],
+            jets.y[rows],
             threat_model,
-            {other: source for other, source in models.items() if other != name},
+            {source: models[source] for source in models if source != name},
         )
         for name, model in tqdm(models.items(), "Diagnosing", disable=None)
     }

@@ -69,9 +69,9 @@ def _train(
             f"trained at {epsilon:g}": dataclasses.replace(variant, defense="fgsm", epsilon=epsilon)
             for epsilon in train_epsilons
         }
-        for name, chosen in variants.items():
+        for name, training in variants.items():
             runs.setdefault(name, []).append(output / f"{name.replace(' ', '_')}-seed{seed}")
-            train_missing(chosen, dataset, runs[name][-1])
+            train_missing(training, dataset, runs[name][-1])
     return runs
 
 

@@ -76,6 +76,7 @@ def _asset(path: str | Path) -> dict | None:
 
 
 def _load_keras(path: Path) -> keras.Model:
+    import kerastag.training  # noqa: F401  (registers the trainer, which may be saved whole)
 
     if not zipfile.is_zipfile(path):
         raise UserError(f"'{path}' is not a .keras file, or it is truncated.")

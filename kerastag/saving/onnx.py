@@ -51,9 +51,9 @@ def export_onnx(tagger: keras.Model, schema: Schema, path: Path) -> None:
 def _log1p(context, node, name, args):
     """log(1 + x), which ONNX has no operator for; tf2onnx calls this for each such node."""
     shapes, types = [context.get_shape(node.output[0])], [context.get_dtype(node.output[0])]
-    one = context.make_const(f"{node.name}_one", np.ones((), np.float32))
+    unit = context.make_const(f"{node.name}_one", np.ones((), np.float32))
     context.remove_node(node.name)
-    total = context.make_node("Add", [node.input[0], one.output[0]])
+    total = context.make_node("Add", [node.input[0], unit.output[0]])
     return context.make_node("Log", total.output, outputs=node.output, name=node.name, shapes=shapes, dtypes=types)
 
 

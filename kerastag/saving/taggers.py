@@ -46,8 +46,8 @@ def find(argument: str) -> NamedTagger:
     if source in legacy.TAGGERS:
         record = legacy.get(source)
         return NamedTagger(name, source, legacy.load(source), record.schema, record)
-    known = ", ".join(legacy.TAGGERS)
-    raise UserError(f"'{source}' is no tagger: there is no such file or folder, and legacy taggers are {known}.")
+    names = ", ".join(legacy.TAGGERS)
+    raise UserError(f"'{source}' is no tagger: there is no such file or folder, and legacy taggers are {names}.")
 
 
 def load(argument: str) -> NamedTagger:
@@ -56,14 +56,14 @@ def load(argument: str) -> NamedTagger:
     Raises:
         UserError: if there is none, or it does not tell flavours apart.
     """
-    found = find(argument)
+    tagger = find(argument)
     try:
-        model = class_logits.by_flavour(found.model)
+        model = class_logits.by_flavour(tagger.model)
     except UserError as error:
-        raise UserError(f"'{found.source}' cannot be evaluated here: {error}") from error
+        raise UserError(f"'{tagger.source}' cannot be evaluated here: {error}") from error
     if model.output_shape[-1] != len(FLAVOURS):
-        raise UserError(f"'{found.source}' gives {model.output_shape[-1]} logits, but there are {len(FLAVOURS)} flavours.")
-    return dataclasses.replace(found, model=model)
+        raise UserError(f"'{tagger.source}' gives {model.output_shape[-1]} logits, but there are {len(FLAVOURS)} flavours.")
+    return dataclasses.replace(tagger, model=model)
 
 
 def load_all(arguments: Sequence[str]) -> list[NamedTagger]:

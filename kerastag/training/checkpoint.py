@@ -103,5 +103,5 @@ class TrainingState(keras.callbacks.Callback):
             for place, (callback, names) in enumerate(self._callbacks):
                 for name in names:
                     key = f"callback_{place}.{name}."
-                    found = [arrays[file] for file in arrays.files if file.startswith(key)]
-                    setattr(callback, name, found or self._numbers[place].get(name))
+                    stored_arrays = [arrays[file] for file in arrays.files if file.startswith(key)]
+                    setattr(callback, name, stored_arrays or self._numbers[place].get(name))

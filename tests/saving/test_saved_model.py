@@ -12,6 +12,7 @@ from kerastag.attacks import FGSM, ThreatModel
 from kerastag.errors import UserError
 from kerastag.saving import description, export
 from kerastag.training.adversarial_tagger import AdversarialTagger
+from tests.toy import toy_threat_model
 
 
 @pytest.fixture
@@ -88,3 +89,14 @@ def test_what_is_no_tagger_is_named(tmp_path):
     for name in ("a.keras", "damaged", "missing"):
         with pytest.raises(UserError, match=name):
             kerastag.load(tmp_path / name)
+
+
+def test_a_trainer_saved_whole_is_loaded_as_its_tagger_in_a_fresh_process(toy_tagger, toy_jets, tmp_path):
+    """Its classes are registered by whoever loads it."""
+    model = AdversarialTagger(toy_tagger, FGSM(toy_threat_model()))
+    model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
+    model.fit(*toy_jets, verbose=0)
+    model.save(tmp_path / "trainer.keras")
+    code = f"import kerastag; print(kerastag.load({str(tmp_path / 'trainer.keras')!r}).name)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == toy_tagger.name, result.stderr
