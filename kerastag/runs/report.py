@@ -142,7 +142,9 @@ def _make_claims(subject: Subject, parts: Mapping[str, Numbers], output: Path) -
     """Measure the claims and write their table."""
     numbers = claims.numbers(subject, parts)
     write_text(output / "claims.csv", tables.comma_separated(numbers["rows"]))
-    return numbers, ["claims.csv"]
+    (table,) = claims.section(numbers).tables
+    write_text(output / "table.md", tables.markdown(table.header, table.rows) + "\n")
+    return numbers, ["claims.csv", "table.md"]
 
 
 def _page(subject: Subject, numbers: Mapping[str, Numbers], nonfinite: int) -> Page:
