@@ -12,7 +12,7 @@ FLOORS = (
     ("errors", "jets", "results", "statistics"),
     ("files", "flavours", "tables"),
     ("backend", "catalogue", "losses", "metrics", "schema"),
-    ("histograms", "options"),
+    ("histograms", "options", "results_page"),
     ("request",),
     ("cli", "recipes", "tfds_jets"),
     ("data", "layers"),

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from kerastag.results_page import fill
+
 EPILOG = """\
 example:
   %(prog)s saved_models/RESULTS.md
@@ -19,6 +21,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     """Fill the page, say what was found."""
-    from kerastag.runs.results import results
-
-    results(options.page)
+    fill(options.page)

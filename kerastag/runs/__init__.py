@@ -12,7 +12,6 @@ from kerastag.runs.compare import compare
 from kerastag.runs.evaluate import evaluate
 from kerastag.runs.export import export
 from kerastag.runs.report import report
-from kerastag.runs.results import results
 from kerastag.runs.scan_inputs import scan_inputs
 from kerastag.runs.study import study
 from kerastag.runs.threat_model import threat_model
@@ -25,7 +24,6 @@ __all__ = [
     "evaluate",
     "export",
     "report",
-    "results",
     "scan_inputs",
     "study",
     "threat_model",

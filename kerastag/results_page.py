@@ -14,7 +14,7 @@ from kerastag.files import write_text
 _BLOCK = re.compile(r"(<!-- (?P<command>(?:python|kerastag) .*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def results(page: Path, root: Path = Path()) -> None:
+def fill(page: Path, root: Path = Path()) -> None:
     """Fill a page with the tables that are there, and say which are not.
 
     Args:

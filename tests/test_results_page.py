@@ -3,7 +3,7 @@
 import pytest
 
 from kerastag.errors import UserError
-from kerastag.runs.results import results
+from kerastag.results_page import fill
 
 PAGE = """\
 # Results
@@ -34,24 +34,24 @@ def page(tmp_path):
 
 
 def test_blocks_hold_what_their_commands_wrote(page, capsys):
-    results(page, page.parent)
+    fill(page, page.parent)
     assert page.read_text() == PAGE.replace("old", "| new |")
     assert capsys.readouterr().out.splitlines() == [
         'written: python scripts/evaluate.py a --output "out/one two"',
         "left as it is: kerastag study --output out/missing",
     ]
-    results(page, page.parent)
+    fill(page, page.parent)
     assert page.read_text() == PAGE.replace("old", "| new |")
 
 
 def test_a_page_that_cannot_be_filled_is_said_in_one_sentence(page, tmp_path):
     with pytest.raises(UserError, match="cannot be read"):
-        results(tmp_path / "none.md")
+        fill(tmp_path / "none.md")
     with pytest.raises(UserError, match="none of 2 tables is there"):
-        results(page, tmp_path / "elsewhere")
+        fill(page, tmp_path / "elsewhere")
     page.write_text("nothing\n")
     with pytest.raises(UserError, match="no blocks that can be filled"):
-        results(page, page.parent)
+        fill(page, page.parent)
     page.write_text("<!-- kerastag study -->\n<!-- end -->\n")
     with pytest.raises(UserError, match="no --output"):
-        results(page, page.parent)
+        fill(page, page.parent)
