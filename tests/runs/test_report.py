@@ -18,13 +18,14 @@ from kerastag.files import read_json, write_json
 from kerastag.metrics import RankedPair
 from kerastag.recipes import Settings
 from kerastag.report import subject as subjects
-from kerastag.report.claims import Claim
-from kerastag.report.parts import PARTS, epochs
+from kerastag.report.parts import PARTS
 from kerastag.report.subject import Subject
 from kerastag.request import ReportOptions, Sample
 from kerastag.results import Interval, NotDefined, Seeds
 from kerastag.runs.report import report
 from kerastag.runs.train import train
+
+pytestmark = pytest.mark.slow
 
 JETS = 500
 OPTIONS = {"epsilons": (0.01, 0.05), "replicates": 10}
@@ -160,15 +161,6 @@ def test_every_claim_has_a_verdict_and_where_measured_a_number(report_folder):
     assert not_measured == ["taggers of more inputs are more vulnerable"]
 
 
-@pytest.mark.parametrize(
-    ("interval", "verdict"),
-    [((1, 0.6, 1.4), "holds"), ((1, 0.4, 1.4), "undecided"), ((0.2, 0.1, 0.3), "fails"), ((3, 2.5, 3.5), "fails")],
-)
-def test_verdict_is_where_the_whole_interval_lies(interval, verdict):
-    assert Claim(1, "", "", Interval(*interval), low=0.5, high=2).verdict == verdict
-    assert Claim(1, "", "", NotDefined("no epochs"), low=0.5).verdict == "not measured"
-
-
 def test_numbers_of_every_part_come_back_as_values(report_folder):
     areas = read_json(report_folder / "parts" / "areas.json")["numbers"]["rows"]
     assert all(isinstance(row["area"], Interval) and isinstance(row["seeds"], Seeds) for row in areas)
@@ -247,13 +239,6 @@ def test_mistakes_are_said(dataset, taggers, runs, data_dir, tmp_path):
     with pytest.raises(UserError, match="was made with another data set"):
         make(taggers, tmp_path / "never", data_dir, scan=tmp_path)
     assert not (tmp_path / "never" / "report.html").exists()
-
-
-def test_trend_of_a_training_that_gets_better_and_more_vulnerable():
-    clean = np.linspace(0.90, 0.95, 12)
-    trend = epochs.trend(np.stack([clean, clean - np.linspace(0.01, 0.05, 12)], axis=1))
-    assert trend["clean"].value == trend["loss"].value == pytest.approx(1)
-    assert trend["loss_early"].high < trend["loss_late"].low
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ def test_default_sets_are_groups_and_rising_numbers_of_tracks():
     assert ("jet", "track:6") in default_inputs(DEEPCSV)
 
 
+@pytest.mark.slow
 def test_scan_trains_once_and_says_what_it_found(dataset, data_dir, tmp_path):
     settings = Settings.resolve({"config": "jet_flavor", "data_dir": str(data_dir), "epochs": 1, "model": "paper_mlp"})
     sets = [["jet", "track:1"], ["vertex"]]

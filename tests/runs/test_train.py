@@ -171,6 +171,7 @@ def test_checkpoint_of_another_model_is_refused(run_directory, dataset):
         model.fit(dataset.batches("train", 500), epochs=9, initial_epoch=6, shuffle=False, callbacks=[state], verbose=0)
 
 
+@pytest.mark.slow
 def test_paper_recipe_keeps_its_steps_on_few_jets(dataset, data_dir, tmp_path, capsys):
     options = {"config": "jet_flavor", "recipe": "paper", "epochs": 2, "defense": "fgsm-mixed"}
     runs.train(Settings.resolve({**options, "attack_mode": "training", "data_dir": str(data_dir)}), tmp_path / "paper")
@@ -242,6 +243,7 @@ def test_threat_model_is_printed_feature_by_feature(dataset, data_dir):
     assert f"{0.1 * sigma:.3g}" in row
 
 
+@pytest.mark.slow
 def test_averaged_training_resumes_to_the_same_result(dataset, data_dir, tmp_path, monkeypatch):
     """The swapped weights are part of a checkpoint."""
     options = {
@@ -274,6 +276,7 @@ def test_averaged_training_resumes_to_the_same_result(dataset, data_dir, tmp_pat
     assert {"val_cross_entropy_pgd-5", "val_BvL_auc_fgsm"} <= set(rows[0])
 
 
+@pytest.mark.slow
 def test_patience_stops_a_training_that_gets_no_better(dataset, data_dir, tmp_path):
     options = {"config": "jet_flavor", "epochs": 30, "select": "val_BvL_auc_fgsm", "patience": 2, "learning_rate": 1e-9}
     runs.train(Settings.resolve({**options, "data_dir": str(data_dir)}), tmp_path / "run")
@@ -289,6 +292,7 @@ def test_every_defense_can_be_named(dataset, defense):
     np.testing.assert_allclose(threat_model.scale, dataset.scale("core"), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_benchmark_of_defenses_is_resumed(dataset, data_dir, tmp_path, capsys):
     attacks = (Condition("fgsm", 0.01), Condition("noise", 0.05))
     settings = Settings.resolve({"config": "jet_flavor", "epochs": 1, "data_dir": str(data_dir), "batch_size": 300})
