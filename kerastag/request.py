@@ -42,7 +42,7 @@ class Sample:
     split: str = option("test", "split to evaluate on", group="data")
     max_jets: int | None = option(None, "evaluate on the first N jets alone", metavar="N", positive=True, group="data")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         options.check(self)
 
 
@@ -75,7 +75,7 @@ class AttackGrid:
     scale: str = option("sigma", choices=SCALES, group="attacks")
     only: tuple[str, ...] = option((), "features that attacks may move, with * (default: all)", group="attacks")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         options.check(self)
 
 
@@ -113,7 +113,7 @@ class ReportOptions:
     )
     replicates: int = option(REPLICATES, "bootstrap resamples", metavar="N", positive=True)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         options.check(self)
         if self.replicates < 2:
             raise UserError(f"'replicates' must be at least 2, not {self.replicates}.")

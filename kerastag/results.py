@@ -5,9 +5,13 @@ They are computed with anywhere, printed here alone, and turned into plain data 
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+from kerastag.errors import UserError
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +122,21 @@ class Seeds:
 
 
 Number = Interval | NotDefined
+
+
+def defined(number: T | NotDefined, what: str) -> T:
+    """The number, if it is one.
+
+    Args:
+        number: What was measured.
+        what: Its name, with the jets on which it was measured.
+
+    Raises:
+        UserError: if it is not defined; the message gives the reason.
+    """
+    if isinstance(number, NotDefined):
+        raise UserError(f"{what} is {number}; take jets of all flavours.")
+    return number
 
 
 def decimals(error: float) -> int:

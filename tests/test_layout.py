@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # From the bottom up. Rooms of one floor do not know each other.
 FLOORS = (
-    ("errors", "jets", "results", "statistics"),
+    ("errors", "jets", "statistics"),
+    ("results",),
     ("files", "flavours", "tables"),
     ("backend", "catalogue", "losses", "metrics", "schema"),
     ("histograms", "options", "results_page"),
@@ -26,7 +27,7 @@ FLOORS = (
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # TensorFlow takes seconds to import; what commands parse their options with does without.
-LIGHT = {room for rooms in FLOORS[:6] for room in rooms} - {"backend", "losses", "tfds_jets"} | {"commands"}
+LIGHT = {room for rooms in FLOORS[:7] for room in rooms} - {"backend", "losses", "tfds_jets"} | {"commands"}
 
 
 def rooms_of(module: str) -> str | None:

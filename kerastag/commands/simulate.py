@@ -47,7 +47,9 @@ def simulate(options: argparse.Namespace) -> None:
     try:
         from kerastag.simulation.production import produce
     except ImportError as error:
-        raise UserError(f"{error}; simulation needs Pythia and FastJet: install kerastag with the extra 'simulation'.") from error
+        raise UserError(
+            f"{error}; simulation needs Pythia and FastJet: install kerastag with the extra 'simulation'."
+        ) from error
     settings = collect(SimulationSettings(), options)
     done = produce(options.output, options.jets, settings, options.processes)
     print(f"{options.jets:,} jets in '{options.output}', {done.size / options.jets:.0f} bytes each.")

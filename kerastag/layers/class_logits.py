@@ -5,8 +5,11 @@ and evaluation see the logsumexp of the classes of each flavour: the logit of th
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
+import tensorflow as tf
+from typing_extensions import override
 
 from kerastag import flavours
 from kerastag.errors import UserError
@@ -20,16 +23,17 @@ class ClassLogits(keras.layers.Layer):
         class_names: One name per logit.
     """
 
-    def __init__(self, class_names: Sequence[str], **kwargs):
+    def __init__(self, class_names: Sequence[str], **kwargs: Any):
         super().__init__(**kwargs)
         self.class_names = tuple(class_names)
 
-    def call(self, inputs):
+    @override
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """The logits, `(batch, classes)`."""
         return inputs
 
-    def get_config(self):
-        """Everything that `__init__` takes."""
+    @override
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"class_names": list(self.class_names)}
 
 
@@ -44,17 +48,18 @@ class FlavourLogits(keras.layers.Layer):
         UserError: if the classes do not make up all flavours.
     """
 
-    def __init__(self, class_names: Sequence[str], **kwargs):
+    def __init__(self, class_names: Sequence[str], **kwargs: Any):
         super().__init__(**kwargs)
         self.class_names = tuple(class_names)
         flavours.columns(class_names)
 
-    def call(self, inputs):
+    @override
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Logits `(batch, flavours)` of logits `(batch, classes)`."""
         return _summed(inputs, self.class_names)
 
-    def get_config(self):
-        """Everything that `__init__` takes."""
+    @override
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"class_names": list(self.class_names)}
 
 
@@ -64,7 +69,7 @@ def class_names(tagger: keras.Model) -> tuple[str, ...]:
     return last.class_names if isinstance(last, ClassLogits) else flavours.FLAVOURS
 
 
-def flavour_logits(tagger: keras.Model, x, y, training: bool = False):
+def flavour_logits(tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, training: bool = False) -> tf.Tensor:
     """Logits of a tagger as the labels want them: by flavour, unless the labels have a column for each of its classes.
 
     Args:
@@ -84,7 +89,7 @@ def flavour_logits(tagger: keras.Model, x, y, training: bool = False):
     return _summed(logits, class_names(tagger))
 
 
-def _summed(logits, names: tuple[str, ...]):
+def _summed(logits: tf.Tensor, names: tuple[str, ...]) -> tf.Tensor:
     parts = [keras.ops.take(logits, columns, axis=-1) for columns in flavours.columns(names)]
     return keras.ops.stack([keras.ops.logsumexp(part, axis=-1) for part in parts], axis=-1)
 

@@ -49,9 +49,9 @@ def build(name: str, schema: Schema, statistics: Statistics, inputs: Sequence[st
     seen = schema.restricted(inputs)
     if seen.names == schema.names:
         return get(name)(schema, statistics)
-    columns = np.array([schema.index(feature) for feature in seen.names])
+    columns = [schema.index(feature) for feature in seen.names]
     features = keras.Input((len(schema.features),), name="features")
-    inner = get(name)(seen, statistics.take(columns))
+    inner = get(name)(seen, statistics.take(np.array(columns)))
     return keras.Model(features, inner(SelectFeatures(columns, name="seen")(features)), name=inner.name)
 
 

@@ -46,7 +46,7 @@ def deep_sets(
     return keras.Model(inputs, keras.layers.Dense(len(schema.classes), name="logits")(x), name="deep_sets")
 
 
-def _pooled(x, present, encoder: tuple[int, ...]):
+def _pooled(x: keras.KerasTensor, present: keras.KerasTensor, encoder: tuple[int, ...]) -> keras.KerasTensor:
     """Sum of the codes of a group's objects, `(batch, code)`, from `(batch, slots, variables)` and flags `(batch, slots)`."""
     for width in encoder:
         x = keras.layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)

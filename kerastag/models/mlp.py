@@ -1,5 +1,7 @@
 """Fully connected taggers."""
 
+from typing import Any
+
 import keras
 
 from kerastag.layers import PresenceFlags, Standardize, TrackQuantities
@@ -54,7 +56,7 @@ def paper_mlp(schema: Schema, statistics: Statistics) -> keras.Model:
     return keras.Model(inputs, logits, name="paper_mlp")
 
 
-def _dense_like_pytorch(units: int, fan_in: int, **options) -> keras.layers.Dense:
+def _dense_like_pytorch(units: int, fan_in: int, **options: Any) -> keras.layers.Dense:
     limit = fan_in**-0.5
     kernel, bias = (keras.initializers.RandomUniform(-limit, limit) for _ in range(2))
     return keras.layers.Dense(units, kernel_initializer=kernel, bias_initializer=bias, **options)

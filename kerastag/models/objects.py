@@ -7,12 +7,12 @@ import keras
 from kerastag.schema import Schema
 
 
-def split_columns(values, widths: list[int]) -> list:
+def split_columns(values: keras.KerasTensor, widths: list[int]) -> list[keras.KerasTensor]:
     """Consecutive columns of `values`; unlike slices, their gradient is a single concatenation."""
     return keras.ops.split(values, list(itertools.accumulate(widths))[:-1], axis=1)
 
 
-def split_groups(values, schema: Schema) -> list:
+def split_groups(values: keras.KerasTensor, schema: Schema) -> list[keras.KerasTensor]:
     """The features of each group, `(batch, variables)`, or `(batch, slots, variables)` where it has slots.
 
     Args:

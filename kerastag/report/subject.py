@@ -21,7 +21,7 @@ from kerastag.evaluation.input_scan import RESULT
 from kerastag.files import replaced
 from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.request import RELATIVE_CAP, ReportOptions, Sample
-from kerastag.results import NotDefined, Resampled, Seeds
+from kerastag.results import Resampled, Seeds, defined
 from kerastag.saving.taggers import NamedTagger, check_inputs, load
 
 # Memory for attacked jets; those that were not needed for longest make room for others.
@@ -142,10 +142,8 @@ class Subject:
         key = (name, condition, discriminator, seed)
         if key not in self._areas:
             pair = RankedPair(self.jets.y, self.logits(name, condition, seed), discriminator)
-            area = self.bootstrap.resample(pair.auc)
-            if isinstance(area, NotDefined):
-                raise UserError(f"The {self.sample.split} split cannot be evaluated: {discriminator} is {area}.")
-            self._areas[key] = area
+            what = f"{discriminator} AUC of the {self.sample.split} split"
+            self._areas[key] = defined(self.bootstrap.resample(pair.auc), what)
         return self._areas[key]
 
     def loss(self, name: str, condition: Condition) -> Resampled:

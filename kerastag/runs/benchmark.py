@@ -117,7 +117,7 @@ def _reading(folder: Path) -> Iterator[tuple[str, str, str]]:
         batches = iter(fresh[0].batches("train", 8192, shuffle=True, in_memory=in_memory))
         next(batches)
 
-        def epoch(batches=batches, steps=steps) -> None:
+        def epoch(batches: Iterator = batches, steps: int = steps) -> None:
             for _ in range(20 * steps):  # longer than what is prefetched
                 next(batches)
 

@@ -15,12 +15,11 @@ from tqdm.auto import tqdm
 from kerastag import data, saving, tables
 from kerastag.attacks import CLEAN, Condition, attacked_logits, marginal_preserving
 from kerastag.data import JetDataset
-from kerastag.errors import UserError
 from kerastag.files import read_json, write_json, write_text
 from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.recipes import Settings
 from kerastag.request import EPSILON, RELATIVE_CAP, REPLICATES
-from kerastag.results import Interval, NotDefined, Seeds, plain
+from kerastag.results import Interval, Seeds, defined, plain
 from kerastag.runs.train import train_missing
 from kerastag.training import fitting
 
@@ -112,7 +111,7 @@ def _evaluate(dataset: JetDataset, folder: Path, attacks: Sequence[Condition]) -
         for condition in (CLEAN, *attacks):
             attack = dataclasses.replace(condition, cap=cap).build(dataset)
             areas[condition.label] = _areas(jets.y, attacked_logits(tagger, jets.features, jets.y, attack), bootstrap)
-        fgsm = Condition("fgsm", EPSILON, cap).build(dataset)
+        fgsm = Condition("fgsm", EPSILON, cap).build_attack(dataset)
         x, marginals = marginal_preserving(fgsm, tagger, jets.features, jets.y)
         areas[MARGINAL] = _areas(jets.y, attacked_logits(tagger, x, jets.y, None), bootstrap)
         training.areas.append(areas)
@@ -132,9 +131,7 @@ def _areas(y: np.ndarray, logits: np.ndarray, bootstrap: Bootstrap) -> dict[str,
     areas = {}
     for name in DISCRIMINATORS:
         area = bootstrap.resample(RankedPair(y, logits, name).auc)
-        if isinstance(area, NotDefined):
-            raise UserError(f"The test split cannot be evaluated: {name} is {area}.")
-        areas[name] = area.interval
+        areas[name] = defined(area, f"{name} AUC of the test split").interval
     return areas
 
 

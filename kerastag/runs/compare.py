@@ -11,7 +11,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from kerastag import data, plots, tables
-from kerastag.attacks import CLEAN, conditions
+from kerastag.attacks import CLEAN, Condition, conditions
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.evaluation import transfer
@@ -153,12 +153,12 @@ def _area(y: np.ndarray, logits: np.ndarray) -> str:
 def _losses(matrix: Matrix) -> dict[str, np.ndarray]:
     """Losses of BvL area, `(taggers, taggers)`, by label of the condition; NaN where not defined."""
 
-    def value(*duel) -> float:
-        loss = matrix.loss(*duel)
+    def value(condition: Condition, source: str, target: str) -> float:
+        loss = matrix.loss(condition, source, target)
         return np.nan if isinstance(loss, NotDefined) else loss.value
 
     return {
-        condition.label: np.array([[value(condition, s, target) for target in matrix.inputs] for s in matrix.inputs])
+        condition.label: np.array([[value(condition, source, target) for target in matrix.inputs] for source in matrix.inputs])
         for condition in matrix.duels
         if not condition.is_clean
     }

@@ -14,13 +14,12 @@ from tqdm.auto import tqdm
 from kerastag import data, plots, saving, tables
 from kerastag.attacks import conditions
 from kerastag.data import JetDataset
-from kerastag.errors import UserError
 from kerastag.evaluation.comparison import compare
 from kerastag.evaluation.input_scan import RESULT, markdown
 from kerastag.files import read_json, write_json, write_text
 from kerastag.recipes import Settings
 from kerastag.request import SCAN, AttackGrid
-from kerastag.results import Interval, NotDefined, Seeds
+from kerastag.results import Interval, Seeds, defined
 from kerastag.runs.train import train_missing
 from kerastag.schema import Schema
 
@@ -89,10 +88,10 @@ def _evaluated(dataset: JetDataset, settings: Settings, folder: Path, attacks: S
     comparison = compare({"tagger": saving.load(folder)}, dataset, dataset.arrays("test"), under)
     results = {}
     for condition in under:
-        area, loss = comparison.area("tagger", condition), comparison.loss("tagger", condition)
-        if isinstance(area, NotDefined) or isinstance(loss, NotDefined):
-            raise UserError(f"The test split cannot be evaluated: BvL, {condition.label}: {area}.")
-        results[condition.label] = {"area": area.interval, "loss": loss.interval}
+        numbers = {"area": comparison.area("tagger", condition), "loss": comparison.loss("tagger", condition)}
+        results[condition.label] = {
+            name: defined(number, "BvL AUC of the test split").interval for name, number in numbers.items()
+        }
     write_json(file, {"made_of": made_of, "results": results})
     return results
 

@@ -5,7 +5,7 @@ All trainings share recipe and number of updates, and the last epoch counts, so 
 
 import csv
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,12 @@ from tqdm.auto import tqdm
 from kerastag import data, plots, saving, tables
 from kerastag.attacks import CLEAN, Condition, conditions
 from kerastag.data import JetDataset
-from kerastag.evaluation.comparison import compare
+from kerastag.evaluation.comparison import Comparison, compare
 from kerastag.files import write_json, write_text
 from kerastag.metrics import HEADLINE, discriminator_auc
 from kerastag.recipes import Settings
 from kerastag.request import STUDY, AttackGrid
-from kerastag.results import Seeds
+from kerastag.results import Seeds, defined
 from kerastag.runs.train import train_missing
 
 # Of each training and condition the quantities, over seeds.
@@ -83,13 +83,21 @@ def _evaluate(dataset: JetDataset, runs: dict[str, list[Path]], under: list[Cond
         comparison = compare(taggers, dataset, dataset.arrays("test"), under, replicates=2)
         results[name] = {}
         for condition in under:
-            evaluations = [comparison.evaluations[tagger][condition] for tagger in taggers]
-            results[name][condition.label] = {
-                **{f"{d} AUC": Seeds(tuple(evaluation.areas[d].value for evaluation in evaluations)) for d in HEADLINE},
-                "loss of BvL AUC": Seeds(tuple(comparison.loss(tagger, condition).value for tagger in taggers)),
-                "cross-entropy": Seeds(tuple(evaluation.cross_entropy for evaluation in evaluations)),
-            }
+            of_seeds = [_quantities(comparison, tagger, condition) for tagger in taggers]
+            results[name][condition.label] = _over_seeds(of_seeds)
     return results
+
+
+def _quantities(comparison: Comparison, tagger: str, condition: Condition) -> dict[str, float]:
+    """What the table shows of a tagger under a condition."""
+    areas = {f"{name} AUC": comparison.area(tagger, condition, name) for name in HEADLINE}
+    areas["loss of BvL AUC"] = comparison.loss(tagger, condition)
+    values = {name: defined(area, f"{name} of the test split").value for name, area in areas.items()}
+    return values | {"cross-entropy": comparison.evaluations[tagger][condition].cross_entropy}
+
+
+def _over_seeds(of_seeds: Sequence[Mapping[str, float]]) -> dict[str, Seeds]:
+    return {name: Seeds(tuple(values[name] for values in of_seeds)) for name in of_seeds[0]}
 
 
 def _trees(dataset: JetDataset, seeds: Sequence[int]) -> dict[str, Seeds]:
@@ -100,8 +108,9 @@ def _trees(dataset: JetDataset, seeds: Sequence[int]) -> dict[str, Seeds]:
     areas = []
     for seed in seeds:
         trees = HistGradientBoostingClassifier(random_state=seed).fit(train.features, train.label)
-        areas.append(discriminator_auc(test.label, trees.predict_proba(test.features), test.weights))
-    return {f"{name} AUC": Seeds(tuple(of_seed[name] for of_seed in areas)) for name in HEADLINE}
+        of_seed = discriminator_auc(test.label, trees.predict_proba(test.features), test.weights)
+        areas.append({f"{name} AUC": defined(area, f"{name} AUC of the test split") for name, area in of_seed.items()})
+    return _over_seeds(areas)
 
 
 def _table(results: Results) -> str:

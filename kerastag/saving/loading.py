@@ -2,7 +2,9 @@
 
 import json
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -112,7 +114,8 @@ def _load_saved_model(path: Path) -> keras.Model:
     return keras.Model(inputs, logits, name="saved_model")
 
 
-def _nodes(graph):
+def _nodes(graph: Any) -> Iterator[Any]:
+    """Operations of a graph and of its functions."""
     yield from graph.node
     for function in graph.library.function:
         yield from function.node_def

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -33,7 +34,7 @@ def export_onnx(tagger: keras.Model, schema: Schema, path: Path) -> None:
             f"ONNX needs more packages ({error.name} is missing): install kerastag with the extra 'onnx'."
         ) from error
 
-    def outputs(features):
+    def outputs(features: tf.Tensor) -> dict[str, tf.Tensor]:
         logits = tagger(features, training=False)
         return {"logits": tf.identity(logits, "logits"), "probabilities": tf.nn.softmax(logits)}
 
@@ -48,7 +49,7 @@ def export_onnx(tagger: keras.Model, schema: Schema, path: Path) -> None:
         onnx.save(model, new)
 
 
-def _log1p(context, node, name, args):
+def _log1p(context: Any, node: Any, name: str, args: list) -> None:
     """log(1 + x), which ONNX has no operator for; tf2onnx calls this for each such node."""
     shapes, types = [context.get_shape(node.output[0])], [context.get_dtype(node.output[0])]
     unit = context.make_const(f"{node.name}_one", np.ones((), np.float32))
