@@ -1,0 +1,44 @@
+"""Names with numbers in them, and what they make."""
+
+import fractions
+
+import pytest
+
+from kerastag import catalogue
+from kerastag.catalogue import Catalogue, Entry, imported
+from kerastag.errors import UserError
+
+THINGS = Catalogue(
+    "thing",
+    Entry("plain", "a zero", "fractions:Fraction"),
+    Entry("over-N", "one Nth", "fractions:Fraction", {"N": "denominator"}, {"numerator": 1}),
+    Entry("N-of-M", "N Mths", "fractions:Fraction", {"N": "numerator", "M": "denominator"}),
+    Entry("given", "what is offered", "fractions:Fraction", takes=("numerator",)),
+)
+
+
+def test_numbers_in_a_name_are_arguments():
+    assert THINGS.build("plain") == 0
+    assert THINGS.build("over-20") == fractions.Fraction(1, 20)
+    assert THINGS.build("3-of-4") == fractions.Fraction(3, 4)
+
+
+def test_an_entry_takes_of_what_is_offered_what_it_knows():
+    assert THINGS.build("given", numerator=7, other=1) == 7
+    assert THINGS.build("plain", numerator=7) == 0
+
+
+@pytest.mark.parametrize("name", ["", "over-", "over-0", "over-N", "over-1.5", "plain ", "over-123456", "3-of"])
+def test_other_names_are_refused_with_those_that_exist(name):
+    assert name not in THINGS
+    with pytest.raises(UserError, match=f"There is no thing '{name}'; choose one of plain, over-N, N-of-M, given"):
+        THINGS.build(name)
+
+
+CATALOGUES = [value for value in vars(catalogue).values() if isinstance(value, Catalogue)]
+
+
+@pytest.mark.parametrize("entry", [entry for kind in CATALOGUES for entry in kind.entries], ids=lambda entry: entry.name)
+def test_every_entry_can_be_imported_and_says_what_it_is(entry):
+    assert callable(imported(entry.path))
+    assert entry.help and all(letter in entry.name for letter in entry.numbers)

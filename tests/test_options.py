@@ -1,0 +1,72 @@
+"""Options of a command follow from the fields of a dataclass."""
+
+import argparse
+import dataclasses
+
+import pytest
+
+from kerastag import options
+from kerastag.errors import UserError
+from kerastag.options import add_options, collect, option, typed
+
+
+@dataclasses.dataclass(frozen=True)
+class Cooking:
+    """Some options."""
+
+    minutes: int = option(10, "how long", metavar="N", positive=True)
+    heat: float | None = option(None, "how hot, 20 % more than usual")
+    spices: tuple[str, ...] = option((), "which", flag="--spice")
+    way: str = option("boil", "how", choices=("boil", "fry"))
+    stir: bool = option(False, "whether to stir")
+    secret: int = 3
+
+
+def parsed(*arguments, **kwargs):
+    parser = argparse.ArgumentParser()
+    add_options(parser, Cooking(), **kwargs)
+    return parser, parser.parse_args(arguments)
+
+
+def test_a_command_line_becomes_the_dataclass():
+    _, namespace = parsed("--minutes", "3", "--heat", "1.5", "--spice", "salt", "pepper", "--stir")
+    assert collect(Cooking(), namespace) == Cooking(3, 1.5, ("salt", "pepper"), stir=True)
+    assert collect(Cooking(minutes=7), parsed()[1], secret=5) == Cooking(10, secret=5)
+
+
+def test_what_is_not_given_can_stay_open():
+    assert set(vars(parsed(unset=True)[1]).values()) == {None}
+    assert set(vars(parsed(names=["way"])[1])) == {"way"}
+
+
+def test_help_tells_defaults_and_fields_without_help_are_no_options():
+    text = parsed()[0].format_help()
+    assert "--minutes N" in text and "how long (default: 10)" in text and "20 % more" in text
+    assert "secret" not in text
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"minutes": 0}, "'minutes' must be positive, not 0"),
+        ({"way": "bake"}, "'bake' is no value for 'way'; choose boil or fry"),
+    ],
+)
+def test_values_out_of_range_are_refused(values, sentence):
+    with pytest.raises(UserError, match=sentence):
+        options.check(Cooking(**values))
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "result"),
+    [(1, float, 1.0), (2, float | None, 2.0), ([1, 2.5], tuple[float, ...], (1.0, 2.5)), (True, bool, True), ("a", str, "a")],
+)
+def test_values_of_a_file_take_the_type_of_their_field(value, kind, result):
+    converted = typed("x", value, kind)
+    assert converted == result and type(converted) is type(result)
+
+
+@pytest.mark.parametrize(("value", "kind"), [(True, float), (True, int), ("1", int), (1.5, int), ("a", tuple[str]), (1, str)])
+def test_values_of_another_type_are_refused(value, kind):
+    with pytest.raises(UserError, match="The setting 'x' must be"):
+        typed("x", value, kind)
