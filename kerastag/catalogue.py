@@ -25,7 +25,7 @@ class Entry:
         arguments: Further arguments, always the same.
         takes: Optional arguments of the caller that it accepts; the others are left out.
         title: Name for tables and legends; the name in capitals if empty.
-        ignores: Settings that have no meaning with it.
+        uses: Settings of defences that have a meaning with it.
         looks: Whether an attack looks at the tagger; a distortion does not.
     """
 
@@ -36,7 +36,7 @@ class Entry:
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     takes: tuple[str, ...] = ()
     title: str = ""
-    ignores: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
     looks: bool = True
 
     def match(self, name: str) -> dict[str, int] | None:
@@ -152,57 +152,63 @@ ATTACKS = Catalogue(
 )
 
 _RAMP = ("warmup_epochs", "ramp_epochs", "random_epsilon")
+_BATCHES = ("every", "attack_mode", *_RAMP)
 
 DEFENSES = Catalogue(
     "defence",
-    Entry("nominal", "none", "kerastag.training.assembly:nominal", ignores=("every", "attack_mode", *_RAMP)),
+    Entry("nominal", "none", "kerastag.training.assembly:nominal"),
     Entry(
         "fgsm",
         "each batch is attacked with FGSM (arXiv:1412.6572)",
         "kerastag.training.assembly:attacked_batches",
         arguments={"attack": "fgsm"},
+        uses=_BATCHES,
     ),
     Entry(
         "fgsm-mixed",
         "mean of the clean and the attacked loss",
         "kerastag.training.assembly:attacked_batches",
         arguments={"attack": "fgsm", "mix": "mean"},
+        uses=_BATCHES,
     ),
     Entry(
         "fgsm-rs",
         "FGSM from a random start (arXiv:2001.03994)",
         "kerastag.training.assembly:attacked_batches",
         arguments={"attack": "fgsm-rs"},
+        uses=_BATCHES,
     ),
     Entry(
         "pgd-N",
         "PGD of N steps (arXiv:1706.06083)",
         "kerastag.training.assembly:pgd_batches",
         {"N": "steps"},
+        uses=_BATCHES,
     ),
     Entry(
         "trades",
         "clean loss and divergence of outputs under attack (arXiv:1901.08573)",
         "kerastag.training.assembly:trades",
-        ignores=("every", "attack_mode"),
+        uses=("beta", *_RAMP),
     ),
     Entry(
         "ngm",
         "normed gradient method, with --every N on every N-th batch",
         "kerastag.training.assembly:attacked_batches",
         arguments={"attack": "ngm"},
+        uses=_BATCHES,
     ),
     Entry(
         "noise",
         "normal noise on the inputs",
         "kerastag.training.assembly:attacked_batches",
         arguments={"attack": "noise"},
+        uses=_BATCHES,
     ),
     Entry(
         "input-gradient",
         "penalty on the first-order rise of the loss (arXiv:1802.01421)",
         "kerastag.training.assembly:input_gradient",
-        ignores=("every", "attack_mode", *_RAMP),
     ),
 )
 

@@ -47,7 +47,7 @@ class Jets:
     @functools.cached_property
     def events(self) -> np.ndarray:
         """Number of the event of each jet, int64 `(jets,)`; a jet without an event id counts as an event."""
-        event = self.spectators["event"]
+        event = self.spectators.get("event", np.full(len(self), -1))
         number = np.where(event < 0, self.spectators["entry"], event)
         keys = np.stack([self.spectators["source"], event < 0, number], axis=1)
         return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)

@@ -25,6 +25,8 @@ from kerastag.request import EPSILON, Sample
 
 PAPER_STEPS = 126
 _ATTACK, _TRAINING = "attack and defence", "training"
+# Settings that only some defences use; the others refuse them.
+OF_DEFENSES = ("every", "attack_mode", "warmup_epochs", "ramp_epochs", "random_epsilon", "beta")
 _SAMPLE = {field.name: dict(field.metadata) for field in dataclasses.fields(Sample)}
 
 
@@ -190,7 +192,8 @@ class Settings:
             raise UserError(f"'ema' must lie between 0 and 1, not be {self.ema}.")
         if self.patience is not None and self.select == "last":
             raise UserError("'patience' needs 'select', the entry of the logs that must get better.")
-        for name in DEFENSES.find(self.defense).ignores:
+        uses = DEFENSES.find(self.defense).uses
+        for name in (name for name in OF_DEFENSES if name not in uses):
             if getattr(self, name) != type(self).__dataclass_fields__[name].default:
                 raise UserError(f"The defence '{self.defense}' knows no '{name}'; leave it out.")
 

@@ -1,5 +1,6 @@
 """Names with numbers in them, and what they make."""
 
+import dataclasses
 import fractions
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from kerastag import catalogue
 from kerastag.catalogue import Catalogue, Entry, imported
 from kerastag.errors import UserError
+from kerastag.recipes import OF_DEFENSES, Settings
 
 THINGS = Catalogue(
     "thing",
@@ -33,6 +35,12 @@ def test_other_names_are_refused_with_those_that_exist(name):
     assert name not in THINGS
     with pytest.raises(UserError, match=f"There is no thing '{name}'; choose one of plain, over-N, N-of-M, given"):
         THINGS.build(name)
+
+
+def test_defences_use_settings_that_there_are():
+    for entry in catalogue.DEFENSES.entries:
+        assert set(entry.uses) <= set(OF_DEFENSES)
+    assert set(OF_DEFENSES) <= {field.name for field in dataclasses.fields(Settings)}
 
 
 CATALOGUES = [value for value in vars(catalogue).values() if isinstance(value, Catalogue)]

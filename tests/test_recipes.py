@@ -42,6 +42,7 @@ def test_flat_dictionary_and_back():
         {"every": 2},
         {"ramp_epochs": 2, "defense": "input-gradient"},
         {"attack_mode": "training", "defense": "trades"},
+        {"beta": 2.0, "defense": "fgsm"},
         {"weights": "fine"},
         {"random_epsilon": 1},
         {"only": "track"},

@@ -9,15 +9,15 @@ def split_of(spectators: dict[str, np.ndarray]) -> np.ndarray:
     """Choose the split of each jet.
 
     Args:
-        spectators: `event`, `source` and `entry`, each int64 `(jets,)`. Jets without an event, whose number is negative, are
-            split by source and entry.
+        spectators: `source`, `entry` and, where the schema has it, `event`, each int64 `(jets,)`. Jets without an event, whose
+            number is negative, are split by source and entry.
 
     Returns:
         Index into `FRACTIONS`, int64 `(jets,)`.
     """
     by_entry = _mix(spectators["source"].astype(np.uint64) ^ _mix(spectators["entry"].astype(np.uint64)))
-    by_event = _mix(spectators["event"].astype(np.uint64))
-    uniform = np.where(spectators["event"] < 0, by_entry, by_event) / 2.0**64
+    event = spectators.get("event", np.full(by_entry.shape, -1))
+    uniform = np.where(event < 0, by_entry, _mix(event.astype(np.uint64))) / 2.0**64
     return np.searchsorted(np.cumsum(list(FRACTIONS.values()))[:-1], uniform, side="right")
 
 

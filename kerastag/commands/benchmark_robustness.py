@@ -23,7 +23,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add data, defences, trainings and output."""
     add_fields(parser, Settings(), DATA_SET, unset=True)
     add_fields(parser, Recipe(), _RECIPE, unset=True)
-    parser.add_argument("--defense", nargs="+", default=[*SEVERAL, *ONE], metavar="NAME", help="as in train (default: all)")
+    parser.add_argument(
+        "--defense",
+        nargs="+",
+        default=[*SEVERAL, *ONE],
+        metavar="NAME",
+        help=f"as in train (default: {' '.join([*SEVERAL, *ONE])})",
+    )
     parser.add_argument(
         "--seeds",
         type=int,

@@ -28,6 +28,7 @@ class LegacyTagger:
         reference: Publication.
         builder: Module of `kerastag.legacy` with the function `build(path, classes, name)`.
         answers_if: The experiment gives an answer only if one of these features is above 0; empty if it always does.
+        source: Address of the folder of weights; `path` is below it.
     """
 
     name: str
@@ -39,11 +40,12 @@ class LegacyTagger:
     reference: str
     builder: str
     answers_if: tuple[str, ...] = ()
+    source: str = _SOURCE
 
     @property
     def url(self) -> str:
         """Address of the file of weights."""
-        return f"{_SOURCE}/{self.path}"
+        return f"{self.source}/{self.path}"
 
     def build(self, path: Path) -> keras.Model:
         """The tagger from raw features to logits.

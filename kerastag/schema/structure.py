@@ -103,7 +103,13 @@ class FlavourClass:
 
     @classmethod
     def of(cls, name: str, branch: str) -> "FlavourClass":
-        """A class with the label and colour of `kerastag.flavours.STYLES`."""
+        """A class with the label and colour of `kerastag.flavours.STYLES`.
+
+        Raises:
+            UserError: if there is no class of that name.
+        """
+        if name not in flavours.STYLES:
+            raise UserError(f"There is no class of jets '{name}'; there are {', '.join(flavours.STYLES)}.")
         style = flavours.STYLES[name]
         return cls(name, branch, style.label, style.color)
 

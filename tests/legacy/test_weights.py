@@ -1,5 +1,6 @@
 import dataclasses
 import hashlib
+import re
 
 import pytest
 import requests
@@ -105,8 +106,8 @@ def test_registry_is_complete():
     for tagger in legacy.list():
         assert legacy.get(tagger.name) is tagger
         assert len(tagger.sha256) == 64
-        assert "/77957cb/" in tagger.url
+        assert tagger.url.startswith("https://") and re.search("/[0-9a-f]{7,40}/", tagger.url)  # a pinned commit
         assert tagger.schema.features
         assert 2 <= len(tagger.classes) <= 6
-        assert tagger.size > 1e5
+        assert tagger.size > 0
         assert tagger.reference
