@@ -191,6 +191,7 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
         "fgsm",
         "pgd-2",
         "--replicates=20",
+        "--max-jets=300",
         "--diagnose",
     ]
     result = run_command("evaluate", *arguments, *options, "--output", output)
