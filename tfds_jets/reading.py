@@ -18,6 +18,7 @@ from kerastag.errors import UserError
 from kerastag.jets import Jets
 from kerastag.schema import Feature, Group, Schema
 from kerastag.schema.structure import nearest
+from tfds_jets.cleaning import Cleaning, clean
 
 CHUNK = "64 MB"  # of a tree, read at once
 
@@ -44,30 +45,6 @@ class RootFile:
     def source(self) -> int:
         """Identifier of the file made from its content, a positive int64."""
         return int(self.sha256[:15], 16)
-
-
-@dataclasses.dataclass
-class Cleaning:
-    """Counts of what reading changes or leaves out; nothing is dropped in silence.
-
-    Attributes:
-        read: Jets seen.
-        not_selected: Jets that the selection rejects.
-        unknown_flavour: Jets that belong to no class, or to several.
-        not_finite: int64 `(features,)`, NaN or infinite cells, which become the default.
-        out_of_range: int64 `(features,)`, cells outside the valid range, which become the default.
-    """
-
-    read: int
-    not_selected: int
-    unknown_flavour: int
-    not_finite: np.ndarray
-    out_of_range: np.ndarray
-
-    @classmethod
-    def none(cls, schema: Schema) -> "Cleaning":
-        """Counts of zero."""
-        return cls(0, 0, 0, np.zeros(len(schema.features), np.int64), np.zeros(len(schema.features), np.int64))
 
 
 def find_files(directory: Path) -> list[RootFile]:
@@ -244,7 +221,7 @@ def _jets(
     spectators |= _spectators(columns, schema, absent_spectators, len(entry))
     rows = selected & has_class
     features, absent = features[:, rows], absent[:, rows]
-    _clean(features, absent, schema, cleaning)
+    clean(features, absent, schema, cleaning)
     spectators = {name: values[rows] for name, values in spectators.items()}
     return Jets(np.ascontiguousarray(features.T), in_class.argmax(axis=1)[rows], spectators, len(schema.classes))
 
@@ -325,28 +302,3 @@ def _slot_index(columns: dict[str, ak.Array], group: Group, counts: np.ndarray) 
         position = position[ak.argsort(key, axis=1, ascending=False, stable=True)]
     padded = ak.fill_none(ak.pad_none(position, group.slots, axis=1, clip=True), -1)
     return np.ascontiguousarray(ak.to_numpy(padded).astype(np.int64).T)
-
-
-def _clean(features: np.ndarray, absent: np.ndarray, schema: Schema, cleaning: Cleaning) -> None:
-    """Replace absent, non-finite and impossible values by the default and count the latter two.
-
-    Args:
-        features: float32 `(features, jets)`, changed in place.
-        absent: bool `(features, jets)`, cells whose object does not exist; those that a sentinel marks are added to it.
-        schema: Features.
-        cleaning: Counts to add to.
-    """
-    for row, feature in enumerate(schema.features):
-        values = features[row]
-        if feature.sentinel is not None:
-            absent[row] |= values == np.float32(feature.sentinel)
-        not_finite = ~np.isfinite(values) & ~absent[row]
-        outside = np.zeros_like(not_finite)
-        if feature.valid_min is not None:
-            outside |= values < feature.valid_min
-        if feature.valid_max is not None:
-            outside |= values > feature.valid_max
-        outside &= ~absent[row] & ~not_finite & (values != np.float32(feature.default))
-        cleaning.not_finite[row] += int(not_finite.sum())
-        cleaning.out_of_range[row] += int(outside.sum())
-        values[absent[row] | not_finite | outside] = feature.default

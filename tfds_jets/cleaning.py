@@ -1,0 +1,56 @@
+"""What is done with values that cannot be right; all of it is counted."""
+
+import dataclasses
+
+import numpy as np
+
+from kerastag.schema import Schema
+
+
+@dataclasses.dataclass
+class Cleaning:
+    """Counts of what reading changes or leaves out; nothing is dropped in silence.
+
+    Attributes:
+        read: Jets seen.
+        not_selected: Jets that the selection rejects.
+        unknown_flavour: Jets that belong to no class, or to several.
+        not_finite: int64 `(features,)`, NaN or infinite cells, which become the default.
+        out_of_range: int64 `(features,)`, cells outside the valid range, which become the default.
+    """
+
+    read: int
+    not_selected: int
+    unknown_flavour: int
+    not_finite: np.ndarray
+    out_of_range: np.ndarray
+
+    @classmethod
+    def none(cls, schema: Schema) -> "Cleaning":
+        """Counts of zero."""
+        return cls(0, 0, 0, np.zeros(len(schema.features), np.int64), np.zeros(len(schema.features), np.int64))
+
+
+def clean(features: np.ndarray, absent: np.ndarray, schema: Schema, cleaning: Cleaning) -> None:
+    """Replace absent, non-finite and impossible values by the default and count the latter two.
+
+    Args:
+        features: float32 `(features, jets)`, changed in place.
+        absent: bool `(features, jets)`, cells whose object does not exist; those that a sentinel marks are added to it.
+        schema: Features.
+        cleaning: Counts to add to.
+    """
+    for row, feature in enumerate(schema.features):
+        values = features[row]
+        if feature.sentinel is not None:
+            absent[row] |= values == np.float32(feature.sentinel)
+        not_finite = ~np.isfinite(values) & ~absent[row]
+        outside = np.zeros_like(not_finite)
+        if feature.valid_min is not None:
+            outside |= values < feature.valid_min
+        if feature.valid_max is not None:
+            outside |= values > feature.valid_max
+        outside &= ~absent[row] & ~not_finite & (values != np.float32(feature.default))
+        cleaning.not_finite[row] += int(not_finite.sum())
+        cleaning.out_of_range[row] += int(outside.sum())
+        values[absent[row] | not_finite | outside] = feature.default
