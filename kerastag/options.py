@@ -52,7 +52,8 @@ def add_options(
         names: Fields to add; None for all.
         unset: Whether an option that is not given is None, so that a file can speak, rather than the default.
     """
-    groups: dict[str | None, Any] = {None: parser}
+    # argparse would begin a second group of the same heading.
+    groups: dict[str | None, Any] = {group.title: group for group in parser._action_groups} | {None: parser}
     for field in dataclasses.fields(defaults):
         if "help" not in field.metadata or (names is not None and field.name not in names):
             continue

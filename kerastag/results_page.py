@@ -1,7 +1,8 @@
-"""A page of results whose tables are those that commands have written, so that no number is copied by hand.
+"""A page of results whose tables are those that commands have written.
 
 A block of such a page begins with `<!-- COMMAND -->`, the command line that makes it, and ends with `<!-- end -->`. What stands
-between is taken from `table.md` in the folder that the command's `--output` names.
+between is taken from `table.md` in the folder that the command's `--output` names. Whether that was made by this very command
+is not checked.
 """
 
 import re
@@ -32,8 +33,9 @@ def fill(page: Path, root: Path = Path()) -> None:
     tables = {command: _table(command, root) for command in commands}
     written = [command for command, table in tables.items() if table is not None]
     if not written:
-        missing = f"; none of {len(commands)} tables is there, run the commands that it names" if commands else ""
-        raise UserError(f"'{page}' has no blocks that can be filled{missing}.")
+        if commands:
+            raise UserError(f"None of the {len(commands)} tables of '{page}' is there; run the commands that it names.")
+        raise UserError(f"'{page}' has no blocks that can be filled.")
     write_text(page, _BLOCK.sub(lambda match: _filled(match, tables), text))
     for command, table in tables.items():
         print(f"{'left as it is' if table is None else 'written'}: {command}")

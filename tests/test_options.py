@@ -39,6 +39,21 @@ def test_what_is_not_given_can_stay_open():
     assert set(vars(parsed(names=["way"])[1])) == {"way"}
 
 
+def test_groups_of_the_same_heading_are_one():
+    @dataclasses.dataclass(frozen=True)
+    class Serving:
+        plates: int = option(1, "how many", group="kitchen")
+
+    @dataclasses.dataclass(frozen=True)
+    class Washing:
+        bowls: int = option(1, "how many", group="kitchen")
+
+    parser = argparse.ArgumentParser()
+    add_options(parser, Serving())
+    add_options(parser, Washing())
+    assert parser.format_help().count("kitchen:") == 1
+
+
 def test_help_tells_defaults_and_fields_without_help_are_no_options():
     text = parsed()[0].format_help()
     assert "--minutes N" in text and "how long (default: 10)" in text and "20 % more" in text

@@ -47,7 +47,7 @@ def test_blocks_hold_what_their_commands_wrote(page, capsys):
 def test_a_page_that_cannot_be_filled_is_said_in_one_sentence(page, tmp_path):
     with pytest.raises(UserError, match="cannot be read"):
         fill(tmp_path / "none.md")
-    with pytest.raises(UserError, match="none of 2 tables is there"):
+    with pytest.raises(UserError, match="None of the 2 tables"):
         fill(page, tmp_path / "elsewhere")
     page.write_text("nothing\n")
     with pytest.raises(UserError, match="no blocks that can be filled"):

@@ -1,4 +1,4 @@
-"""Fill a page of results with the tables that commands have written: each number stands where its command says."""
+"""Fill a page of results with the tables that the commands named there have written."""
 
 import argparse
 from pathlib import Path
@@ -9,8 +9,8 @@ EPILOG = """\
 example:
   %(prog)s saved_models/RESULTS.md
 
-Each block of the page names the command that makes it. Run these from the folder in which you run this one. Tables that are
-not there stay as they are.
+Each block of the page names the command that makes it. Run these as they stand, from the folder in which you run this one; what
+lies in their --output is taken for theirs. Tables that are not there stay as they are.
 """
 
 

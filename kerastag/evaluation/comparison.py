@@ -110,7 +110,7 @@ def to_draw(conditions: Sequence[Condition]) -> list[Condition]:
         return list(conditions)
     first = next((condition for condition in attacked if condition.is_attack), attacked[0])
     sizes = [condition for condition in attacked if dataclasses.replace(condition, epsilon=first.epsilon) == first]
-    nearest = [min(sizes, key=lambda condition: abs(np.log(condition.epsilon / usual))) for usual in _DRAWN_SIZES]
+    nearest = [min(sizes, key=lambda condition: abs(np.log(max(condition.epsilon, 1e-12) / usual))) for usual in _DRAWN_SIZES]
     return [conditions[0], *dict.fromkeys(sorted(nearest, key=lambda condition: condition.epsilon))]
 
 

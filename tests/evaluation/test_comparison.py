@@ -5,7 +5,7 @@ import pytest
 from kerastag import models, plots
 from kerastag.attacks import CLEAN, PGD, Condition, ThreatModel, conditions
 from kerastag.attacks.samples import attacked_logits
-from kerastag.evaluation.comparison import compare, markdown, to_json
+from kerastag.evaluation.comparison import compare, markdown, to_draw, to_json
 from kerastag.metrics import HEADLINE, discriminator_auc
 from kerastag.request import AttackGrid
 from kerastag.results import NotDefined
@@ -75,3 +75,13 @@ def test_roc_figure_says_what_is_missing():
     y = np.eye(3)[[1, 1, 2, 2]]
     figure, _ = plots.roc(y, {"a": {CLEAN.label: np.arange(12.0).reshape(4, 3)}}, ("BvL", "CvL"), "few")
     assert [text.get_text() for text in figure.axes[0].texts] == ["not defined: no b jets"]
+
+
+def test_sizes_that_a_figure_shows_are_those_nearest_to_the_usual():
+    def drawn(*epsilons, attacks=("noise", "fgsm")):
+        return [condition.label for condition in to_draw(conditions(AttackGrid(attacks, epsilons)))]
+
+    assert drawn(0.005, 0.01, 0.02, 0.05, 0.1) == ["clean", "FGSM ε=0.01", "FGSM ε=0.05"]
+    assert drawn(0.3) == ["clean", "FGSM ε=0.3"]
+    assert drawn(0.0, 0.2) == ["clean", "FGSM ε=0.2"]
+    assert drawn(0.2, attacks=("noise",)) == ["clean", "noise ε=0.2"]
