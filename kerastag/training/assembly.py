@@ -1,9 +1,9 @@
-"""The parts of a training as its settings name them: threat model, attack, defence, loss, optimizer."""
+"""The parts of a training as its settings name them: threat model, attack, defence, optimizer."""
 
 import keras
 
 from kerastag.attacks import PGD, Attack, Condition, ThreatModel
-from kerastag.catalogue import DEFENSES, LOSSES, SCHEDULES
+from kerastag.catalogue import DEFENSES, SCHEDULES
 from kerastag.data import JetDataset
 from kerastag.recipes import Recipe, Settings
 from kerastag.training.defenses import TRADES, AttackedBatches, Defense, InputGradientPenalty, Ramp
@@ -79,11 +79,6 @@ def _ramp(settings: Settings, steps_per_epoch: int) -> Ramp | None:
         return None
     warmup, rise = settings.warmup_epochs * steps_per_epoch, settings.ramp_epochs * steps_per_epoch
     return Ramp(warmup, rise, settings.random_epsilon, settings.seed)
-
-
-def make_loss(name: str) -> keras.losses.Loss:
-    """The loss of a recipe, from logits."""
-    return LOSSES.build(name)
 
 
 def make_optimizer(recipe: Recipe, steps_per_epoch: int, ema: float | None = None) -> keras.optimizers.Optimizer:

@@ -7,11 +7,12 @@ import keras
 import tensorflow as tf
 
 from kerastag import models
+from kerastag.catalogue import LOSSES
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.recipes import Recipe, Settings
 from kerastag.training.adversarial_tagger import AdversarialTagger
-from kerastag.training.assembly import make_attack, make_defense, make_loss, make_optimizer
+from kerastag.training.assembly import make_attack, make_defense, make_optimizer
 from kerastag.training.callbacks import AttackedAUC, FiniteWeights, Speed
 from kerastag.training.checkpoint import TrainingState
 
@@ -92,7 +93,7 @@ def make_model(settings: Settings, dataset: JetDataset, steps_per_epoch: int) ->
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     model.compile(
         make_optimizer(settings.hyperparameters, steps_per_epoch, settings.ema),
-        make_loss(settings.hyperparameters.loss),
+        LOSSES.build(settings.hyperparameters.loss),
         jit_compile={"on": True, "off": False, "auto": on_gpu}[settings.jit],
         steps_per_execution=_steps_per_execution(steps_per_epoch),
     )
