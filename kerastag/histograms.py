@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial.distance import jensenshannon
 
 from kerastag.schema import Schema
-from kerastag.schema.structure import Feature
+from kerastag.schema.variables import Feature
 
 _BINS = 50
 

@@ -134,7 +134,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """SHA-256 over the contents of the input files, the schema, the selection and the builder's version."""
         content = {
             "files": [file.sha256 for file in files],
-            "schema": self.schema.to_dict(),
+            "schema": self.schema.facts_of_data(),
             "selection": self.builder_config.selection,
             "version": str(self.VERSION),
         }

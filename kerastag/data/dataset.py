@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from kerastag import schema as schemas
 from kerastag.catalogue import SCALES
 from kerastag.data import epochs
 from kerastag.data.weights import KinematicWeights
@@ -43,7 +44,7 @@ class JetDataset:
         self._splits: dict[str, Jets] = {}
         self._weights: dict[str, KinematicWeights] = {}
         metadata = builder.info.metadata
-        self.schema = Schema.from_dict(metadata["schema"])
+        self.schema = schemas.current(Schema.from_dict(metadata["schema"]))
         self.statistics = Statistics.from_dict(metadata["statistics"])
         self.fingerprint: str = metadata["fingerprint"]
         self.cleaning: dict[str, Any] = metadata["cleaning"]

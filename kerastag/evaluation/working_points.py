@@ -12,7 +12,7 @@ from kerastag.jets import Jets
 from kerastag.metrics import MINIMUM_MISTAGGED, Bootstrap, discriminant
 from kerastag.results import NotDefined, Number, Resampled
 from kerastag.schema import Schema
-from kerastag.schema.structure import Group
+from kerastag.schema.variables import Group
 
 RATES = (0.1, 0.01, 0.001)
 # Working points below this need so many jets; with fewer it rests on a handful of mistagged ones.

@@ -10,7 +10,8 @@ from kerastag.schema.deepdoublex import DEEPDOUBLEX
 from kerastag.schema.deepflavour import DEEPFLAVOUR
 from kerastag.schema.deepntuple import DEEPNTUPLE
 from kerastag.schema.jet_flavor import JET_FLAVOR
-from kerastag.schema.structure import Feature, FlavourClass, Group, Helix, Schema, Spectator, Variable
+from kerastag.schema.structure import FlavourClass, Helix, Schema, Spectator, Tie
+from kerastag.schema.variables import Feature, Group, Variable
 
 # Schemas with a data set, and all. No public file holds the inputs of DeepDoubleX.
 SCHEMAS = {schema.name: schema for schema in (JET_FLAVOR, DEEPCSV, DEEPNTUPLE, DEEPFLAVOUR)}
@@ -31,6 +32,15 @@ def get(name: str) -> Schema:
     return ALL[name]
 
 
+def current(stored: Schema) -> Schema:
+    """The schema of the same name, if data sets of both are equal; otherwise `stored` itself.
+
+    What is stored with a data set or a tagger may be older than what is known today of its special values and ties.
+    """
+    known = ALL.get(stored.name)
+    return known if known and known.facts_of_data() == stored.facts_of_data() else stored
+
+
 __all__ = [
     "ALL",
     "DEEPCSV",
@@ -46,6 +56,8 @@ __all__ = [
     "Helix",
     "Schema",
     "Spectator",
+    "Tie",
     "Variable",
+    "current",
     "get",
 ]

@@ -11,15 +11,23 @@ The jet's pT is the uncalibrated one.
 Reference: CMS, JINST 13 (2018) P05011, arXiv:1712.07158, section 5.1.
 """
 
-from kerastag.schema.structure import FlavourClass, Group, Schema, Spectator, Variable
+from typing import Any
+
+from kerastag.schema.structure import FlavourClass, Schema, Spectator, Tie
+from kerastag.schema.variables import Group, Variable
 
 ABSENT = -999.0
 PREFIX = "Jet_DeepCSV_"
 TRACK_SLOTS, VERTEX_TRACK_SLOTS = 6, 4
 
 
-def _real(name: str, unit: str, label: str, default: float = 0.0, branch: str | None = None) -> Variable:
-    return Variable(name, PREFIX + (branch or name), unit, label, default, sentinel=ABSENT)
+_ANY_TRACK = "it belongs to a track that need not be among the six"
+_NO_VALUE = "the impact parameter is no input"
+_NO_MOMENTUM = "the momentum is no input"
+
+
+def _real(name: str, unit: str, label: str, default: float = 0.0, branch: str | None = None, **facts: Any) -> Variable:
+    return Variable(name, PREFIX + (branch or name), unit, label, default, sentinel=ABSENT, **facts)
 
 
 def _whole(name: str, label: str) -> Variable:
@@ -42,9 +50,9 @@ _JET = Group(
 _ABOVE_CHARM = Group(
     "charm",
     (
-        _real("trackSip2dValAboveCharm", "cm", "signed 2-D IP above charm", -1.0),
+        _real("trackSip2dValAboveCharm", "cm", "signed 2-D IP above charm", -1.0, untied=_ANY_TRACK),
         _real("trackSip2dSigAboveCharm", "", r"signed 2-D IP/$\sigma$ above charm", -1.0),
-        _real("trackSip3dValAboveCharm", "cm", "signed 3-D IP above charm", -1.0),
+        _real("trackSip3dValAboveCharm", "cm", "signed 3-D IP above charm", -1.0, untied=_ANY_TRACK),
         _real("trackSip3dSigAboveCharm", "", r"signed 3-D IP/$\sigma$ above charm", -1.0),
     ),
 )
@@ -61,9 +69,9 @@ _TRACK = Group(
         _real("trackJetDist_{slot}", "cm", "distance to jet axis", branch="trackJetDistVal_{slot}"),
         _real("trackPtRel_{slot}", "GeV", r"$p_T^{rel}$"),
         _real("trackDeltaR_{slot}", "", r"$\Delta R$(track, jet)"),
-        _real("trackPtRatio_{slot}", "", r"$p_T^{rel}/p$"),
-        _real("trackSip3dSig_{slot}", "", r"signed 3-D IP/$\sigma$"),
-        _real("trackSip2dSig_{slot}", "", r"signed 2-D IP/$\sigma$"),
+        _real("trackPtRatio_{slot}", "", r"$p_T^{rel}/p$", untied=_NO_MOMENTUM),
+        _real("trackSip3dSig_{slot}", "", r"signed 3-D IP/$\sigma$", untied=_NO_VALUE),
+        _real("trackSip2dSig_{slot}", "", r"signed 2-D IP/$\sigma$", untied=_NO_VALUE),
         _real("trackDecayLenVal_{slot}", "cm", "decay length"),
     ),
     slots=TRACK_SLOTS,
@@ -82,7 +90,7 @@ _VERTEX = Group(
     (
         _real("vertexMass", "GeV", "corrected vertex mass"),
         _whole("vertexNTracks", "tracks at vertices"),
-        _real("vertexEnergyRatio", "", r"$E$(vertices)/$E$(tracks)"),
+        _real("vertexEnergyRatio", "", r"$E$(vertices)/$E$(tracks)", special=(1.0,)),
         _real("vertexJetDeltaR", "", r"$\Delta R$(vertex, jet)"),
     ),
 )
@@ -95,6 +103,13 @@ _FLIGHT = Group(
         _real("flightDistance3dVal", "cm", "3-D flight distance"),
         _real("flightDistance3dSig", "", r"3-D flight distance/$\sigma$"),
     ),
+)
+
+_TIES = (
+    Tie("trackSip2dSigAboveCharm", (("trackSip2dValAboveCharm", 1.0),)),
+    Tie("trackSip3dSigAboveCharm", (("trackSip3dValAboveCharm", 1.0),)),
+    Tie("flightDistance2dSig", (("flightDistance2dVal", 1.0),)),
+    Tie("flightDistance3dSig", (("flightDistance3dVal", 1.0),)),
 )
 
 DEEPCSV = Schema(
@@ -116,4 +131,5 @@ DEEPCSV = Schema(
     ),
     pt="jetPt",
     eta="jetAbsEta",
+    ties=_TIES,
 )

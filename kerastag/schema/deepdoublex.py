@@ -12,7 +12,8 @@ Reference: CMS-DP-2018-046.
 
 from typing import Any
 
-from kerastag.schema.structure import FlavourClass, Group, Schema, Variable
+from kerastag.schema.structure import FlavourClass, Schema, Tie
+from kerastag.schema.variables import Group, Variable
 
 CANDIDATE_SLOTS, CHARGED_SLOTS, VERTEX_SLOTS = 60, 40, 5
 
@@ -102,6 +103,13 @@ _VERTEX = Group(
     slots=VERTEX_SLOTS,
 )
 
+_SIGNIFICANCES = (
+    ("cpf_trackSip2dSig_{slot}", "cpf_trackSip2dVal_{slot}"),
+    ("cpf_trackSip3dSig_{slot}", "cpf_trackSip3dVal_{slot}"),
+    ("cpf_dxysig_{slot}", "cpf_dxy_{slot}"),
+    ("cpf_dzsig_{slot}", "cpf_dz_{slot}"),
+)
+
 _CLASSES = {
     "QCD": FlavourClass.of("QCD", "isQCD != 0"),
     "Hbb": FlavourClass.of("Hbb", "isHbb != 0"),
@@ -120,6 +128,7 @@ def _schema(name: str, *classes: str) -> Schema:
         spectators=(),
         pt="jetNTracks",
         eta="jetNTracks",
+        ties=tuple(Tie(feature, ((value, 1.0),)) for feature, value in _SIGNIFICANCES),
     )
 
 

@@ -14,7 +14,8 @@ Reference: Bols et al., JINST 15 (2020) P12012, arXiv:2008.10519, section 3.
 
 from typing import Any
 
-from kerastag.schema.structure import FlavourClass, Group, Schema, Spectator, Variable
+from kerastag.schema.structure import FlavourClass, Schema, Spectator, Tie
+from kerastag.schema.variables import Group, Variable
 
 ABSENT = -999.0
 CHARGED_SLOTS, NEUTRAL_SLOTS, VERTEX_SLOTS = 25, 25, 4
@@ -74,7 +75,7 @@ _CHARGED = Group(
         _charged("BtagPf_trackPtRel", "GeV", r"$p_T^{rel}$"),
         _charged("BtagPf_trackPPar", "GeV", r"$p_\parallel$"),
         _charged("BtagPf_trackDeltaR", "", r"$\Delta R$(track, jet)"),
-        _charged("BtagPf_trackPParRatio", "", r"$p_\parallel/p$"),
+        _charged("BtagPf_trackPParRatio", "", r"$p_\parallel/p$", untied="the momentum is no input"),
         _charged("BtagPf_trackSip2dVal", "cm", "signed 2-D IP"),
         _charged("BtagPf_trackSip2dSig", "", r"signed 2-D IP/$\sigma$"),
         _charged("BtagPf_trackSip3dVal", "cm", "signed 3-D IP"),
@@ -83,7 +84,7 @@ _CHARGED = Group(
         _charged("ptrel", "", r"$p_T/p_T$(jet) - 1"),
         _charged("drminsv", "", r"$\Delta R$ to nearest vertex"),
         _charged("VTX_ass", "", "vertex association", integer=True),
-        _charged("puppiw", "", "PUPPI weight"),
+        _charged("puppiw", "", "PUPPI weight", special=(1.0,)),
         _charged("chi2", "", r"$\chi^2$"),
         _charged("quality", "", "track quality", integer=True),
     ),
@@ -96,9 +97,9 @@ _NEUTRAL = Group(
         _neutral("ptrel", "", r"$p_T/p_T$(jet) - 1"),
         _neutral("deltaR", "", r"$\Delta R$(candidate, jet)"),
         _neutral("isGamma", "", "photon", integer=True),
-        _neutral("HadFrac", "", "hadronic fraction of the energy"),
+        _neutral("HadFrac", "", "hadronic fraction of the energy", special=(1.0,)),
         _neutral("drminsv", "", r"$\Delta R$ to nearest vertex"),
-        _neutral("puppiw", "", "PUPPI weight"),
+        _neutral("puppiw", "", "PUPPI weight", special=(1.0,)),
     ),
     slots=NEUTRAL_SLOTS,
 )
@@ -122,6 +123,16 @@ _VERTEX = Group(
     slots=VERTEX_SLOTS,
 )
 
+_SIGNIFICANCES = (
+    ("trackSip2dSigAboveCharm", "trackSip2dValAboveCharm"),
+    ("trackSip3dSigAboveCharm", "trackSip3dValAboveCharm"),
+    ("Cpfcan_BtagPf_trackSip2dSig_{slot}", "Cpfcan_BtagPf_trackSip2dVal_{slot}"),
+    ("Cpfcan_BtagPf_trackSip3dSig_{slot}", "Cpfcan_BtagPf_trackSip3dVal_{slot}"),
+    ("sv_dxysig_{slot}", "sv_dxy_{slot}"),
+    ("sv_d3dsig_{slot}", "sv_d3d_{slot}"),
+    ("sv_normchi2_{slot}", "sv_chi2_{slot}"),
+)
+
 DEEPFLAVOUR = Schema(
     name="deepflavour",
     version="1.0",
@@ -141,4 +152,5 @@ DEEPFLAVOUR = Schema(
     ),
     pt="jet_pt",
     eta="jet_eta",
+    ties=tuple(Tie(feature, ((value, 1.0),)) for feature, value in _SIGNIFICANCES),
 )

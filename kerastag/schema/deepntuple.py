@@ -15,7 +15,8 @@ Lengths are cm, momenta GeV. Why these inputs:
 
 from typing import Any
 
-from kerastag.schema.structure import FlavourClass, Group, Schema, Spectator, Variable
+from kerastag.schema.structure import FlavourClass, Schema, Spectator, Tie
+from kerastag.schema.variables import Group, Variable
 
 _JET = Group(
     "jet",
@@ -98,4 +99,8 @@ DEEPNTUPLE = Schema(
     ),
     pt="jet_pt",
     eta="jet_abs_eta",
+    ties=(
+        Tie("vertex_{slot}_dxy_significance", (("vertex_{slot}_dxy", 1.0),)),
+        Tie("vertex_{slot}_d3d_significance", (("vertex_{slot}_d3d", 1.0),)),
+    ),
 )

@@ -8,8 +8,12 @@ where physics allows only positive values.
 import math
 from typing import Any
 
-from kerastag.schema.structure import FlavourClass, Group, Helix, Schema, Spectator, Variable
+from kerastag.schema.structure import FlavourClass, Helix, Schema, Spectator, Tie
+from kerastag.schema.variables import Group, Variable
 
+_PION_MASS = 0.1395721435546875  # of a vertex of one track, as files keep it, GeV
+_OF_ALL_TRACKS = "it is made of all tracks, not of the six leading ones alone"
+_FIT = "it comes out of the fit of all tracks at the vertex"
 # Files keep about ten bits of a number, so an angle may be slightly larger than π.
 _ROUNDED_PI = 3.142
 
@@ -31,9 +35,18 @@ _JET = Group(
             integer=True,
             valid_min=0.0,
         ),
-        Variable("jet_prob", "jet_prob", "", "jet probability", default=-0.001, valid_min=0.0, sentinel=-1.0),
-        Variable("jet_width_eta", "jet_width_eta", "", r"jet width in $\eta$", valid_min=0.0),
-        Variable("jet_width_phi", "jet_width_phi", "rad", r"jet width in $\phi$", valid_min=0.0),
+        Variable(
+            "jet_prob",
+            "jet_prob",
+            "",
+            "jet probability",
+            default=-0.001,
+            valid_min=0.0,
+            sentinel=-1.0,
+            untied=_OF_ALL_TRACKS,
+        ),
+        Variable("jet_width_eta", "jet_width_eta", "", r"jet width in $\eta$", valid_min=0.0, untied=_OF_ALL_TRACKS),
+        Variable("jet_width_phi", "jet_width_phi", "rad", r"jet width in $\phi$", valid_min=0.0, untied=_OF_ALL_TRACKS),
     ),
     optional=False,
 )
@@ -54,15 +67,28 @@ _VERTEX = Group(
             valid_min=1.0,
             sentinel=-1.0,
         ),
-        Variable("delta_r_vertex", "delta_r_vertex", "", r"$\Delta R$(vertex, jet)", valid_min=0.0),
+        Variable(
+            "delta_r_vertex",
+            "delta_r_vertex",
+            "",
+            r"$\Delta R$(vertex, jet)",
+            valid_min=0.0,
+            untied="it is a root of a sum of squares, and a mean over all vertices",
+        ),
         Variable("vertex_mass", "vertex_mass", "GeV", "vertex mass", valid_min=0.0, sentinel=-1.0),
-        Variable("vertex_energy_fraction", "vertex_energy_fraction", "", "vertex energy fraction", valid_min=0.0),
+        Variable(
+            "vertex_energy_fraction", "vertex_energy_fraction", "", "vertex energy fraction", valid_min=0.0, special=(1.0,)
+        ),
     ),
 )
 
 
 def _track(name: str, unit: str, label: str, default: float | tuple[float, ...] = 0.0, **facts: Any) -> Variable:
     return Variable(f"track_{{slot}}_{name}", f"track_{name}", unit, label, default, **facts)
+
+
+def _covariance(name: str, unit: str, label: str, default: float | tuple[float, ...] = 0.0, **facts: Any) -> Variable:
+    return _track(name, unit, label, default, tabulated=True, **facts)
 
 
 _TRACK = Group(
@@ -80,44 +106,52 @@ _TRACK = Group(
         ),
         _track("THETA", "rad", r"$\theta$", (-0.397828, -0.398026, -0.397841, -0.397209, -0.39752, -0.396707)),
         _track("QOVERP", "1/GeV", "$q/p$", (-2.00089, -2.00089, -2.00061, -2.00039, -2.00067, -1.99867)),
-        _track("D0D0", "mm²", r"cov($d_0$, $d_0$)", valid_min=0.0),
-        _track("Z0D0", "mm²", r"cov($z_0$, $d_0$)", -3.55404e-05),
-        _track("Z0Z0", "mm²", r"cov($z_0$, $z_0$)", valid_min=0.0),
-        _track("PHID0", "mm rad", r"cov($\phi$, $d_0$)", -2.22598e-05),
-        _track("PHIZ0", "mm rad", r"cov($\phi$, $z_0$)", -2.57313e-06),
-        _track("PHIPHI", "rad²", r"cov($\phi$, $\phi$)", valid_min=0.0),
-        _track("THETAD0", "mm rad", r"cov($\theta$, $d_0$)", -1.63849e-07),
-        _track(
+        _covariance("D0D0", "mm²", r"cov($d_0$, $d_0$)", valid_min=0.0),
+        _covariance("Z0D0", "mm²", r"cov($z_0$, $d_0$)", -3.55404e-05),
+        _covariance("Z0Z0", "mm²", r"cov($z_0$, $z_0$)", valid_min=0.0),
+        _covariance("PHID0", "mm rad", r"cov($\phi$, $d_0$)", -2.22598e-05),
+        _covariance("PHIZ0", "mm rad", r"cov($\phi$, $z_0$)", -2.57313e-06),
+        _covariance("PHIPHI", "rad²", r"cov($\phi$, $\phi$)", valid_min=0.0),
+        _covariance("THETAD0", "mm rad", r"cov($\theta$, $d_0$)", -1.63849e-07),
+        _covariance(
             "THETAZ0",
             "mm rad",
             r"cov($\theta$, $z_0$)",
             (1.3957e-06, 1.30425e-06, 8.1567e-07, 1.42289e-06, 1.42289e-06, 1.42289e-06),
         ),
-        _track(
+        _covariance(
             "THETAPHI",
             "rad²",
             r"cov($\theta$, $\phi$)",
             (-1.48111e-09, -1.27775e-09, -1.48111e-09, -1.27775e-09, -1.27775e-09, -1.27775e-09),
         ),
-        _track("THETATHETA", "rad²", r"cov($\theta$, $\theta$)", valid_min=0.0),
-        _track("QOVERPD0", "mm/GeV", r"cov($q/p$, $d_0$)", -1.87058e-05),
-        _track("QOVERPZ0", "mm/GeV", r"cov($q/p$, $z_0$)", -6.48033e-06),
-        _track(
+        _covariance("THETATHETA", "rad²", r"cov($\theta$, $\theta$)", valid_min=0.0),
+        _covariance("QOVERPD0", "mm/GeV", r"cov($q/p$, $d_0$)", -1.87058e-05),
+        _covariance("QOVERPZ0", "mm/GeV", r"cov($q/p$, $z_0$)", -6.48033e-06),
+        _covariance(
             "QOVERPPHI",
             "rad/GeV",
             r"cov($q/p$, $\phi$)",
             (8.35556e-09, 9.5057e-09, 8.22917e-09, 1.08042e-08, 1.08042e-08, 1.08042e-08),
         ),
-        _track(
+        _covariance(
             "QOVERPTHETA",
             "rad/GeV",
             r"cov($q/p$, $\theta$)",
             (-5.68441e-09, -5.44631e-09, -5.68441e-09, -4.36869e-09, -5.44631e-09, -4.36869e-09),
         ),
-        _track("QOVERPQOVERP", "1/GeV²", r"cov($q/p$, $q/p$)", valid_min=0.0),
-        _track("weight", "", "weight in the vertex fit", valid_min=0.0, valid_max=1.0),
-        _track("vertex_mass", "GeV", "mass of the track's vertex", valid_min=0.0),
-        _track("vertex_displacement", "mm", "displacement of the track's vertex", -0.001, valid_min=0.0),
+        _covariance("QOVERPQOVERP", "1/GeV²", r"cov($q/p$, $q/p$)", valid_min=0.0),
+        _track("weight", "", "weight in the vertex fit", valid_min=0.0, valid_max=1.0, untied=_FIT),
+        _track("vertex_mass", "GeV", "mass of the track's vertex", valid_min=0.0, special=(_PION_MASS,), untied=_FIT),
+        _track(
+            "vertex_displacement",
+            "mm",
+            "displacement of the track's vertex",
+            -0.001,
+            valid_min=0.0,
+            special=(0.0,),
+            untied=_FIT,
+        ),
         _track(
             "vertex_delta_eta_jet",
             "",
@@ -132,12 +166,39 @@ _TRACK = Group(
             valid_min=-_ROUNDED_PI,
             valid_max=_ROUNDED_PI,
         ),
-        _track("vertex_displacement_significance", "", r"vertex displacement$/\sigma$", -0.001, valid_min=0.0),
+        _track("vertex_displacement_significance", "", r"vertex displacement$/\sigma$", -0.001, valid_min=0.0, special=(0.0,)),
         _track("vertex_n_tracks", "", "tracks at the track's vertex", integer=True, valid_min=1.0),
-        _track("vertex_energy_fraction", "", "energy fraction of the track's vertex", valid_min=0.0),
+        _track("vertex_energy_fraction", "", "energy fraction of the track's vertex", valid_min=0.0, special=(1.0,)),
     ),
     slots=6,
     order="track_D0 / sqrt(track_D0D0)",
+)
+
+# Tracks of a vertex share its quantities; jets of one secondary vertex too.
+_SAME_VERTEX = ("mass", "displacement", "delta_eta_jet", "delta_phi_jet", "energy_fraction")
+# The significances of the jet are |d0|/σ rounded to 1/256 of σ.
+_ROUNDED_SIGNIFICANCE = 0.003
+
+_COVARIANCES = [variable.name for variable in _TRACK.variables if variable.tabulated and variable.name != "track_{slot}_D0D0"]
+
+_TIES = (
+    *(Tie(f"track_{{slot}}_vertex_{name}", ((f"track_{{slot}}_vertex_{name}", 1.0),), factor=1.0) for name in _SAME_VERTEX),
+    # A covariance matrix times a number stays one.
+    *(Tie(name, (("track_{slot}_D0D0", 1.0),)) for name in _COVARIANCES),
+    Tie("track_{slot}_vertex_displacement_significance", (("track_{slot}_vertex_displacement", 1.0),)),
+    Tie("vertex_mass", (("track_{slot}_vertex_mass", 1.0),), factor=1.0),
+    Tie("vertex_energy_fraction", (("track_{slot}_vertex_energy_fraction", 1.0),), factor=1.0),
+    Tie("vertex_significance", (("track_{slot}_vertex_displacement_significance", 1.0),), factor=10.0),
+    *(
+        Tie(
+            f"track_{number}_{name.lower()}_significance",
+            ((f"track_{{slot}}_{name}", 1.0), (f"track_{{slot}}_{name}{name}", -0.5)),
+            1.0,
+            _ROUNDED_SIGNIFICANCE,
+        )
+        for number in (2, 3)
+        for name in ("D0", "Z0")
+    ),
 )
 
 JET_FLAVOR = Schema(
@@ -169,4 +230,5 @@ JET_FLAVOR = Schema(
         theta="track_{slot}_THETA",
         q_over_p="track_{slot}_QOVERP",
     ),
+    ties=_TIES,
 )

@@ -1,4 +1,4 @@
-"""The parts of a schema: variables in groups, their slots, flavour classes and spectators."""
+"""A schema and its parts beside variables: helices, ties, flavour classes and spectators."""
 
 import dataclasses
 import difflib
@@ -10,57 +10,7 @@ import numpy as np
 
 from kerastag import flavours
 from kerastag.errors import UserError
-
-
-@dataclasses.dataclass(frozen=True)
-class Variable:
-    """A quantity measured for the jet, for each track or for each vertex.
-
-    Attributes:
-        name: Name of the feature; holds `{slot}` where its group has slots.
-        branch: ROOT branch, or an expression of branches in uproot's language (`"Jet_pt * (1 - Jet_rawFactor)"`). In a
-            group with slots, `{slot}` in it makes it flat, one branch a slot; without, it is jagged.
-        unit: Physical unit, "" if it has none.
-        label: Axis label, matplotlib's mathtext.
-        default: Value that stands for "absent", in physical units; a tuple gives one per slot.
-        integer: Whether only whole numbers make sense; such cells are never attacked.
-        valid_min: Smallest value that is physically possible; smaller ones become the default. None for no limit.
-        valid_max: Largest value that is physically possible; larger ones become the default. None for no limit.
-        sentinel: Finite value that marks it as absent in files; it becomes the default. None if files have no such mark.
-    """
-
-    name: str
-    branch: str
-    unit: str = ""
-    label: str = ""
-    default: float | tuple[float, ...] = 0.0
-    integer: bool = False
-    valid_min: float | None = None
-    valid_max: float | None = None
-    sentinel: float | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Group:
-    """Variables that belong to one kind of object: the jet itself, its tracks or its vertices.
-
-    Attributes:
-        name: "jet", "track", "vertex", …
-        variables: Features run variable by variable, all slots of a variable before the next.
-        slots: Number of leading objects that are inputs; None for quantities of the jet, which have no slots.
-        count: Branch with the number of filled slots; flat slots beyond them are absent. None if every slot counts.
-        order: Expression that sorts jagged objects, largest first; None keeps the stored order.
-        select: Expression that is true for the jagged objects that may enter a slot; None lets all of them.
-        optional: Whether a jet may lack such objects. Models get presence flags for optional groups.
-    """
-
-    name: str
-    variables: tuple[Variable, ...]
-    slots: int | None = None
-    count: str | None = None
-    order: str | None = None
-    select: str | None = None
-    optional: bool = True
+from kerastag.schema.variables import OF_ATTACKS, Feature, Group, columns, variable_from
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +33,25 @@ class Helix:
     phi: str
     theta: str
     q_over_p: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Tie:
+    """A feature that is no measurement of its own: when its sources s move, it moves by Π (s'/s)^p.
+
+    Attributes:
+        feature: Name of the feature that follows, with `{slot}` where it is one of each slot.
+        sources: Names of the features that it follows, each with its power p. `{slot}` in them stands for the feature's own
+            slot, or with `factor` for any slot; if both are the same variable, for an earlier one.
+        factor: None if the feature follows in all jets. Otherwise it follows the first slot in which it is `factor` times
+            Π |s|^p, and moves on its own where there is no such slot.
+        tolerance: Largest difference for that comparison beside rounding, in the feature's unit.
+    """
+
+    feature: str
+    sources: tuple[tuple[str, float], ...]
+    factor: float | None = None
+    tolerance: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,63 +101,6 @@ class Spectator:
 
 
 @dataclasses.dataclass(frozen=True)
-class Feature:
-    """An input column: a `Variable` in a slot of its group.
-
-    Attributes:
-        name: Name of the column.
-        variable: Name without the slot.
-        group: Name of the group.
-        slot: Number of the slot; None if the group has none.
-        branch, unit, label, default, integer, valid_min, valid_max, sentinel: Facts of the variable in this slot.
-    """
-
-    name: str
-    variable: str
-    branch: str
-    unit: str
-    label: str
-    default: float
-    integer: bool
-    group: str
-    slot: int | None
-    valid_min: float | None
-    valid_max: float | None
-    sentinel: float | None
-
-    @property
-    def axis_label(self) -> str:
-        """Label with the unit in brackets."""
-        return f"{self.label} [{self.unit}]" if self.unit else self.label
-
-
-def _features(group: Group) -> list[Feature]:
-    """Columns of a group, variable by variable, slot by slot."""
-    slots: Sequence[int | None] = [None] if group.slots is None else range(group.slots)
-    columns = []
-    for variable in group.variables:
-        defaults = variable.default if isinstance(variable.default, tuple) else (variable.default,) * len(slots)
-        for slot, default in zip(slots, defaults[: len(slots)], strict=True):
-            columns.append(
-                Feature(
-                    name=variable.name.format(slot=slot),
-                    variable=variable.name.replace("_{slot}", ""),
-                    branch=variable.branch.format(slot=slot),
-                    unit=variable.unit,
-                    label=variable.label if slot is None else f"{variable.label}, {group.name} {slot + 1}",
-                    default=default,
-                    integer=variable.integer,
-                    group=group.name,
-                    slot=slot,
-                    valid_min=variable.valid_min,
-                    valid_max=variable.valid_max,
-                    sentinel=variable.sentinel,
-                )
-            )
-    return columns
-
-
-@dataclasses.dataclass(frozen=True)
 class Schema:
     """An input format, as reading, training, attacks and figures need it.
 
@@ -203,6 +115,7 @@ class Schema:
         pt: Name of the feature that is the jet's transverse momentum, for weights.
         eta: Name of the feature that is the jet's pseudorapidity, for weights.
         helix: Features that are the helices of tracks; None if there are none.
+        ties: Which features follow others in an attack; what a tie follows may be held by an earlier one.
     """
 
     name: str
@@ -215,11 +128,12 @@ class Schema:
     pt: str
     eta: str
     helix: Helix | None = None
+    ties: tuple[Tie, ...] = ()
 
     @functools.cached_property
     def features(self) -> tuple[Feature, ...]:
         """Input columns, in order."""
-        return tuple(feature for group in self.groups for feature in _features(group))
+        return tuple(feature for group in self.groups for feature in columns(group))
 
     @property
     def trees(self) -> tuple[str, ...]:
@@ -285,7 +199,7 @@ class Schema:
     def restricted(self, inputs: Sequence[str]) -> "Schema":
         """The schema with only some groups, or some of their leading slots.
 
-        The helix is dropped with its tracks or the jet's pseudorapidity.
+        The helix is dropped with its tracks or the jet's pseudorapidity, a tie with any of its features.
 
         Args:
             inputs: Names of groups, with a number of slots to limit them: ("jet", "track:2"). Empty for all groups.
@@ -300,7 +214,9 @@ class Schema:
             name, _, number = entry.partition(":")
             slots[name] = self._limited_slots(name, number)
         groups = tuple(dataclasses.replace(group, slots=slots[group.name]) for group in self.groups if group.name in slots)
-        schema = dataclasses.replace(self, groups=groups, helix=None)
+        names = {variable.name for group in groups for variable in group.variables}
+        ties = tuple(tie for tie in self.ties if names.issuperset([tie.feature, *dict(tie.sources)]))
+        schema = dataclasses.replace(self, groups=groups, helix=None, ties=ties)
         has_helix = self.helix is not None and self.helix.group in slots and self.eta in schema.names
         return dataclasses.replace(schema, helix=self.helix) if has_helix else schema
 
@@ -321,24 +237,31 @@ class Schema:
         """The schema as plain Python data, for JSON."""
         return dataclasses.asdict(self)
 
+    def facts_of_data(self) -> dict[str, Any]:
+        """What of `to_dict` shapes a data set; what tells attacks alone is left out."""
+        content = self.to_dict()
+        del content["ties"]
+        for variable in (variable for group in content["groups"] for variable in group["variables"]):
+            for name in OF_ATTACKS:
+                del variable[name]
+        return content
+
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Schema":
         """The inverse of `to_dict`, also after JSON has made lists of tuples."""
         groups = tuple(
-            Group(**{**group, "variables": tuple(_variable(variable) for variable in group["variables"])})
+            Group(**{**group, "variables": tuple(variable_from(variable) for variable in group["variables"])})
             for group in content["groups"]
         )
         classes = tuple(FlavourClass(**flavour) for flavour in content["classes"])
         spectators = tuple(Spectator(**spectator) for spectator in content["spectators"])
         helix = Helix(**content["helix"]) if content["helix"] else None
         tree = content["tree"] if isinstance(content["tree"], str) else tuple(content["tree"])
-        parts = {"tree": tree, "groups": groups, "classes": classes, "spectators": spectators, "helix": helix}
+        ties = tuple(
+            Tie(**{**tie, "sources": tuple((name, power) for name, power in tie["sources"])}) for tie in content.get("ties", ())
+        )
+        parts = {"tree": tree, "groups": groups, "classes": classes, "spectators": spectators, "helix": helix, "ties": ties}
         return cls(**{**content, **parts})
-
-
-def _variable(content: Mapping[str, Any]) -> Variable:
-    default = content["default"]
-    return Variable(**{**content, "default": tuple(default) if isinstance(default, list | tuple) else default})
 
 
 def nearest(name: str, choices: Sequence[str]) -> str:

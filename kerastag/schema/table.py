@@ -1,8 +1,23 @@
 """A schema as a table of text, one line per feature."""
 
-from kerastag.schema.structure import Feature, Schema
+from kerastag.schema.structure import Schema
+from kerastag.schema.variables import Feature
 
-_COLUMNS = ("#", "feature", "branch", "unit", "default", "integer", "group", "slot", "min", "max", "sentinel")
+_COLUMNS = (
+    "#",
+    "feature",
+    "branch",
+    "unit",
+    "default",
+    "integer",
+    "group",
+    "slot",
+    "min",
+    "max",
+    "sentinel",
+    "special",
+    "tabulated",
+)
 
 
 def text(schema: Schema) -> str:
@@ -31,6 +46,8 @@ def _cells(number: int, feature: Feature) -> tuple[str, ...]:
         _number(feature.valid_min),
         _number(feature.valid_max),
         _number(feature.sentinel),
+        ", ".join(map(_number, feature.special)),
+        "yes" if feature.tabulated else "",
     )
 
 
