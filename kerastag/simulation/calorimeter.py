@@ -59,6 +59,27 @@ def in_tracker(particles: Particles) -> np.ndarray:
     return (np.hypot(x, y) <= RADIUS) & (np.abs(z) <= HALF_LENGTH)
 
 
+@dataclasses.dataclass
+class Towers(Rows):
+    """Towers that particles enter, and what they leave there.
+
+    Attributes:
+        event: int64 `(towers,)`, number of the event within the batch, ascending.
+        eta: float64 `(towers,)`, lower edge in η.
+        phi: float64 `(towers,)`, lower edge in φ.
+        size: int64 `(towers,)`, 1 or 2 times that of a fine tower.
+        electromagnetic: float64 `(towers,)`, energy before measurement, GeV.
+        hadronic: float64 `(towers,)`, energy before measurement, GeV.
+    """
+
+    event: np.ndarray
+    eta: np.ndarray
+    phi: np.ndarray
+    size: np.ndarray
+    electromagnetic: np.ndarray
+    hadronic: np.ndarray
+
+
 def find_jets(particles: Particles, events: int, rng: np.random.Generator) -> CaloJets:
     """Measure particles in towers and cluster these with the anti-kT algorithm, R = 0.4.
 
@@ -67,12 +88,16 @@ def find_jets(particles: Particles, events: int, rng: np.random.Generator) -> Ca
         events: Number of events.
         rng: Source of randomness.
     """
-    event, energy, eta, phi = _towers(particles, rng)
-    return _cluster(event, energy, eta, phi, events)
+    towers = fill_towers(particles)
+    return cluster(towers, draw(len(towers), rng), events)
 
 
-def _towers(particles: Particles, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """Event, energy in GeV, η and φ of every tower that measures something, ordered by event."""
+def fill_towers(particles: Particles) -> Towers:
+    """Sum the energies of particles in towers.
+
+    Args:
+        particles: Final particles, ordered by event.
+    """
     particles, phi = _at_calorimeter(particles)
     ring, sector, size = _tower_numbers(particles.eta, phi)
     _, first, tower = np.unique((particles.event * 200 + ring) * 40 + sector, return_index=True, return_inverse=True)
@@ -80,12 +105,38 @@ def _towers(particles: Particles, rng: np.random.Generator) -> tuple[np.ndarray,
     low_eta = np.where(size == 1, (ring - 25) / 10, (ring - 100 - 0.5) / 5)
     low_phi = np.radians((sector - 18) * 10 * size)
     energy, fraction = particles.momentum[:, 3], _electromagnetic_fraction(particles.pdg)
-    measured = _electromagnetic(np.bincount(tower, energy * fraction), rng)
-    measured += _hadronic(np.bincount(tower, energy * (1 - fraction)), np.abs(low_eta + 0.05 * size), rng)
+    electromagnetic = np.bincount(tower, energy * fraction)
+    hadronic = np.bincount(tower, energy * (1 - fraction))
+    return Towers(event, low_eta, low_phi, size, electromagnetic, hadronic)
+
+
+def draw(towers: int, rng: np.random.Generator) -> np.ndarray:
+    """Random numbers of the measurement, `(towers, 4)`: two normal ones for energies, two uniform ones for the direction."""
+    kinds = (rng.standard_normal, rng.standard_normal, rng.random, rng.random)
+    return np.stack([kind(towers) for kind in kinds], axis=1)
+
+
+def cluster(towers: Towers, noise: np.ndarray, events: int, minimum_pt: float = MINIMUM_PT) -> CaloJets:
+    """Measure towers and find jets.
+
+    Args:
+        towers: Towers, ordered by event.
+        noise: `(towers, 4)`, see `draw`.
+        events: Number of events.
+        minimum_pt: Smallest transverse momentum of a jet before calibration, GeV.
+    """
+    event, energy, eta, phi = measure(towers, noise)
+    return _cluster(event, energy, eta, phi, events, minimum_pt)
+
+
+def measure(towers: Towers, noise: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Event, energy in GeV, η and φ of every tower that measures something, ordered by event."""
+    measured = _electromagnetic(towers.electromagnetic, noise[:, 0])
+    measured += _hadronic(towers.hadronic, np.abs(towers.eta + 0.05 * towers.size), noise[:, 1])
     lit = measured > 0
-    eta = low_eta + 0.1 * size * rng.random(len(first))
-    phi = low_phi + np.radians(10) * size * rng.random(len(first))
-    return event[lit], measured[lit], eta[lit], phi[lit]
+    eta = towers.eta + 0.1 * towers.size * noise[:, 2]
+    phi = towers.phi + np.radians(10) * towers.size * noise[:, 3]
+    return towers.event[lit], measured[lit], eta[lit], phi[lit]
 
 
 def _at_calorimeter(particles: Particles) -> tuple[Particles, np.ndarray]:
@@ -113,12 +164,12 @@ def _electromagnetic_fraction(pdg: np.ndarray) -> np.ndarray:
     return fraction
 
 
-def _electromagnetic(energy: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _electromagnetic(energy: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Measured electromagnetic energy, GeV."""
-    return _measured(energy, lambda energy: np.sqrt((0.0017 * energy) ** 2 + 0.101**2 * energy), 0.5, rng)
+    return _measured(energy, lambda energy: np.sqrt((0.0017 * energy) ** 2 + 0.101**2 * energy), 0.5, noise)
 
 
-def _hadronic(energy: np.ndarray, abs_eta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _hadronic(energy: np.ndarray, abs_eta: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Measured hadronic energy, GeV."""
     central = abs_eta < 1.7
 
@@ -127,26 +178,26 @@ def _hadronic(energy: np.ndarray, abs_eta: np.ndarray, rng: np.random.Generator)
         endcap = np.sqrt((0.05 * energy) ** 2 + 0.706**2 * energy)
         return np.where(central, barrel, endcap)
 
-    return _measured(energy, sigma, 1.0, rng)
+    return _measured(energy, sigma, 1.0, noise)
 
 
-def _measured(
-    energy: np.ndarray, sigma: Callable[[np.ndarray], np.ndarray], threshold: float, rng: np.random.Generator
-) -> np.ndarray:
+def _measured(energy: np.ndarray, sigma: Callable[[np.ndarray], np.ndarray], threshold: float, noise: np.ndarray) -> np.ndarray:
     """Log-normal with mean `energy` and width `sigma(energy)`; 0 below `threshold` and where it is less than its own σ."""
     positive = np.maximum(energy, 1e-9)
     width = np.sqrt(np.log1p((sigma(positive) / positive) ** 2))
-    measured = positive * np.exp(width * rng.standard_normal(len(energy)) - width**2 / 2)
+    measured = positive * np.exp(width * noise - width**2 / 2)
     return np.where((energy > 0) & (measured >= threshold) & (measured >= sigma(measured)), measured, 0.0)
 
 
-def _cluster(event: np.ndarray, energy: np.ndarray, eta: np.ndarray, phi: np.ndarray, events: int) -> CaloJets:
+def _cluster(
+    event: np.ndarray, energy: np.ndarray, eta: np.ndarray, phi: np.ndarray, events: int, minimum_pt: float
+) -> CaloJets:
     """Anti-kT jets of massless towers, calibrated, those with |η| <= 2.5."""
     pt = energy / np.cosh(eta)
     towers = ak.zip({"px": pt * np.cos(phi), "py": pt * np.sin(phi), "pz": pt * np.sinh(eta), "E": energy})
     towers = ak.unflatten(towers, np.bincount(event, minlength=events))
     algorithm = fastjet.JetDefinition(fastjet.antikt_algorithm, CONE)
-    clusters = fastjet.ClusterSequence(towers, algorithm).inclusive_jets(min_pt=MINIMUM_PT)
+    clusters = fastjet.ClusterSequence(towers, algorithm).inclusive_jets(min_pt=minimum_pt)
     event = np.repeat(np.arange(events), ak.to_numpy(ak.num(clusters)))
     px, py, pz = (ak.to_numpy(ak.flatten(clusters[axis])) for axis in ("px", "py", "pz"))
     raw_pt = np.hypot(px, py)

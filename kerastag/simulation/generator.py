@@ -2,6 +2,9 @@
 
 import dataclasses
 import functools
+import math
+from collections.abc import Sequence
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -27,6 +30,7 @@ _PROCESS = {
         "HardQCD:qqbar2gg = on",
         "HardQCD:qqbar2qqbarNew = on",
     ),
+    "soft": ("SoftQCD:inelastic = on",),
 }
 
 # Hadrons that decay weakly, by PDG identifier.
@@ -38,6 +42,8 @@ QUARK_PT = 1.0  # GeV
 
 # Origin of a final particle: the heaviest weakly decaying hadron among its ancestors.
 PROMPT, STRANGE, CHARM, BOTTOM = 0, 1, 4, 5
+# The same of tracks behind which there is no particle of the event.
+FAKE, PILE_UP = -1, -2
 # No final particle has more hadrons than this among its ancestors.
 _GENERATIONS = 25
 
@@ -98,12 +104,33 @@ class Events:
     decay: np.ndarray
     lifetime: np.ndarray
 
+    def select(self, selected: np.ndarray) -> "Events":
+        """The events where a mask `(events,)` is true, numbered anew from 0."""
+        number = np.cumsum(selected) - 1
+
+        def renumbered(particles: Particles) -> tuple[np.ndarray, Particles]:
+            rows = np.flatnonzero(selected[particles.event])
+            chosen = particles.take(rows)
+            return rows, dataclasses.replace(chosen, event=number[chosen.event])
+
+        stable, final = renumbered(self.final)
+        _, quarks = renumbered(self.quarks)
+        decaying, hadrons = renumbered(self.hadrons)
+        count = int(selected.sum())
+        return Events(count, final, self.origin[stable], quarks, hadrons, self.decay[decaying], self.lifetime[decaying])
+
 
 class Generator:
-    """Pythia, set up for one hard process. The same seed gives the same batch, whatever was generated before."""
+    """Pythia, set up for one hard process. The same seed gives the same batch, whatever was generated before.
+
+    Args:
+        process: Name in `settings.PROCESSES`, or "soft" for inelastic collisions of any kind.
+        settings: Settings of the sample; of its variations those of the physics.
+    """
 
     def __init__(self, process: str, settings: SimulationSettings):
         self._pythia = pythia8mc.Pythia("", False)
+        _, physics = settings.changes
         options = (
             *_COMMON,
             *_PROCESS[process],
@@ -111,10 +138,13 @@ class Generator:
             f"PartonLevel:MPI = {'on' if settings.mpi else 'off'}",
             f"Beams:allowVertexSpread = {'on' if settings.beam_spot else 'off'}",
             *(f"Beams:sigmaVertex{axis} = {sigma}" for axis, sigma in zip("XYZ", BEAM_SPOT, strict=True)),
+            *physics.pythia,
         )
         for option in options:
             if not self._pythia.readString(option):
                 raise RuntimeError(f"Pythia refuses '{option}'.")
+        tilt_decays(self._pythia.particleData, BOTTOM_HADRONS, physics.bottom_multiplicity)
+        tilt_decays(self._pythia.particleData, CHARM_HADRONS, physics.charm_multiplicity)
         if not self._pythia.init():
             raise RuntimeError("Pythia cannot be initialised.")
         self._charges: dict[int, int] = {}
@@ -160,6 +190,27 @@ class Generator:
             thirds = self._pythia.particleData.chargeType(code)
             self._charges[code] = thirds // 3 if thirds % 3 == 0 else 0
         return np.array([self._charges[code] for code in species.tolist()], np.int8)[inverse]
+
+
+def tilt_decays(table: Any, hadrons: Sequence[int], tilt: float) -> None:
+    """Make decays into many charged particles more or less frequent.
+
+    The branching ratio of each channel is multiplied by exp(tilt·n), with n the sum of the absolute charges of its products;
+    Pythia normalises their sum. Products that decay further count as they are.
+
+    Args:
+        table: Pythia's particle data, changed in place.
+        hadrons: PDG identifiers of the hadrons.
+        tilt: Change of ln(branching ratio) with each charged product.
+    """
+    if tilt == 0:
+        return
+    for hadron in hadrons:
+        entry = table.particleDataEntryPtr(hadron)
+        for number in range(entry.sizeChannels()):
+            channel = entry.channel(number)
+            thirds = sum(abs(table.chargeType(channel.product(place))) for place in range(channel.multiplicity()))
+            channel.bRatio(channel.bRatio() * math.exp(tilt * thirds / 3))
 
 
 def _production_points(particles: ak.Array) -> np.ndarray:

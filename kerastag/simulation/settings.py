@@ -3,10 +3,13 @@
 import dataclasses
 
 from kerastag.errors import UserError
-from kerastag.options import option
+from kerastag.options import check, option
+from kerastag.simulation.variations import Detector, Physics, changes
+from tfds_jets.splitting import FRACTIONS
 
 # Share of the events of each hard process. With them the jets come out at about 40 % b, 15 % c and 45 % light.
 PROCESSES = {"bottom": 0.41, "charm": 0.10, "light": 0.49}
+SPLITS = (*FRACTIONS, "all")
 BEAM_SPOT = (0.015, 0.015, 46.0)  # σ of the primary vertices if they are spread, mm
 
 
@@ -23,6 +26,8 @@ class SimulationSettings:
         hadron_labels: Whether `jet_parton_flavour`, the label of `jet_flavor`, is that of hadrons instead of quarks.
         minimum_pthat: Smallest transverse momentum of the hard process, GeV.
         events_per_unit: Events made at once. The memory of a process grows with it; the default takes 0.7 GB.
+        split: Whose events are made, "train", "validation" or "test", or "all" for the events of every split.
+        variations: Names of what is changed, see `variations`; none for the nominal simulation.
     """
 
     seed: int = option(1, "same seed, same jets", metavar="N")
@@ -34,6 +39,8 @@ class SimulationSettings:
     hadron_labels: bool = option(False, "label jets by their hadrons instead of their quarks")
     minimum_pthat: float = 20.0
     events_per_unit: int = 8000
+    split: str = option("all", "make the events of this split alone: train, validation, test", choices=SPLITS)
+    variations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**31:
@@ -42,6 +49,21 @@ class SimulationSettings:
             raise UserError(f"The smallest pTHat must be at least 10 GeV, not {self.minimum_pthat:g}.")
         if min(self.process_events.values()) < 1:
             raise UserError(f"A unit must have at least 10 events, not {self.events_per_unit}.")
+        check(self)
+        detector, _ = self.changes
+        if detector.pile_up and self.beam_spot:
+            raise UserError("Pile-up is spread around the origin; leave out --beam-spot or the pile-up.")
+
+    @property
+    def changes(self) -> tuple[Detector, Physics]:
+        """What the variations change in the detector and in the physics."""
+        return changes(self.variations)
+
+    @property
+    def generation(self) -> "SimulationSettings":
+        """The settings without changes of the detector: those that agree in it have the same events."""
+        physics = tuple(name for name in self.variations if changes((name,))[1])
+        return dataclasses.replace(self, variations=physics)
 
     @property
     def process_events(self) -> dict[str, int]:

@@ -5,17 +5,19 @@ A unit depends on the settings and its number alone, so units can be made in any
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from kerastag.simulation import calorimeter, tracking, truth
 from kerastag.simulation.association import cones
+from kerastag.simulation.batch import Batch
 from kerastag.simulation.deepcsv_inputs import deepcsv_inputs
-from kerastag.simulation.generator import Events, Generator
+from kerastag.simulation.generator import Generator
 from kerastag.simulation.groups import starts
 from kerastag.simulation.jet_inputs import jet_inputs, primary_vertices
 from kerastag.simulation.settings import PROCESSES, SimulationSettings
+from tfds_jets.splitting import FRACTIONS, split_of
 
 
 @dataclasses.dataclass
@@ -53,6 +55,9 @@ class Unit(Columns):
 class Simulation:
     """Maker of units; each process of the operating system has its own.
 
+    Events come in one stream from Pythia. Where the physics is changed, each split has a stream of its own, so that the
+    events of a split can be made without the others; nothing could be the same as in the nominal stream anyway.
+
     Args:
         settings: Settings of the sample.
     """
@@ -63,38 +68,86 @@ class Simulation:
 
     def unit(self, number: int) -> Unit:
         """Make the unit of this number."""
-        started = time.perf_counter()
-        parts, generator_seconds, events = [], 0.0, 0
-        for process, (name, count) in enumerate(self.settings.process_events.items()):
-            rng = np.random.default_rng(np.random.SeedSequence([self.settings.seed, number, process]))
-            before = time.perf_counter()
-            batch = self._generators[name].generate(count, int(rng.integers(1, 900_000_000)))
-            generator_seconds += time.perf_counter() - before
-            part = self._columns(batch, rng)
-            part.jets["process"] = np.full(len(part.counts), process)
-            part.jets["event"] = part.jets["event"] + events
-            parts.append(part)
-            events += count
-        order = np.random.default_rng([self.settings.seed, number]).permutation(events)
-        columns = _shuffled(parts, order)
-        columns.jets["event"] = columns.jets["event"] + number * events
-        unlisted = sum(int((part.counts == 0).sum()) for part in parts)
-        seconds = time.perf_counter() - started
-        return Unit(columns.jets, columns.tracks, columns.counts, events, unlisted, generator_seconds, seconds)
+        return next(self.units(number, [self.settings]))
 
-    def _columns(self, events: Events, rng: np.random.Generator) -> Columns:
-        """Detector, reconstruction and truth of a batch."""
-        jets = calorimeter.find_jets(events.final, events.count, rng)
-        tracks, particle, _ = tracking.reconstruct(events.final, self.settings.physical_resolution, rng)
-        columns, listed = reconstructed(jets, tracks, events.count)
-        columns.jets |= truth.jet_truth(jets, events)
-        if self.settings.hadron_labels:
-            columns.jets["jet_parton_flavour"] = columns.jets["jet_hadron_flavour"]
-        columns.jets["Jet_hadronFlavour"] = columns.jets["jet_hadron_flavour"]
-        columns.jets["event"] = jets.event
-        columns.jets["generator_weight"] = np.ones(len(jets))
-        columns.tracks["origin"] = events.origin[particle[listed]]
-        return columns
+    def units(self, number: int, samples: Sequence[SimulationSettings]) -> Iterator[Unit]:
+        """Make the unit of this number for several samples whose events are the same.
+
+        Args:
+            number: Number of the unit.
+            samples: Their settings, which differ from those of the simulation in changes of the detector alone.
+
+        Yields:
+            A unit for each sample; the first bears the time of the generator.
+        """
+        started = time.perf_counter()
+        batches, generator_seconds = self._generate(number)
+        for settings in samples:
+            parts = [_columns(batch, settings) for batch in batches]
+            unlisted = sum(int((part.counts == 0).sum()) for part in parts)
+            columns = _sorted(parts)
+            seconds = time.perf_counter() - started
+            events = sum(len(batch.number) for batch in batches)
+            yield Unit(columns.jets, columns.tracks, columns.counts, events, unlisted, generator_seconds, seconds)
+            started, generator_seconds = time.perf_counter(), 0.0
+
+    def _generate(self, number: int) -> tuple[list[Batch], float]:
+        """The wanted events of all processes, and the time that Pythia took, seconds."""
+        settings = self.settings
+        counts = settings.process_events
+        events = sum(counts.values())
+        # Processes are mixed: an event's place in the file is drawn.
+        place = np.random.default_rng([settings.seed, number]).permutation(events) + number * events
+        first, batches, seconds = 0, [], 0.0
+        for process, (name, count) in enumerate(counts.items()):
+            of_process = place[first : first + count]
+            first += count
+            for seed, places in self._streams(number, process, of_process):
+                rng = np.random.default_rng(np.random.SeedSequence(seed))
+                before = time.perf_counter()
+                generated = self._generators[name].generate(len(places), int(rng.integers(1, 900_000_000)))
+                seconds += time.perf_counter() - before
+                batch = Batch.draw(process, places[: generated.count], generated, rng, settings.seed)
+                wanted = in_split(batch.number, settings.split)
+                batches.append(batch if wanted.all() else batch.select(wanted))
+        return batches, seconds
+
+    def _streams(self, number: int, process: int, places: np.ndarray) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Seed and places in the file of the events of each stream from Pythia."""
+        seed = [self.settings.seed, number, process]
+        _, physics = self.settings.changes
+        if not physics:
+            yield seed, places
+            return
+        for split in FRACTIONS:
+            of_split = places[in_split(places, split)]
+            if self.settings.split in (split, "all") and len(of_split):
+                yield [*seed, 1 + list(FRACTIONS).index(split)], of_split
+
+
+def in_split(events: np.ndarray, split: str) -> np.ndarray:
+    """Whether events, given by their numbers, belong to a split, bool `(events,)`; all belong to "all"."""
+    if split == "all":
+        return np.ones(len(events), bool)
+    index = split_of({"source": events, "entry": events, "event": events})
+    return index == list(FRACTIONS).index(split)
+
+
+def _columns(batch: Batch, settings: SimulationSettings) -> Columns:
+    """Detector, reconstruction and truth of a batch."""
+    detector, _ = settings.changes
+    jets = batch.jets(detector)
+    tracks, origin = batch.tracks(detector, settings.physical_resolution)
+    columns, listed = reconstructed(jets, tracks, batch.events.count)
+    columns.jets |= truth.jet_truth(jets, batch.events)
+    if settings.hadron_labels:
+        columns.jets["jet_parton_flavour"] = columns.jets["jet_hadron_flavour"]
+    columns.jets["Jet_hadronFlavour"] = columns.jets["jet_hadron_flavour"]
+    columns.jets["event"] = batch.number[jets.event]
+    columns.jets["generator_weight"] = np.ones(len(jets))
+    columns.jets["process"] = np.full(len(jets), batch.process)
+    columns.tracks["origin"] = origin[listed]
+    return columns
 
 
 def reconstructed(jets: calorimeter.CaloJets, tracks: tracking.Tracks, events: int) -> tuple[Columns, np.ndarray]:
@@ -115,12 +168,11 @@ def reconstructed(jets: calorimeter.CaloJets, tracks: tracking.Tracks, events: i
     return Columns(jet_columns, track_columns, np.bincount(jet, minlength=len(jets))), listed
 
 
-def _shuffled(parts: list[Columns], order: np.ndarray) -> Columns:
-    """Join the processes, give events new numbers, sort by these and leave out jets without listed tracks."""
+def _sorted(parts: list[Columns]) -> Columns:
+    """Join the processes, sort by event and leave out jets without listed tracks."""
     jets = concatenated([part.jets for part in parts])
     tracks = concatenated([part.tracks for part in parts])
     counts = np.concatenate([part.counts for part in parts])
-    jets["event"] = order[jets["event"]]
     listed = np.flatnonzero(counts)
     listed = listed[np.argsort(jets["event"][listed], kind="stable")]
     length = counts[listed]

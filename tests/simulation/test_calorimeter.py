@@ -16,6 +16,12 @@ def shower(pdg: int, charge: int, energy: float, eta: float, phi: float, count: 
     return Particles(np.arange(count), np.full(count, pdg), momentum, np.zeros((count, 3)), np.full(count, charge))
 
 
+def measured(particles):
+    """Event, energy, η and φ of the towers that see some particles."""
+    towers = calorimeter.fill_towers(particles)
+    return calorimeter.measure(towers, calorimeter.draw(len(towers), np.random.default_rng(0)))
+
+
 @pytest.mark.parametrize(
     ("pdg", "eta", "sigma"),
     [
@@ -25,13 +31,13 @@ def shower(pdg: int, charge: int, energy: float, eta: float, phi: float, count: 
     ],
 )
 def test_towers_measure_energy_with_the_stated_resolution(pdg, eta, sigma):
-    _, energy, _, _ = calorimeter._towers(shower(pdg, 0, 100.0, eta, 1.0, 20_000), np.random.default_rng(0))
+    _, energy, _, _ = measured(shower(pdg, 0, 100.0, eta, 1.0, 20_000))
     assert energy.mean() == pytest.approx(100, abs=0.5)
     assert energy.std() == pytest.approx(sigma(100.0), rel=0.03)
 
 
 def test_direction_is_uniform_within_the_tower():
-    _, _, eta, phi = calorimeter._towers(shower(22, 0, 50.0, 0.52, np.radians(25), 5000), np.random.default_rng(0))
+    _, _, eta, phi = measured(shower(22, 0, 50.0, 0.52, np.radians(25), 5000))
     assert (eta.min(), eta.max()) == pytest.approx((0.5, 0.6), abs=1e-3)
     assert np.degrees([phi.min(), phi.max()]) == pytest.approx([20, 30], abs=0.1)
 
@@ -41,7 +47,7 @@ def test_charged_particles_bend_before_they_arrive(charge):
     """A pion of pT 2 GeV arrives asin(0.345/2) off its direction, a positive one clockwise."""
     energy = 2 * np.cosh(0.05)
     particles = shower(211, charge, energy, 0.05, 0.0, 4000)
-    _, _, _, phi = calorimeter._towers(particles, np.random.default_rng(0))
+    _, _, _, phi = measured(particles)
     low = np.floor(np.degrees(-charge * np.arcsin(0.345 / 2)) / 10) * 10
     assert low <= np.degrees(phi).min()
     assert np.degrees(phi).max() <= low + 10
@@ -50,7 +56,7 @@ def test_charged_particles_bend_before_they_arrive(charge):
 @pytest.mark.parametrize(("pdg", "charge"), [(13, -1), (12, 0), (211, 1)])
 def test_muons_neutrinos_and_curling_pions_leave_nothing(pdg, charge):
     energy = 0.3 if pdg == 211 else 50.0
-    event, *_ = calorimeter._towers(shower(pdg, charge, energy, 0.0, 0.0, 100), np.random.default_rng(0))
+    event, *_ = measured(shower(pdg, charge, energy, 0.0, 0.0, 100))
     assert len(event) == 0
 
 

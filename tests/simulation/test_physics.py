@@ -11,6 +11,7 @@ from kerastag.simulation.groups import all_pairs
 from kerastag.simulation.kinematics import mass
 from kerastag.simulation.settings import SimulationSettings
 from kerastag.simulation.unit import Simulation, reconstructed
+from kerastag.simulation.variations import Detector
 from tests.simulation.conftest import simulate
 
 FLAVOURS = (5, 4, 0)
@@ -39,7 +40,7 @@ def test_reconstruction_does_not_see_the_truth(batches):
     events = copy.deepcopy(batches["bottom"].events)
     rng = np.random.default_rng(11)
     jets = calorimeter.find_jets(events.final, events.count, rng)
-    tracks, _, true = tracking.reconstruct(events.final, False, rng)
+    tracks, _, true = tracking.reconstruct(events.final, tracking.find(events.final, rng), False, Detector())
     noise = np.random.default_rng(0)
     for particles in (events.final, events.quarks, events.hadrons):
         for field in dataclasses.fields(particles):

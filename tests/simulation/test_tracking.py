@@ -6,6 +6,7 @@ from scipy import stats
 
 from kerastag.simulation import helix, resolution, tracking
 from kerastag.simulation.generator import Particles
+from kerastag.simulation.variations import Detector
 
 
 def pions(count: int, pt, eta, seed: int = 0, pdg: int = 211) -> Particles:
@@ -16,6 +17,11 @@ def pions(count: int, pt, eta, seed: int = 0, pdg: int = 211) -> Particles:
     energy = np.hypot(pt * np.cosh(eta), 0.13957)
     momentum = np.stack([pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), energy], axis=1)
     return Particles(np.arange(count), np.full(count, pdg), momentum, np.zeros((count, 3)), charge)
+
+
+def reconstruct(particles: Particles):
+    """Tracks, the particle behind each and the true parameters, of the nominal detector."""
+    return tracking.reconstruct(particles, tracking.find(particles, np.random.default_rng(2)), False, Detector())
 
 
 @pytest.mark.parametrize("physical", [False, True])
@@ -50,7 +56,7 @@ def test_data_set_reverses_the_eta_index():
 def test_pulls_have_unit_width_and_chi2_is_flat(pt):
     """In every bin of pT, over all bins of |η|: the written covariance is that of the smearing."""
     particles = pions(20_000, pt, np.random.default_rng(1).uniform(-2.5, 2.5, 20_000))
-    tracks, particle, true = tracking.reconstruct(particles, False, np.random.default_rng(2))
+    tracks, particle, true = reconstruct(particles)
     shift = tracks.parameters - true
     shift[:, 2] = (shift[:, 2] + np.pi) % (2 * np.pi) - np.pi
     sigma = np.sqrt(np.einsum("tii->ti", tracks.covariance))
@@ -65,13 +71,13 @@ def test_pulls_have_unit_width_and_chi2_is_flat(pt):
 
 def test_charges_survive():
     particles = pions(5000, 2.0, 0.3)
-    tracks, particle, _ = tracking.reconstruct(particles, False, np.random.default_rng(2))
+    tracks, particle, _ = reconstruct(particles)
     np.testing.assert_array_equal(tracks.charge, particles.charge[particle])
 
 
 def test_transverse_momentum_is_that_of_the_smeared_curvature():
     particles = pions(5000, 2.0, 1.0)
-    tracks, _, _ = tracking.reconstruct(particles, False, np.random.default_rng(2))
+    tracks, _, _ = reconstruct(particles)
     expected = 1 / np.abs(tracks.parameters[:, helix.PARAMETERS.index("QOVERP")]) / np.cosh(1.0)
     np.testing.assert_allclose(tracks.pt, expected)
     assert tracks.pt.std() > 0
