@@ -20,6 +20,8 @@ from kerastag.schema import Feature, Group, Schema
 from kerastag.schema.structure import nearest
 from tfds_jets.cleaning import Cleaning, clean
 
+# Simulated jets that come with the package.
+SAMPLE_FILE = Path(__file__).parent / "pythia_jets.root"
 CHUNK = "64 MB"  # of a tree, read at once
 
 

@@ -25,10 +25,10 @@ from kerastag.jets import Jets
 from kerastag.schema import Schema
 from kerastag.statistics import Moments, Statistics, quartiles
 from tfds_jets import reading, splitting
+from tfds_jets.reading import SAMPLE_FILE
 from tfds_jets.spool import Spool
 
-# Simulated jets that come with the package, and the configurations whose branches they have.
-SAMPLE_FILE = Path(__file__).parent / "pythia_jets.root"
+# Configurations whose branches the sample that comes with the package has.
 SAMPLE_CONFIGS = ("jet_flavor", "deepcsv")
 
 # Training jets from which medians and quartiles are taken: enough for 0.3 % of an interquartile range.

@@ -7,6 +7,7 @@ production that is killed goes on where it was and ends in the same jets.
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import json
 import math
 import multiprocessing
@@ -15,6 +16,7 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,8 @@ from kerastag.schema import JET_FLAVOR
 from kerastag.simulation import helix
 from kerastag.simulation.settings import SimulationSettings
 from kerastag.simulation.unit import Simulation, Unit, concatenated
+from kerastag.simulation.variations import find
+from tfds_jets.splitting import FRACTIONS
 
 _JETS_PER_EVENT = 0.56  # about; from it follows how many units a production starts with
 _DIGITS = 14  # binary digits of a stored real
@@ -45,6 +49,7 @@ class Summary:
     Attributes:
         reused: Jets taken from an interrupted run.
         jets: Jets made in this run.
+        kept: Jets of the file, the last unit's beyond its end left out.
         events: Events generated in this run.
         unlisted: Jets of this run left out, see `Unit`.
         seconds: Wall time.
@@ -55,6 +60,7 @@ class Summary:
 
     reused: int = 0
     jets: int = 0
+    kept: int = 0
     events: int = 0
     unlisted: int = 0
     seconds: float = 0.0
@@ -66,6 +72,43 @@ class Summary:
         """Add the numbers and times of another summary."""
         for field in dataclasses.fields(self):
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How many jets a sample has.
+
+    Attributes:
+        jets: Number of jets; None where events decide.
+        last_event: Number of the last event whose jets are in; None where jets are counted.
+    """
+
+    jets: int | None = None
+    last_event: int | None = None
+
+
+@dataclasses.dataclass
+class _Sample:
+    """A file in the making.
+
+    Attributes:
+        target: File to make.
+        settings: Its settings.
+        summary: Numbers and times so far.
+    """
+
+    target: Path
+    settings: SimulationSettings
+    summary: Summary = dataclasses.field(default_factory=Summary)
+
+    @property
+    def parts(self) -> Path:
+        """Folder of its parts."""
+        return self.target.with_name(f"{self.target.name}.parts")
+
+    def part(self, unit: int) -> Path:
+        """File of the part that a unit becomes."""
+        return self.parts / f"{unit:06d}.npz"
 
 
 def produce(target: Path, jets: int, settings: SimulationSettings, processes: int) -> Summary:
@@ -80,24 +123,78 @@ def produce(target: Path, jets: int, settings: SimulationSettings, processes: in
     Raises:
         UserError: if `target` exists, or parts made with other settings or versions lie beside it.
     """
-    if target.exists():
-        raise UserError(f"'{target}' exists already; choose another file.")
-    for name, number in (("jets", jets), ("processes", processes)):
-        if number < 1:
-            raise UserError(f"The number of {name} must be positive, not {number}.")
-    description = {"settings": dataclasses.asdict(settings), "versions": versions()}
-    parts = target.with_name(f"{target.name}.parts")
-    _begin_parts(parts, description)
-    started = time.perf_counter()
-    summary = Summary()
-    with tqdm(total=jets, unit=" jets", unit_scale=True, disable=None) as progress:
-        units = _make_parts(parts, jets, settings, processes, summary, progress)
-    with replaced(parts / target.name) as new:
-        _join(parts, units, jets, new, description)
-    os.replace(parts / target.name, target)
-    shutil.rmtree(parts)
-    summary.seconds, summary.size = time.perf_counter() - started, target.stat().st_size
+    ((_, summary),) = produce_all({target: settings}, Size(jets=jets), processes)
     return summary
+
+
+def produce_all(samples: Mapping[Path, SimulationSettings], size: Size, processes: int) -> Iterator[tuple[Path, Summary]]:
+    """Simulate several samples; those whose events are the same have them generated once.
+
+    Args:
+        samples: Settings of each file to make.
+        size: Size of each.
+        processes: Number of processes.
+
+    Yields:
+        Each file as soon as it is written, with numbers and times.
+
+    Raises:
+        UserError: if a file exists, or parts made with other settings or versions lie beside it.
+    """
+    for target in samples:
+        if target.exists():
+            raise UserError(f"'{target}' exists already; choose another file.")
+    for name, number in (("jets", size.jets), ("processes", processes)):
+        if number is not None and number < 1:
+            raise UserError(f"The number of {name} must be positive, not {number}.")
+    groups: dict[SimulationSettings, list[_Sample]] = {}
+    for target, settings in samples.items():
+        groups.setdefault(settings.generation, []).append(_Sample(target, settings))
+        _begin_parts(target.with_name(f"{target.name}.parts"), description(settings))
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(processes, context, _begin_worker) as pool:
+        try:
+            for group in groups.values():
+                yield from _produce_group(pool, group, size, processes)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _produce_group(
+    pool: concurrent.futures.Executor, group: list[_Sample], size: Size, processes: int
+) -> Iterator[tuple[Path, Summary]]:
+    """Make the files of samples whose events are the same."""
+    started = time.perf_counter()
+    units = _make_parts(pool, group, size, processes)
+    seconds = (time.perf_counter() - started) / len(group)
+    for sample in group:
+        started = time.perf_counter()
+        with replaced(sample.parts / sample.target.name) as new:
+            sample.summary.kept = _join(sample, units, size, new)
+        os.replace(sample.parts / sample.target.name, sample.target)
+        shutil.rmtree(sample.parts)
+        sample.summary.seconds = seconds + time.perf_counter() - started
+        sample.summary.size = sample.target.stat().st_size
+        yield sample.target, sample.summary
+
+
+def description(settings: SimulationSettings) -> dict[str, Any]:
+    """What a file says of itself: settings and versions; `split` and `variations` where they are not the default."""
+    content = dataclasses.asdict(settings)
+    if settings.split == SimulationSettings.split:
+        del content["split"]
+    content["variations"] = list(settings.variations)
+    if not settings.variations:
+        del content["variations"]
+        return {"settings": content, "versions": versions()}
+    changes = {name: find(name).help for name in settings.variations}
+    return {"settings": content, "versions": versions(), "changes": changes}
+
+
+def file_description(settings: SimulationSettings, size: Size) -> dict[str, Any]:
+    """What a finished file says of itself: `description`, and where it ends if events decide."""
+    end = {} if size.last_event is None else {"last_event": size.last_event}
+    return description(settings) | end
 
 
 def versions() -> dict[str, str]:
@@ -119,45 +216,49 @@ def _begin_parts(parts: Path, description: dict[str, Any]) -> None:
         raise UserError(f"'{parts}' holds parts made with other settings or versions; delete it or choose another file.")
 
 
-def _part(parts: Path, unit: int) -> Path:
-    """File of the part that a unit becomes."""
-    return parts / f"{unit:06d}.npz"
-
-
-def _make_parts(parts: Path, jets: int, settings: SimulationSettings, processes: int, summary: Summary, progress: tqdm) -> int:
-    """Make the parts that are missing; return how many it takes for `jets` jets."""
-    context = multiprocessing.get_context("spawn")
-    unit, total = 0, 0
-    waiting: dict[int, concurrent.futures.Future[Summary]] = {}
-    with concurrent.futures.ProcessPoolExecutor(processes, context, _begin_worker, (settings,)) as pool:
-        try:
-            while total < jets:
-                mean = max(total / unit, 1) if unit else _JETS_PER_EVENT * settings.events_per_unit
-                ahead = min(_AHEAD * processes, math.ceil((jets - total) / mean))
-                for number in range(unit, unit + ahead):
-                    if number not in waiting and not _part(parts, number).exists():
-                        waiting[number] = pool.submit(_make_part, parts, number)
-                work = waiting[unit].result() if unit in waiting else Summary(reused=_jets_in(_part(parts, unit)))
-                summary.add(work)
-                total += work.jets + work.reused
-                progress.update(min(total, jets) - progress.n)
-                unit += 1
-        finally:
-            pool.shutdown(cancel_futures=True)
+def _make_parts(pool: concurrent.futures.Executor, group: list[_Sample], size: Size, processes: int) -> int:
+    """Make the parts that are missing; return how many a file takes."""
+    waiting: dict[int, concurrent.futures.Future[dict[Path, Summary]]] = {}
+    unit = 0
+    name = group[0].target.stem if len(group) == 1 else f"{len(group)} samples"
+    with tqdm(total=size.jets, desc=name, unit=" jets", unit_scale=True, disable=None) as progress:
+        while missing := _missing_units(group, unit, size):
+            for number in range(unit, unit + min(_AHEAD * processes, missing)):
+                parts = {sample.part(number): sample.settings for sample in group if not sample.part(number).exists()}
+                if number not in waiting and parts:
+                    waiting[number] = pool.submit(_make_unit, number, parts)
+            made = waiting.pop(unit).result() if unit in waiting else {}
+            for sample in group:
+                part = sample.part(unit)
+                sample.summary.add(made.get(part) or Summary(reused=_jets_in(part)))
+            unit += 1
+            progress.update(min(_fewest_jets(group), size.jets or _fewest_jets(group)) - progress.n)
     return unit
 
 
-# The simulation of a worker process.
-_simulation: Simulation
+def _fewest_jets(group: list[_Sample]) -> int:
+    """Jets of the sample that has the fewest so far."""
+    return min(sample.summary.jets + sample.summary.reused for sample in group)
 
 
-def _begin_worker(settings: SimulationSettings) -> None:
+def _missing_units(group: list[_Sample], unit: int, size: Size) -> int:
+    """About how many units are missing after the first `unit` ones, 0 if none is."""
+    settings = group[0].settings
+    events = sum(settings.process_events.values())
+    if size.last_event is not None:
+        return size.last_event // events + 1 - unit
+    assert size.jets is not None
+    jets = _fewest_jets(group)
+    share = FRACTIONS.get(settings.split, 1.0)
+    mean = max(jets / unit, 1) if unit else _JETS_PER_EVENT * events * share
+    return max(math.ceil((size.jets - jets) / mean), 0)
+
+
+def _begin_worker() -> None:
     """Set up a worker: quiet, leaving interrupts to its parent, and gone when that is gone."""
-    global _simulation
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # FastJet prints a greeting in each process
-    _simulation = Simulation(settings)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # FastJet and Pythia's showers print greetings in each process
 
 
 def _end_with_parent() -> None:
@@ -167,10 +268,22 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _make_part(parts: Path, number: int) -> Summary:
-    """Make a unit and write it as a part."""
-    unit = _simulation.unit(number)
-    with replaced(_part(parts, number)) as new:
+@functools.lru_cache(maxsize=1)
+def _simulation(generation: SimulationSettings) -> Simulation:
+    """The simulation of a worker process, kept as long as the events are the same."""
+    return Simulation(generation)
+
+
+def _make_unit(number: int, parts: dict[Path, SimulationSettings]) -> dict[Path, Summary]:
+    """Make a unit of samples whose events are the same, and write each as a part."""
+    samples = list(parts.values())
+    units = _simulation(samples[0].generation).units(number, samples)
+    return {part: _write_part(part, unit) for part, unit in zip(parts, units, strict=True)}
+
+
+def _write_part(part: Path, unit: Unit) -> Summary:
+    """Write a unit."""
+    with replaced(part) as new:
         jets, tracks = columns(unit)
         content: dict[str, Any] = {"counts": unit.counts.astype(np.int32)}
         content |= {f"jet.{name}": values for name, values in jets.items()}
@@ -225,32 +338,36 @@ def on_grid(values: np.ndarray, step: np.ndarray) -> np.ndarray:
     return (np.round(values / step) * step).astype(np.float32)
 
 
-def _join(parts: Path, units: int, jets: int, target: Path, description: dict[str, Any]) -> None:
-    """Write the first jets of the parts into one ROOT file.
+def _join(sample: _Sample, units: int, size: Size, target: Path) -> int:
+    """Write the jets of the parts into one ROOT file; return their number.
 
     Args:
-        parts: Folder of the parts.
+        sample: Sample with its parts.
         units: Number of parts.
-        jets: Number of jets.
+        size: Where the sample ends.
         target: File to make.
-        description: Settings and versions, written as metadata.
     """
+    jets = 0
     with uproot.recreate(target, compression=uproot.LZMA(6)) as file:
-        file["metadata"] = json.dumps(description, sort_keys=True)
-        tree, missing = None, jets
+        file["metadata"] = json.dumps(file_description(sample.settings, size), sort_keys=True)
+        tree = None
         for first in range(0, units, _PARTS_PER_BASKET):
             numbers = range(first, min(first + _PARTS_PER_BASKET, units))
-            content = _records([_part(parts, number) for number in numbers], missing)
+            missing = None if size.jets is None else size.jets - jets
+            content = _records([sample.part(number) for number in numbers], missing, size.last_event)
             if tree is None:
                 tree = file.mktree(JET_FLAVOR.tree, {name: values.type.content for name, values in content.items()})
             tree.extend(content)
-            missing -= len(content["event"])
+            jets += len(content["event"])
+    return jets
 
 
-def _records(paths: list[Path], most: int) -> dict[str, ak.Array]:
-    """The content of parts, at most `most` jets: jet branches and a jagged record of tracks."""
+def _records(paths: list[Path], most: int | None, last_event: int | None) -> dict[str, ak.Array]:
+    """The content of parts, at most `most` jets and those up to an event: jet branches and a jagged record of tracks."""
     with contextlib.ExitStack() as stack:
         joined = concatenated([stack.enter_context(np.load(path)) for path in paths])
+    if last_event is not None:
+        most = int(np.searchsorted(joined["jet.event"], last_event, side="right"))
     counts = joined["counts"][:most]
     jets = {name.removeprefix("jet."): ak.Array(joined[name][:most]) for name in joined if name.startswith("jet.")}
     rows = int(counts.sum())
