@@ -6,8 +6,10 @@ bounded whatever a file's size, and vectorised: there is no Python loop over jet
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -90,6 +92,25 @@ def read(files: list[RootFile], schema: Schema, selection: str, cleaning: Cleani
         except Exception as error:  # uproot raises many kinds on damaged files
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise UserError(f"'{file.path}' cannot be read, it may be damaged: {reason}") from error
+
+
+def simulation_of(path: Path) -> dict[str, Any] | None:
+    """What a file of `kerastag simulate` says of itself: `settings`, `versions` and, of a variation, `changes`.
+
+    Returns:
+        The content of the file's `metadata`, or None if it has none.
+
+    Raises:
+        UserError: if there is no such file.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no file '{path}'.")
+    try:
+        with uproot.open(path) as root:
+            content = json.loads(str(root["metadata"]))
+    except (uproot.KeyInFileError, ValueError, OSError):
+        return None
+    return content if isinstance(content, dict) and "settings" in content else None
 
 
 def _read_file(file: RootFile, schema: Schema, selection: str, cleaning: Cleaning) -> Iterator[Jets]:

@@ -44,16 +44,31 @@ class JetsConfig(tfds.core.BuilderConfig):
     Attributes:
         schema: Name of the schema in `kerastag.schema`.
         selection: Expression of branches that a jet must fulfil; "" keeps all.
+        variation: Name of what is varied, as `kerastag simulate --variation` takes it; its file alone is read. It may hold a
+            single split, whose jets then stand for the training jets in the statistics. "" reads every file.
     """
 
     schema: str = "jet_flavor"
     selection: str = ""
+    variation: str = ""
 
 
 def _config(schema: Schema) -> JetsConfig:
     """Configuration that reads all jets of a schema."""
     version = tfds.core.Version(f"{schema.version}.0")
     return JetsConfig(name=schema.name, schema=schema.name, description=schema.description, version=version)
+
+
+def varied_config(name: str, variation: str) -> JetsConfig:
+    """Configuration that reads the file of a variation alone.
+
+    Args:
+        name: Name of the schema.
+        variation: Name of the variation.
+    """
+    config = _config(schemas.get(name))
+    config.name, config.variation = f"{name}-{variation.replace('+', '-')}", variation
+    return config
 
 
 _CONFIGS = {schema.name: _config(schema) for schema in schemas.SCHEMAS.values()}
@@ -124,7 +139,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         Raises:
             UserError: if it was not, or with another schema or selection.
         """
-        if self.info.metadata["fingerprint"] != self.fingerprint(reading.find_files(directory)):
+        if self.info.metadata["fingerprint"] != self.fingerprint(self._found(directory)):
             raise UserError(
                 f"The data set in '{self.data_path}' was made of other files than those below '{directory}' "
                 "or with another schema; choose another data directory, or delete that one."
@@ -146,7 +161,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         directory, files = self._files(dl_manager)
         cleaning = reading.Cleaning.none(self.schema)
         spools = {name: Spool(self._spool_dir / name) for name in splitting.FRACTIONS}
-        moments = Moments(self.schema.defaults)
+        moments = {name: Moments(self.schema.defaults) for name in spools}
         counts = np.zeros((len(spools), len(self.schema.classes)), np.int64)
         progress = tqdm(desc="Reading ROOT files", unit=" jets", unit_scale=True, leave=False, disable=None)
         for jets in reading.read(files, self.schema, self.builder_config.selection, cleaning):
@@ -154,8 +169,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             progress.update(len(jets))
         progress.close()
         self._check_counts(counts, cleaning, directory)
-        median, iqr = quartiles(spools["train"].sample(QUARTILE_JETS), self.schema.defaults)
-        statistics = Statistics(moments.mean, moments.sigma, median, iqr, moments.default_fraction)
+        typical = next(name for name, spool in spools.items() if spool.jets)
+        median, iqr = quartiles(spools[typical].sample(QUARTILE_JETS), self.schema.defaults)
+        of_split = moments[typical]
+        statistics = Statistics(of_split.mean, of_split.sigma, median, iqr, of_split.default_fraction)
         self.info.metadata.update(self._metadata(files, cleaning, statistics, counts))
         return {name: self._generate_examples(spool) for name, spool in spools.items() if spool.jets}
 
@@ -167,7 +184,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """
         directory = self._manual_dir or _default_manual_dir(dl_manager)
         if directory:
-            return directory, reading.find_files(directory)
+            return directory, self._found(directory)
         if self.builder_config.name in SAMPLE_CONFIGS:
             return SAMPLE_FILE, [reading.RootFile.of(SAMPLE_FILE)]
         raise UserError(
@@ -175,12 +192,27 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             "a folder that holds them (train.py: --manual-dir)."
         )
 
+    def _found(self, directory: Path) -> list[reading.RootFile]:
+        """The files below a folder; of a variation its own.
+
+        Raises:
+            UserError: if there are none, or the file of the variation is of another one.
+        """
+        variation = self.builder_config.variation
+        if not variation:
+            return reading.find_files(directory)
+        path = directory / f"{variation}.root"
+        content = reading.simulation_of(path) or {"settings": {}}
+        if "+".join(content["settings"].get("variations", ())) != variation:
+            raise UserError(f"'{path}' is no file of the variation '{variation}'.")
+        return [reading.RootFile.of(path)]
+
     @override
     def _generate_examples(self, spool: Spool) -> Examples:
         """Yield a key and a block of jets."""
         yield from spool.blocks()
 
-    def _distribute(self, jets: Jets, spools: dict[str, Spool], moments: Moments, counts: np.ndarray) -> None:
+    def _distribute(self, jets: Jets, spools: dict[str, Spool], moments: dict[str, Moments], counts: np.ndarray) -> None:
         """Mix a chunk and append its jets to the spools of their splits."""
         if not len(jets):
             return
@@ -191,8 +223,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             in_split = jets.take(split == number)
             spool.append(in_split)
             counts[number] += np.bincount(in_split.label, minlength=counts.shape[1])
-            if name == "train":
-                moments.update(in_split.features)
+            moments[name].update(in_split.features)
 
     def _check_counts(self, counts: np.ndarray, cleaning: reading.Cleaning, directory: Path) -> None:
         """Refuse a data set without jets; warn of empty splits, empty classes and straying flavour fractions.
@@ -211,7 +242,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 f"the selection '{self.builder_config.selection}', {cleaning.unknown_flavour} have no known flavour."
             )
         splits = list(splitting.FRACTIONS)
-        if not counts[0].sum():
+        if not counts[0].sum() and not self.builder_config.variation:
             raise UserError(f"The {counts.sum()} jets in '{directory}' are too few to train on.")
         for number in np.flatnonzero(counts.sum(axis=1) == 0):
             logging.warning("Split '%s' is left out: none of the %d jets falls into it.", splits[number], counts.sum())
@@ -235,6 +266,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             "selection": self.builder_config.selection,
             "fingerprint": self.fingerprint(files),
             "sources": {str(file.source): file.sha256 for file in files},
+            "simulation": {str(file.source): reading.simulation_of(file.path) for file in files},
             "jets": {
                 split: dict(zip(self.schema.class_names, row.tolist(), strict=True))
                 for split, row in zip(splitting.FRACTIONS, counts, strict=True)

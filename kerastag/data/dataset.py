@@ -37,6 +37,7 @@ class JetDataset:
         fingerprint: Hash of the source files, the schema and the selection.
         cleaning: Numbers of jets that were read or left out, and of values that became their default, by reason.
         jets: Number of jets by split and flavour.
+        simulation: What each simulated file says of itself, by the identifier of the file; `variations` sums it up.
     """
 
     def __init__(self, builder: tfds.core.DatasetBuilder):
@@ -49,6 +50,13 @@ class JetDataset:
         self.fingerprint: str = metadata["fingerprint"]
         self.cleaning: dict[str, Any] = metadata["cleaning"]
         self.jets: dict[str, dict[str, int]] = metadata["jets"]
+        self.simulation: dict[str, dict[str, Any] | None] = metadata.get("simulation", {})
+
+    @property
+    def variations(self) -> tuple[str, ...]:
+        """Names of what was changed in the simulation of the jets; none for nominal ones, and for files of other origin."""
+        contents = [content["settings"] for content in self.simulation.values() if content]
+        return tuple(sorted({name for settings in contents for name in settings.get("variations", ())}))
 
     @property
     def path(self) -> Path:
@@ -180,7 +188,9 @@ class JetDataset:
         return Jets(columns.pop("features"), columns.pop("label"), columns, len(self.schema.classes))
 
 
-def prepare(config: str, *, data_dir: str | Path | None = None, manual_dir: str | Path | None = None) -> JetDataset:
+def prepare(
+    config: str, *, data_dir: str | Path | None = None, manual_dir: str | Path | None = None, variation: str = ""
+) -> JetDataset:
     """Open a data set; build it first if it does not exist.
 
     Args:
@@ -188,17 +198,19 @@ def prepare(config: str, *, data_dir: str | Path | None = None, manual_dir: str 
         data_dir: Folder where TFDS keeps data sets; None for its default.
         manual_dir: Folder of the ROOT files to build from; an existing data set must be made of the same ones. None takes the
             sample of the package, for the configs that can read it.
+        variation: Name of a variation whose file lies in `manual_dir`, made by `kerastag simulate`; "" for all files there.
 
     Raises:
         UserError: if there is no such config, the files cannot be read, or the existing data set is made of others.
     """
-    from tfds_jets.tfds_jets_dataset_builder import Builder
+    from tfds_jets.tfds_jets_dataset_builder import Builder, varied_config
 
     if config not in Builder.builder_configs:
         raise UserError(f"There is no data set config '{config}'; choose one of {', '.join(Builder.builder_configs)}.")
     if manual_dir is not None and not Path(manual_dir).expanduser().is_dir():
         raise UserError(f"The folder '{manual_dir}' (--manual-dir) does not exist.")
-    builder = Builder(config=config, data_dir=data_dir and Path(data_dir).expanduser())
+    chosen = varied_config(config, variation) if variation else config
+    builder = Builder(config=chosen, data_dir=data_dir and Path(data_dir).expanduser())
     directory = manual_dir and Path(manual_dir).expanduser()
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=directory))
     return JetDataset(builder)

@@ -186,15 +186,14 @@ def description(settings: SimulationSettings) -> dict[str, Any]:
     content["variations"] = list(settings.variations)
     if not settings.variations:
         del content["variations"]
-        return {"settings": content, "versions": versions()}
-    changes = {name: find(name).help for name in settings.variations}
-    return {"settings": content, "versions": versions(), "changes": changes}
+    return {"settings": content, "versions": versions()}
 
 
 def file_description(settings: SimulationSettings, size: Size) -> dict[str, Any]:
-    """What a finished file says of itself: `description`, and where it ends if events decide."""
+    """What a finished file says of itself: `description`, where it ends if events decide, and what is changed in words."""
     end = {} if size.last_event is None else {"last_event": size.last_event}
-    return description(settings) | end
+    changes = {"changes": {name: find(name).help for name in settings.variations}} if settings.variations else {}
+    return description(settings) | end | changes
 
 
 def versions() -> dict[str, str]:

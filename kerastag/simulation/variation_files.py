@@ -1,6 +1,5 @@
 """Files of variations: a folder with a ROOT file for each, made of the events of an existing sample."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from kerastag.simulation.production import Size, file_description
 from kerastag.simulation.settings import SimulationSettings
 from kerastag.simulation.variations import AND, samples
 from tfds_jets.reading import SAMPLE_FILE as SAMPLE_FILE
+from tfds_jets.reading import simulation_of
 
 
 def path(folder: Path, variations: Sequence[str]) -> Path:
@@ -26,18 +26,14 @@ def path(folder: Path, variations: Sequence[str]) -> Path:
 
 
 def metadata(sample: Path) -> dict[str, Any]:
-    """What a simulated file says of itself: `settings`, `versions` and, of a variation, `changes`.
+    """What a simulated file says of itself, see `tfds_jets.reading.simulation_of`.
 
     Raises:
         UserError: if there is no such file, or it is none of `simulate`.
     """
-    if not sample.is_file():
-        raise UserError(f"There is no file '{sample}'.")
-    try:
-        with uproot.open(sample) as file:
-            return json.loads(str(file["metadata"]))
-    except (uproot.KeyInFileError, ValueError, OSError) as error:
-        raise UserError(f"'{sample}' is no file that `kerastag simulate` made.") from error
+    if (content := simulation_of(sample)) is None:
+        raise UserError(f"'{sample}' is no file that `kerastag simulate` made.")
+    return content
 
 
 def settings_of(content: Mapping[str, Any]) -> SimulationSettings:
@@ -59,9 +55,14 @@ def missing(samples: Mapping[Path, SimulationSettings], size: Size) -> dict[Path
         UserError: if a file exists that was made with other settings.
     """
     for sample, settings in samples.items():
-        if sample.exists() and metadata(sample) != file_description(settings, size):
+        if sample.exists() and _without_words(metadata(sample)) != _without_words(file_description(settings, size)):
             raise UserError(f"'{sample}' was made with other settings or versions; delete it or choose another --output.")
     return {sample: settings for sample, settings in samples.items() if not sample.exists()}
+
+
+def _without_words(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata without what the variations are in words."""
+    return {name: value for name, value in content.items() if name != "changes"}
 
 
 def paths(requested: Sequence[str], output: Path) -> dict[Path, tuple[str, ...]]:

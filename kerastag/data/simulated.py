@@ -1,0 +1,104 @@
+"""Jets straight from the files of `kerastag simulate`, and which jets of two files are the same.
+
+A variation of the detector is made of the same events as the nominal sample, so nearly every jet of one file has its
+counterpart in the other. A few appear or vanish, when a jet crosses the threshold or loses its last track.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import uproot
+
+from kerastag.errors import UserError
+from kerastag.jets import Jets
+from kerastag.schema import JET_FLAVOR, Schema
+from tfds_jets import reading, splitting
+
+# Distance in (η, φ) below which jets of an event may be the same.
+SAME = 0.2
+
+
+def read_simulated(path: Path, schema: Schema, split: str = "all") -> Jets:
+    """Read a simulated file, cleaned as a data set of it is.
+
+    Args:
+        path: ROOT file that `kerastag simulate` made.
+        schema: Features, classes and spectators to read.
+        split: Split whose jets are taken, or "all" for those of every split.
+
+    Returns:
+        Jets in the order of the file; beside the schema's spectators `direction_eta` and `direction_phi` of each jet.
+
+    Raises:
+        UserError: if there is no such file or split, or the file cannot be read.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no file '{path}'.")
+    if split != "all" and split not in splitting.FRACTIONS:
+        raise UserError(f"There is no split '{split}'; choose all, {', '.join(splitting.FRACTIONS)}.")
+    chunks = list(reading.read([reading.RootFile.of(path)], schema, "", reading.Cleaning.none(schema)))
+    spectators = {name: np.concatenate([chunk.spectators[name] for chunk in chunks]) for name in chunks[0].spectators}
+    entry = spectators["entry"]
+    with uproot.open(path) as root:
+        directions = root[JET_FLAVOR.tree].arrays(["Jet_eta", "Jet_phi"], library="np")
+    spectators |= {f"direction_{axis}": directions[f"Jet_{axis}"][entry] for axis in ("eta", "phi")}
+    features = np.concatenate([chunk.features for chunk in chunks])
+    jets = Jets(features, np.concatenate([chunk.label for chunk in chunks]), spectators, len(schema.classes))
+    if split == "all":
+        return jets
+    return jets.take(splitting.split_of(jets.spectators) == list(splitting.FRACTIONS).index(split))
+
+
+def variations_of(path: Path) -> tuple[str, ...]:
+    """Names of what a simulated file changes; none for a nominal sample.
+
+    Raises:
+        UserError: if there is no such file, or it is none of `kerastag simulate`.
+    """
+    if (content := reading.simulation_of(path)) is None:
+        raise UserError(f"'{path}' is no file that `kerastag simulate` made.")
+    return tuple(content["settings"].get("variations", ()))
+
+
+def paired(nominal: Jets, varied: Jets) -> tuple[np.ndarray, np.ndarray]:
+    """Find the jets that two files have in common.
+
+    Two jets of an event are the same if each is the other's nearest and they are less than `SAME` apart.
+
+    Args:
+        nominal: Jets of `read_simulated`.
+        varied: The same of another file of the same events.
+
+    Returns:
+        Rows of `nominal`, ascending, and of `varied`, int64 `(pairs,)` each.
+    """
+    left, right = _same_event(nominal.spectators["event"], varied.spectators["event"])
+    distance = _distance(nominal.take(left), varied.take(right))
+    mutual = (distance == _smallest(distance, left, len(nominal))) & (distance == _smallest(distance, right, len(varied)))
+    pairs = np.flatnonzero(mutual & (distance < SAME))
+    pairs = pairs[np.unique(left[pairs], return_index=True)[1]]
+    pairs = np.sort(pairs[np.unique(right[pairs], return_index=True)[1]])
+    return left[pairs], right[pairs]
+
+
+def _same_event(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of all pairs of the same event, those of `left` ascending."""
+    order = np.argsort(right, kind="stable")
+    first = np.searchsorted(right[order], left, side="left")
+    partners = np.searchsorted(right[order], left, side="right") - first
+    row = np.repeat(np.arange(len(left)), partners)
+    within = np.arange(len(row)) - np.repeat(np.cumsum(partners) - partners, partners)
+    return row, order[first[row] + within]
+
+
+def _distance(first: Jets, second: Jets) -> np.ndarray:
+    """Distance in (η, φ) of jets row by row."""
+    delta = [first.spectators[f"direction_{axis}"] - second.spectators[f"direction_{axis}"] for axis in ("eta", "phi")]
+    return np.hypot(delta[0], (delta[1] + np.pi) % (2 * np.pi) - np.pi)
+
+
+def _smallest(distance: np.ndarray, row: np.ndarray, rows: int) -> np.ndarray:
+    """Smallest distance of a jet for each of its pairs."""
+    smallest = np.full(rows, np.inf)
+    np.minimum.at(smallest, row, distance)
+    return smallest[row]
