@@ -41,8 +41,23 @@ def option(
     return dataclasses.field(default=default, metadata=about)
 
 
+def section(default: Any, group: str | None = None) -> Any:
+    """A field of a dataclass that is a dataclass with options of its own.
+
+    Args:
+        default: Default of the field.
+        group: Heading of the help under which its options stand.
+    """
+    return dataclasses.field(default=default, metadata={"section": group})
+
+
 def add_options(
-    parser: argparse.ArgumentParser, defaults: Any, names: Iterable[str] | None = None, *, unset: bool = False
+    parser: argparse.ArgumentParser,
+    defaults: Any,
+    names: Iterable[str] | None = None,
+    *,
+    unset: bool = False,
+    group: str | None = None,
 ) -> None:
     """Add an option for each field of a dataclass that is one.
 
@@ -51,13 +66,18 @@ def add_options(
         defaults: The dataclass as it is without options.
         names: Fields to add; None for all.
         unset: Whether an option that is not given is None, so that a file can speak, rather than the default.
+        group: Heading of the help for fields that name none.
     """
     # argparse would begin a second group of the same heading.
     groups: dict[str | None, Any] = {group.title: group for group in parser._action_groups} | {None: parser}
     for field in dataclasses.fields(defaults):
-        if "help" not in field.metadata or (names is not None and field.name not in names):
+        if names is not None and field.name not in names:
             continue
-        heading = field.metadata["group"]
+        if "section" in field.metadata:
+            add_options(parser, getattr(defaults, field.name), unset=unset, group=field.metadata["section"])
+        if "help" not in field.metadata:
+            continue
+        heading = field.metadata["group"] or group
         if heading not in groups:
             groups[heading] = parser.add_argument_group(heading)
         flag = field.metadata["flag"] or f"--{field.name.replace('_', '-')}"
@@ -70,7 +90,8 @@ def _arguments(field: dataclasses.Field, default: Any) -> dict[str, Any]:
     kind, several = value_type(field)
     help = field.metadata["help"].replace("%", "%%") + _default_text(default)
     if kind is bool:
-        return {"default": default, "help": help, "action": "store_true"}
+        action = argparse.BooleanOptionalAction if default else "store_true"
+        return {"default": default, "help": help, "action": action}
     metavar = field.metadata["metavar"] or "NAME"
     return {"default": default, "help": help, "type": kind, "metavar": metavar} | ({"nargs": "+"} if several else {})
 
@@ -102,6 +123,9 @@ def collect(defaults: T, options: argparse.Namespace, **values: Any) -> T:
     """
     names = {field.name for field in dataclasses.fields(defaults)}  # type: ignore[arg-type]
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(options).items() if name in names}
+    for field in dataclasses.fields(defaults):  # type: ignore[arg-type]
+        if "section" in field.metadata:
+            given[field.name] = collect(getattr(defaults, field.name), options)
     return dataclasses.replace(defaults, **given | values)  # type: ignore[type-var]
 
 
@@ -113,6 +137,8 @@ def check(values: Any) -> None:
     """
     for field in dataclasses.fields(values):
         value = getattr(values, field.name)
+        if "section" in field.metadata:
+            check(value)
         for item in value if isinstance(value, tuple) else (value,):
             if item is not None and "help" in field.metadata:
                 _check(field, item)

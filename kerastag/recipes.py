@@ -20,13 +20,15 @@ from typing import Any
 from kerastag import options
 from kerastag.catalogue import ATTACKS, DEFENSES, LOSSES, MODELS, SCALES, SCHEDULES
 from kerastag.errors import UserError
-from kerastag.options import option, typed
-from kerastag.request import EPSILON, Sample
+from kerastag.options import option, section, typed
+from kerastag.request import EPSILON, OBJECTIVE_NAMES, PHYSICS, Physics, Sample
 
 PAPER_STEPS = 126
 _ATTACK, _TRAINING = "attack and defence", "training"
 # Settings that only some defences use; the others refuse them.
 OF_DEFENSES = ("every", "attack_mode", "warmup_epochs", "ramp_epochs", "random_epsilon", "beta")
+# The margin of each column's own discriminator is a matter of tables.
+TRAINING_OBJECTIVES = tuple(name for name in OBJECTIVE_NAMES if name != "margin")
 _SAMPLE = {field.name: dict(field.metadata) for field in dataclasses.fields(Sample)}
 
 
@@ -89,6 +91,7 @@ class Settings:
         relative_cap: Cap of the attack in training; None for none.
         scale: Unit of ε: "sigma", the standard deviation, or "core", that of the values between the 20 % and 80 % quantiles.
         only: Names or patterns of the features that attacks may move; none for all.
+        physics: Which rules attacks obey, and their budget in physical units.
         inputs: Groups of features that the tagger looks at, as `Schema.restricted` takes them; none for all.
         attack: Attack at each epoch, a name in the catalogue of attacks.
         attack_objective: What attacks increase, a name in `kerastag.attacks.OBJECTIVES`.
@@ -118,11 +121,17 @@ class Settings:
     )
     scale: str = option("sigma", choices=SCALES, group=_ATTACK)
     only: tuple[str, ...] = option((), "features that attacks may move, with * (default: all)", group=_ATTACK)
+    physics: Physics = section(PHYSICS, group=_ATTACK)
     inputs: tuple[str, ...] = option(
         (), "groups that the tagger sees, such as: jet track:2 (default: all)", metavar="GROUP", group=_TRAINING
     )
     attack: str = option("fgsm", "attack at each epoch, as in evaluate", choices=ATTACKS, group=_ATTACK)
-    attack_objective: str = option("cross_entropy", "what attacks increase", group=_ATTACK)
+    attack_objective: str = option(
+        "cross_entropy",
+        f"what attacks increase: {', '.join(TRAINING_OBJECTIVES)}",
+        choices=TRAINING_OBJECTIVES,
+        group=_ATTACK,
+    )
     attack_mode: str = option(
         "inference",
         "mode of the attacked network: inference or training",
@@ -169,17 +178,22 @@ class Settings:
         recipe = given.get("recipe", cls.recipe)
         if recipe not in RECIPES:
             raise UserError(f"There is no recipe '{recipe}'; choose one of {', '.join(RECIPES)}.")
-        of_run = {field.name: field for field in dataclasses.fields(cls) if field.name != "hyperparameters"}
+        of_run = {field.name: field for field in dataclasses.fields(cls) if field.name not in ("hyperparameters", "physics")}
         of_recipe = {field.name: field for field in dataclasses.fields(Recipe)}
-        unknown = [name for name in given if name not in of_run and name not in of_recipe]
+        of_physics = {field.name: field for field in dataclasses.fields(Physics)}
+        fields = of_run | of_recipe | of_physics
+        unknown = [name for name in given if name not in fields]
         if unknown:
-            raise UserError(f"There is no setting '{unknown[0]}'; there are {', '.join([*of_run, *of_recipe])}.")
-        values = {name: typed(name, value, (of_run | of_recipe)[name].type) for name, value in given.items()}
+            raise UserError(f"There is no setting '{unknown[0]}'; there are {', '.join(fields)}.")
+        values = {name: typed(name, value, fields[name].type) for name, value in given.items()}
+        if "budget" in values:  # who names a budget and no multiple of it means the budget
+            values.setdefault("epsilon", 1.0)
         overrides = {name: value for name, value in values.items() if name in of_recipe}
         if "batch_size" in overrides:  # who names a size wants it
             overrides.setdefault("fixed_steps", 0)
         settings = cls(
             hyperparameters=dataclasses.replace(RECIPES[recipe], **overrides),
+            physics=Physics(**{name: value for name, value in values.items() if name in of_physics}),
             **{name: value for name, value in values.items() if name in of_run},
         )
         settings._check()
@@ -200,7 +214,13 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """A flat dictionary that `resolve` turns back into the same settings."""
         content = dataclasses.asdict(self)
-        return content | content.pop("hyperparameters")
+        hyperparameters, physics = content.pop("hyperparameters"), content.pop("physics")
+        return content | hyperparameters | physics
+
+    @classmethod
+    def stored(cls, content: dict[str, Any]) -> "Settings":
+        """The settings that a run has stored; in runs of versions that knew no physics, attacks had the paper's box."""
+        return cls.resolve({"paper": True} | content)
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:

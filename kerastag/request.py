@@ -1,11 +1,13 @@
 """What is asked of an evaluation: which jets, under which attacks, what report. Imports nothing heavy."""
 
 import dataclasses
+from pathlib import Path
 
 from kerastag import options
 from kerastag.catalogue import ATTACKS, SCALES
 from kerastag.errors import UserError
-from kerastag.options import option
+from kerastag.metrics import DISCRIMINATORS
+from kerastag.options import option, section
 from kerastag.schema import DEFAULT, SCHEMAS
 
 # The threat model of arXiv:2203.13890: steps of 1 % of σ, and no change of more than 20 % of a value.
@@ -46,8 +48,71 @@ class Sample:
         options.check(self)
 
 
+# Sizes of the attacks unless told otherwise: of one, of an evaluation, of a comparison.
+_USUAL_SIZES = ((EPSILON,), (0.005, 0.01, 0.02, 0.05, 0.1), (0.01, 0.05))
+# What an attack may increase: cross-entropy, the paper's loss, the margin of each discriminator in its own column, or one
+# margin in all columns, with a sign for all jets the same way.
+OBJECTIVE_NAMES = (
+    "cross_entropy",
+    "paper",
+    "margin",
+    *DISCRIMINATORS,
+    *(f"{sign}{name}" for sign in "+-" for name in DISCRIMINATORS),
+)
+
 # Options of a command that reads a whole data set.
 DATA_SET = ("config", "manual_dir", "data_dir")
+
+
+@dataclasses.dataclass(frozen=True)
+class Physics:
+    """Which rules of physics an attack obeys, and where its size comes from.
+
+    Attributes:
+        paper: Whether every continuous cell may move on its own, without bounds: the box of arXiv:2203.13890. Otherwise
+            special values stay, and tabulated features move as a block alone.
+        bounds: Whether cells keep to the valid range of their feature.
+        untied: Whether features that are one measurement may part.
+        budget: Name or file of a budget in physical units, of which ε is then the multiple; None for units of a scale.
+    """
+
+    paper: bool = option(False, "the box of arXiv:2203.13890: every continuous input moves on its own, without bounds")
+    bounds: bool = option(True, "inputs keep to their valid range")
+    untied: bool = option(False, "inputs that are one measurement may part, such as an impact parameter and its significance")
+    budget: str | None = option(
+        None,
+        "sizes in physical units, of which ε is then a multiple: resolution-10, alignment-5um, momentum-scale-1, "
+        "envelope, or a TOML file (default: units of --scale)",
+    )
+
+    @property
+    def special(self) -> bool:
+        """Whether special values and tabulated features stay."""
+        return not self.paper
+
+    @property
+    def bounded(self) -> bool:
+        """Whether valid ranges hold."""
+        return self.bounds and not self.paper
+
+    @property
+    def tied(self) -> bool:
+        """Whether features follow others."""
+        return not (self.untied or self.paper)
+
+    @property
+    def label(self) -> str:
+        """What differs from the default, for tables; "" if nothing does."""
+        differences = {
+            "paper's box": self.paper,
+            "no bounds": not (self.bounds or self.paper),
+            "untied": self.untied and not self.paper,
+            Path(self.budget or "").stem: self.budget,
+        }
+        return ", ".join(name for name, differs in differences.items() if differs)
+
+
+PHYSICS, PAPER = Physics(), Physics(paper=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,12 +123,13 @@ class AttackGrid:
         attacks: Names in the catalogue of attacks.
         epsilons: Sizes of the attacks, in units of the scale.
         caps: Largest change relative to each value; None for none.
-        objective: What attacks increase, a name in `kerastag.attacks.OBJECTIVES`.
+        objective: What attacks increase, a name in `OBJECTIVE_NAMES`.
         scale: Unit of ε.
         only: Names or patterns of the features that attacks may move; none for all.
+        physics: Which rules the attacks obey.
 
     Raises:
-        UserError: if there is no such attack or scale.
+        UserError: if there is no such attack, objective or scale.
     """
 
     attacks: tuple[str, ...] = option(("fgsm", "pgd-20"), choices=ATTACKS, flag="--attack", group="attacks")
@@ -71,18 +137,28 @@ class AttackGrid:
         (EPSILON,), "sizes of the attacks in units of --scale", metavar="E", flag="--epsilon", group="attacks"
     )
     caps: tuple[float | None, ...] = (None, RELATIVE_CAP)
-    objective: str = "cross_entropy"
+    objective: str = option(
+        "cross_entropy",
+        "what attacks increase: cross_entropy; margin (in each column the margin of its own discriminator); "
+        "BvL, CvL, CvB or BvC (that margin); with + or - all jets one way; paper (the loss of arXiv:2203.13890)",
+        choices=OBJECTIVE_NAMES,
+        group="attacks",
+    )
     scale: str = option("sigma", choices=SCALES, group="attacks")
     only: tuple[str, ...] = option((), "features that attacks may move, with * (default: all)", group="attacks")
+    physics: Physics = section(PHYSICS, group="attacks")
 
     def __post_init__(self) -> None:
         options.check(self)
+        if self.physics.budget and self.epsilons in _USUAL_SIZES:
+            # Who names a budget and no multiple of it means the budget.
+            object.__setattr__(self, "epsilons", (1.0,))
 
 
 # What the commands ask for unless told otherwise.
-EVALUATION = AttackGrid(epsilons=(0.005, 0.01, 0.02, 0.05, 0.1))
-COMPARISON = AttackGrid(epsilons=(0.01, 0.05), caps=(None,))
-STUDY = AttackGrid(epsilons=(0.01, 0.05))
+EVALUATION = AttackGrid(epsilons=_USUAL_SIZES[1])
+COMPARISON = AttackGrid(epsilons=_USUAL_SIZES[2], caps=(None,))
+STUDY = AttackGrid(epsilons=_USUAL_SIZES[2])
 SCAN = AttackGrid(attacks=("fgsm",))
 
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kerastag.attacks import ThreatModel
+from kerastag.request import Physics
 from kerastag.schema import JET_FLAVOR, Group, Schema, Variable
 
 TOY = Schema(
@@ -37,8 +38,8 @@ TOY = Schema(
 SCALE = np.random.default_rng(7).uniform(0.2, 3, 20)
 
 
-def toy_threat_model(epsilon=0.1, relative_cap=None, **options):
-    return ThreatModel.from_schema(TOY, SCALE, epsilon, relative_cap, **options)
+def toy_threat_model(epsilon=0.1, relative_cap=None, bounds=False, **options):
+    return ThreatModel.from_schema(TOY, SCALE, epsilon, relative_cap, physics=Physics(bounds=bounds), **options)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from kerastag.attacks.pgd import PGD
 from kerastag.attacks.samples import attacked_features, attacked_logits
 from kerastag.attacks.threat_model import ThreatModel
 from kerastag.attacks.transfer import Transfer
+from kerastag.request import PAPER, PHYSICS, Physics
 
 __all__ = [
     "APGD",
@@ -21,13 +22,16 @@ __all__ = [
     "FGSM",
     "NGM",
     "OBJECTIVES",
+    "PAPER",
     "PGD",
+    "PHYSICS",
     "Attack",
     "Condition",
     "CorrelatedShift",
     "Distortion",
     "GaussianNoise",
     "Objective",
+    "Physics",
     "RandomStartFGSM",
     "SystematicShift",
     "ThreatModel",

@@ -21,12 +21,21 @@ class Objective:
         y: One-hot labels `(batch, classes)`.
         training: Mode in which the tagger is called.
         nonfinite_gradients: Variable that counts gradient cells that are NaN or infinite and are taken as 0.
+        box: Box whose cells that follow others are recomputed at each point; None where points are what the tagger sees.
     """
 
-    def __init__(self, name: str, tagger: keras.Model, y: tf.Tensor, training: bool, nonfinite_gradients: keras.Variable):
+    def __init__(
+        self,
+        name: str,
+        tagger: keras.Model,
+        y: tf.Tensor,
+        training: bool,
+        nonfinite_gradients: keras.Variable,
+        box: Box | None = None,
+    ):
         self._loss = OBJECTIVES[name]
         self._tagger, self._y, self._training = tagger, y, training
-        self._nonfinite_gradients = nonfinite_gradients
+        self._nonfinite_gradients, self._box = nonfinite_gradients, box
 
     def gradient(self, point: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Objective `(batch,)` and its gradient `(batch, features)` at a point `(batch, features)`.
@@ -35,7 +44,8 @@ class Objective:
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(point)
-            loss = self._loss(self._y, flavour_logits(self._tagger, point, self._y, self._training))
+            features = point if self._box is None else self._box.complete(point)
+            loss = self._loss(self._y, flavour_logits(self._tagger, features, self._y, self._training))
         return loss, self._finite(tape.gradient(loss, point, unconnected_gradients=tf.UnconnectedGradients.ZERO))
 
     def ascend(self, point: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -107,14 +117,17 @@ class Attack:
         box = self.threat_model.box(x, y, strength)
         if self.labels == "predicted":
             y = tf.one_hot(tf.argmax(flavour_logits(tagger, x, y, training), axis=-1), y.shape[-1])
-        return self.perturb(box, self.bind(tagger, y, training))
+        return box.complete(self.perturb(box, self.bind(tagger, y, training, box)))
 
-    def bind(self, tagger: keras.Model, y: tf.Tensor, training: bool = False) -> Objective:
-        """The objective of this attack for a tagger and the labels `(batch, classes)` of some jets."""
-        return Objective(self.objective, tagger, y, training, self.nonfinite_gradients)
+    def bind(self, tagger: keras.Model, y: tf.Tensor, training: bool = False, box: Box | None = None) -> Objective:
+        """The objective of this attack for a tagger, the labels `(batch, classes)` of some jets and the box around them."""
+        return Objective(self.objective, tagger, y, training, self.nonfinite_gradients, box)
 
     def perturb(self, box: Box, objective: Objective) -> tf.Tensor:
-        """Attacked features `(batch, features)` inside `box`, of larger `objective` than the clean ones."""
+        """A point `(batch, features)` inside `box`, of larger `objective` than the clean one.
+
+        Cells that follow others are recomputed from it, for the objective and at the end.
+        """
         raise NotImplementedError
 
     def restart(self) -> None:

@@ -7,7 +7,7 @@ from kerastag.attacks.base import Attack
 from kerastag.attacks.threat_model import ThreatModel
 from kerastag.catalogue import ATTACKS, Entry
 from kerastag.data import JetDataset
-from kerastag.request import AttackGrid
+from kerastag.request import PHYSICS, AttackGrid, Physics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,9 +18,10 @@ class Condition:
         attack: Name in the catalogue of attacks; None for clean jets.
         epsilon: Size of the attack, in units of the scale.
         cap: Largest change relative to each value; None for none.
-        objective: What an attack increases, a name in `OBJECTIVES`.
+        objective: What an attack increases, a name in `OBJECTIVES`; or "margin", for each discriminator its own margin.
         scale: Name in the catalogue of scales.
         only: Names or patterns of the features that may move; none for all.
+        physics: Which rules it obeys.
     """
 
     attack: str | None = None
@@ -29,6 +30,7 @@ class Condition:
     objective: str = "cross_entropy"
     scale: str = "sigma"
     only: tuple[str, ...] = ()
+    physics: Physics = PHYSICS
 
     @property
     def _entry(self) -> Entry | None:
@@ -58,9 +60,14 @@ class Condition:
         if self.is_clean:
             return self.title
         cap = "" if self.cap is None else f" cap {self.cap:.0%}"
-        unit = "" if self.scale == "sigma" else f" {self.scale}"
+        unit = "" if self.scale == "sigma" or self.physics.budget else f" {self.scale}"
         features = f" only {', '.join(self.only)}" if self.only else ""
-        return f"{self.title} ε={self.epsilon:g}{unit}{cap}{features}"
+        physics = f" {self.physics.label}" if self.physics.label else ""
+        return f"{self.title} ε={self.epsilon:g}{unit}{physics}{cap}{features}"
+
+    def aimed_at(self, discriminator: str) -> "Condition":
+        """The attack for a column of a table: on the margin of this discriminator, if the objective is "margin"."""
+        return dataclasses.replace(self, objective=discriminator) if self.objective == "margin" else self
 
     def threat_model(self, dataset: JetDataset) -> ThreatModel:
         """The box around the jets of a data set.
@@ -68,7 +75,8 @@ class Condition:
         Raises:
             UserError: if ε or the cap is out of range, or a pattern matches no feature.
         """
-        return ThreatModel.from_schema(dataset.schema, dataset.scale(self.scale), self.epsilon, self.cap, only=self.only)
+        scale = dataset.scale(self.scale)
+        return ThreatModel.from_schema(dataset.schema, scale, self.epsilon, self.cap, only=self.only, physics=self.physics)
 
     def build(self, dataset: JetDataset, seed: int = 0) -> Attack | None:
         """The attack on the jets of a data set; None for clean jets.
@@ -100,4 +108,4 @@ def _attacked(grid: AttackGrid) -> Iterator[Condition]:
     for cap in grid.caps:
         for epsilon in grid.epsilons:
             for attack in grid.attacks:
-                yield Condition(attack, epsilon, cap, grid.objective, grid.scale, grid.only)
+                yield Condition(attack, epsilon, cap, grid.objective, grid.scale, grid.only, grid.physics)

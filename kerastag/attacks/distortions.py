@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 from typing_extensions import override
 
 from kerastag.attacks.base import Attack, RandomDraws
-from kerastag.attacks.threat_model import Box, ThreatModel, matching_feature
+from kerastag.attacks.budgets import matching_feature
+from kerastag.attacks.threat_model import Box, ThreatModel
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.schema import Schema
@@ -41,7 +42,7 @@ class Distortion(Attack):
     ) -> tf.Tensor:
         """Distort a batch; `y` counts only where the threat model depends on the flavour."""
         box = self.threat_model.loose_box(tf.convert_to_tensor(x), tf.convert_to_tensor(y), strength)
-        return box.project(box.x + box.reach * self.shift(box))
+        return box.complete(box.project(box.x + box.reach * self.shift(box)))
 
     def shift(self, box: Box) -> tf.Tensor:
         """Δx in units of ε·scale, `(batch, features)` or `(features,)`."""

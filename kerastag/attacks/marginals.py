@@ -58,7 +58,7 @@ def compare_marginals(
     for column in np.flatnonzero(((x != attacked) & present).any(axis=0)):
         clean, moved = (features[present[:, column], column] for features in (x, attacked))
         chi2[column], divergence[column] = difference(clean, moved, equal_content(clean, bins), uncertainty, count_empty=True)
-    free = np.asarray(threat_model.budget(x)) > 0
+    free = np.asarray(threat_model.moves(x))
     share = float((x != attacked)[free].mean()) if free.any() else 0.0
     change = abs(correlations(attacked, threat_model.default) - correlations(x, threat_model.default)).max()
     return Marginals(chi2, divergence, float(change), share)

@@ -25,7 +25,7 @@ class NGM(Attack):
     @override
     def perturb(self, box: Box, objective: Objective) -> tf.Tensor:
         _, gradient = objective.gradient(box.x)
-        scaled = tf.where(box.budget > 0, gradient * self.threat_model.scale, tf.zeros_like(gradient))
+        scaled = tf.where(box.budget > 0, gradient * box.unit, tf.zeros_like(gradient))
         # Squares of gradients over- and underflow in float32, so they are taken in units of each jet's largest.
         largest = tf.maximum(tf.reduce_max(tf.abs(scaled), axis=1, keepdims=True), 1e-30)
         members = np.eye(self.threat_model.group.max() + 1, dtype=np.float32)[self.threat_model.group]

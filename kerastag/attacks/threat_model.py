@@ -1,6 +1,6 @@
 """How far an attacker may move each cell of the input."""
 
-import fnmatch
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,43 +9,63 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from kerastag.attacks.budgets import Budget, Proportional, matching_feature
+from kerastag.attacks.ties import Link, Ties, links
 from kerastag.errors import UserError
-from kerastag.request import EPSILON
+from kerastag.request import EPSILON, PHYSICS, Physics
 from kerastag.schema import Schema
-from kerastag.schema.structure import nearest
 
 
 class Box(NamedTuple):
     """Where the cells of some jets may go; tensors `(batch, features)`.
 
+    An attack moves the cells that are free, those with a budget; `complete` recomputes the cells that follow them.
+
     Attributes:
         x: Clean features.
-        reach: ε·scale, without the cap; not masked.
-        budget: Largest allowed |Δx|, 0 where a cell is frozen.
+        unit: What ε counts in, in the feature's unit; not masked.
+        reach: ε·unit, without the cap; not masked.
+        budget: Largest allowed |Δx|, 0 where a cell does not move on its own.
         low: Smallest allowed value.
         high: Largest allowed value.
+        ties: Which cells follow others; None if none do.
+        chosen: What they follow, see `Ties.choose`.
     """
 
     x: tf.Tensor
+    unit: tf.Tensor
     reach: tf.Tensor
     budget: tf.Tensor
     low: tf.Tensor
     high: tf.Tensor
+    ties: Ties | None = None
+    chosen: tuple[tf.Tensor, ...] = ()
 
     def project(self, point: tf.Tensor) -> tf.Tensor:
-        """Move a point `(batch, features)` into the box; frozen cells become bit-equal to the clean ones."""
+        """Move a point `(batch, features)` into the box; cells that are not free become bit-equal to the clean ones."""
         return keras.ops.where(self.budget > 0, keras.ops.clip(point, self.low, self.high), self.x)
 
     def corner(self, direction: tf.Tensor) -> tf.Tensor:
         """The corner of the box in a direction, signs `(batch, features)`."""
         return self.project(self.x + self.budget * direction)
 
+    def complete(self, point: tf.Tensor) -> tf.Tensor:
+        """A point of the box with the cells that follow recomputed, `(batch, features)`: what a tagger sees."""
+        return point if self.ties is None else self.ties.follow(self.x, point, self.low, self.high, self.chosen)
+
+    @property
+    def moves(self) -> tf.Tensor:
+        """Whether a cell can change, on its own or with others, bool `(batch, features)`."""
+        free = self.budget > 0
+        return free if self.ties is None else self.ties.carried(self.chosen, free)
+
 
 @keras.saving.register_keras_serializable("kerastag")
 class ThreatModel:
     """A box around the clean jet, in physical units.
 
-    Each cell may move by ε·scale, and by no more than a share of its own value. Integers and defaults never move.
+    Each cell may move by ε·scale, and by no more than a share of its own value. Integers, defaults and special values never
+    move; features that are tied to others follow them.
 
     Args:
         epsilon: Size of the box in units of `scale`.
@@ -56,8 +76,14 @@ class ThreatModel:
         frozen: `(features,)`, true for further features that never move; None for none.
         lower, upper: `(features,)`, values that no cell may pass; a clean value outside them may stay or come nearer. None for
             no such limits.
-        by_flavour: `(classes,)`, factors on ε for jets of each flavour; None for 1.
+        by_flavour: `(classes,)` or `(classes, features)`, factors on ε for jets of each flavour; None for 1.
         group: `(features,)`, number of the group of inputs to which each feature belongs; None for one group.
+        special: For each feature the values with a meaning of their own; None for none.
+        ties: Which features follow others, as `kerastag.attacks.ties.links` makes it.
+        alone: `(features,)`, true where a feature may move on its own; None for all.
+        limited: `(features,)`, true where ε limits a feature. Those that follow others need no limit of their own; one that
+            moves on its own without must lead others that have one. None for all.
+        proportional: A part of the scale that depends on the jet; None for none.
 
     Raises:
         UserError: if a number is out of range or the arrays differ in length.
@@ -76,6 +102,11 @@ class ThreatModel:
         upper: ArrayLike | None = None,
         by_flavour: ArrayLike | None = None,
         group: ArrayLike | None = None,
+        special: Sequence[Sequence[float]] | None = None,
+        ties: Sequence[Link] = (),
+        alone: ArrayLike | None = None,
+        limited: ArrayLike | None = None,
+        proportional: Proportional | None = None,
     ):
         self.epsilon = float(epsilon)
         self.scale = np.asarray(scale, np.float32)
@@ -87,9 +118,13 @@ class ThreatModel:
         self.upper = None if upper is None else np.asarray(upper, np.float32)
         self.by_flavour = None if by_flavour is None else np.asarray(by_flavour, np.float32)
         self.group = np.zeros(self.scale.shape, np.int64) if group is None else np.asarray(group, np.int64)
+        self.special = [()] * len(self.scale) if special is None else [tuple(map(float, values)) for values in special]
+        self.alone = np.ones_like(self.integer) if alone is None else np.asarray(alone, bool)
+        self.limited = np.ones_like(self.integer) if limited is None else np.asarray(limited, bool)
+        self.proportional = proportional
         self._check()
-        # What a cell may move if neither integer, frozen nor default, in units of ε.
-        self._free = np.where(self.integer | self.frozen, 0, self.scale).astype(np.float32)
+        self.ties = Ties(ties, len(self.scale)) if ties else None
+        self._special = _padded(self.special)
 
     def _check(self) -> None:
         if not (np.isfinite(self.epsilon) and self.epsilon >= 0):
@@ -100,8 +135,8 @@ class ThreatModel:
             raise UserError(
                 f"Invalid value for `by_flavour`: factors must be at least 0. Received: {self.by_flavour.tolist()}."
             )
-        arrays = (self.scale, self.integer, self.default, self.frozen, self.lower, self.upper, self.group)
-        shapes = [array.shape for array in arrays if array is not None]
+        arrays = (self.scale, self.integer, self.default, self.frozen, self.lower, self.upper, self.group, self.alone)
+        shapes = [array.shape for array in (*arrays, self.limited) if array is not None] + [(len(self.special),)]
         if len(set(shapes)) > 1:
             raise UserError(f"`scale`, `integer`, `default` and the like must have one entry per feature. Received: {shapes}.")
         if not (np.isfinite(self.scale).all() and (self.scale > 0).all()):
@@ -117,51 +152,52 @@ class ThreatModel:
         *,
         only: Sequence[str] = (),
         freeze: Sequence[str] = (),
-        bounds: bool = False,
+        physics: Physics = PHYSICS,
         by_flavour: Mapping[str, float] | None = None,
     ) -> "ThreatModel":
-        """The usual way to one: integers, defaults and groups as the schema says.
+        """The usual way to one: what may move, and what moves together, as the schema says.
 
         Args:
             schema: Schema of the features.
             scale: `(features,)`, positive.
             epsilon: In units of `scale`; or in physical units by name or pattern, `{"track_*_D0": 0.005}`, the last that
-                matches counting. Features that no pattern matches then stay.
+                matches counting. Features that no pattern matches then follow others or stay.
             relative_cap: Largest |Δx|/|x|.
-            only: Names or patterns of the features that may move; none for all.
-            freeze: Names or patterns of features that may not.
-            bounds: Whether cells must keep to the valid range of their feature, and off its default.
+            only: Names or patterns of the features that may move; none for all. What is tied to them moves with them.
+            freeze: Names or patterns of features that may not move at all.
+            physics: Which rules hold, and a budget by name.
             by_flavour: Factors on ε by name of the flavour; 1 for those not named.
 
         Raises:
             UserError: if a name or pattern matches nothing, or as in `__init__`.
         """
-        units = np.asarray(scale, np.float64)
-        frozen = matching_feature(schema, only) == 0 if only else np.zeros(len(units), bool)
-        frozen |= matching_feature(schema, freeze) > 0
-        if isinstance(epsilon, Mapping):
-            reach = np.array([0.0, *epsilon.values()])[matching_feature(schema, tuple(epsilon))]
-            # ε is 1 then, and the scale is what was given.
-            units, frozen, epsilon = np.where(reach > 0, reach, units), frozen | (reach == 0), 1.0
-        lower, upper = _valid_range(schema) if bounds else (None, None)
-        factors = None if by_flavour is None else _factors(schema, by_flavour)
+        budget = Budget.of(schema, scale, epsilon, physics.budget)
+        named = budget.named & (matching_feature(schema, only) > 0 if only else True)
+        ties = links(schema) if physics.tied else ()
+        alone, limited = _roles(schema, named, ties, physics)
+        lower, upper = _valid_range(schema) if physics.bounded else (None, None)
+        factors = budget.by_flavour if by_flavour is None else _factors(schema, by_flavour)
         numbers = {group.name: number for number, group in enumerate(schema.groups)}
-        group = [numbers[feature.group] for feature in schema.features]
         return cls(
-            epsilon,
-            units,
+            budget.epsilon,
+            budget.scale,
             schema.integer,
             schema.defaults,
             relative_cap,
-            frozen=frozen,
+            frozen=matching_feature(schema, freeze) > 0,
             lower=lower,
             upper=upper,
             by_flavour=factors,
-            group=group,
+            group=[numbers[feature.group] for feature in schema.features],
+            special=[feature.special for feature in schema.features] if physics.special else None,
+            ties=ties,
+            alone=alone,
+            limited=limited,
+            proportional=budget.proportional,
         )
 
     def budget(self, x: tf.Tensor, y: tf.Tensor | None = None, strength: float | tf.Tensor = 1.0) -> tf.Tensor:
-        """Largest allowed |Δx| of each cell.
+        """Largest allowed |Δx| of each cell that moves on its own.
 
         Args:
             x: Clean features `(batch, features)`.
@@ -170,43 +206,65 @@ class ThreatModel:
             strength: Factor on ε, as a schedule gives it.
 
         Returns:
-            Tensor `(batch, features)`, 0 where a cell is frozen.
+            Tensor `(batch, features)`, 0 where a cell is frozen or follows others.
         """
         return self.box(x, y, strength).budget
 
+    def moves(self, x: tf.Tensor) -> tf.Tensor:
+        """Whether a cell can change, on its own or with others, bool `(batch, features)`."""
+        return self.box(x).moves
+
     def box(self, x: tf.Tensor, y: tf.Tensor | None = None, strength: float | tf.Tensor = 1.0) -> Box:
         """The box around clean features; arguments as of `budget`."""
-        reach = self._epsilon(y, strength) * self._free
-        return self._box(x, reach, reach)
+        x = keras.ops.convert_to_tensor(x)
+        unit = self._unit(x, y)
+        reach = self.epsilon * strength * unit
+        box = self._box(x, unit, reach, keras.ops.where(self.limited, reach, np.inf))
+        # What ε does not limit stays where nothing that follows it does.
+        return box._replace(budget=keras.ops.where(keras.ops.isfinite(box.budget), box.budget, 0.0))
 
     def loose_box(self, x: tf.Tensor, y: tf.Tensor | None = None, strength: float | tf.Tensor = 1.0) -> Box:
         """The box of a distortion: mask, cap and bounds hold, but ε only tells its size. Arguments as of `budget`."""
-        limit = np.where(self._free > 0, np.float32(np.inf), np.float32(0))
-        return self._box(x, self._epsilon(y, strength) * self._free, limit)
+        x = keras.ops.convert_to_tensor(x)
+        unit = self._unit(x, y)
+        return self._box(x, unit, self.epsilon * strength * unit, np.full(self.scale.shape, np.inf, np.float32))
 
     def project(self, x: tf.Tensor, attacked: tf.Tensor, y: tf.Tensor | None = None) -> tf.Tensor:
-        """Move `attacked` into the box around `x`; frozen cells become bit-equal to `x`. All `(batch, …)`."""
-        return self.box(x, y).project(attacked)
+        """Move the free cells of `attacked` into the box around `x`, and what follows them along. All `(batch, …)`.
 
-    def _epsilon(self, y: tf.Tensor | None, strength: float | tf.Tensor) -> float | tf.Tensor:
-        """ε, or ε of each jet `(batch, 1)`."""
+        Cells that neither move nor follow become bit-equal to those of `x`.
+        """
+        box = self.box(x, y)
+        return box.complete(box.project(attacked))
+
+    def _unit(self, x: tf.Tensor, y: tf.Tensor | None) -> tf.Tensor:
+        """What ε counts in for each cell, `(features,)`, or `(batch, features)` where it depends on the jet."""
+        unit = self.scale if self.proportional is None else self.scale + self.proportional(x)
         if self.by_flavour is None:
-            return self.epsilon * strength
-        if y is None:
-            return self.epsilon * strength * float(self.by_flavour.max())
-        return self.epsilon * strength * keras.ops.matmul(y, self.by_flavour[:, None])
+            return unit
+        factors = self.by_flavour if self.by_flavour.ndim == 2 else self.by_flavour[:, None]
+        return unit * (factors.max(axis=0) if y is None else keras.ops.matmul(y, factors))
 
-    def _box(self, x: tf.Tensor, reach: tf.Tensor, limit: tf.Tensor) -> Box:
-        budget = keras.ops.broadcast_to(limit, keras.ops.shape(x))
+    def _box(self, x: tf.Tensor, unit: tf.Tensor, reach: tf.Tensor, limit: tf.Tensor) -> Box:
+        limit = keras.ops.broadcast_to(limit, keras.ops.shape(x))
         if self.relative_cap is not None:
-            budget = keras.ops.minimum(budget, self.relative_cap * keras.ops.abs(x))
-        budget = keras.ops.where(keras.ops.equal(x, self.default), keras.ops.zeros_like(budget), budget)
-        low, high = x - budget, x + budget
+            limit = keras.ops.minimum(limit, self.relative_cap * keras.ops.abs(x))
+        live = keras.ops.not_equal(x, self.default) & ~self.integer
+        if self._special is not None:
+            live &= ~keras.ops.any(keras.ops.equal(x[..., None], self._special), axis=-1)
+        limit = keras.ops.where(live & ~self.frozen, limit, keras.ops.zeros_like(limit))
+        low, high = x - limit, x + limit
         if self.lower is not None:
             low = keras.ops.maximum(low, keras.ops.minimum(self.lower, x))
         if self.upper is not None:
             high = keras.ops.minimum(high, keras.ops.maximum(self.upper, x))
-        return Box(x, reach, budget, low, high)
+        if self.ties is None:
+            return Box(x, unit, reach, keras.ops.where(self.alone, limit, keras.ops.zeros_like(limit)), low, high)
+        chosen = self.ties.choose(x, live)
+        low, high = self.ties.tighten(x, low, high, chosen)
+        free = self.alone & ~self.ties.followers(chosen, x)
+        budget = keras.ops.where(free, keras.ops.minimum(limit, keras.ops.maximum(high - x, x - low)), 0.0)
+        return Box(x, unit, reach, budget, low, high, self.ties, chosen)
 
     def get_config(self) -> dict:
         """Everything that `__init__` takes."""
@@ -225,25 +283,50 @@ class ThreatModel:
             "upper": plain(self.upper),
             "by_flavour": plain(self.by_flavour),
             "group": self.group.tolist(),
+            "special": [list(values) for values in self.special],
+            "ties": [dataclasses.asdict(link) for link in self.ties.links] if self.ties else [],
+            "alone": self.alone.tolist(),
+            "limited": self.limited.tolist(),
+            "proportional": dataclasses.asdict(self.proportional) if self.proportional else None,
         }
 
     @classmethod
     def from_config(cls, config: dict) -> "ThreatModel":
-        """The inverse of `get_config`."""
-        return cls(**config)
+        """The inverse of `get_config`; one that an older version stored has no ties and no special values."""
+        ties = [Link.from_config(link) for link in config.get("ties", ())]
+        proportional = config.get("proportional")
+        return cls(**{**config, "ties": ties, "proportional": Proportional(**proportional) if proportional else None})
 
 
-def matching_feature(schema: Schema, patterns: Sequence[str]) -> np.ndarray:
-    """For each feature the number, from 1, of the last pattern that matches its name; 0 if none does."""
-    numbers = np.zeros(len(schema.features), int)
-    for number, pattern in enumerate(patterns, start=1):
-        matches = np.array([fnmatch.fnmatchcase(name, pattern) for name in schema.names])
-        if not matches.any():
-            raise UserError(
-                f"No feature of {schema.name} matches '{pattern}'; the nearest are {nearest(pattern, schema.names)}."
-            )
-        numbers[matches] = number
-    return numbers
+def _roles(schema: Schema, named: np.ndarray, ties: Sequence[Link], physics: Physics) -> tuple[np.ndarray, np.ndarray]:
+    """Which features move on their own, and which ε limits; bool `(features,)` each.
+
+    A tabulated feature moves if tabulated ones follow it. What a named feature follows moves as well, as far as that lets it.
+    """
+    alone, limited = named.copy(), named.copy()
+    for link in ties:
+        if named[link.follower]:
+            for column, _ in (source for sources in link.candidates for source in sources):
+                alone[column] = True
+    if physics.special:
+        tabulated = np.array([feature.tabulated for feature in schema.features])
+        leads = np.zeros_like(tabulated)
+        for link in ties:
+            if tabulated[link.follower] and link.factor is None:
+                leads[[column for column, _ in link.candidates[0]]] = True
+        alone &= ~tabulated | leads
+    return alone, limited
+
+
+def _padded(special: Sequence[Sequence[float]]) -> np.ndarray | None:
+    """Special values as an array `(features, values)` filled up with NaN; None without any."""
+    width = max(map(len, special), default=0)
+    if not width:
+        return None
+    padded = np.full((len(special), width), np.nan, np.float32)
+    for row, values in enumerate(special):
+        padded[row, : len(values)] = values
+    return padded
 
 
 def _valid_range(schema: Schema) -> tuple[np.ndarray, np.ndarray]:

@@ -40,7 +40,8 @@ def main(options: argparse.Namespace) -> None:
     settings = Settings.resolve(given)
     output = output or Path("runs") / f"{settings.config}-{settings.defense}"
     if resume and (output / "config.json").is_file():
-        settings = Settings.resolve(json.loads((output / "config.json").read_text())["settings"] | given)
+        stored = Settings.stored(json.loads((output / "config.json").read_text())["settings"])
+        settings = Settings.resolve(stored.to_dict() | given)
     load_tensorflow()
 
     from kerastag import runs

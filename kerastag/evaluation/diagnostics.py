@@ -203,9 +203,10 @@ class Losses:
 
     def climb(self, attack: PGD, points: np.ndarray) -> np.ndarray:
         """Points of PGD `(jets, features)` in the box around the clean jets, started at `points`, which lie in it."""
-        box, y = attack.threat_model.box(tf.constant(self.x), tf.constant(self.y)), tf.constant(self.y)
-        objective = attack.bind(self.tagger, y)
-        climb = tf.function(lambda start: attack.climb(box, objective, start)[0])
+        y = tf.constant(self.y)
+        box = attack.threat_model.box(tf.constant(self.x), y)
+        objective = attack.bind(self.tagger, y, box=box)
+        climb = tf.function(lambda start: box.complete(attack.climb(box, objective, start)[0]))
         return climb.get_concrete_function(tf.TensorSpec(points.shape, tf.float32))(tf.constant(points)).numpy()
 
     def at_random_corners(self, threat_model: ThreatModel, seed: int = 0) -> float:
@@ -221,8 +222,9 @@ class Losses:
 
     def zero_gradients(self, threat_model: ThreatModel) -> float:
         """Share of the jets with free cells whose gradient is exactly 0 in all of them."""
-        free = np.asarray(threat_model.budget(self.x, self.y)) > 0
-        _, gradient = FGSM(threat_model).bind(self.tagger, tf.constant(self.y)).gradient(tf.constant(self.x))
+        box = threat_model.box(tf.constant(self.x), tf.constant(self.y))
+        free = np.asarray(box.budget) > 0
+        _, gradient = FGSM(threat_model).bind(self.tagger, tf.constant(self.y), box=box).gradient(box.x)
         movable = free.any(axis=1)
         return float((np.where(free, gradient, 0) == 0).all(axis=1)[movable].mean()) if movable.any() else 0.0
 

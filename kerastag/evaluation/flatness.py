@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerastag.attacks import FGSM, ThreatModel
+from kerastag.attacks.threat_model import Box
 from kerastag.layers.class_logits import flavour_logits
 
 QUANTITIES = ("gradient_norm", "curvature", "rise_random", "rise_adversarial")
@@ -66,18 +67,18 @@ def flatness(
     def measure(x: tf.Tensor, y: tf.Tensor, number: tf.Tensor) -> dict[str, tf.Tensor]:
         box = threat_model.box(x, y)
         free = tf.cast(tf.greater(box.budget, 0.0), tf.float32) * scale
-        loss, gradient = fgsm.bind(tagger, y).gradient(x)
+        loss, gradient = fgsm.bind(tagger, y, box=box).gradient(x)
         draw = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0], tf.int64), number)
         rise = tf.zeros_like(loss)
         for corner in range(_CORNERS):
             seed_of_corner = tf.random.experimental.stateless_fold_in(draw, corner)
             signs = tf.sign(tf.random.stateless_uniform(tf.shape(x), seed_of_corner, -1, 1))
-            rise += _losses(tagger, box.project(x + box.budget * signs), y) - loss
-        worst = box.project(x + box.budget * tf.sign(gradient))
+            rise += _losses(tagger, box.complete(box.project(x + box.budget * signs)), y) - loss
+        worst = box.complete(box.project(x + box.budget * tf.sign(gradient)))
         start = tf.random.stateless_normal(tf.shape(x), draw)
         return {
             "gradient_norm": tf.norm(gradient * free, axis=1),
-            "curvature": _largest_eigenvalue(tagger, x, y, free, start, iterations),
+            "curvature": _largest_eigenvalue(tagger, box, y, free, start, iterations),
             "rise_random": rise / _CORNERS,
             "rise_adversarial": _losses(tagger, worst, y) - loss,
         }
@@ -87,20 +88,21 @@ def flatness(
 
 
 def _largest_eigenvalue(
-    tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, free: tf.Tensor, start: tf.Tensor, iterations: int
+    tagger: keras.Model, box: Box, y: tf.Tensor, free: tf.Tensor, start: tf.Tensor, iterations: int
 ) -> tf.Tensor:
     """Largest eigenvalue of the Hessian in u of each jet, `(batch,)`; `free` is the scale, 0 where a cell stays.
 
     The first iteration finds the eigenvalue of largest magnitude λ. The second finds that of H + |λ|, whose eigenvalue of
     largest magnitude is that of the largest eigenvalue of H.
     """
+    x = box.x
 
     def product(vector: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape(watch_accessed_variables=False) as outer:
             outer.watch(x)
             with tf.GradientTape(watch_accessed_variables=False) as inner:
                 inner.watch(x)
-                loss = _losses(tagger, x, y)
+                loss = _losses(tagger, box.complete(x), y)
             along = tf.reduce_sum(inner.gradient(loss, x) * free * vector, axis=1)
         return outer.gradient(along, x, unconnected_gradients=tf.UnconnectedGradients.ZERO) * free
 

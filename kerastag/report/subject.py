@@ -189,7 +189,7 @@ class Subject:
         attack = self.attack(self.fgsm())
         assert attack is not None
         _, gradient = attack.bind(self.model(self.names[0]), y).gradient(x)
-        free = np.asarray(attack.threat_model.budget(x)) > 0
+        free = np.asarray(attack.threat_model.moves(x))
         return np.abs(np.where(free, gradient, 0) * self.dataset.statistics.sigma)
 
     @property

@@ -83,7 +83,7 @@ def _evaluated(dataset: JetDataset, settings: Settings, folder: Path, attacks: S
     made_of = {"fingerprint": dataset.fingerprint, "attacks": list(attacks), "epsilon": settings.epsilon}
     if file.is_file() and (stored := read_json(file))["made_of"] == made_of:
         return stored["results"]
-    grid = AttackGrid(tuple(attacks), (settings.epsilon,), scale=settings.scale, only=settings.only)
+    grid = AttackGrid(tuple(attacks), (settings.epsilon,), scale=settings.scale, only=settings.only, physics=settings.physics)
     under = conditions(grid)
     comparison = compare({"tagger": saving.load(folder)}, dataset, dataset.arrays("test"), under)
     results = {}

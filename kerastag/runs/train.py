@@ -85,7 +85,7 @@ def _evaluate(settings: Settings, dataset: JetDataset, tagger: keras.Model, outp
     """Areas on the test split, clean and under FGSM, with and without the cap."""
     split = "test" if sum(dataset.jets.get("test", {}).values()) else "train"
     jets = dataset.arrays(split)
-    grid = AttackGrid(("fgsm",), (settings.epsilon,), scale=settings.scale, only=settings.only)
+    grid = AttackGrid(("fgsm",), (settings.epsilon,), scale=settings.scale, only=settings.only, physics=settings.physics)
     comparison = compare({output.name: tagger}, dataset, jets, conditions(grid))
     write_json(output / "metrics.json", {"split": split, "jets": len(jets), "results": to_json(comparison)})
     print(f"\n{len(jets):,} jets of the {split} split, ± half the 68 % bootstrap interval:\n\n{markdown(comparison)}\n")
@@ -107,7 +107,7 @@ def _started(output: Path, resume: bool) -> dict | None:
 def check_same(started: dict, settings: Settings, dataset: JetDataset, output: Path) -> None:
     """Raise a `UserError` unless the run in `output`, with config `started`, has these settings and this data set."""
     # Settings that the run does not know, it had at their defaults.
-    theirs, ours = (json.loads(json.dumps(s.to_dict())) for s in (Settings.resolve(started["settings"]), settings))
+    theirs, ours = (json.loads(json.dumps(s.to_dict())) for s in (Settings.stored(started["settings"]), settings))
     changed = [name for name in ours if theirs.get(name) != ours[name] and name not in ("data_dir", "manual_dir")]
     if changed:
         name = changed[0]

@@ -21,6 +21,7 @@ def condition(settings: Settings, epsilon: float | None = None, attack: str | No
         settings.attack_objective,
         settings.scale,
         settings.only,
+        settings.physics,
     )
 
 

@@ -256,11 +256,12 @@ class InputGradientPenalty(Defense):
         y_pred: tf.Tensor,
         w: tf.Tensor | None,
     ) -> tf.Tensor:
+        box = self.threat_model.box(x, y)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
-            cross_entropy = OBJECTIVES["cross_entropy"](y, flavour_logits(tagger, x, y, training=True))
+            cross_entropy = OBJECTIVES["cross_entropy"](y, flavour_logits(tagger, box.complete(x), y, training=True))
         gradient = tape.gradient(cross_entropy, x)
-        penalty = tf.reduce_sum(self.threat_model.budget(x, y) * tf.abs(gradient), axis=-1)
+        penalty = tf.reduce_sum(box.budget * tf.abs(gradient), axis=-1)
         return compute(y, y_pred, w) + self.weight * _weighted_mean(penalty, w)
 
     @override

@@ -34,7 +34,7 @@ def test_attack_is_that_of_the_fields(dataset):
     assert isinstance(attack, PGD)
     assert (attack.steps, attack.restarts, attack.objective, attack.seed) == (3, 2, "CvL", 5)
     assert attack.threat_model.epsilon == 0.1 and attack.threat_model.relative_cap == 0.2
-    assert attack.threat_model.frozen[dataset.schema.index("jet_pt")]
+    assert not attack.threat_model.alone[dataset.schema.index("jet_pt")]
     assert isinstance(Condition("fgsm", 0.1).build(dataset), FGSM)
     assert isinstance(Condition("noise", 0.1).build(dataset), GaussianNoise)
     assert CLEAN.build(dataset) is None

@@ -19,7 +19,7 @@ _ATTACKS = ("fgsm", "pgd-20", "noise", "systematic-up", "systematic-down", "corr
 
 def numbers(subject: Subject) -> Numbers:
     """Area and size of the change for each kind and ε, no cap."""
-    free = np.asarray(subject.fgsm().threat_model(subject.dataset).budget(subject.jets.features)) > 0
+    free = np.asarray(subject.fgsm().threat_model(subject.dataset).moves(subject.jets.features))
     rows = []
     sizes: dict[Condition, float] = {}  # of distortions, which are the same for all taggers
     for name, attack, epsilon in itertools.product(subject.names, _ATTACKS, subject.options.epsilons):

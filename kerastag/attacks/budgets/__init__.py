@@ -1,0 +1,169 @@
+"""How far an attack may move each feature: in units of a scale, in physical units, or by a named file.
+
+A budget file is TOML: `title`, then a table for each schema with a line for each name or pattern of features:
+
+    "track_*_D0" = 0.005                                                    # the feature's unit
+    "track_*_QOVERP" = {share = 0.01}                                       # of its own value
+    "track_*_Z0" = {share = 0.1, of = "track_*_Z0Z0", power = 0.5}          # 0.1·|Z0Z0|^0.5 of the same slot
+    "jet_prob" = {b = 0.02, c = 0.01, light = 0.01}                         # by flavour
+"""
+
+import dataclasses
+import fnmatch
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike
+
+from kerastag.errors import UserError
+from kerastag.schema import Schema
+from kerastag.schema.structure import nearest
+
+_FOLDER = Path(__file__).parent
+# Scale of a feature whose budget depends on the jet alone; scales are positive.
+_NOTHING = float(np.finfo(np.float32).tiny)
+
+
+@dataclasses.dataclass(frozen=True)
+class Proportional:
+    """A budget that depends on the jet: share·|x of a column|^power.
+
+    Attributes:
+        share: `(features,)`, 0 where there is none.
+        column: `(features,)`, number of that column.
+        power: `(features,)`.
+    """
+
+    share: list[float]
+    column: list[int]
+    power: list[float]
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """The budget of each cell, `(batch, features)`, from clean features of that shape."""
+        base = tf.abs(tf.gather(x, self.column, axis=1))
+        share = np.asarray(self.share, np.float32)
+        return tf.where(share > 0, share * base ** np.asarray(self.power, np.float32), 0.0)
+
+
+class Budget(NamedTuple):
+    """Sizes of a box.
+
+    Attributes:
+        epsilon: Multiple of all that follows.
+        scale: Positive, `(features,)`.
+        named: Whether the budget names a feature, bool `(features,)`.
+        by_flavour: Factors on the scale, `(classes, features)`; None for 1.
+        proportional: What is added and depends on the jet; None for nothing.
+    """
+
+    epsilon: float
+    scale: np.ndarray
+    named: np.ndarray
+    by_flavour: np.ndarray | None = None
+    proportional: Proportional | None = None
+
+    @classmethod
+    def of(cls, schema: Schema, scale: ArrayLike, epsilon: float | Mapping[str, float], name: str | None = None) -> "Budget":
+        """A budget as `ThreatModel.from_schema` is asked for it.
+
+        Args:
+            schema: Schema of the features.
+            scale: `(features,)`, positive.
+            epsilon: In units of the scale or of the named budget; or in physical units by name or pattern.
+            name: Name of a budget that comes along, or path of a file; None for units of the scale.
+
+        Raises:
+            UserError: if there is no such budget, or it says nothing or nonsense of the schema.
+        """
+        scale = np.asarray(scale, np.float64)
+        if isinstance(epsilon, Mapping):
+            reach = np.array([0.0, *epsilon.values()])[matching_feature(schema, tuple(epsilon))]
+            return cls(1.0, np.where(reach > 0, reach, scale), reach > 0)
+        if name is None:
+            return cls(epsilon, scale, np.ones(len(scale), bool))
+        return _named(schema, scale, epsilon, name)
+
+
+def names() -> list[str]:
+    """Names of the budgets that come along."""
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def read(name: str) -> dict[str, Any]:
+    """Content of a budget file.
+
+    Args:
+        name: Name of a budget that comes along, or path of a file.
+
+    Raises:
+        UserError: if there is none, or it is not TOML.
+    """
+    path = _FOLDER / f"{name}.toml" if name in names() else Path(name)
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"There is no budget '{name}'; name a file, or choose one of {', '.join(names())}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"The budget '{path}' is not valid TOML: {error}.") from error
+
+
+def matching_feature(schema: Schema, patterns: Sequence[str]) -> np.ndarray:
+    """For each feature the number, from 1, of the last pattern that matches its name; 0 if none does."""
+    numbers = np.zeros(len(schema.features), int)
+    for number, pattern in enumerate(patterns, start=1):
+        matches = np.array([fnmatch.fnmatchcase(name, pattern) for name in schema.names])
+        if not matches.any():
+            raise UserError(
+                f"No feature of {schema.name} matches '{pattern}'; the nearest are {nearest(pattern, schema.names)}."
+            )
+        numbers[matches] = number
+    return numbers
+
+
+def _named(schema: Schema, scale: np.ndarray, epsilon: float, name: str) -> Budget:
+    content = read(name)
+    if schema.name not in content:
+        others = ", ".join(key for key, value in content.items() if isinstance(value, dict))
+        raise UserError(f"The budget '{name}' says nothing of {schema.name}; it knows {others or 'no schema'}.")
+    entries = content[schema.name]
+    number = matching_feature(schema, tuple(entries))
+    sizes = np.zeros((len(schema.classes), len(scale)))
+    share, column, power = np.zeros(len(scale)), np.arange(len(scale)), np.ones(len(scale))
+    for feature, entry in zip(np.flatnonzero(number), (list(entries.values())[i - 1] for i in number[number > 0]), strict=True):
+        if isinstance(entry, dict) and "share" in entry:
+            share[feature], power[feature] = entry["share"], entry.get("power", 1.0)
+            column[feature] = _other(schema, int(feature), entry.get("of"))
+        else:
+            sizes[:, feature] = list(_by_flavour(schema, name, schema.names[feature], entry))
+    if not (np.isfinite(sizes).all() and (sizes >= 0).all() and np.isfinite(share).all() and (share >= 0).all()):
+        raise UserError(f"The budget '{name}' has a size that is negative or not finite.")
+    largest = sizes.max(axis=0)
+    factors = np.divide(sizes, largest, out=np.ones_like(sizes), where=largest > 0)
+    return Budget(
+        epsilon,
+        np.where(largest > 0, largest, np.where(number > 0, _NOTHING, scale)),
+        (largest > 0) | (share > 0),
+        factors if (factors != 1).any() else None,
+        Proportional(share.tolist(), column.tolist(), power.tolist()) if (share > 0).any() else None,
+    )
+
+
+def _other(schema: Schema, feature: int, pattern: str | None) -> int:
+    """Column that `of` names, in the slot of the feature; the feature itself without."""
+    if pattern is None:
+        return feature
+    slot = schema.features[feature].slot
+    return schema.index(pattern.replace("*", str(slot)))
+
+
+def _by_flavour(schema: Schema, budget: str, feature: str, entry: Any) -> Iterator[float]:
+    """Size for each class."""
+    for flavour in schema.class_names:
+        size = entry.get(flavour) if isinstance(entry, dict) else entry
+        if isinstance(size, bool) or not isinstance(size, int | float):
+            raise UserError(f"The budget '{budget}' gives no size of '{feature}' for {flavour} jets, but {entry!r}.")
+        yield float(size)

@@ -1,0 +1,311 @@
+"""Features that follow others: from the ties of a schema to cells that move together in an attack.
+
+An attack climbs in the cells that are free; those that follow are recomputed from them, x' = x · Π (s'/s)^p. The gradient in a
+free cell then holds what its followers do.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from kerastag.schema import Schema, Tie
+
+# Relative rounding of stored numbers, within which a feature equals what it follows.
+_ROUNDING = 2e-4
+# Smallest ratio s'/s of a source whose power is not 1.
+_SMALLEST_RATIO = 1e-6
+
+# Segments that are empty have the largest or smallest number of float32; beyond this there is no limit.
+_NO_LIMIT = 1e30
+
+# The columns of the sources of a feature in one slot, each with its power.
+Sources = tuple[tuple[int, float], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Link:
+    """A tie of one column.
+
+    Attributes:
+        follower: Column that follows.
+        candidates: What it may follow; of several, the first that `factor` times Π |s|^p equals.
+        factor: None if it follows the only candidate whatever the values.
+        tolerance: Largest difference for that comparison beside rounding.
+        repeats: Whether the candidates are the same variable in earlier slots.
+    """
+
+    follower: int
+    candidates: tuple[Sources, ...]
+    factor: float | None
+    tolerance: float
+    repeats: bool = False
+
+    @property
+    def kind(self) -> tuple[bool, bool]:
+        """Whether it always holds; whether the follower equals what it follows."""
+        single = all(len(sources) == 1 and sources[0][1] == 1 for sources in self.candidates)
+        return self.factor is None, self.factor == 1 and single
+
+    @classmethod
+    def from_config(cls, config: dict) -> "Link":
+        """A link of plain data, also after JSON has made lists of tuples."""
+        candidates = tuple(tuple((int(column), float(power)) for column, power in sources) for sources in config["candidates"])
+        return cls(config["follower"], candidates, config["factor"], config["tolerance"], config["repeats"])
+
+
+def links(schema: Schema) -> tuple[Link, ...]:
+    """The ties of a schema, column by column."""
+    return tuple(link for tie in schema.ties for link in _links(schema, tie))
+
+
+def _links(schema: Schema, tie: Tie) -> Iterator[Link]:
+    slots = _slots(schema, [tie.feature, *dict(tie.sources)])
+    itself = tie.feature in dict(tie.sources)
+    for slot in range(slots if "{slot}" in tie.feature else 1):
+        name = tie.feature.format(slot=slot)
+        others = range(slot if itself else slots) if tie.factor is not None else (slot,)
+        candidates = tuple(
+            tuple((schema.index(source.format(slot=other)), power) for source, power in tie.sources) for other in others
+        )
+        if candidates:
+            yield Link(schema.index(name), candidates, tie.factor, tie.tolerance, itself)
+
+
+def _slots(schema: Schema, templates: Sequence[str]) -> int:
+    """Number of slots of the group that the templates belong to; 1 for features without slots."""
+    groups = [group for group in schema.groups for variable in group.variables if variable.name in templates and group.slots]
+    return groups[0].slots or 1 if groups else 1
+
+
+class _Block(NamedTuple):
+    """Links that do not depend on each other, as arrays padded to the same number of candidates and sources.
+
+    Rows are features, or where an attribute says so, all rows so far: features, then the followers of earlier blocks.
+
+    Attributes:
+        followers: Features `(links,)`.
+        sources: Features `(links, candidates, sources)`; padding is the feature 0 with a power of 0.
+        rows: The same as rows so far.
+        powers: `(links, candidates, sources)`.
+        real: Whether a candidate is no padding, `(links, candidates, 1)`.
+        factor: `(links, 1, 1)`, NaN where a link always holds.
+        tolerance: `(links, 1, 1)`.
+        equal: Whether followers equal what they follow.
+    """
+
+    followers: np.ndarray
+    sources: np.ndarray
+    rows: np.ndarray
+    powers: np.ndarray
+    real: np.ndarray
+    factor: np.ndarray
+    tolerance: np.ndarray
+    equal: bool
+
+
+def _block(links: Sequence[Link], place: np.ndarray) -> _Block:
+    """A block of links; `place` is the row so far of each feature."""
+    candidates = max(len(link.candidates) for link in links)
+    width = max(len(sources) for link in links for sources in link.candidates)
+    sources = np.zeros((len(links), candidates, width), int)
+    powers, real = np.zeros(sources.shape, np.float32), np.zeros((len(links), candidates, 1), bool)
+    for number, link in enumerate(links):
+        real[number, : len(link.candidates)] = True
+        for candidate, content in enumerate(link.candidates):
+            sources[number, candidate, : len(content)] = [column for column, _ in content]
+            powers[number, candidate, : len(content)] = [power for _, power in content]
+    factor = np.array([np.nan if link.factor is None else link.factor for link in links], np.float32)
+    tolerance = np.array([link.tolerance for link in links], np.float32)
+    followers = np.array([link.follower for link in links])
+    equal = links[0].kind[1]
+    return _Block(followers, sources, place[sources], powers, real, factor[:, None, None], tolerance[:, None, None], equal)
+
+
+def _blocks(links: Sequence[Link], features: int) -> tuple[list[_Block], np.ndarray]:
+    """The links in order, and the row of each feature among features and followers, `(features,)`.
+
+    A new block begins where a link follows a follower of the last one, or is of another shape.
+    """
+    blocks, place = [], np.arange(features)
+    for members in _independent(links):
+        blocks.append(_block(members, place.copy()))
+        rows = features + sum(len(block.followers) for block in blocks[:-1])
+        place[blocks[-1].followers] = rows + np.arange(len(members))
+    return blocks, place
+
+
+def _independent(links: Sequence[Link]) -> list[list[Link]]:
+    groups: list[list[Link]] = []
+    for link in links:
+        sources = {column for content in link.candidates for column, _ in content}
+        # What equals earlier slots equals the first of them, which follows nothing.
+        depends = groups and not link.repeats and sources & {other.follower for other in groups[-1]}
+        if not groups or depends or groups[-1][-1].kind != link.kind:
+            groups.append([])
+        groups[-1].append(link)
+    return groups
+
+
+class Ties:
+    """The links of a threat model. Tensors inside are `(features, batch)`, so that a feature is one stretch of memory.
+
+    Args:
+        links: Ties by column; sources of a link may be followers of earlier ones.
+        features: Number of features.
+    """
+
+    def __init__(self, links: Sequence[Link], features: int):
+        self.links = tuple(links)
+        self._blocks, self._place = _blocks(self.links, features)
+
+    def choose(self, x: tf.Tensor, live: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """What each follower follows in each jet.
+
+        Args:
+            x: Clean features `(batch, features)`.
+            live: Whether a cell may change at all, bool `(batch, features)`.
+
+        Returns:
+            For each block of links bool `(links, candidates, batch)`, true at most once for a follower.
+        """
+        x, live = tf.transpose(x), tf.transpose(live)
+        return tuple(_chosen(block, x, live) for block in self._blocks)
+
+    def followers(self, chosen: Sequence[tf.Tensor], like: tf.Tensor) -> tf.Tensor:
+        """Whether a cell follows others, bool `(batch, features)`, which is the shape of `like`."""
+        rows = [tf.zeros_like(tf.transpose(like), tf.bool), *(tf.reduce_any(mask, axis=1) for mask in chosen)]
+        return tf.transpose(tf.gather(tf.concat(rows, axis=0), self._place))
+
+    def carried(self, chosen: Sequence[tf.Tensor], free: tf.Tensor) -> tf.Tensor:
+        """Whether a cell is free or follows one that is, bool `(batch, features)` as `free`."""
+        rows = tf.transpose(free)
+        for block, mask in zip(self._blocks, chosen, strict=True):
+            sources = tf.gather(rows, block.rows) & (block.powers != 0)[..., None]
+            follows = tf.reduce_any(mask & tf.reduce_any(sources, axis=2), axis=1)
+            rows = tf.concat([rows, tf.gather(rows, block.followers) | follows], axis=0)
+        return tf.transpose(tf.gather(rows, self._place))
+
+    def tighten(
+        self, x: tf.Tensor, low: tf.Tensor, high: tf.Tensor, chosen: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Limits of each cell such that its followers stay within theirs; all `(batch, features)`.
+
+        Where a feature follows several, each may use an equal share of its range, on a logarithmic scale.
+        """
+        x, low, high = (tf.transpose(values) for values in (x, low, high))
+        for block, mask in zip(reversed(self._blocks), reversed(tuple(chosen)), strict=True):
+            low, high = _tightened(block, x, low, high, mask)
+        return tf.transpose(low), tf.transpose(high)
+
+    def follow(self, x: tf.Tensor, point: tf.Tensor, low: tf.Tensor, high: tf.Tensor, chosen: Sequence[tf.Tensor]) -> tf.Tensor:
+        """A point with the cells that follow recomputed; all `(batch, features)`, differentiable in `point`."""
+        x, low, high = (tf.stop_gradient(tf.transpose(values)) for values in (x, low, high))
+        clean, rows = x, tf.transpose(point)
+        for block, mask in zip(self._blocks, chosen, strict=True):
+            followers = tf.gather(x, block.followers)
+            moved = _equals(block, mask, clean, rows) if block.equal else followers * _factors(block, mask, clean, rows)
+            # Rounding must not carry a cell out of its box; a clip would hide the gradient there.
+            limits = (tf.gather(limit, block.followers) for limit in (low, high))
+            moved += tf.stop_gradient(tf.clip_by_value(moved, *limits) - moved)
+            here = tf.gather(rows, block.followers)
+            rows = tf.concat([rows, tf.where(tf.reduce_any(mask, axis=1), moved, here)], axis=0)
+            clean = tf.concat([clean, followers], axis=0)
+        return tf.transpose(tf.gather(rows, self._place))
+
+
+def _equals(block: _Block, mask: tf.Tensor, x: tf.Tensor, point: tf.Tensor) -> tf.Tensor:
+    """Values of followers that equal what they follow, up to rounding, `(links, batch)`."""
+    sources = tf.gather(point, block.rows[:, :, 0])
+    offset = tf.where(mask, tf.gather(x, block.followers)[:, None] - tf.gather(x, block.sources[:, :, 0]), 0.0)
+    return tf.reduce_sum(tf.where(mask, sources + offset, 0.0), axis=1)
+
+
+def _factors(block: _Block, mask: tf.Tensor, x: tf.Tensor, point: tf.Tensor) -> tf.Tensor:
+    """By how much followers grow, Π (s'/s)^p, `(links, batch)`; 0 for those that follow nothing."""
+    return tf.reduce_sum(tf.where(mask, _products(block, _ratios(block, x, point)), 0.0), axis=1)
+
+
+def _ratios(block: _Block, x: tf.Tensor, point: tf.Tensor) -> tf.Tensor:
+    """point/x of the sources, `(links, candidates, sources, batch)`; 1 where x is 0."""
+    rows, index = np.unique(block.rows, return_inverse=True)
+    x, point = tf.gather(x, rows), tf.gather(point, rows)
+    zero = tf.equal(x, 0.0)
+    ratios = tf.where(zero, tf.ones_like(x), point / tf.where(zero, tf.ones_like(x), x))
+    return tf.gather(ratios, index.reshape(block.rows.shape))
+
+
+def _products(block: _Block, terms: tf.Tensor) -> tf.Tensor:
+    """Π t^p over the sources of each candidate, `(links, candidates, batch)`."""
+    plain = block.powers == 1
+    if not plain.all():
+        powers = tf.maximum(tf.abs(terms), _SMALLEST_RATIO) ** block.powers[..., None]
+        terms = tf.where(plain[..., None], terms, powers)
+    return functools.reduce(tf.multiply, tf.unstack(terms, axis=2))
+
+
+def _chosen(block: _Block, x: tf.Tensor, live: tf.Tensor) -> tf.Tensor:
+    """Mask of a block, as `Ties.choose`."""
+    sources = tf.gather(x, block.sources)
+    used = (block.powers != 0)[..., None]
+    possible = tf.reduce_all(tf.not_equal(sources, 0.0) | ~used, axis=2) & block.real
+    possible &= tf.gather(live, block.followers)[:, None]
+    if np.isnan(block.factor).all():
+        return possible
+    value = tf.abs(tf.gather(x, block.followers))[:, None]
+    terms = tf.where(used, tf.maximum(tf.abs(sources), np.finfo(np.float32).tiny) ** block.powers[..., None], 1.0)
+    expected = tf.abs(block.factor) * tf.reduce_prod(terms, axis=2)
+    possible &= tf.abs(expected - value) <= block.tolerance + _ROUNDING * value
+    return possible & (tf.cumsum(tf.cast(possible, tf.int32), axis=1) == 1)
+
+
+def _tightened(block: _Block, x: tf.Tensor, low: tf.Tensor, high: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Limits of the sources of a block from those of its followers."""
+    counts = mask[:, :, None] & (block.powers != 0)[..., None]
+    limits = [tf.gather(values, block.followers) for values in (x, low, high)]
+    smallest, largest = _equal_limits(block, x, *limits) if block.equal else _shares(block, *_range_of_ratio(*limits))
+
+    def of_sources(reduce: Callable, values: tf.Tensor, nothing: float) -> tf.Tensor:
+        rows = tf.reshape(tf.where(counts, values, nothing), (block.sources.size, -1))
+        return reduce(rows, block.sources.ravel(), x.shape[0])
+
+    at_least = of_sources(tf.math.unsorted_segment_max, smallest, -np.inf)
+    at_most = of_sources(tf.math.unsorted_segment_min, largest, np.inf)
+    ends = (at_least, at_most) if block.equal else (x * at_least, x * at_most)
+    led = (at_least > -_NO_LIMIT) | (at_most < _NO_LIMIT)
+    return (
+        tf.where(led, tf.maximum(low, tf.minimum(*ends)), low),
+        tf.where(led, tf.minimum(high, tf.maximum(*ends)), high),
+    )
+
+
+def _equal_limits(
+    block: _Block, x: tf.Tensor, clean: tf.Tensor, low: tf.Tensor, high: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Smallest and largest value of each source for followers that equal it, up to rounding."""
+    offset = tf.gather(x, block.sources) - clean[:, None, None]
+    return low[:, None, None] + offset, high[:, None, None] + offset
+
+
+def _shares(block: _Block, fewest: tf.Tensor, most: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Smallest and largest s'/s of each source, of which each takes an equal share of the range of the follower."""
+    used = block.powers != 0
+    share = (1 / np.where(used, block.powers * used.sum(axis=2, keepdims=True), 1)).astype(np.float32)[..., None]
+    ends = [limit[:, None, None] for limit in (fewest, most)]
+    if not (share == 1).all():
+        ends = [tf.where(share == 1, limit, tf.maximum(limit, _SMALLEST_RATIO) ** share) for limit in ends]
+    return tf.minimum(*ends), tf.maximum(*ends)
+
+
+def _range_of_ratio(x: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Smallest and largest x'/x between two limits; no limits where x is 0."""
+    zero = tf.equal(x, 0.0)
+    safe = tf.where(zero, tf.ones_like(x), x)
+    ends = (low / safe, high / safe)
+    return (
+        tf.where(zero, -np.inf, tf.minimum(tf.minimum(*ends), 1.0)),
+        tf.where(zero, np.inf, tf.maximum(tf.maximum(*ends), 1.0)),
+    )
