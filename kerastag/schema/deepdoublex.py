@@ -22,9 +22,20 @@ def _variable(name: str, unit: str = "", **facts: Any) -> Variable:
     return Variable(name, name, unit, name, **facts)
 
 
-def _slots(prefix: str, *variables: tuple[str, str], integer: tuple[str, ...] = ()) -> tuple[Variable, ...]:
+# Facts of CMS's converters, see `kerastag.schema.deepflavour`. A jet without subjets is at a ΔR of -1 to them.
+_FACTS: dict[str, dict[str, Any]] = {
+    **{f"trackSip{dimensions}d{kind}": {"special": (-1.0,)} for dimensions in (2, 3) for kind in ("Val", "Sig")},
+    **{f"drsubjet{number}": {"special": (-1.0,)} for number in (1, 2)},
+    **{name: {"special": (1.0,), "tabulated": True} for name in ("hadFrac", "puppiw")},
+    "chi2": {"special": (-1.0,), "tabulated": True},
+    "quality": {"integer": True},
+    "ntracks": {"integer": True},
+}
+
+
+def _slots(prefix: str, *variables: tuple[str, str]) -> tuple[Variable, ...]:
     return tuple(
-        Variable(f"{prefix}_{name}_{{slot}}", f"{prefix}_{name}", unit, name, integer=name in integer)
+        Variable(f"{prefix}_{name}_{{slot}}", f"{prefix}_{name}", unit, name, **_FACTS.get(name, {}))
         for name, unit in variables
     )
 
@@ -82,7 +93,6 @@ _CHARGED = Group(
         ("chi2", ""),
         ("ptrel_noclip", ""),
         ("quality", ""),
-        integer=("quality",),
     ),
     slots=CHARGED_SLOTS,
 )
@@ -98,7 +108,6 @@ _VERTEX = Group(
         ("ntracks", ""),
         ("pt", "GeV"),
         ("ptrel", ""),
-        integer=("ntracks",),
     ),
     slots=VERTEX_SLOTS,
 )

@@ -9,6 +9,17 @@ jets, as the stored means of 7 inputs show, so the network knows the value. The 
 -1 instead, which they are in jets whose tracks stay below the mass of charm. The tagger finds their -999 by
 `trackSumJetEtRatio`, which is absent in the same jets.
 
+What is special or tabulated is known from CMS's software (CMSSW, RecoBTag/FeatureTools and pat::PackedCandidate), not found in
+data:
+
+* Signed impact parameters and their significances below -1 become -1. Significances of flight distances end at 800, p_T^rel of
+  charged candidates at 4 GeV, and χ²/ndf of vertices at ±1,000, where a vertex without degrees of freedom is as well.
+* Candidates that keep no track have χ² = -1 and impact parameters of 0. The χ²/ndf of the others is a whole number.
+* PUPPI weights are packed into 8 bits, hadronic fractions into hundredths. Weights of 1 and fractions of 1 are frequent.
+* ΔR to the nearest vertex has 0.4 subtracted and ends at 0, which stands for no vertex within 0.4. The same holds for ptrel of
+  a candidate harder than its jet, and for ΔR of neutral candidates and vertices to the jet beyond 0.6 and 0.5. All these zeros
+  equal the default.
+
 Reference: Bols et al., JINST 15 (2020) P12012, arXiv:2008.10519, section 3.
 """
 
@@ -18,6 +29,7 @@ from kerastag.schema.structure import FlavourClass, Schema, Spectator, Tie
 from kerastag.schema.variables import Group, Variable
 
 ABSENT = -999.0
+_CLIPPED = -1.0
 CHARGED_SLOTS, NEUTRAL_SLOTS, VERTEX_SLOTS = 25, 25, 4
 
 
@@ -72,20 +84,20 @@ _CHARGED = Group(
     "charged candidate",
     (
         _charged("BtagPf_trackEtaRel", "", r"$\eta_{rel}$"),
-        _charged("BtagPf_trackPtRel", "GeV", r"$p_T^{rel}$"),
+        _charged("BtagPf_trackPtRel", "GeV", r"$p_T^{rel}$", special=(4.0,)),
         _charged("BtagPf_trackPPar", "GeV", r"$p_\parallel$"),
         _charged("BtagPf_trackDeltaR", "", r"$\Delta R$(track, jet)"),
         _charged("BtagPf_trackPParRatio", "", r"$p_\parallel/p$", untied="the momentum is no input"),
-        _charged("BtagPf_trackSip2dVal", "cm", "signed 2-D IP"),
-        _charged("BtagPf_trackSip2dSig", "", r"signed 2-D IP/$\sigma$"),
-        _charged("BtagPf_trackSip3dVal", "cm", "signed 3-D IP"),
-        _charged("BtagPf_trackSip3dSig", "", r"signed 3-D IP/$\sigma$"),
+        _charged("BtagPf_trackSip2dVal", "cm", "signed 2-D IP", special=(_CLIPPED,)),
+        _charged("BtagPf_trackSip2dSig", "", r"signed 2-D IP/$\sigma$", special=(_CLIPPED,)),
+        _charged("BtagPf_trackSip3dVal", "cm", "signed 3-D IP", special=(_CLIPPED,)),
+        _charged("BtagPf_trackSip3dSig", "", r"signed 3-D IP/$\sigma$", special=(_CLIPPED,)),
         _charged("BtagPf_trackJetDistVal", "cm", "distance to jet axis"),
         _charged("ptrel", "", r"$p_T/p_T$(jet) - 1"),
         _charged("drminsv", "", r"$\Delta R$ to nearest vertex"),
         _charged("VTX_ass", "", "vertex association", integer=True),
-        _charged("puppiw", "", "PUPPI weight", special=(1.0,)),
-        _charged("chi2", "", r"$\chi^2$"),
+        _charged("puppiw", "", "PUPPI weight", special=(1.0,), tabulated=True),
+        _charged("chi2", "", r"$\chi^2$", special=(-1.0,), tabulated=True),
         _charged("quality", "", "track quality", integer=True),
     ),
     slots=CHARGED_SLOTS,
@@ -97,9 +109,9 @@ _NEUTRAL = Group(
         _neutral("ptrel", "", r"$p_T/p_T$(jet) - 1"),
         _neutral("deltaR", "", r"$\Delta R$(candidate, jet)"),
         _neutral("isGamma", "", "photon", integer=True),
-        _neutral("HadFrac", "", "hadronic fraction of the energy", special=(1.0,)),
+        _neutral("HadFrac", "", "hadronic fraction of the energy", special=(1.0,), tabulated=True),
         _neutral("drminsv", "", r"$\Delta R$ to nearest vertex"),
-        _neutral("puppiw", "", "PUPPI weight", special=(1.0,)),
+        _neutral("puppiw", "", "PUPPI weight", special=(1.0,), tabulated=True),
     ),
     slots=NEUTRAL_SLOTS,
 )
@@ -112,11 +124,11 @@ _VERTEX = Group(
         _vertex("mass", "GeV", "mass"),
         _vertex("ntracks", "", "tracks", integer=True),
         _vertex("chi2", "", r"$\chi^2$"),
-        _vertex("normchi2", "", r"$\chi^2/\mathrm{ndf}$"),
+        _vertex("normchi2", "", r"$\chi^2/\mathrm{ndf}$", special=(-1000.0, 1000.0)),
         _vertex("dxy", "cm", "$L_{xy}$"),
-        _vertex("dxysig", "", r"$L_{xy}/\sigma$"),
+        _vertex("dxysig", "", r"$L_{xy}/\sigma$", special=(800.0,)),
         _vertex("d3d", "cm", "$L_{3D}$"),
-        _vertex("d3dsig", "", r"$L_{3D}/\sigma$"),
+        _vertex("d3dsig", "", r"$L_{3D}/\sigma$", special=(800.0,)),
         _vertex("costhetasvpv", "", "cosine of the pointing angle"),
         _vertex("enratio", "", r"$E$(vertex)/$E$(jet)"),
     ),

@@ -10,13 +10,20 @@ Lengths are cm, momenta GeV. Why these inputs:
   larger than the differences between vertices.
 * Defaults are 0 where only positive values occur, else slightly below the smallest possible value. A recipe that scales absent
   cells like any other (`paper`) then finds them near the rest.
+* CMS packs the three uncertainties of a candidate into 7 bits each: those of η, and those of pT and φ times pT, come from
+  tables with steps of 12 % in the variance. Below 0.95 GeV most candidates keep no uncertainties. All three are then at the
+  lower end of their table, which is exp(-10) for η.
 * Left out: neutral candidates, the quark-gluon discriminants jet_qgl and QG_*, and all generator-level branches.
 """
 
+import math
 from typing import Any
 
 from kerastag.schema.structure import FlavourClass, Schema, Spectator, Tie
 from kerastag.schema.variables import Group, Variable
+
+# The uncertainty of η of candidates that keep none.
+_NO_UNCERTAINTY = math.exp(-10)
 
 _JET = Group(
     "jet",
@@ -54,9 +61,17 @@ _TRACK = Group(
             -0.55,
         ),
         _track("dz", "Cpfcan_dz", "cm", "$d_z$", -1.1),
-        _track("pt_error", "sqrt(Cpfcan_dptdpt)", "GeV", r"$\sigma(p_T)$", valid_min=0.0),
-        _track("eta_error", "sqrt(Cpfcan_detadeta)", "", r"$\sigma(\eta)$", valid_min=0.0),
-        _track("phi_error", "sqrt(Cpfcan_dphidphi)", "rad", r"$\sigma(\phi)$", valid_min=0.0),
+        _track("pt_error", "sqrt(Cpfcan_dptdpt)", "GeV", r"$\sigma(p_T)$", valid_min=0.0, tabulated=True),
+        _track(
+            "eta_error",
+            "sqrt(Cpfcan_detadeta)",
+            "",
+            r"$\sigma(\eta)$",
+            valid_min=0.0,
+            special=(_NO_UNCERTAINTY,),
+            tabulated=True,
+        ),
+        _track("phi_error", "sqrt(Cpfcan_dphidphi)", "rad", r"$\sigma(\phi)$", valid_min=0.0, tabulated=True),
         _track("vertex_association", "Cpfcan_VTX_ass", "", "vertex association", -1.0, integer=True),
         _track("chi2", "Cpfcan_chi2", "", r"$\chi^2/\mathrm{ndf}$", -1.0, integer=True, valid_min=0.0),
     ),
@@ -100,6 +115,9 @@ DEEPNTUPLE = Schema(
     pt="jet_pt",
     eta="jet_abs_eta",
     ties=(
+        # Only their products with pT are tabulated.
+        Tie("track_{slot}_pt_error", (("track_{slot}_pt", -1.0),)),
+        Tie("track_{slot}_phi_error", (("track_{slot}_pt", -1.0),)),
         Tie("vertex_{slot}_dxy_significance", (("vertex_{slot}_dxy", 1.0),)),
         Tie("vertex_{slot}_d3d_significance", (("vertex_{slot}_d3d", 1.0),)),
     ),
