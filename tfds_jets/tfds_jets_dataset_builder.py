@@ -22,7 +22,7 @@ from typing_extensions import override
 from kerastag import schema as schemas
 from kerastag.errors import UserError
 from kerastag.jets import Jets
-from kerastag.schema import Schema
+from kerastag.schema import Schema, discovery
 from kerastag.statistics import Moments, Statistics, quartiles
 from tfds_jets import reading, splitting
 from tfds_jets.reading import SAMPLE_FILE
@@ -31,7 +31,7 @@ from tfds_jets.spool import Spool
 # Configurations whose branches the sample that comes with the package has.
 SAMPLE_CONFIGS = ("jet_flavor", "deepcsv")
 
-# Training jets from which medians and quartiles are taken: enough for 0.3 % of an interquartile range.
+# Training jets for medians and quartiles, enough for 0.3 % of an interquartile range, and for the search of special values.
 QUARTILE_JETS = 200_000
 
 Examples = Iterator[tuple[str, dict[str, np.ndarray]]]
@@ -170,10 +170,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         progress.close()
         self._check_counts(counts, cleaning, directory)
         typical = next(name for name, spool in spools.items() if spool.jets)
-        median, iqr = quartiles(spools[typical].sample(QUARTILE_JETS), self.schema.defaults)
+        sample = spools[typical].sample(QUARTILE_JETS)
+        median, iqr = quartiles(sample, self.schema.defaults)
         of_split = moments[typical]
         statistics = Statistics(of_split.mean, of_split.sigma, median, iqr, of_split.default_fraction)
         self.info.metadata.update(self._metadata(files, cleaning, statistics, counts))
+        self.info.metadata["values"] = self._values(sample)
         return {name: self._generate_examples(spool) for name, spool in spools.items() if spool.jets}
 
     def _files(self, dl_manager: tfds.download.DownloadManager) -> tuple[Path, list[reading.RootFile]]:
@@ -206,6 +208,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         if "+".join(content["settings"].get("variations", ())) != variation:
             raise UserError(f"'{path}' is no file of the variation '{variation}'.")
         return [reading.RootFile.of(path)]
+
+    def _values(self, features: np.ndarray) -> list[dict[str, Any]]:
+        """Special values and tabulated features of float32 `(jets, features)`, as plain JSON; says which the schema knows."""
+        findings = discovery.search(features, self.schema)
+        if known := discovery.summary(findings, self.schema):
+            logging.info("%s", known)
+        for sentence in discovery.sentences(findings, self.schema):
+            logging.warning("%s", sentence)
+        return discovery.to_json(findings)
 
     @override
     def _generate_examples(self, spool: Spool) -> Examples:

@@ -21,7 +21,7 @@ from kerastag.data.weights import KinematicWeights
 from kerastag.errors import UserError
 from kerastag.jets import Jets
 from kerastag.request import Sample
-from kerastag.schema import Schema
+from kerastag.schema import Schema, discovery
 from kerastag.statistics import Statistics
 
 
@@ -38,6 +38,7 @@ class JetDataset:
         cleaning: Numbers of jets that were read or left out, and of values that became their default, by reason.
         jets: Number of jets by split and flavour.
         simulation: What each simulated file says of itself, by the identifier of the file; `variations` sums it up.
+        findings: Special values and tabulated features of the training jets; none if the data set is older than their search.
     """
 
     def __init__(self, builder: tfds.core.DatasetBuilder):
@@ -51,6 +52,7 @@ class JetDataset:
         self.cleaning: dict[str, Any] = metadata["cleaning"]
         self.jets: dict[str, dict[str, int]] = metadata["jets"]
         self.simulation: dict[str, dict[str, Any] | None] = metadata.get("simulation", {})
+        self.findings = discovery.from_json(metadata.get("values", ()), self.schema)
 
     @property
     def variations(self) -> tuple[str, ...]:

@@ -1,14 +1,16 @@
+import json
 import logging
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from kerastag import data
+from kerastag import data, schema
 from kerastag.errors import UserError
 from kerastag.schema import JET_FLAVOR
 from tests.conftest import jet_lines, needs_ntuple, write_lines
@@ -220,3 +222,38 @@ def test_ntuple_events_do_not_straddle_splits(ntuple):
     assert not events[0] & events[1] and not events[0] & events[2] and not events[1] & events[2]
     assert sum(map(len, events)) == 2929
     assert sum(ntuple.count(split) for split in FRACTIONS) == 7199
+
+
+def test_special_values_that_the_schema_does_not_know_are_said(tmp_path, jet_files, monkeypatch, caplog):
+    from absl import logging as absl_logging
+
+    bare = [replace(variable, special=(), tabulated=False) for variable in JET_FLAVOR.groups[2].variables]
+    groups = (*JET_FLAVOR.groups[:2], replace(JET_FLAVOR.groups[2], variables=tuple(bare)))
+    monkeypatch.setitem(schema.ALL, "jet_flavor", replace(JET_FLAVOR, groups=groups))
+    absl_logging.use_python_logging(quiet=True)
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        built = data.prepare("jet_flavor", data_dir=tmp_path, manual_dir=jet_files)
+    said = [record.getMessage() for record in caplog.records if "does not know" in record.getMessage()]
+    assert [sentence.partition(":")[0] for sentence in said] == [
+        "track_*_vertex_displacement",
+        "track_*_vertex_displacement_significance",
+    ]
+    assert {finding.value for finding in built.findings} == {0.0} and not any(finding.known for finding in built.findings)
+    monkeypatch.undo()
+    assert all(finding.known for finding in data.prepare("jet_flavor", data_dir=tmp_path).findings)
+
+
+def test_data_set_that_is_older_than_the_search_loads(tmp_path, jet_files):
+    built = data.prepare("jet_flavor", data_dir=tmp_path, manual_dir=jet_files)
+    assert built.findings
+    metadata = built.path / "metadata.json"
+    content = json.loads(metadata.read_text())
+    del content["values"]
+    metadata.write_text(json.dumps(content))
+    assert data.prepare("jet_flavor", data_dir=tmp_path, manual_dir=jet_files).findings == ()
+
+
+@needs_ntuple
+def test_schema_knows_all_of_the_ntuple(ntuple):
+    assert {finding.feature for finding in ntuple.findings} == {f"track_{slot}_eta_error" for slot in range(8)}
+    assert all(finding.known for finding in ntuple.findings)
