@@ -4,7 +4,7 @@ import kerastag.backend  # noqa: F401  (before Keras is imported)
 from kerastag.attacks.apgd import APGD
 from kerastag.attacks.base import Attack, Objective
 from kerastag.attacks.conditions import CLEAN, Condition, conditions
-from kerastag.attacks.description import describe
+from kerastag.attacks.description import describe, untied
 from kerastag.attacks.distortions import CorrelatedShift, Distortion, GaussianNoise, SystematicShift
 from kerastag.attacks.fgsm import FGSM, RandomStartFGSM
 from kerastag.attacks.marginals import compare_marginals, marginal_preserving
@@ -42,4 +42,5 @@ __all__ = [
     "conditions",
     "describe",
     "marginal_preserving",
+    "untied",
 ]

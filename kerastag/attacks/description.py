@@ -4,11 +4,12 @@ import numpy as np
 
 from kerastag import tables
 from kerastag.attacks.threat_model import ThreatModel
-from kerastag.schema import Schema
+from kerastag.attacks.ties import Link
+from kerastag.schema import Feature, Schema
 
 
 def describe(threat_model: ThreatModel, schema: Schema) -> str:
-    """A Markdown table of the largest shift of each feature, in its unit, and of what else limits it.
+    """A Markdown table of the largest shift of each feature, in its unit, of what else limits it and of what it follows.
 
     Where the threat model depends on the flavour there is a column for each.
 
@@ -16,28 +17,72 @@ def describe(threat_model: ThreatModel, schema: Schema) -> str:
         threat_model: The threat model.
         schema: Schema of its features.
     """
-    factors = np.ones(1) if threat_model.by_flavour is None else threat_model.by_flavour
+    factors = np.ones((1, 1)) if threat_model.by_flavour is None else threat_model.by_flavour
+    factors = np.broadcast_to(factors if factors.ndim == 2 else factors[:, None], (len(factors), len(schema.features)))
     flavours = ("all",) if threat_model.by_flavour is None else schema.class_names
-    movable = ~(threat_model.integer | threat_model.frozen)
+    links = {link.follower: link for link in threat_model.ties.links} if threat_model.ties else {}
     header = ["feature", "unit", *(f"largest shift, {name} jets" for name in flavours), "and"]
     rows = []
     for column, feature in enumerate(schema.features):
-        shifts = threat_model.epsilon * factors * threat_model.scale[column] * movable[column]
-        rows.append([feature.name, feature.unit, *(f"{shift:.3g}" for shift in shifts), _limits(threat_model, column)])
+        shifts = [_shift(threat_model, schema, column, factor) for factor in factors[:, column]]
+        rows.append([feature.name, feature.unit, *shifts, _limits(threat_model, schema, column, links.get(column))])
     return tables.markdown(header, rows)
 
 
-def _limits(threat_model: ThreatModel, column: int) -> str:
+def untied(schema: Schema) -> str:
+    """A Markdown list of the variables that follow from what is no input, so that they move on their own; "" if none do."""
+    reasons: dict[str, list[str]] = {}
+    for feature in schema.features:
+        names = reasons.setdefault(feature.untied, [])
+        if feature.untied and feature.variable not in names:
+            names.append(feature.variable)
+    return "\n".join(f"- {', '.join(names)}: {reason}" for reason, names in reasons.items() if reason)
+
+
+def _shift(threat_model: ThreatModel, schema: Schema, column: int, factor: float) -> str:
+    """Largest shift of a feature; what depends on the jet is spelled out."""
+    if threat_model.integer[column] or threat_model.frozen[column] or not threat_model.limited[column]:
+        return "0"
+    shift = threat_model.epsilon * factor * threat_model.scale[column]
+    if threat_model.proportional is None or not threat_model.proportional.share[column]:
+        return f"{shift:.3g}"
+    share = threat_model.epsilon * factor * threat_model.proportional.share[column]
+    other, power = threat_model.proportional.column[column], threat_model.proportional.power[column]
+    return f"{share:.3g}·\\|{schema.names[other]}\\|" + ("" if power == 1 else f"^{power:g}")
+
+
+def _limits(threat_model: ThreatModel, schema: Schema, column: int, link: Link | None) -> str:
     """What limits a feature beside its largest shift."""
     if threat_model.integer[column]:
         return "whole number, stays"
     if threat_model.frozen[column]:
         return "frozen, stays"
-    limits = []
+    if not (threat_model.alone[column] or link):
+        return "stays"
+    limits = [] if link is None else [_what_it_follows(link, schema)]
     if threat_model.relative_cap is not None:
         limits.append(f"at most {threat_model.relative_cap:.0%} of the value")
     if threat_model.lower is not None and np.isfinite(threat_model.lower[column]):
-        limits.append(f"not below {threat_model.lower[column]:.3g}")
+        limits.append(_lower_limit(threat_model.lower[column]))
     if threat_model.upper is not None and np.isfinite(threat_model.upper[column]):
         limits.append(f"not above {threat_model.upper[column]:.3g}")
-    return ", ".join([*limits, f"{threat_model.default[column]:.6g} stays"])
+    fixed = (threat_model.default[column], *threat_model.special[column])
+    return ", ".join([*limits, f"{' and '.join(f'{value:.6g}' for value in fixed)} {'stays' if len(fixed) == 1 else 'stay'}"])
+
+
+def _what_it_follows(link: Link, schema: Schema) -> str:
+    features = [[schema.features[column] for column, _ in sources] for sources in link.candidates]
+    if link.factor is None:
+        return f"follows {_product(features[0], link)}"
+    variables = " or ".join(dict.fromkeys(_product(candidate, link) for candidate in (features[0], features[-1])))
+    return f"follows {variables} where it is {'' if link.factor == 1 else f'{link.factor:g} times '}that"
+
+
+def _product(features: list[Feature], link: Link) -> str:
+    powers = [power for _, power in link.candidates[0]]
+    return "·".join(f.name if power == 1 else f"{f.name}^{power:g}" for f, power in zip(features, powers, strict=True))
+
+
+def _lower_limit(limit: float) -> str:
+    # A bound that is the default lies a little inside the range.
+    return "above 0" if 0 < limit < 1e-30 else f"not below {limit:.3g}"

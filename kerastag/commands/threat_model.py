@@ -1,24 +1,34 @@
-"""Print what an attack may do to each feature: its budget in physical units, and how much of it a relative cap leaves."""
+"""Print what an attack may do to each feature: its budget in physical units, what it follows, and what stays."""
 
 import argparse
 
+from kerastag.catalogue import SCALES
 from kerastag.cli import load_tensorflow
 from kerastag.options import add_options as add_fields
 from kerastag.options import collect
-from kerastag.request import DATA_SET, EPSILON, RELATIVE_CAP, Sample
+from kerastag.request import DATA_SET, PHYSICS, Sample
+
+EPILOG = """\
+examples:
+  %(prog)s                            the default: ε = 0.01 σ in the physical box
+  %(prog)s --paper                    the box of arXiv:2203.13890
+  %(prog)s --budget alignment-5um     impact parameters off by 5 µm, and what follows from them
+"""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add data and sizes."""
+    """Add data, sizes and rules."""
     add_fields(parser, Sample(), DATA_SET)
-    parser.add_argument("--epsilon", type=float, default=EPSILON, metavar="E", help="size of the attack (default: %(default)s)")
     parser.add_argument(
-        "--relative-cap",
-        type=float,
-        default=RELATIVE_CAP,
-        metavar="SHARE",
-        help="cap for the last two columns (default: %(default)s)",
+        "--epsilon", type=float, metavar="E", help="size of the attack (default: 0.01; with --budget 1, a multiple of it)"
     )
+    parser.add_argument(
+        "--relative-cap", type=float, metavar="SHARE", help="largest change relative to each value (default: none)"
+    )
+    parser.add_argument(
+        "--scale", choices=list(SCALES), default="sigma", metavar="NAME", help=f"{SCALES.help} (default: %(default)s)"
+    )
+    add_fields(parser, PHYSICS)
 
 
 def main(options: argparse.Namespace) -> None:
@@ -27,4 +37,5 @@ def main(options: argparse.Namespace) -> None:
 
     from kerastag import runs
 
-    runs.threat_model(collect(Sample(), options), options.epsilon, options.relative_cap)
+    physics = collect(PHYSICS, options)
+    runs.threat_model(collect(Sample(), options), options.epsilon, options.relative_cap, physics, options.scale)

@@ -1,55 +1,75 @@
 """What an attack may do to each feature, in physical units."""
 
 import numpy as np
+import tensorflow as tf
 
 from kerastag import data, tables
+from kerastag.attacks import Condition, describe, untied
+from kerastag.attacks.threat_model import ThreatModel
 from kerastag.data import JetDataset
-from kerastag.request import EPSILON, RELATIVE_CAP, Sample
+from kerastag.request import EPSILON, PHYSICS, Physics, Sample
 from kerastag.schema import Feature
 
+# Training jets that are looked at.
+_JETS = 20_000
 
-def threat_model(sample: Sample, epsilon: float = EPSILON, relative_cap: float = RELATIVE_CAP) -> None:
-    """Print the budget of an attack, feature by feature.
+
+def threat_model(
+    sample: Sample,
+    epsilon: float | None = None,
+    relative_cap: float | None = None,
+    physics: Physics = PHYSICS,
+    scale: str = "sigma",
+) -> None:
+    """Print the box of an attack, feature by feature.
 
     Args:
         sample: Names the data set, whose training jets are looked at.
-        epsilon: Size of the attack.
-        relative_cap: The cap for the last two columns.
+        epsilon: Size of the attack; None for the paper's, or for once a budget that is named.
+        relative_cap: Largest change relative to each value; None for none.
+        physics: Which rules hold, and the budget.
+        scale: Unit of ε.
 
     Raises:
-        UserError: if there is no such data set.
+        UserError: if there is no such data set or budget, or a number is out of range.
     """
     dataset = data.prepare(sample.config, data_dir=sample.data_dir, manual_dir=sample.manual_dir)
-    print(table(dataset, epsilon, relative_cap))
+    epsilon = (1.0 if physics.budget else EPSILON) if epsilon is None else epsilon
+    model = Condition("fgsm", epsilon, relative_cap, scale=scale, physics=physics).threat_model(dataset)
+    print(f"{dataset.schema.name}, ε = {epsilon:g}{f', {physics.label}' if physics.label else ''}\n")
+    print(describe(model, dataset.schema))
+    print(f"\nIn the first {_JETS:,} training jets:\n\n{table(dataset, model)}")
+    if physics.tied and (reasons := untied(dataset.schema)):
+        print(f"\nInputs that follow from what is no input, and move on their own:\n\n{reasons}")
 
 
-def table(dataset: JetDataset, epsilon: float, relative_cap: float) -> str:
+def table(dataset: JetDataset, model: ThreatModel) -> str:
     """A Markdown table with a row per feature.
 
-    Columns: σ and interquartile range of the training jets; the budget ε·σ; its ratio to the interquartile range, large
-    where a tail makes σ; the share of present cells that the cap holds back; and the median budget that is left there.
+    Columns: σ and interquartile range of the training jets; and of their present cells the share that moves on its own, the
+    share that follows others, the share that stays; and the median of the largest change of those that move on their own.
 
     Args:
         dataset: The data set whose training jets are looked at.
-        epsilon: Size of the attack.
-        relative_cap: The cap for the last two columns.
+        model: The box.
     """
-    x, statistics = dataset.arrays("train").features, dataset.statistics
-    header = ("feature", "unit", "σ", "IQR", "ε·σ", "ε·σ/IQR", "capped cells", "median budget under cap")
+    jets = dataset.arrays("train").take(slice(_JETS))
+    box = model.box(tf.constant(jets.features), tf.constant(jets.y))
+    budget, moves = np.asarray(box.budget), np.asarray(box.moves)
+    header = ("feature", "unit", "σ", "IQR", "free", "follow", "stay", "median budget")
     rows = []
     for column, feature in enumerate(dataset.schema.features):
-        present = x[x[:, column] != np.float32(feature.default), column]
-        sigma, iqr = statistics.sigma[column], statistics.iqr[column]
-        rows.append(_row(feature, present, sigma, iqr, epsilon, relative_cap))
+        present = jets.features[:, column] != np.float32(feature.default)
+        sizes = (dataset.statistics.sigma[column], dataset.statistics.iqr[column])
+        rows.append(_row(feature, sizes, budget[present, column], moves[present, column]))
     return tables.markdown(header, rows)
 
 
-def _row(feature: Feature, present: np.ndarray, sigma: float, iqr: float, epsilon: float, relative_cap: float) -> list[str]:
-    """Cells of a feature, of which `present` are the values `(jets,)` that are not its default."""
-    cells = [feature.name, feature.unit, f"{sigma:.3g}", f"{iqr:.3g}"]
-    if feature.integer or not len(present):
-        return [*cells, "0 (integer)" if feature.integer else "", "", "", ""]
-    reach = epsilon * sigma
-    budget = np.minimum(reach, relative_cap * np.abs(present))
-    ratio = f"{reach / iqr:.3f}" if iqr else "∞"
-    return [*cells, f"{reach:.3g}", ratio, f"{np.mean(budget < reach):.0%}", f"{np.median(budget):.3g}"]
+def _row(feature: Feature, sizes: tuple[float, float], budget: np.ndarray, moves: np.ndarray) -> list[str]:
+    """Cells of a feature; of its present cells the budget and whether they move, `(jets,)` each."""
+    cells = [feature.name, feature.unit, *(f"{size:.3g}" for size in sizes)]
+    if not len(budget):
+        return [*cells, "", "", "", ""]
+    free = budget > 0
+    median = f"{np.median(budget[free]):.3g}" if free.any() else ""
+    return [*cells, f"{free.mean():.0%}", f"{(moves & ~free).mean():.0%}", f"{(~moves).mean():.0%}", median]

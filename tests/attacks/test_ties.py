@@ -252,6 +252,6 @@ def test_tracks_of_a_vertex_share_it_and_significances_follow(attacked):
         difference = np.where(d0 != 0, abs(before - x[:, [column]]), np.inf)
         match = difference < 0.003
         # Jets in which no other track comes near.
-        rows = np.flatnonzero(match.any(axis=1) & ((difference < 0.01).sum(axis=1) == 1))
+        rows = np.flatnonzero((x[:, column] > 0) & match.any(axis=1) & ((difference < 0.01).sum(axis=1) == 1))
         assert len(rows) > 0.8 * (x[:, column] > 0).sum()
         np.testing.assert_allclose(moved[rows, column], after[rows][match[rows]], atol=0.01, rtol=0.01)
