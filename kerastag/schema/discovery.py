@@ -58,7 +58,7 @@ def search(features: np.ndarray, schema: Schema) -> tuple[Finding, ...]:
         features: float32 `(jets, features)`, physical units.
         schema: Features; cells at their default are absent.
     """
-    findings = []
+    findings: list[Finding] = []
     for column, feature in enumerate(schema.features):
         values = features[:, column]
         values = values[values != np.float32(feature.default)]
