@@ -125,6 +125,18 @@ class Visibility:
         """Names of the features that show in any flavour, the clearest first."""
         return tuple(dict.fromkeys(test.name for test in clearest(self.tests) if test.shows))
 
+    def of(self, feature: str) -> dict[str, Any]:
+        """The clearest test of a feature, and the smallest number of jets at which any of it shows, as part of a row.
+
+        Args:
+            feature: Name of a feature that has been tested.
+        """
+        tests = clearest([test for test in self.tests if test.name == feature])
+        test = tests[0]
+        jets = min((test.jets for test in tests if test.jets is not None), default=None)
+        names = ("flavour", "quantity", "distance", "corrected")
+        return {name: getattr(test, name) for name in names} | {"shows": test.shows, "jets": jets}
+
     @property
     def summary(self) -> dict[str, Any]:
         """The main numbers, as a row of a table."""
@@ -193,6 +205,16 @@ def clearest(tests: Sequence[Test]) -> list[Test]:
     return sorted(tests, key=lambda test: (test.p, -test.distance))
 
 
+def halves(events: np.ndarray, seed: int = 0) -> np.ndarray:
+    """A random half of the jets, bool `(jets,)`: those to attack, so that the others are independent clean ones.
+
+    Args:
+        events: Number of the event of each jet, `(jets,)`; its jets stay together.
+        seed: Seed of the draw.
+    """
+    return (np.random.default_rng(seed).permutation(int(events.max()) + 1) % 2 == 0)[events]
+
+
 def visibility(
     schema: Schema,
     attacked: Side,
@@ -201,6 +223,7 @@ def visibility(
     before: Side | None = None,
     uncertainty: float = 0.0,
     classifier: bool = True,
+    control: Interval | None = None,
     seed: int = 0,
 ) -> Visibility:
     """Whether attacked jets can be told from clean ones.
@@ -214,6 +237,7 @@ def visibility(
             of the clean jets against the other, and distances between the samples make these numbers too small.
         uncertainty: Relative uncertainty u of densities, see `kerastag.evaluation.two_samples`.
         classifier: Whether to train the two-sample classifier.
+        control: Its control, where that is known from another attack on the same jets; None to train it.
         seed: Seed of permutations and folds.
     """
     generator = np.random.default_rng(seed)
@@ -221,7 +245,7 @@ def visibility(
     shapes = [*features, *_compare_discriminators(schema, attacked, clean, before, uncertainty)]
     corrected = two_samples.holm(np.array([entry.difference.p for entry in shapes]))
     tests = [entry.test(float(p), LEVEL / len(shapes)) for entry, p in zip(shapes, corrected, strict=True)]
-    trees = _classifier(attacked, clean, before, uncertainty, seed) if classifier else None
+    trees = _classifier(attacked, clean, before, uncertainty, control, seed) if classifier else None
     jets = (len(attacked.label), len(clean.label))
     return Visibility(tuple(tests[: len(features)]), tuple(tests[len(features) :]), trees, uncertainty, jets)
 
@@ -344,20 +368,23 @@ def _compare_discriminators(
                 yield _shape(name, flavour, of_flavour, uncertainty, part)
 
 
-def _classifier(attacked: Side, clean: Side, before: Side | None, uncertainty: float, seed: int) -> Classifier:
+def _classifier(
+    attacked: Side, clean: Side, before: Side | None, uncertainty: float, control: Interval | None, seed: int
+) -> Classifier:
     """The two-sample classifier and its control."""
-
-    def inputs(side: Side) -> np.ndarray:
-        return np.column_stack([side.features, side.label])
-
-    sample = inputs(clean)
-    area = two_samples.classifier_area(inputs(attacked), sample, seed)
-    if before is None:
-        half = np.random.default_rng(seed).permutation(len(sample)) < len(sample) // 2
+    sample = _inputs(clean)
+    area = two_samples.classifier_area(_inputs(attacked), sample, seed)
+    if control is None and before is not None:
+        control = two_samples.classifier_area(_inputs(before), sample, seed)
+    elif control is None:
+        half = halves(np.arange(len(sample)), seed)
         control = two_samples.classifier_area(sample[half], sample[~half], seed)
-    else:
-        control = two_samples.classifier_area(inputs(before), sample, seed)
     allowed = uncertainty / 4
     p = float(norm.sf((area.value - control.value - allowed) / np.hypot(area.error, control.error)))
     jets = two_samples.jets_for_area(area.value - 0.5 - allowed, LEVEL)
     return Classifier(area, control, p, jets if np.isfinite(jets) else None)
+
+
+def _inputs(side: Side) -> np.ndarray:
+    """What the classifier sees, `(jets, features + 1)`."""
+    return np.column_stack([side.features, side.label])

@@ -1,6 +1,16 @@
 """Figures in mplhep's style. Each function takes numbers, returns `(figure, axes)` and saves nothing."""
 
-from kerastag.plots.curves import against_epsilon, against_inputs, against_size, epochs, history, pareto, roc, trade_off
+from kerastag.plots.curves import (
+    against_epsilon,
+    against_inputs,
+    against_jets,
+    against_size,
+    epochs,
+    history,
+    pareto,
+    roc,
+    trade_off,
+)
 from kerastag.plots.matrices import correlations, loss_surface, transfer
 from kerastag.plots.points import areas, feature_groups, flatness, reliability, working_points
 from kerastag.plots.shapes import attacked, attacked_by_flavour, features, outputs
@@ -9,6 +19,7 @@ from kerastag.plots.style import panels, save, styled, tagger_styles
 __all__ = [
     "against_epsilon",
     "against_inputs",
+    "against_jets",
     "against_size",
     "areas",
     "attacked",

@@ -327,3 +327,30 @@ def _inputs_panel(axis: plt.Axes, rows: Sequence[Row], quantity: str, lines: Map
             curve = where(rows, training=training, condition=condition)
             at = [sets.index(row["inputs"]) for row in curve]
             _band(axis, at, [row[quantity] for row in curve], dashes, style, f"{training}, {condition}")
+
+
+@styled
+def against_jets(rows: Sequence[Row], title: str) -> Drawn:
+    """Loss of area against the number of jets at which it shows, in inputs, in discriminators and to trees.
+
+    Args:
+        rows: `loss` and `input_jets`, `discriminator_jets`, `classifier_jets`; None for never.
+        title: Title of the figure.
+    """
+    figure, axes = panels(1, 1, title)
+    axis = axes[0, 0]
+    looks = {"input_jets": "inputs", "discriminator_jets": "discriminators", "classifier_jets": "boosted trees"}
+    known = [row[look] for row in rows for look in looks if row[look] is not None]
+    never = 10 * max(known, default=1.0)
+    for (look, label), color, marker in zip(looks.items(), COLORS, MARKERS, strict=False):
+        at = [never if row[look] is None else row[look] for row in rows]
+        losses = [row["loss"].value for row in rows]
+        errors = [row["loss"].error for row in rows]
+        axis.errorbar(at, losses, errors, fmt=marker, color=color, markersize=9, capsize=3, label=label)
+        for place, loss, row in zip(at, losses, rows, strict=True):
+            if row[look] is None:
+                axis.annotate("", (2 * place, loss), (place, loss), arrowprops={"arrowstyle": "->", "color": color})
+    axis.set(xlabel="jets at which it shows", ylabel="loss of BvL AUC", xscale="log")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize="small")
+    return figure, axes

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from kerastag.attacks import CLEAN
 from kerastag.report.page import Section, Table
 from kerastag.report.part import Numbers
-from kerastag.report.parts import areas, shapes
+from kerastag.report.parts import areas, hidden, shapes
 from kerastag.report.subject import Subject
 from kerastag.request import RELATIVE_CAP
 from kerastag.results import Interval
@@ -52,13 +52,13 @@ def _area(rows: list[Row], name: str, condition: str) -> str:
 def summary(subject: Subject, numbers: Mapping[str, Numbers]) -> list[str]:
     """The verdict in a few sentences. Arguments as of `section`."""
     first, *others = subject.names
-    answer, held_back = (numbers[shapes.NAME][key][first] for key in ("answers", "held_back"))
+    answer, preserving = numbers[shapes.NAME]["answers"][first], hidden.preserving(numbers[hidden.NAME], first)
     fgsm, strongest = subject.fgsm(), subject.strongest[first, None]
     sentences = [
         f"FGSM of ε = {subject.options.epsilon:g} σ takes {subject.loss(first, fgsm).interval} of BvL area from {first}, "
         f"{strongest.title}, the strongest attack tried, {subject.loss(first, strongest).interval}. {answer['normal']} of the "
-        f"{answer['moving']} inputs that FGSM moves keep their distribution within {subject.options.uncertainty:.0%}; held "
-        f"back until all do, it still takes {held_back['loss']}."
+        f"{answer['moving']} inputs that FGSM moves look normal within {subject.options.uncertainty:.0%}; where it preserves "
+        f"the distribution of every input in every flavour, it takes {preserving['loss']}."
     ]
     for name in others:
         losses = [subject.loss(name, condition).interval for condition in (fgsm, subject.strongest[name, None])]

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from kerastag.evaluation.shapes import as_drawn, normality, one_of_each_variable
-from tests.toy import TOY, toy_threat_model
+from kerastag.evaluation.visibility import Side, visibility
+from tests.toy import TOY
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +26,15 @@ def test_a_shift_of_everything_shows_and_one_that_changes_nothing_does_not(jets)
     chi2, divergence = as_drawn(TOY, x, moved, np.ones(len(x)), 0.2)
     assert chi2[column] > 5 and divergence[column] > 0.05
     assert chi2[other] == 0 and divergence[other] < 1e-12
-    answer = normality(TOY, x, moved, weights, toy_threat_model(), 0.2)
-    assert answer["moving"] == 2 and answer["normal_in_fine_bins"] == 1
-    assert {row["feature"] for row in answer["features"]} == {"track_0_d0", "vertex_mass"}
-    assert answer["largest_change_of_correlation"] > 0.005
+    half, label = np.arange(len(x)) % 2 == 0, np.zeros(len(x), int)
+    before, after, others = Side(x[half], label[half]), Side(moved[half], label[half]), Side(x[~half], label[~half])
+    found = visibility(TOY, after, others, before=before, uncertainty=0.2, classifier=False)
+    answer = normality(TOY, x, moved, weights, found)
+    assert answer["moving"] == 2 and answer["normal"] == 1
+    rows = {row["feature"]: row for row in answer["features"]}
+    assert rows.keys() == {"track_0_d0", "vertex_mass"}
+    assert rows["track_0_d0"]["shows"] and not rows["vertex_mass"]["shows"]
+    assert answer["largest_distance"] == rows["track_0_d0"]["distance"] > 0.2
 
 
 def test_one_slot_of_each_variable_is_chosen():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kerastag.evaluation.shapes import as_drawn
-from kerastag.evaluation.visibility import LEVEL, Side, Visibility, counted_values, rounded, visibility
+from kerastag.evaluation.visibility import LEVEL, Side, Visibility, counted_values, halves, rounded, visibility
 from kerastag.results import revived
 from tests.toy import TOY
 
@@ -142,3 +142,10 @@ def test_written_and_read_back():
     assert len(content["tests"]) == len(found.tests)
     assert isinstance(found, Visibility) and "track_0_d0" in found.table(3)
     assert [rounded(number) for number in (None, 7.2, 1234.0, 56_789.0)] == ["never", "7", "1,200", "57,000"]
+
+
+def test_halves_keep_events_together():
+    events = np.random.default_rng(0).integers(0, 500, 2000)
+    half = halves(events)
+    assert half.mean() == pytest.approx(0.5, abs=0.05)
+    assert not set(events[half]) & set(events[~half])

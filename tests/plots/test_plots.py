@@ -143,3 +143,11 @@ def test_saving_writes_every_format_and_releases_the_figure(tmp_path):
     plots.save(figure, tmp_path / "a.png", tmp_path / "a.pdf", dpi=20)
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG") and (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
     assert not plt.fignum_exists(figure.number)
+
+
+def test_loss_stands_at_the_number_of_jets_that_shows_it():
+    row = {"loss": Interval.around(0.02, 0.001), "input_jets": 1e4, "discriminator_jets": 3e5, "classifier_jets": None}
+    _, axes = plots.against_jets([row], "")
+    (axis,) = axes.flat
+    assert [bars.lines[0].get_xdata()[0] for bars in axis.containers] == [1e4, 3e5, 3e6]
+    assert len(axis.texts) == 1

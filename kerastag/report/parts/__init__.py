@@ -8,6 +8,7 @@ from kerastag.report.parts import (
     epochs,
     feature_groups,
     flatness,
+    hidden,
     inputs,
     pareto,
     realism,
@@ -20,6 +21,7 @@ from kerastag.report.parts import (
 PARTS: tuple[Part, ...] = (
     vulnerability,
     shapes,
+    hidden,
     directions,
     trainings,
     epochs,

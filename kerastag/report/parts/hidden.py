@@ -1,0 +1,165 @@
+"""How much an attack takes that cannot be told from clean jets, and at how many jets it could be?"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kerastag import plots
+from kerastag.attacks import attacked_logits, marginal_preserving
+from kerastag.evaluation.visibility import LEVEL, Side, halves, rounded, visibility
+from kerastag.metrics import RankedPair
+from kerastag.plots.style import Drawn
+from kerastag.report.page import Figure, Section, Table
+from kerastag.report.part import Numbers
+from kerastag.report.subject import Subject
+from kerastag.results import Interval
+from kerastag.tables import Row, where
+
+NAME = "hidden"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Aim:
+    """What an attack preserves.
+
+    Attributes:
+        title: Name in tables.
+        options: Those of `marginal_preserving`; None for the attack as it is.
+        summaries_stay: Whether features of the whole jet stay that follow from what is no input.
+    """
+
+    title: str
+    options: dict[str, float] | None
+    summaries_stay: bool = False
+
+
+PLAIN = _Aim("FGSM", None)
+MARGINALS = _Aim("marginals", {})
+# arXiv:2603.13970 preserves marginals and linear correlations.
+CORRELATIONS = _Aim("marginals, linear correlations within 0.005", {"correlation": 0.005})
+# Trees find a jet probability that no longer fits its tracks.
+CONSISTENT = _Aim("marginals; summaries of the jet that no tie holds stay", {}, summaries_stay=True)
+_TOLERANT = tuple(_Aim(f"marginals within a distance of {size:g}", {"tolerance": size}) for size in (0.005, 0.02))
+_CONTROL = "classifier_control"
+
+
+def numbers(subject: Subject) -> Numbers:
+    """Loss of area and what tests against independent jets see; more aims for the first tagger."""
+    rows: list[dict[str, Any]] = []
+    for name in subject.names:
+        for aim in (PLAIN, MARGINALS, CORRELATIONS, CONSISTENT, *(_TOLERANT if name == subject.names[0] else ())):
+            subject.say(f"{name}, {aim.title}")
+            rows.append(_row(subject, name, aim, rows[0][_CONTROL] if rows else None))
+    return {"rows": rows}
+
+
+def _row(subject: Subject, name: str, aim: _Aim, control: Interval | None) -> dict[str, Any]:
+    """An attack on a tagger. `control` is that of the classifier, None where it is not known yet."""
+    model, jets, half = subject.model(name), subject.jets, halves(subject.jets.events)
+    attacked = _attacked(subject, name, aim, half)
+    logits = attacked_logits(model, attacked, jets.y, None)
+    loss = subject.area(name) - subject.bootstrap.resample(RankedPair(jets.y, logits, "BvL").auc)
+    clean = subject.logits(name)
+    after, before, others = (
+        Side(features[rows], jets.label[rows], scores[rows])
+        for features, scores, rows in ((attacked, logits, half), (jets.features, clean, half), (jets.features, clean, ~half))
+    )
+    found = visibility(subject.dataset.schema, after, others, before=before, control=control)
+    moves = np.asarray(subject.fgsm().threat_model(subject.dataset).moves(jets.features))
+    share = float((attacked != jets.features)[moves].mean()) if moves.any() else 0.0
+    return {"tagger": name, "preserved": aim.title, "loss": loss.interval, "moved": share, **found.summary}
+
+
+def _attacked(subject: Subject, name: str, aim: _Aim, half: np.ndarray) -> np.ndarray:
+    """Attacked features `(jets, features)`; each half by itself, so that none holds a value of the other."""
+    attacked = subject.attacked(name, subject.fgsm())
+    if aim.options is None:
+        return attacked
+    if aim.summaries_stay:
+        stay = [bool(feature.untied) and feature.slot is None for feature in subject.dataset.schema.features]
+        attacked = np.where(stay, subject.jets.features, attacked)
+    attack, jets, preserved = subject.attack(subject.fgsm()), subject.jets, attacked.copy()
+    assert attack is not None
+    for rows in (half, ~half):
+        x, y = jets.features[rows], jets.y[rows]
+        preserved[rows], _ = marginal_preserving(attack, subject.model(name), x, y, attacked=attacked[rows], **aim.options)
+    return preserved
+
+
+def preserving(numbers: Numbers, name: str) -> Row:
+    """The row of the attack on a tagger that preserves every marginal."""
+    return where(numbers["rows"], tagger=name, preserved=MARGINALS.title)[0]
+
+
+def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
+    """Loss against the number of jets that would show it."""
+    title = f"FGSM ε = {subject.options.epsilon:g} on {subject.names[0]}"
+    return {"hidden": plots.against_jets(where(numbers["rows"], tagger=subject.names[0]), title)}
+
+
+def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
+    """All numbers by tagger and aim."""
+    return {"hidden": numbers["rows"]}
+
+
+def section(subject: Subject, numbers: Numbers) -> Section:
+    """What is hidden, from what, and how long."""
+    return Section(
+        "How much can an attack take and stay hidden?",
+        [
+            "Jets of a flavour exchange the values of an input, which keeps every distribution as it is. With a distance, each "
+            "may change by that much. Linear correlations are kept as CONSERVAttack aims to (arXiv:2603.13970). One half of "
+            "the events is attacked and compared with the other half, clean, without any uncertainty: all inputs and the "
+            f"discriminators of the tagger in every flavour, with a false alarm in {LEVEL:.0%} of samples, and boosted trees "
+            "on all inputs and the flavour.",
+            _conclusion(subject, numbers),
+        ],
+        [Table("FGSM that preserves:", *_table(numbers["rows"]))],
+        [
+            Figure(
+                "hidden",
+                "Loss against the number of attacked jets, and of as many clean ones, at which inputs, discriminators or trees "
+                "would show it, from the distances of attacked jets to themselves before. Arrows: never.",
+            )
+        ],
+    )
+
+
+def _conclusion(subject: Subject, numbers: Numbers) -> str:
+    row = preserving(numbers, subject.names[0])
+    seen = ", ".join(_seen_by(row)) or "nothing"
+    return (
+        f"Where every marginal is kept, it takes {row['loss']} of BvL area from {subject.names[0]}; with "
+        f"{row['attacked_jets']:,} jets it is seen by {seen}. A loss of area is a change of discriminators by flavour, so no "
+        "loss stays hidden from them for ever."
+    )
+
+
+def _seen_by(row: Row) -> Iterator[str]:
+    """What tells attacked jets from clean ones."""
+    if row["inputs_that_show"]:
+        yield f"{row['inputs_that_show']} inputs"
+    if row["discriminator_p"] < LEVEL:
+        yield "discriminators"
+    if row["classifier_p"] < LEVEL:
+        yield f"trees of an area of {row['classifier']} (control {row['classifier_control']})"
+
+
+def _table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    header = ["attack on", "preserves", "loss of BvL area", "cells moved", "inputs that show", "area of trees", "control"]
+    header += [f"{what} at N jets" for what in ("inputs show", "discriminators", "trees")]
+    return header, [
+        [
+            row["tagger"],
+            "nothing" if row["preserved"] == PLAIN.title else row["preserved"],
+            f"{row['loss']}",
+            f"{row['moved']:.0%}",
+            str(row["inputs_that_show"]),
+            f"{row['classifier']}",
+            f"{row['classifier_control']}",
+            *(rounded(row[f"{what}_jets"]) for what in ("input", "discriminator", "classifier")),
+        ]
+        for row in rows
+    ]
