@@ -58,25 +58,6 @@ def edges_of(feature: Feature, values: np.ndarray) -> np.ndarray:
     return np.linspace(low, high, _BINS + 1)
 
 
-def equal_content(values: np.ndarray, bins: int) -> np.ndarray:
-    """Edges, from -∞ to ∞, of bins with equally many values each.
-
-    Args:
-        values: `(jets,)`.
-        bins: Number of bins; there are fewer where quantiles coincide.
-
-    Returns:
-        `(bins + 1,)`.
-    """
-    inner = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1]))
-    return np.concatenate([[-np.inf], inner, [np.inf]])
-
-
-def bin_numbers(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Number of the bin in which each value lies, int64 `(jets,)`."""
-    return np.searchsorted(edges[1:-1], values, side="right")
-
-
 def histogram(values: np.ndarray, edges: np.ndarray, weights: np.ndarray | None = None) -> Histogram:
     """Fill a histogram.
 
@@ -144,24 +125,21 @@ def squared_error(clean: np.ndarray, variance: np.ndarray, uncertainty: float) -
     return (uncertainty * clean) ** 2 + np.maximum(variance, typical_weight**2)
 
 
-def chi2_per_ndf(
-    clean: np.ndarray, attacked: np.ndarray, variance: np.ndarray, uncertainty: float, *, count_empty: bool = False
-) -> float:
+def chi2_per_ndf(clean: np.ndarray, attacked: np.ndarray, variance: np.ndarray, uncertainty: float) -> float:
     """χ² per degree of freedom of two histograms of the same sum, which costs a degree of freedom.
 
-    Both are made of the same jets, so the statistical part is generous.
+    Both are made of the same jets, so the statistical part is generous: a number for figures, no test of whether an attack
+    can be seen.
 
     Args:
         clean: Sums of weights, `(bins,)`.
         attacked: Sums of weights, `(bins,)`.
         variance: Sums of squared weights of clean jets, `(bins,)`.
         uncertainty: Relative uncertainty of a bin.
-        count_empty: Whether bins that are empty in both are degrees of freedom.
     """
     filled = (clean > 0) | (attacked > 0)
     error2 = squared_error(clean, variance, uncertainty)
-    bins = len(clean) if count_empty else np.count_nonzero(filled)
-    return float(((attacked - clean)[filled] ** 2 / error2[filled]).sum() / max(bins - 1, 1))
+    return float(((attacked - clean)[filled] ** 2 / error2[filled]).sum() / max(np.count_nonzero(filled) - 1, 1))
 
 
 def jensen_shannon(clean: np.ndarray, attacked: np.ndarray) -> float:
@@ -175,8 +153,6 @@ def difference(
     edges: np.ndarray,
     uncertainty: float,
     weights: np.ndarray | None = None,
-    *,
-    count_empty: bool = False,
 ) -> Difference:
     """Difference of the histograms of clean and of attacked values of a feature.
 
@@ -186,8 +162,7 @@ def difference(
         edges: `(bins + 1,)`.
         uncertainty: Relative uncertainty of a bin, beside its statistical one.
         weights: `(jets,)`; None for equal ones.
-        count_empty: As of `chi2_per_ndf`.
     """
     before, after = (histogram(values, edges, weights) for values in (clean, attacked))
-    chi2 = chi2_per_ndf(before.sums, after.sums, before.variances, uncertainty, count_empty=count_empty)
+    chi2 = chi2_per_ndf(before.sums, after.sums, before.variances, uncertainty)
     return Difference(chi2, jensen_shannon(before.sums, after.sums))

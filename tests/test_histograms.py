@@ -3,12 +3,10 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 
 from kerastag.histograms import (
-    bin_numbers,
     chi2_per_ndf,
     counts,
     difference,
     edges_of,
-    equal_content,
     histogram,
     histograms,
     squared_error,
@@ -39,15 +37,6 @@ def test_a_histogram_equals_numpys():
         np.testing.assert_allclose(content, expected, rtol=1e-10)
 
 
-def test_bins_of_equal_content_hold_equally_many_and_their_numbers_agree():
-    values = np.random.default_rng(0).exponential(size=1000)
-    edges = equal_content(values, 20)
-    np.testing.assert_array_equal(counts(values, edges), 50)
-    np.testing.assert_array_equal(np.bincount(bin_numbers(values, edges)), 50)
-    spike = np.where(values < 1, 0, values)
-    assert len(equal_content(spike, 20)) < 21
-
-
 def test_histograms_hold_every_present_jet_of_its_flavour(toy_jets):
     x, label = toy_jets[0].numpy(), toy_jets[1].numpy().argmax(axis=1)
     weights = np.random.default_rng(0).uniform(0.5, 2, len(x))
@@ -65,7 +54,6 @@ def test_chi2_is_its_formula():
     clean, attacked = np.array([100.0, 50, 0, 0]), np.array([90.0, 55, 5, 0])
     terms = 10**2 / (20**2 + 100) + 5**2 / (10**2 + 50) + 5**2 / 1  # an empty bin has the variance of a jet
     assert chi2_per_ndf(clean, attacked, clean, 0.2) == pytest.approx(terms / 2)
-    assert chi2_per_ndf(clean, attacked, clean, 0.2, count_empty=True) == pytest.approx(terms / 3)
     np.testing.assert_allclose(squared_error(clean, clean, 0.2), [20**2 + 100, 10**2 + 50, 1, 1])
 
 
