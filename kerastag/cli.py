@@ -61,6 +61,16 @@ def add_tagger_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_cap_option(parser: argparse.ArgumentParser) -> None:
+    """Add the cap of attacks."""
+    parser.add_argument(
+        "--relative-cap",
+        type=float,
+        metavar="SHARE",
+        help="largest change relative to each value, 0.2 in arXiv:2203.13890 (default: none)",
+    )
+
+
 def add_replicates_option(parser: argparse.ArgumentParser) -> None:
     """Option `--replicates`."""
     parser.add_argument(

@@ -48,8 +48,10 @@ class Sample:
         options.check(self)
 
 
-# Sizes of the attacks unless told otherwise: of one, of an evaluation, of a comparison.
-_USUAL_SIZES = ((EPSILON,), (0.005, 0.01, 0.02, 0.05, 0.1), (0.01, 0.05))
+# Sizes of the attacks unless told otherwise: of one command that asks for one, and of the others.
+_USUAL_SIZES = ((EPSILON,), (0.01, 0.05))
+# Those of a curve.
+_CURVE = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1)
 # What an attack may increase: cross-entropy, the paper's loss, the margin of each discriminator in its own column, or one
 # margin in all columns, with a sign for all jets the same way.
 OBJECTIVE_NAMES = (
@@ -113,6 +115,8 @@ class Physics:
 
 
 PHYSICS, PAPER = Physics(), Physics(paper=True)
+# Names of its options.
+PHYSICS_OPTIONS = tuple(field.name for field in dataclasses.fields(Physics))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +127,7 @@ class AttackGrid:
         attacks: Names in the catalogue of attacks.
         epsilons: Sizes of the attacks, in units of the scale.
         caps: Largest change relative to each value; None for none.
-        objective: What attacks increase, a name in `OBJECTIVE_NAMES`.
+        objectives: What attacks increase, names in `OBJECTIVE_NAMES`.
         scale: Unit of ε.
         only: Names or patterns of the features that attacks may move; none for all.
         physics: Which rules the attacks obey.
@@ -137,11 +141,12 @@ class AttackGrid:
         (EPSILON,), "sizes of the attacks in units of --scale", metavar="E", flag="--epsilon", group="attacks"
     )
     caps: tuple[float | None, ...] = (None, RELATIVE_CAP)
-    objective: str = option(
-        "cross_entropy",
+    objectives: tuple[str, ...] = option(
+        ("cross_entropy",),
         "what attacks increase: cross_entropy; margin (in each column the margin of its own discriminator); "
         "BvL, CvL, CvB or BvC (that margin); with + or - all jets one way; paper (the loss of arXiv:2203.13890)",
         choices=OBJECTIVE_NAMES,
+        flag="--objective",
         group="attacks",
     )
     scale: str = option("sigma", choices=SCALES, group="attacks")
@@ -156,9 +161,9 @@ class AttackGrid:
 
 
 # What the commands ask for unless told otherwise.
-EVALUATION = AttackGrid(epsilons=_USUAL_SIZES[1])
-COMPARISON = AttackGrid(epsilons=_USUAL_SIZES[2], caps=(None,))
-STUDY = AttackGrid(epsilons=_USUAL_SIZES[2])
+EVALUATION = AttackGrid(caps=(None,), objectives=("cross_entropy", "margin"))
+COMPARISON = AttackGrid(epsilons=_USUAL_SIZES[1], caps=(None,))
+STUDY = AttackGrid(epsilons=_USUAL_SIZES[1])
 SCAN = AttackGrid(attacks=("fgsm",))
 
 
@@ -172,15 +177,14 @@ class ReportOptions:
         uncertainty: Relative uncertainty of a bin against which distributions are held.
         features: Names of inputs for the figures by flavour and of the loss surface; none lets numbers decide.
         replicates: Bootstrap resamples.
+        physics: Which rules attacks obey, and their budget.
 
     Raises:
         UserError: if a number is out of range.
     """
 
     epsilon: float = option(EPSILON, "size of the attacks in σ", metavar="E", positive=True)
-    epsilons: tuple[float, ...] = option(
-        (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1), "sizes of the curves", metavar="E", positive=True
-    )
+    epsilons: tuple[float, ...] = option(_CURVE, "sizes of the curves", metavar="E", positive=True)
     uncertainty: float = option(
         0.2, "of a distribution's bins, for the question whether it looks normal", metavar="SHARE", positive=True
     )
@@ -188,11 +192,15 @@ class ReportOptions:
         (), "inputs to show by flavour, the first two over the loss surface (default: those pushed most)"
     )
     replicates: int = option(REPLICATES, "bootstrap resamples", metavar="N", positive=True)
+    physics: Physics = section(PHYSICS)
 
     def __post_init__(self) -> None:
         options.check(self)
         if self.replicates < 2:
             raise UserError(f"'replicates' must be at least 2, not {self.replicates}.")
+        if self.physics.budget and (self.epsilon, self.epsilons) == (EPSILON, _CURVE):
+            object.__setattr__(self, "epsilon", 1.0)
+            object.__setattr__(self, "epsilons", tuple(epsilon / EPSILON for epsilon in _CURVE))
 
     @property
     def distortion(self) -> float:

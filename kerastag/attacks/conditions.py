@@ -1,6 +1,7 @@
 """Under what taggers are evaluated: clean jets, or an attack or distortion of a size."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 
 from kerastag.attacks.base import Attack
@@ -52,7 +53,7 @@ class Condition:
         if self.attack is None or self._entry is None:
             return "clean"
         name = self._entry.title or self.attack.upper()
-        return name if self.objective == "cross_entropy" else f"{name} on {self.objective}"
+        return name if self.objective == "cross_entropy" or not self._entry.looks else f"{name} on {self.objective}"
 
     @property
     def label(self) -> str:
@@ -107,5 +108,7 @@ def conditions(grid: AttackGrid) -> list[Condition]:
 def _attacked(grid: AttackGrid) -> Iterator[Condition]:
     for cap in grid.caps:
         for epsilon in grid.epsilons:
-            for attack in grid.attacks:
-                yield Condition(attack, epsilon, cap, grid.objective, grid.scale, grid.only, grid.physics)
+            for objective, attack in itertools.product(grid.objectives, grid.attacks):
+                # A distortion looks at no objective, so once is enough.
+                if ATTACKS.find(attack).looks or objective == grid.objectives[0]:
+                    yield Condition(attack, epsilon, cap, objective, grid.scale, grid.only, grid.physics)

@@ -17,8 +17,9 @@ def describe(threat_model: ThreatModel, schema: Schema) -> str:
         threat_model: The threat model.
         schema: Schema of its features.
     """
-    factors = np.ones((1, 1)) if threat_model.by_flavour is None else threat_model.by_flavour
-    factors = np.broadcast_to(factors if factors.ndim == 2 else factors[:, None], (len(factors), len(schema.features)))
+    by_flavour = np.ones(1) if threat_model.by_flavour is None else threat_model.by_flavour
+    column_of_each = by_flavour if by_flavour.ndim == 2 else by_flavour[:, None]
+    factors = np.broadcast_to(column_of_each, (len(by_flavour), len(schema.features)))
     flavours = ("all",) if threat_model.by_flavour is None else schema.class_names
     links = {link.follower: link for link in threat_model.ties.links} if threat_model.ties else {}
     header = ["feature", "unit", *(f"largest shift, {name} jets" for name in flavours), "and"]

@@ -6,7 +6,7 @@ from pathlib import Path
 from kerastag.cli import load_tensorflow
 from kerastag.options import add_options as add_fields
 from kerastag.recipes import Recipe, Settings
-from kerastag.request import DATA_SET
+from kerastag.request import DATA_SET, PHYSICS_OPTIONS
 
 # Defences that are trained with every seed, and with the first alone.
 SEVERAL = ("nominal", "fgsm", "pgd-7", "trades", "input-gradient")
@@ -21,7 +21,7 @@ again with the same options if it was interrupted. ε is 0.01 in training; nothi
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add data, defences, trainings and output."""
-    add_fields(parser, Settings(), DATA_SET, unset=True)
+    add_fields(parser, Settings(), [*DATA_SET, "physics"], unset=True)
     add_fields(parser, Recipe(), _RECIPE, unset=True)
     parser.add_argument(
         "--defense",
@@ -43,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     """Train, attack, write."""
-    given = {name: getattr(options, name) for name in (*DATA_SET, *_RECIPE)}
+    given = {name: getattr(options, name) for name in (*DATA_SET, *_RECIPE, *PHYSICS_OPTIONS)}
     for name in options.defense:
         Settings.resolve(given | {"defense": name})
     load_tensorflow()

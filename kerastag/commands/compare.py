@@ -26,9 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     cli.add_tagger_argument(parser)
     add_fields(parser, Sample())
     add_fields(parser, COMPARISON)
-    parser.add_argument(
-        "--relative-cap", type=float, metavar="SHARE", help="largest change relative to each value (default: none)"
-    )
+    cli.add_cap_option(parser)
     cli.add_replicates_option(parser)
     cli.add_output_options(parser)
 

@@ -7,7 +7,7 @@ from kerastag.cli import load_tensorflow
 from kerastag.options import add_options as add_fields
 from kerastag.options import collect
 from kerastag.recipes import Recipe, Settings
-from kerastag.request import DATA_SET, SCAN
+from kerastag.request import DATA_SET, PHYSICS_OPTIONS, SCAN
 
 _SETTINGS, _RECIPE = ("recipe", "epsilon"), ("model", "epochs")
 
@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="GROUP",
         help="a set of groups; repeat it for more sets (default: each group, the jet with 1, 2, 4, 6 tracks, everything)",
     )
-    add_fields(parser, Settings(), [*DATA_SET, *_SETTINGS], unset=True)
+    add_fields(parser, Settings(), [*DATA_SET, *_SETTINGS, "physics"], unset=True)
     add_fields(parser, Recipe(), _RECIPE, unset=True)
     add_fields(parser, SCAN, ["attacks"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="N", help="of the trainings (default: 0)")
@@ -42,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     """Train, evaluate, write."""
-    names = (*DATA_SET, *_SETTINGS, *_RECIPE)
+    names = (*DATA_SET, *_SETTINGS, *_RECIPE, *PHYSICS_OPTIONS)
     settings = Settings.resolve({name: getattr(options, name) for name in names})
     attacks = collect(SCAN, argparse.Namespace(attacks=options.attacks)).attacks
     load_tensorflow()

@@ -7,7 +7,7 @@ from kerastag.cli import load_tensorflow
 from kerastag.options import add_options as add_fields
 from kerastag.options import collect
 from kerastag.recipes import Recipe, Settings
-from kerastag.request import DATA_SET, STUDY
+from kerastag.request import DATA_SET, PHYSICS_OPTIONS, STUDY
 
 _SETTINGS, _RECIPE = ("recipe",), ("model", "epochs")
 
@@ -38,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     """Train, evaluate, write."""
-    names = (*DATA_SET, *_SETTINGS, *_RECIPE, "scale", "only")
+    names = (*DATA_SET, *_SETTINGS, *_RECIPE, "scale", "only", *PHYSICS_OPTIONS)
     settings = Settings.resolve({name: getattr(options, name) for name in names})
     grid = collect(STUDY, options)
     load_tensorflow()

@@ -2,8 +2,8 @@
 
 import argparse
 
+from kerastag import cli
 from kerastag.catalogue import SCALES
-from kerastag.cli import load_tensorflow
 from kerastag.options import add_options as add_fields
 from kerastag.options import collect
 from kerastag.request import DATA_SET, PHYSICS, Sample
@@ -22,9 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--epsilon", type=float, metavar="E", help="size of the attack (default: 0.01; with --budget 1, a multiple of it)"
     )
-    parser.add_argument(
-        "--relative-cap", type=float, metavar="SHARE", help="largest change relative to each value (default: none)"
-    )
+    cli.add_cap_option(parser)
     parser.add_argument(
         "--scale", choices=list(SCALES), default="sigma", metavar="NAME", help=f"{SCALES.help} (default: %(default)s)"
     )
@@ -33,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     """Look at the training jets, print."""
-    load_tensorflow()
+    cli.load_tensorflow()
 
     from kerastag import runs
 

@@ -9,17 +9,24 @@ import numpy as np
 import tensorflow as tf
 
 from kerastag import tables
-from kerastag.attacks import Condition, attacked_logits
+from kerastag.attacks import Attack, Condition, attacked_logits
 from kerastag.data import JetDataset
+from kerastag.evaluation.working_points import working_points
+from kerastag.flavours import FLAVOURS
 from kerastag.jets import Jets
-from kerastag.metrics import HEADLINE, Bootstrap, RankedPair
+from kerastag.metrics import DISCRIMINATORS, HEADLINE, Bootstrap, RankedPair
 from kerastag.request import EPSILON, REPLICATES
-from kerastag.results import NotDefined, Resampled, columns, plain
+from kerastag.results import Interval, NotDefined, Resampled, columns, plain
 
 # Sizes of the attack that figures show, where there are several.
 _DRAWN_SIZES = (EPSILON, 5 * EPSILON)
 
+# Mistag rate of clean light jets that sets the threshold of b-tagging.
+MISTAG_RATE = 0.01
+
 Logits = dict[str, dict[Condition, np.ndarray]]
+# Logits `(jets, classes)` for each column of a table.
+ByDiscriminator = Mapping[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,23 +35,72 @@ class Evaluation:
 
     Attributes:
         areas: Area under the ROC curve of each discriminator.
+        alone: BvL area if jets of one flavour alone are attacked, by flavour, b and light.
+        tagged: Share of the jets of each flavour that are b-tagged, at the threshold that `MISTAG_RATE` of the clean light
+            jets pass.
         cross_entropy: Mean cross-entropy.
     """
 
     areas: dict[str, Resampled | NotDefined]
+    alone: dict[str, Resampled | NotDefined]
+    tagged: dict[str, Interval | NotDefined]
     cross_entropy: float
 
 
-def evaluate(y: np.ndarray, logits: np.ndarray, bootstrap: Bootstrap) -> Evaluation:
+def evaluate(y: np.ndarray, logits: ByDiscriminator, clean: np.ndarray, bootstrap: Bootstrap) -> Evaluation:
     """Evaluate a tagger by its logits.
 
     Args:
         y: True flavours, one-hot `(jets, classes)`.
-        logits: `(jets, classes)`.
+        logits: `(jets, classes)` for each of `HEADLINE`.
+        clean: Logits of the clean jets `(jets, classes)`, which set the threshold.
         bootstrap: Resamples, and the weights of the jets.
     """
-    areas = {name: bootstrap.resample(RankedPair(y, logits, name).auc) for name in HEADLINE}
-    return Evaluation(areas, float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, logits))))
+    areas = {name: bootstrap.resample(RankedPair(y, logits[name], name).auc) for name in HEADLINE}
+    label, of_b = y.argmax(axis=1), logits["BvL"]
+    alone: dict[str, Resampled | NotDefined] = {}
+    for number in DISCRIMINATORS["BvL"]:
+        mixed = np.where((label == number)[:, None], of_b, clean)
+        alone[FLAVOURS[number]] = areas["BvL"] if of_b is clean else bootstrap.resample(RankedPair(y, mixed, "BvL").auc)
+    cross_entropy = float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, of_b)))
+    return Evaluation(areas, alone, _tagged(label, of_b, clean, bootstrap), cross_entropy)
+
+
+def _tagged(label: np.ndarray, logits: np.ndarray, clean: np.ndarray, bootstrap: Bootstrap) -> dict[str, Interval | NotDefined]:
+    """Share of each flavour above the threshold of clean jets."""
+    if not (label == FLAVOURS.index("light")).any():
+        return dict.fromkeys(FLAVOURS, NotDefined("no light jets"))
+    rows = working_points(label, {"clean": clean, "attacked": logits}, {}, bootstrap, (MISTAG_RATE,))
+    return {row["flavour"]: row["rate"] for row in rows if row["condition"] == "attacked"}
+
+
+def logits_by_discriminator(
+    model: keras.Model, jets: Jets, condition: Condition, attacks: Mapping[Condition, Attack | None]
+) -> ByDiscriminator:
+    """Attacked logits `(jets, classes)` for each of `HEADLINE`: the same, unless each is attacked on its own margin.
+
+    Args:
+        model: The tagger.
+        jets: Clean jets.
+        condition: What the jets go through.
+        attacks: The attack of each aim of the condition, see `build_attacks`.
+    """
+    by_aim = {aim: attacked_logits(model, jets.features, jets.y, attacks[aim]) for aim in aims(condition)}
+    return {name: by_aim[condition.aimed_at(name)] for name in HEADLINE}
+
+
+def aims(condition: Condition) -> list[Condition]:
+    """The attacks that the columns of a table need under a condition, that of BvL first."""
+    return list(dict.fromkeys(condition.aimed_at(name) for name in HEADLINE))
+
+
+def build_attacks(conditions: Iterable[Condition], dataset: JetDataset) -> dict[Condition, Attack | None]:
+    """The attack of each aim of some conditions.
+
+    Raises:
+        UserError: if a condition does not fit the data set.
+    """
+    return {aim: aim.build(dataset) for condition in conditions for aim in aims(condition)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +109,7 @@ class Comparison:
 
     Attributes:
         evaluations: `evaluations[tagger][condition]`; the first condition is that of clean jets.
-        logits: `logits[tagger][condition]`, `(jets, classes)`.
+        logits: `logits[tagger][condition]`, `(jets, classes)`; those of the BvL column.
         nonfinite_gradients: Gradient cells that were not finite and were taken as 0, where there were any.
     """
 
@@ -92,15 +148,25 @@ def compare(
     Raises:
         UserError: if a condition does not fit the data set.
     """
-    attacks = {condition: condition.build(dataset) for condition in conditions}
+    attacks = build_attacks(conditions, dataset)
     bootstrap = Bootstrap(jets.events, replicates, weights=jets.weights)
     evaluations: dict[str, dict[Condition, Evaluation]] = {name: {} for name in taggers}
     logits: Logits = {name: {} for name in taggers}
     for name, condition in progress([(name, condition) for name in taggers for condition in conditions]):
-        logits[name][condition] = attacked_logits(taggers[name], jets.features, jets.y, attacks[condition])
-        evaluations[name][condition] = evaluate(jets.y, logits[name][condition], bootstrap)
-    counts = {condition: int(attack.nonfinite_gradients) for condition, attack in attacks.items() if attack is not None}
-    return Comparison(evaluations, logits, {condition: count for condition, count in counts.items() if count})
+        by_discriminator = logits_by_discriminator(taggers[name], jets, condition, attacks)
+        logits[name][condition] = by_discriminator["BvL"]
+        clean = logits[name][conditions[0]]
+        evaluations[name][condition] = evaluate(jets.y, by_discriminator, clean, bootstrap)
+    return Comparison(evaluations, logits, nonfinite(conditions, attacks))
+
+
+def nonfinite(conditions: Iterable[Condition], attacks: Mapping[Condition, Attack | None]) -> dict[Condition, int]:
+    """Gradient cells that were not finite, of the conditions that had any."""
+    counts = {
+        condition: sum(int(attack.nonfinite_gradients) for aim in aims(condition) if (attack := attacks[aim]) is not None)
+        for condition in conditions
+    }
+    return {condition: count for condition, count in counts.items() if count}
 
 
 def to_draw(conditions: Sequence[Condition]) -> list[Condition]:
@@ -127,7 +193,8 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
     """`results[tagger][label of the condition]`, plain data.
 
     Of each discriminator `value`, `low`, `high` (68 %) and `loss`, `loss_low`, `loss_high` (clean minus attacked, paired), or
-    the reason why there is no area; and `cross_entropy`.
+    the reason why there is no area; `alone`, the BvL area if one flavour alone is attacked; `tagged`, the share of each flavour
+    that is b-tagged; and `cross_entropy`.
     """
 
     def cell(tagger: str, condition: Condition, discriminator: str) -> Any:
@@ -140,6 +207,7 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
         tagger: {
             condition.label: {"cross_entropy": evaluation.cross_entropy}
             | {name: cell(tagger, condition, name) for name in evaluation.areas}
+            | {"alone": plain(evaluation.alone), "tagged": plain(evaluation.tagged)}
             for condition, evaluation in of_tagger.items()
         }
         for tagger, of_tagger in comparison.evaluations.items()
@@ -147,12 +215,28 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def markdown(comparison: Comparison) -> str:
-    """A table with a row per tagger and condition; ± is half the 68 % interval of the area."""
-    header = ["tagger", "jets", *(f"{name} AUC" for name in HEADLINE), "loss of BvL AUC", "cross-entropy"]
-    rows = []
+    """Two tables with a row per tagger and condition, areas and a working point; ± is half the 68 % interval.
+
+    "b alone" and "light alone" are the losses if jets of one flavour alone are attacked.
+    """
+    areas = [
+        "tagger",
+        "jets",
+        *(f"{name} AUC" for name in HEADLINE),
+        "loss of BvL AUC",
+        "b alone",
+        "light alone",
+        "cross-entropy",
+    ]
+    point = ["tagger", "jets", *(f"{flavour} jets b-tagged" for flavour in FLAVOURS)]
+    rows, rates = [], []
     for tagger, of_tagger in comparison.evaluations.items():
+        clean = next(iter(of_tagger.values()))
         for condition, evaluation in of_tagger.items():
-            areas = [str(area.interval) for area in evaluation.areas.values()]
-            loss = "" if condition.is_clean else str(comparison.loss(tagger, condition).interval)
-            rows.append([tagger, condition.label, *areas, loss, f"{evaluation.cross_entropy:.4f}"])
-    return tables.markdown(header, rows)
+            cells = [str(area.interval) for area in evaluation.areas.values()]
+            losses = [comparison.loss(tagger, condition), *(clean.areas["BvL"] - area for area in evaluation.alone.values())]
+            losses_text = ["", "", ""] if condition.is_clean else [str(loss.interval) for loss in losses]
+            rows.append([tagger, condition.label, *cells, *losses_text, f"{evaluation.cross_entropy:.4f}"])
+            rates.append([tagger, condition.label, *map(str, evaluation.tagged.values())])
+    text = f"b-tagging at the threshold that {MISTAG_RATE:.0%} of the clean light jets pass:"
+    return "\n\n".join([tables.markdown(areas, rows), text, tables.markdown(point, rates)])

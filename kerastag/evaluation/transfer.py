@@ -4,6 +4,7 @@ A tagger is attacked in its own inputs. Attacked jets can be shown to the tagger
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from kerastag import tables
 from kerastag.attacks import CLEAN, Condition, attacked_features, attacked_logits
 from kerastag.data import JetDataset
-from kerastag.evaluation.comparison import Comparison, Evaluation, evaluate
+from kerastag.evaluation.comparison import ByDiscriminator, Comparison, Evaluation, aims, build_attacks, evaluate, nonfinite
 from kerastag.jets import Jets
 from kerastag.metrics import HEADLINE, Bootstrap, RankedPair
 from kerastag.request import REPLICATES
@@ -142,20 +143,24 @@ def cross_examine(
     """
     truth = contestants[0].jets
     bootstrap = Bootstrap(truth.events, replicates, weights=truth.weights)
-    attacks = {(c.name, condition): condition.build(c.dataset) for c in contestants for condition in conditions}
+    attacks = {contestant.name: build_attacks(conditions, contestant.dataset) for contestant in contestants}
     duels: dict[Condition, dict[str, dict[str, Duel | NotDefined]]] = {condition: {} for condition in conditions}
     logits: dict[str, dict[Condition, np.ndarray]] = {contestant.name: {} for contestant in contestants}
     for condition, source in progress([(condition, contestant) for condition in conditions for contestant in contestants]):
-        attacked = attacked_features(source.model, source.jets.features, truth.y, attacks[source.name, condition])
+        attacked = {
+            aim: attacked_features(source.model, source.jets.features, truth.y, attacks[source.name][aim])
+            for aim in aims(condition)
+        }
         row = duels[condition].setdefault(source.name, {})
         for target in [source] if condition.is_clean else contestants:
             if target.inputs != source.inputs:
                 row[target.name] = NotDefined(f"other inputs, {target.inputs}")
                 continue
-            scores = attacked_logits(target.model, attacked, truth.y, None)
-            row[target.name] = _duel(truth.y, scores, bootstrap)
+            scores = {aim: attacked_logits(target.model, features, truth.y, None) for aim, features in attacked.items()}
+            by_discriminator = {name: scores[condition.aimed_at(name)] for name in HEADLINE}
             if target is source:
-                logits[source.name][condition] = scores
+                logits[source.name][condition] = by_discriminator["BvL"]
+            row[target.name] = _duel(truth.y, by_discriminator, logits[target.name][conditions[0]], bootstrap)
     evaluations = {
         contestant.name: {
             condition: duel.evaluation
@@ -164,16 +169,14 @@ def cross_examine(
         }
         for contestant in contestants
     }
-    counts: dict[Condition, int] = dict.fromkeys(conditions, 0)
-    for (_, condition), attack in attacks.items():
-        counts[condition] += int(attack.nonfinite_gradients) if attack is not None else 0
-    white_box = Comparison(evaluations, logits, {condition: count for condition, count in counts.items() if count})
+    counts: Counter[Condition] = sum((Counter(nonfinite(conditions, of_tagger)) for of_tagger in attacks.values()), Counter())
+    white_box = Comparison(evaluations, logits, dict(counts))
     return Matrix({contestant.name: contestant.inputs for contestant in contestants}, duels, white_box)
 
 
-def _duel(y: np.ndarray, logits: np.ndarray, bootstrap: Bootstrap) -> Duel:
-    pair = RankedPair(y, logits, "BvL")
-    return Duel(evaluate(y, logits, bootstrap), bootstrap.resample(lambda weights: pair.mistag(EFFICIENCY, weights)))
+def _duel(y: np.ndarray, logits: ByDiscriminator, clean: np.ndarray, bootstrap: Bootstrap) -> Duel:
+    pair = RankedPair(y, logits["BvL"], "BvL")
+    return Duel(evaluate(y, logits, clean, bootstrap), bootstrap.resample(lambda weights: pair.mistag(EFFICIENCY, weights)))
 
 
 def _quantities(matrix: Matrix, condition: Condition, source: str, target: str) -> Iterator[tuple[str, Resampled | NotDefined]]:

@@ -138,7 +138,7 @@ def _share_normal(subject: Subject, condition: Condition) -> Interval:
 
 def _smallest_rise(subject: Subject, name: str) -> Interval:
     """Smallest rise of the loss under FGSM from one ε to the next."""
-    conditions = [CLEAN, *(Condition("fgsm", epsilon) for epsilon in sorted(subject.options.epsilons))]
+    conditions = [CLEAN, *(subject.condition("fgsm", epsilon) for epsilon in sorted(subject.options.epsilons))]
     areas = [subject.area(name, condition) for condition in conditions]
     rises = [(smaller - larger).interval for smaller, larger in itertools.pairwise(areas)]
     return min(rises, key=lambda rise: rise.value)
@@ -154,12 +154,12 @@ def _progress(name: str, trends: Mapping[str, Mapping[str, Interval]]) -> Iterat
 
 def _adversarial_training(subject: Subject, name: str) -> Iterator[Claim]:
     """Adversarial training costs little and helps much."""
-    first, epsilon = subject.names[0], subject.options.epsilon
+    first = subject.names[0]
     clean = (subject.area(name) - subject.area(first)).interval
     quantity = f"clean BvL area, {name} minus {first}"
     yield Claim(2, f"{name} is about as good on clean jets", quantity, clean, -_ABOUT_EQUAL, _ABOUT_EQUAL)
     quantity = f"loss of BvL area, {first} over {name}"
-    for condition in (subject.fgsm(), Condition("pgd-20", epsilon), subject.fgsm(RELATIVE_CAP)):
+    for condition in (subject.fgsm(), subject.condition("pgd-20"), subject.fgsm(RELATIVE_CAP)):
         ratio = (subject.loss(first, condition) / subject.loss(name, condition)).interval
         yield Claim(2, f"{name} is much more robust: {condition.label}", quantity, ratio, low=_MUCH_MORE)
 
@@ -198,7 +198,7 @@ def _next_steps(subject: Subject, rows: Sequence[Row]) -> Iterator[Claim]:
         subject: What the report is about.
         rows: Rows of a scan of inputs; empty if there is none.
     """
-    first, pgd = subject.names[0], Condition("pgd-20", subject.options.epsilon)
+    first, pgd = subject.names[0], subject.condition("pgd-20")
     more = (subject.area(first, subject.fgsm()) - subject.area(first, pgd)).interval
     yield Claim(4, "PGD is the stronger attack", f"BvL area under FGSM minus under PGD-20, {first}", more, low=0.0)
     quantity = "rank correlation of number of inputs and loss, trainings without defence"

@@ -154,15 +154,21 @@ class Subject:
         """BvL area of each seed."""
         return Seeds(tuple(self.area(name, condition, seed=seed).value for seed in range(len(self.taggers[name]))))
 
+    def condition(
+        self, attack: str, epsilon: float | None = None, cap: float | None = None, objective: str = "cross_entropy"
+    ) -> Condition:
+        """An attack or distortion under the report's rules of physics, of the headline's size unless told otherwise."""
+        size = self.options.epsilon if epsilon is None else epsilon
+        return Condition(attack, size, cap, objective, physics=self.options.physics)
+
     def fgsm(self, cap: float | None = None) -> Condition:
         """FGSM of the headline's size."""
-        return Condition("fgsm", self.options.epsilon, cap)
+        return self.condition("fgsm", cap=cap)
 
     def strong_attacks(self, cap: float | None = None) -> list[Condition]:
         """The attacks of which the strongest is looked for, FGSM and PGD first."""
-        epsilon = self.options.epsilon
-        apgd = [Condition("apgd-50", epsilon, cap), Condition("apgd-50", epsilon, cap, "BvL")]
-        return [self.fgsm(cap), Condition("pgd-20", epsilon, cap), *apgd]
+        apgd = [self.condition("apgd-50", cap=cap, objective=objective) for objective in ("cross_entropy", "BvL")]
+        return [self.fgsm(cap), self.condition("pgd-20", cap=cap), *apgd]
 
     @functools.cached_property
     def strongest(self) -> dict[tuple[str, float | None], Condition]:
@@ -176,7 +182,7 @@ class Subject:
     def distortions(self, cap: float | None = None) -> list[Condition]:
         """Mismodelling that does not look at a tagger."""
         names = ("noise", "systematic-up", "systematic-down", "correlated")
-        return [Condition(name, self.options.distortion, cap) for name in names]
+        return [self.condition(name, self.options.distortion, cap) for name in names]
 
     @functools.cached_property
     def importance(self) -> np.ndarray:

@@ -71,6 +71,7 @@ def benchmark_robustness(
         UserError: if a folder has a run of other settings or data.
     """
     dataset = data.prepare(settings.config, data_dir=settings.data_dir, manual_dir=settings.manual_dir)
+    attacks = [dataclasses.replace(condition, physics=settings.physics) for condition in attacks]
     results: dict[str, list[Training]] = {}
     for name, seed in tqdm([(name, seed) for name, seeds in defenses.items() for seed in seeds], "Trainings", disable=None):
         folder = output / f"{name}-seed{seed}"
@@ -111,7 +112,7 @@ def _evaluate(dataset: JetDataset, folder: Path, attacks: Sequence[Condition]) -
         for condition in (CLEAN, *attacks):
             attack = dataclasses.replace(condition, cap=cap).build(dataset)
             areas[condition.label] = _areas(jets.y, attacked_logits(tagger, jets.features, jets.y, attack), bootstrap)
-        fgsm = Condition("fgsm", EPSILON, cap).build_attack(dataset)
+        fgsm = Condition("fgsm", EPSILON, cap, physics=attacks[0].physics).build_attack(dataset)
         x, marginals = marginal_preserving(fgsm, tagger, jets.features, jets.y)
         areas[MARGINAL] = _areas(jets.y, attacked_logits(tagger, x, jets.y, None), bootstrap)
         training.areas.append(areas)

@@ -8,7 +8,7 @@ from kerastag.attacks import Condition, describe, untied
 from kerastag.attacks.threat_model import ThreatModel
 from kerastag.data import JetDataset
 from kerastag.request import EPSILON, PHYSICS, Physics, Sample
-from kerastag.schema import Feature
+from kerastag.schema import Feature, discovery
 
 # Training jets that are looked at.
 _JETS = 20_000
@@ -39,8 +39,14 @@ def threat_model(
     print(f"{dataset.schema.name}, ε = {epsilon:g}{f', {physics.label}' if physics.label else ''}\n")
     print(describe(model, dataset.schema))
     print(f"\nIn the first {_JETS:,} training jets:\n\n{table(dataset, model)}")
+    print(f"\nSpecial values and tabulated inputs that were found:\n\n{discovery.markdown(_findings(dataset), dataset.schema)}")
     if physics.tied and (reasons := untied(dataset.schema)):
         print(f"\nInputs that follow from what is no input, and move on their own:\n\n{reasons}")
+
+
+def _findings(dataset: JetDataset) -> tuple[discovery.Finding, ...]:
+    """What was found when the data set was built, or now if that was before there was a search."""
+    return dataset.findings or discovery.search(dataset.arrays("train").features, dataset.schema)
 
 
 def table(dataset: JetDataset, model: ThreatModel) -> str:

@@ -5,7 +5,7 @@ import pytest
 from kerastag import models, plots
 from kerastag.attacks import CLEAN, PGD, Condition, ThreatModel, conditions
 from kerastag.attacks.samples import attacked_logits
-from kerastag.evaluation.comparison import compare, markdown, to_draw, to_json
+from kerastag.evaluation.comparison import MISTAG_RATE, compare, markdown, to_draw, to_json
 from kerastag.metrics import HEADLINE, discriminator_auc
 from kerastag.request import AttackGrid
 from kerastag.results import NotDefined
@@ -46,7 +46,8 @@ def test_areas_and_paired_losses_of_each_condition(dataset, comparison):
 
 def test_table_and_json_hold_the_same_numbers(comparison):
     table = markdown(comparison).splitlines()
-    assert len(table) == 2 + 5
+    # Areas, and behind a sentence the working point.
+    assert len(table) == 2 * (2 + 5) + 3
     attacked, loss = comparison.area("a", FGSM).interval, comparison.loss("a", FGSM).interval
     cells = [cell.strip() for cell in table[3].split("|")]
     assert (cells[2], cells[3], cells[6]) == (FGSM.label, f"{attacked}", f"{loss}")
@@ -85,3 +86,33 @@ def test_sizes_that_a_figure_shows_are_those_nearest_to_the_usual():
     assert drawn(0.3) == ["clean", "FGSM ε=0.3"]
     assert drawn(0.0, 0.2) == ["clean", "FGSM ε=0.2"]
     assert drawn(0.2, attacks=("noise",)) == ["clean", "noise ε=0.2"]
+
+
+def test_each_column_is_attacked_on_its_own_margin(dataset, tagger):
+    jets = dataset.arrays("test")
+    listed = [CLEAN, *(Condition("fgsm", 0.05, objective=name) for name in ("margin", *HEADLINE))]
+    areas = compare({"a": tagger}, dataset, jets, listed, replicates=20).evaluations["a"]
+    for name in HEADLINE:
+        assert areas[listed[1]].areas[name].value == areas[Condition("fgsm", 0.05, objective=name)].areas[name].value
+        assert areas[listed[1]].areas[name].value < areas[CLEAN].areas[name].value
+    assert listed[1].label == "FGSM on margin ε=0.05"
+
+
+def test_jets_of_one_flavour_attacked_and_thresholds_frozen_on_clean_jets(dataset, tagger, comparison):
+    """Against scikit-learn and a count of jets."""
+    from sklearn.metrics import roc_auc_score
+
+    jets = dataset.arrays("test")
+    clean, attacked = (comparison.logits["a"][condition] for condition in (CLEAN, FGSM))
+    evaluation = comparison.evaluations["a"][FGSM]
+    of_pair = np.isin(jets.label, (0, 2))
+    for flavour, number in (("b", 0), ("light", 2)):
+        logits = np.where((jets.label == number)[:, None], attacked, clean)[of_pair]
+        expected = roc_auc_score(jets.label[of_pair] == 0, logits[:, 0].astype(float) - logits[:, 2])
+        assert evaluation.alone[flavour].value == pytest.approx(expected)
+    score = clean[:, 0] - clean[:, 2].astype(float)
+    cut = np.sort(score[jets.label == 2])[::-1][int(np.ceil(MISTAG_RATE * (jets.label == 2).sum())) - 1]
+    passed = attacked[:, 0].astype(float) - attacked[:, 2] >= cut
+    tagged = passed[jets.label == 0]
+    if tagged.sum() >= 20 and (score[jets.label == 0] >= cut).sum() >= 20:
+        assert evaluation.tagged["b"].value == pytest.approx(tagged.mean())

@@ -23,7 +23,7 @@ def numbers(subject: Subject) -> Numbers:
     rows = []
     sizes: dict[Condition, float] = {}  # of distortions, which are the same for all taggers
     for name, attack, epsilon in itertools.product(subject.names, _ATTACKS, subject.options.epsilons):
-        condition = Condition(attack, epsilon)
+        condition = subject.condition(attack, epsilon)
         if condition.is_attack or condition not in sizes:
             sizes[condition] = _size(subject, subject.attacked(name, condition), free)
         rows.append(
