@@ -22,6 +22,7 @@ NAMES = (
     "export",
     "study",
     "scan_inputs",
+    "systematics",
     "threat_model",
     "results",
     "schema",

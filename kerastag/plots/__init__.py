@@ -15,6 +15,7 @@ from kerastag.plots.matrices import correlations, loss_surface, transfer
 from kerastag.plots.points import areas, feature_groups, flatness, reliability, working_points
 from kerastag.plots.shapes import attacked, attacked_by_flavour, features, outputs
 from kerastag.plots.style import panels, save, styled, tagger_styles
+from kerastag.plots.systematics import attack_against_variations
 
 __all__ = [
     "against_epsilon",
@@ -22,6 +23,7 @@ __all__ = [
     "against_jets",
     "against_size",
     "areas",
+    "attack_against_variations",
     "attacked",
     "attacked_by_flavour",
     "correlations",

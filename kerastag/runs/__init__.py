@@ -14,6 +14,7 @@ from kerastag.runs.export import export
 from kerastag.runs.report import report
 from kerastag.runs.scan_inputs import scan_inputs
 from kerastag.runs.study import study
+from kerastag.runs.systematics import systematics
 from kerastag.runs.threat_model import threat_model
 from kerastag.runs.train import train
 
@@ -26,6 +27,7 @@ __all__ = [
     "report",
     "scan_inputs",
     "study",
+    "systematics",
     "threat_model",
     "train",
 ]

@@ -427,6 +427,23 @@ CATALOGUE: tuple[Line, ...] = (
         "reseeded",
     ),
 )
+# Variations of the detector that are as large as an uncertainty of an experiment: resolutions of 10 %, an alignment of 5 µm,
+# momenta of tracks of 1 %, track efficiency and jet energy of 2 %. The larger ones and the pile-up are beyond that.
+UNCERTAINTIES = (
+    *(
+        f"{parameter}_resolution_{direction}_10{suffix}"
+        for parameter in ("d0", "z0")
+        for direction in ("up", "down")
+        for suffix in ("", "_untold")
+    ),
+    "d0_bias_5um",
+    "d0_bias_phi_5um",
+    "track_efficiency_down_2",
+    "momentum_scale_up_1",
+    "momentum_scale_down_1",
+    "jet_energy_scale_up_2",
+    "jet_energy_scale_down_2",
+)
 # What was asked for and cannot be had, with the reason.
 UNAVAILABLE = {
     "dire": "Pythia's shower Dire (PartonShowers:model = 3) left Pythia before 8.317, which is required here",

@@ -1,0 +1,356 @@
+"""Taggers on simulated mismodelling: changes of areas, scale factors at frozen thresholds, shapes, and what predicts them.
+
+A variation of the detector measures the events of the nominal sample again. Its jets are then paired with those of the
+nominal file, and each resample holds the same events on both sides. A variation of the physics has events of its own, which
+are resampled independently.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from kerastag.data import paired
+from kerastag.evaluation.trends import rank_correlation
+from kerastag.evaluation.two_samples import compare_shapes
+from kerastag.evaluation.working_points import threshold
+from kerastag.flavours import FLAVOURS
+from kerastag.jets import Jets
+from kerastag.metrics import HEADLINE, MINIMUM_MISTAGGED, Bootstrap, RankedPair, discriminant
+from kerastag.request import REPLICATES
+from kerastag.results import Interval, NotDefined, Resampled
+from kerastag.schema import Schema
+
+# File of the results in the folder of a run.
+RESULT = "systematics.json"
+# Mistag rates of nominal light jets that set the thresholds of b-tagging, and the one whose factors tables show.
+RATES, SHOWN_RATE = (0.1, 0.01), 0.01
+# What a tagger is ranked by: absolute changes, so that the least is best.
+QUANTITIES = ("area", "b efficiency", "light mistag rate", "shape")
+_QUANTILES = np.linspace(0.05, 0.95, 19)
+_PERMUTATIONS = 9_999
+
+
+@dataclasses.dataclass(frozen=True)
+class Sides:
+    """Jets without and with a variation, and how often each counts in every resample.
+
+    Attributes:
+        reference: Flavours of the jets without the variation, `(jets,)`.
+        varied: Flavours of the jets with it, `(varied jets,)`.
+        reference_weights: Weights of the jets as they are, then in each resample, `(1 + replicates, jets)`.
+        varied_weights: The same of the varied jets.
+        rows: Rows of the varied file that `varied` holds.
+        paired: Share of the reference jets that have a partner; None if the events differ.
+    """
+
+    reference: np.ndarray
+    varied: np.ndarray
+    reference_weights: np.ndarray
+    varied_weights: np.ndarray
+    rows: np.ndarray
+    paired: float | None
+
+    @classmethod
+    def same_events(cls, reference: Jets, varied: Jets, replicates: int = REPLICATES, seed: int = 0) -> "Sides":
+        """Sides of the same events: jets without a partner count nothing, and both sides share their resamples.
+
+        Args:
+            reference: Jets of `data.read_simulated`.
+            varied: The same of the file with the variation.
+            replicates: Bootstrap resamples.
+            seed: Seed of the resamples; those of all variations of a reference are the same.
+        """
+        rows, partners = paired(reference, varied)
+        weights = np.zeros(len(reference))
+        weights[rows] = reference.weights[rows]
+        bootstrap = Bootstrap(reference.events, replicates, seed)
+        times = _times(bootstrap, len(reference))
+        share = len(rows) / max(len(reference), 1)
+        varied_weights = times[:, rows] * varied.weights[partners]
+        return cls(reference.label, varied.label[partners], times * weights, varied_weights, partners, share)
+
+    @classmethod
+    def other_events(
+        cls, reference: Jets, varied: Jets, replicates: int = REPLICATES, seed: int = 0, varied_seed: int = 1
+    ) -> "Sides":
+        """Sides of independent events: all jets count, and each side is resampled on its own.
+
+        Args:
+            reference: Jets without the variation.
+            varied: Jets with it.
+            replicates: Bootstrap resamples.
+            seed: Seed of the resamples of `reference`.
+            varied_seed: Seed of those of `varied`, another for each variation.
+        """
+        weights = [
+            _times(Bootstrap(jets.events, replicates, number), len(jets)) * jets.weights
+            for jets, number in ((reference, seed), (varied, varied_seed))
+        ]
+        return cls(reference.label, varied.label, *weights, np.arange(len(varied)), None)
+
+
+def _times(bootstrap: Bootstrap, jets: int) -> np.ndarray:
+    """How often each jet counts, `(1 + replicates, jets)`, once in the first row."""
+    return np.stack([np.ones(jets, np.float32), *(times.astype(np.float32) for times in bootstrap.times())])
+
+
+class Factor(NamedTuple):
+    """Share of a flavour that is b-tagged at a frozen threshold.
+
+    Attributes:
+        working_point: Mistag rate of the nominal light jets that sets the threshold.
+        flavour: Name of the flavour.
+        reference: Share without the variation.
+        varied: Share with it.
+        factor: Their ratio, with and without: the scale factor.
+    """
+
+    working_point: float
+    flavour: str
+    reference: Interval | NotDefined
+    varied: Interval | NotDefined
+    factor: Resampled | NotDefined
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """What a variation does to a tagger.
+
+    Attributes:
+        areas: Area of each discriminator with the variation.
+        changes: The same minus the area without it.
+        factors: b efficiency, c and light mistag rate at each threshold.
+        shapes: Kolmogorov-Smirnov distance of the BvL discriminator by flavour.
+    """
+
+    areas: dict[str, Resampled | NotDefined]
+    changes: dict[str, Resampled | NotDefined]
+    factors: list[Factor]
+    shapes: dict[str, float]
+
+    def factor(self, flavour: str, rate: float = SHOWN_RATE) -> Resampled | NotDefined:
+        """The scale factor of a flavour at a working point."""
+        return next(row.factor for row in self.factors if (row.flavour, row.working_point) == (flavour, rate))
+
+    @property
+    def sizes(self) -> dict[str, Resampled | NotDefined | float]:
+        """How large the change is, by name in `QUANTITIES`.
+
+        In resamples the sign of the change is that of the change as it is, so their mean is not larger than the number.
+        """
+        return {
+            "area": _size(self.changes["BvL"]),
+            "b efficiency": _size(self.factor("b") - 1.0),
+            "light mistag rate": _size(self.factor("light") - 1.0),
+            "shape": float(np.mean(list(self.shapes.values()))) if self.shapes else NotDefined("no jets"),
+        }
+
+
+def _size(change: Resampled | NotDefined) -> Resampled | NotDefined:
+    if isinstance(change, NotDefined):
+        return change
+    sign = -1.0 if change.value < 0 else 1.0
+    return Resampled(sign * change.value, sign * change.values)
+
+
+def thresholds(label: np.ndarray, logits: np.ndarray, rates: Sequence[float] = RATES) -> dict[float, float]:
+    """Thresholds of the BvL discriminator that shares of the light jets pass, by share.
+
+    Args:
+        label: Flavours of nominal jets, `(jets,)`.
+        logits: `(jets, classes)`.
+        rates: The shares.
+    """
+    values = discriminant(logits, "BvL")[label == FLAVOURS.index("light")]
+    return {rate: threshold(values, np.ones(len(values)), rate) for rate in rates}
+
+
+def change(
+    sides: Sides,
+    reference: np.ndarray,
+    varied: np.ndarray,
+    cuts: Mapping[float, float],
+    discriminators: Sequence[str] = HEADLINE,
+) -> Change:
+    """What a variation does to a tagger, by its logits.
+
+    Args:
+        sides: Flavours and resamples of the jets.
+        reference: Logits of the jets without the variation, `(jets, classes)`.
+        varied: Logits of the jets with it, `(varied jets, classes)`, rows as in `sides.rows`.
+        cuts: Thresholds, see `thresholds`.
+        discriminators: Names whose areas are compared.
+    """
+    before, areas = (
+        {name: _area(label, logits, weights, name) for name in discriminators}
+        for label, logits, weights in (
+            (sides.reference, reference, sides.reference_weights),
+            (sides.varied, varied, sides.varied_weights),
+        )
+    )
+    values = [discriminant(reference, "BvL"), discriminant(varied, "BvL")]
+    factors = [_factor(sides, values, rate, cut, flavour) for rate, cut in cuts.items() for flavour in FLAVOURS]
+    differences = {name: areas[name] - before[name] for name in discriminators}
+    return Change(areas, differences, factors, _shapes(sides, *values))
+
+
+def _area(label: np.ndarray, logits: np.ndarray, weights: np.ndarray, name: str) -> Resampled | NotDefined:
+    """Area of a discriminator with each row of weights, the first being that of the jets as they are."""
+    pair = RankedPair(label, logits, name)
+    first = pair.auc(weights[0])
+    if isinstance(first, NotDefined):
+        return first
+    areas = [pair.auc(row) for row in weights[1:]]
+    return Resampled(first, np.array([np.nan if isinstance(area, NotDefined) else area for area in areas], np.float64))
+
+
+def _factor(sides: Sides, values: Sequence[np.ndarray], rate: float, cut: float, flavour: str) -> Factor:
+    number = FLAVOURS.index(flavour)
+    shares = [
+        _share(label == number, discriminants >= cut, weights)
+        for label, discriminants, weights in (
+            (sides.reference, values[0], sides.reference_weights),
+            (sides.varied, values[1], sides.varied_weights),
+        )
+    ]
+    return Factor(rate, flavour, shares[0].interval, shares[1].interval, shares[1] / shares[0])
+
+
+def _share(of_flavour: np.ndarray, passed: np.ndarray, weights: np.ndarray) -> Resampled | NotDefined:
+    """Share of the jets of a flavour that pass, with each row of weights."""
+    if np.count_nonzero(of_flavour & passed & (weights[0] != 0)) < MINIMUM_MISTAGGED:
+        return NotDefined(f"fewer than {MINIMUM_MISTAGGED} jets")
+    with np.errstate(invalid="ignore"):
+        shares = weights[:, of_flavour & passed].sum(axis=1) / weights[:, of_flavour].sum(axis=1)
+    return Resampled(float(shares[0]), shares[1:].astype(np.float64))
+
+
+def _shapes(sides: Sides, reference: np.ndarray, varied: np.ndarray) -> dict[str, float]:
+    """Kolmogorov-Smirnov distance by flavour, of the jets that count."""
+    counts = sides.reference_weights[0] != 0
+    return {
+        flavour: compare_shapes(reference[counts & (sides.reference == number)], varied[sides.varied == number]).distance
+        for number, flavour in enumerate(FLAVOURS)
+        if (counts & (sides.reference == number)).any() and (sides.varied == number).any()
+    }
+
+
+def mean(numbers: Sequence[Resampled | NotDefined | float]) -> Resampled | NotDefined | float:
+    """Mean of numbers with the same resamples; those that are not defined are left out."""
+    defined = [number for number in numbers if not isinstance(number, NotDefined)]
+    if not defined:
+        return NotDefined("no variations" if not numbers else str(numbers[0]).removeprefix("not defined: "))
+    resampled = [number for number in defined if isinstance(number, Resampled)]
+    if not resampled:
+        return float(np.mean([float(number) for number in defined if not isinstance(number, Resampled)]))
+    value = float(np.mean([number.value for number in resampled]))
+    return Resampled(value, np.mean([number.values for number in resampled], axis=0))
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """Whether taggers that lose more under an attack also change more under variations.
+
+    Attributes:
+        correlation: Spearman's ρ over taggers, with the interval for so few of them.
+        events: The same, with the interval of the jets' resamples for these taggers.
+        p: Probability of so large a |ρ| if ranks were random.
+        taggers: Number of taggers.
+    """
+
+    correlation: Interval
+    events: Interval
+    p: float
+    taggers: int
+
+
+def predict(
+    losses: Sequence[float], changes: Sequence[Resampled | NotDefined | float], seed: int = 0
+) -> Prediction | NotDefined:
+    """Rank correlation of losses under attack with changes under variations, a pair for each tagger.
+
+    Args:
+        losses: Loss of each tagger.
+        changes: Mean change of each tagger, with the same resamples.
+        seed: Seed of the permutations.
+    """
+    pairs = [(loss, number) for loss, number in zip(losses, changes, strict=True) if not isinstance(number, NotDefined)]
+    if len(pairs) < 4:
+        return NotDefined("fewer than 4 taggers")
+    x = np.array([loss for loss, _ in pairs])
+    y = np.array([number.value if isinstance(number, Resampled) else number for _, number in pairs])
+    correlation = rank_correlation(x, y)
+    resampled = [number.values for _, number in pairs if isinstance(number, Resampled)]
+    values = np.transpose(resampled) if resampled else y[None]
+    of_events = np.array([stats.spearmanr(x, row).statistic if np.ptp(row) else 0.0 for row in values])
+    return Prediction(correlation, Interval.of(correlation.value, of_events), _permuted_p(x, y, seed), len(pairs))
+
+
+def _permuted_p(x: np.ndarray, y: np.ndarray, seed: int) -> float:
+    """Share of the permutations whose |ρ| is as large."""
+    ranks = [stats.rankdata(values) - (len(x) + 1) / 2 for values in (x, y)]
+    generator = np.random.default_rng(seed)
+    permuted = generator.permuted(np.tile(ranks[1], (_PERMUTATIONS, 1)), axis=1)
+    extreme = np.abs(permuted @ ranks[0]) >= abs(ranks[0] @ ranks[1]) - 1e-9
+    return float((1 + extreme.sum()) / (1 + _PERMUTATIONS))
+
+
+def quantile_shifts(schema: Schema, reference: Jets, varied: Iterable[Jets]) -> dict[str, dict[str, float]]:
+    """Largest shift of the quantiles of each feature, 5 to 95 %, over several variations, by flavour.
+
+    Paired jets alone count, and of a feature those in which it is present on both sides. Whole numbers are left out, and so is
+    what does not move.
+
+    Args:
+        schema: Schema of the features.
+        reference: Jets without a variation.
+        varied: Jets with each variation, of the same events.
+
+    Returns:
+        The shift in the unit of the feature, by feature and flavour.
+    """
+    largest = np.zeros((len(FLAVOURS), len(schema.features)))
+    for jets in varied:
+        rows, partners = paired(reference, jets)
+        sides, label = (reference.features[rows], jets.features[partners]), reference.label[rows]
+        for number, column in np.ndindex(*largest.shape):
+            here = label == number
+            shift = _shift(*(side[here, column] for side in sides), float(schema.defaults[column]))
+            largest[number, column] = max(largest[number, column], shift)
+    return {
+        feature.name: dict(zip(FLAVOURS, map(float, largest[:, column]), strict=True))
+        for column, feature in enumerate(schema.features)
+        if largest[:, column].any() and not schema.integer[column]
+    }
+
+
+def _shift(before: np.ndarray, after: np.ndarray, default: float) -> float:
+    present = (before != np.float32(default)) & (after != np.float32(default))
+    if not present.any():
+        return 0.0
+    before, after = (np.quantile(values[present].astype(np.float64), _QUANTILES) for values in (before, after))
+    return float(np.abs(after - before).max())
+
+
+def budget_file(title: str, schema: str, shifts: Mapping[str, Mapping[str, float]]) -> str:
+    """A budget as `kerastag.attacks.budgets` reads it, numbers with three digits; features that round to nothing are left out.
+
+    Args:
+        title: Title of the file.
+        schema: Name of the schema.
+        shifts: Size by feature and flavour.
+    """
+    lines = [f"title = {_toml_string(title)}", "", f"[{schema}]"]
+    for feature, sizes in shifts.items():
+        content = ", ".join(f"{flavour} = {float(f'{size:.3g}')!r}" for flavour, size in sizes.items())
+        lines.append(f'"{feature}" = {{{content}}}')
+    return "\n".join(lines) + "\n"
+
+
+def _toml_string(text: str) -> str:
+    """A basic string of TOML."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

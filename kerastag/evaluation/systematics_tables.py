@@ -1,0 +1,213 @@
+"""Rows and tables of taggers on simulated mismodelling, made of what `kerastag.evaluation.systematics` measures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kerastag import tables
+from kerastag.evaluation.systematics import QUANTITIES, Change, mean, predict
+from kerastag.results import Interval, NotDefined, Resampled, plus_minus
+from kerastag.tables import Row
+
+# `changes[tagger][variation]`.
+Changes = Mapping[str, Mapping[str, Change]]
+# Loss of BvL area, `losses[tagger][label of the condition]`.
+Losses = Mapping[str, Mapping[str, Resampled | NotDefined]]
+# Names of the variations in each group.
+Groups = Mapping[str, Sequence[str]]
+# Unit of changes of areas in the table by variation.
+_UNIT = 1e-4
+
+
+def change_rows(changes: Changes, variations: Mapping[str, Row]) -> list[dict[str, Any]]:
+    """A row for each variation and tagger.
+
+    Args:
+        changes: What was measured.
+        variations: What is known of each variation, by name.
+    """
+    return [
+        {"variation": name, **about, "tagger": tagger, **_change_row(of_tagger[name])}
+        for name, about in variations.items()
+        for tagger, of_tagger in changes.items()
+    ]
+
+
+def _change_row(change: Change) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for name, area in change.areas.items():
+        row |= {f"{name} area": area.interval, f"{name} change": change.changes[name].interval}
+    for factor in change.factors:
+        what = f"{factor.flavour} at {factor.working_point:g}"
+        row |= {f"{what}, rate": factor.varied, f"{what}, factor": factor.factor.interval}
+    return row | {f"{flavour} distance": distance for flavour, distance in change.shapes.items()}
+
+
+def summary_rows(
+    areas: Mapping[str, Resampled | NotDefined], changes: Changes, losses: Losses, groups: Groups
+) -> list[dict[str, Any]]:
+    """A row for each tagger.
+
+    Args:
+        areas: BvL area of nominal jets, by tagger; the first is the one that others are compared with.
+        changes: What was measured.
+        losses: Loss of BvL area under attacks.
+        groups: Variations over which means are taken.
+    """
+    first = next(iter(areas))
+    rows = []
+    for tagger, area in areas.items():
+        row: dict[str, Any] = {"tagger": tagger, "area": area.interval}
+        for group, names in groups.items():
+            sizes = {quantity: _mean_size(changes[tagger], names, quantity) for quantity in QUANTITIES}
+            row |= {f"{group}, {quantity}": _interval(size) for quantity, size in sizes.items()}
+            gains = [changes[tagger][name].areas["BvL"] - changes[first][name].areas["BvL"] for name in names]
+            row[f"{group}, above {first}"] = _interval(mean(gains)) if tagger != first else NotDefined("the first tagger")
+        row |= _worst(changes[tagger], [name for names in groups.values() for name in names])
+        row |= {f"loss under {label}": loss.interval for label, loss in losses[tagger].items()}
+        rows.append(row)
+    return rows
+
+
+def _mean_size(changes: Mapping[str, Change], names: Sequence[str], quantity: str) -> Resampled | NotDefined | float:
+    return mean([changes[name].sizes[quantity] for name in names])
+
+
+def _interval(number: Resampled | NotDefined | float) -> Interval | NotDefined | float:
+    return number if isinstance(number, float) else number.interval
+
+
+def _worst(changes: Mapping[str, Change], names: Sequence[str]) -> dict[str, Any]:
+    """The variation of largest change of the BvL area."""
+    areas = {name: number for name in names if isinstance(number := changes[name].changes["BvL"], Resampled)}
+    if not areas:
+        return {"worst": "", "worst change": NotDefined("no variations")}
+    worst = max(areas, key=lambda name: abs(areas[name].value))
+    return {"worst": worst, "worst change": areas[worst].interval}
+
+
+def prediction_rows(changes: Changes, losses: Losses, groups: Groups) -> list[dict[str, Any]]:
+    """Rank correlations over taggers of the loss under each attack with each mean change under variations."""
+    rows = []
+    for label in next(iter(losses.values())):
+        defined = {tagger: loss.value for tagger in losses if isinstance(loss := losses[tagger][label], Resampled)}
+        for group, names in groups.items():
+            for quantity in QUANTITIES:
+                sizes = [_mean_size(changes[tagger], names, quantity) for tagger in defined]
+                prediction = predict(list(defined.values()), sizes)
+                row: dict[str, Any] = {"attack": label, "variations": group, "quantity": quantity}
+                if isinstance(prediction, NotDefined):
+                    row |= {"correlation": prediction, "of jets": prediction, "p": prediction, "taggers": len(defined)}
+                else:
+                    row |= {"correlation": prediction.correlation, "of jets": prediction.events}
+                    row |= {"p": prediction.p, "taggers": prediction.taggers}
+                rows.append(row)
+    return rows
+
+
+def summary_table(rows: Sequence[Row], groups: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Header and cells: area, mean |change|, what a tagger gains on varied jets, and the worst variation."""
+    first = rows[0]["tagger"]
+    header = ["tagger", "BvL AUC", *(f"mean change, {group}" for group in groups)]
+    header += [*(f"above {first}, {group}" for group in groups), "worst variation", "its change"]
+    cells = []
+    for row in rows:
+        sizes = [_cell(row[f"{group}, area"]) for group in groups]
+        gains = ["" if row is rows[0] else _cell(row[f"{group}, above {first}"], "+") for group in groups]
+        cells.append([row["tagger"], _cell(row["area"]), *sizes, *gains, row["worst"], _cell(row["worst change"], "+")])
+    return header, cells
+
+
+def quantity_table(rows: Sequence[Row], groups: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Header and cells: mean |scale factor - 1| and mean distance of shapes."""
+    names = [f"{group}, {quantity}" for quantity in QUANTITIES[1:] for group in groups]
+    header = ["tagger", *(f"{quantity}, {group}" for quantity in QUANTITIES[1:] for group in groups)]
+    return header, [[row["tagger"], *(_cell(row[name]) for name in names)] for row in rows]
+
+
+def loss_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Header and cells: loss of BvL area of each tagger under each attack."""
+    names = [name for name in rows[0] if name.startswith("loss under ")]
+    header = ["tagger", *(name.removeprefix("loss under ") for name in names)]
+    return header, [[row["tagger"], *(_cell(row[name]) for name in names)] for row in rows]
+
+
+def prediction_table(rows: Sequence[Row], groups: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Header and cells: ρ with interval and p for the area, ρ alone for what else changes."""
+    header = ["loss under"]
+    for group in groups:
+        header += [f"{group}: area", "p", *(f"{group}: {quantity}" for quantity in QUANTITIES[1:])]
+    cells = []
+    for attack in tables.unique(rows, "attack"):
+        line = [attack]
+        for group in groups:
+            by_quantity = {row["quantity"]: row for row in tables.where(rows, attack=attack, variations=group)}
+            area, p = by_quantity["area"]["correlation"], by_quantity["area"]["p"]
+            line += [f"{area:+[]}", p if isinstance(p, NotDefined) else f"{p:.2g}"]
+            line += [_rho(by_quantity[quantity]["correlation"]) for quantity in QUANTITIES[1:]]
+        cells.append([str(cell) for cell in line])
+    return header, cells
+
+
+def _rho(number: Interval | NotDefined) -> str:
+    return str(number) if isinstance(number, NotDefined) else f"{number.value:+.2f}"
+
+
+def _cell(number: Interval | NotDefined | float, spec: str = "") -> str:
+    if isinstance(number, NotDefined):
+        return "not defined"
+    return f"{number:.3f}" if isinstance(number, float) else format(number, spec)
+
+
+def variation_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Header and cells: change of the BvL area in 1e-4, a row for each variation and a column for each tagger."""
+    taggers = tables.unique(rows, "tagger")
+    cells = []
+    for name in tables.unique(rows, "variation"):
+        of_variation = tables.where(rows, variation=name)
+        numbers = [_scaled(row["BvL change"]) for row in of_variation]
+        cells.append([name, of_variation[0]["kind"], *numbers])
+    return ["variation", "kind", *taggers], cells
+
+
+def _scaled(change: Interval | NotDefined) -> str:
+    if isinstance(change, NotDefined):
+        return "not defined"
+    return plus_minus(change.value / _UNIT, change.error / _UNIT, "+")
+
+
+def detail_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Header and cells, a row for each variation and tagger: changes of areas, scale factors, distances of shapes."""
+    shown = [name for name in rows[0] if name.endswith((" change", ", factor", " distance"))]
+    header = ["variation", "kind", "paired", "tagger", *shown]
+    cells = []
+    for row in rows:
+        paired = "" if row["paired"] is None else f"{row['paired']:.1%}"
+        cells.append([row["variation"], row["kind"], paired, row["tagger"], *(_cell(row[name]) for name in shown)])
+    return header, cells
+
+
+def markdown(content: Mapping[str, Any]) -> str:
+    """All tables but that of details.
+
+    Args:
+        content: What a run has stored.
+    """
+    groups = list(content["groups"])
+    numbers = ", ".join(f"{len(names)} of {group}" for group, names in content["groups"].items())
+    smallest = max(min((row["p"] for row in content["predictions"] if isinstance(row["p"], float)), default=1.0), 1e-4)
+    parts = [
+        f"{content['jets']:,} nominal jets; variations: {numbers}. Mean change: mean absolute change of the BvL area. "
+        "Variations of the detector are paired jet by jet with the nominal sample; those of the physics have events of their own.",
+        tables.markdown(*summary_table(content["summary"], groups)),
+        "Mean absolute change of b efficiency and light mistag rate, relative, at the threshold that 1 % of the nominal light "
+        "jets pass; and mean Kolmogorov-Smirnov distance of the discriminator:",
+        tables.markdown(*quantity_table(content["summary"], groups)),
+        "Loss of BvL area under attack:",
+        tables.markdown(*loss_table(content["summary"])),
+        "Rank correlation over taggers of this loss with the mean change under variations (Spearman, 68 % interval for so few "
+        f"taggers, two-sided p from permutations; the smallest of {len(content['predictions'])} is {smallest:.2g}):",
+        tables.markdown(*prediction_table(content["predictions"], groups)),
+        "Change of BvL area by variation, in 1e-4:",
+        tables.markdown(*variation_table(content["rows"])),
+    ]
+    return "\n\n".join(parts)

@@ -1,0 +1,348 @@
+"""Taggers on simulated mismodelling, and whether what they lose under attack predicts what they lose there."""
+
+import dataclasses
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import threadpoolctl
+from tqdm.auto import tqdm
+
+from kerastag import data, plots, tables
+from kerastag.attacks import Attack, Condition, attacked_features, attacked_logits, conditions
+from kerastag.data import JetDataset
+from kerastag.errors import UserError
+from kerastag.evaluation import systematics as measure
+from kerastag.evaluation import systematics_tables
+from kerastag.evaluation.systematics import Change, Sides
+from kerastag.files import write_json, write_text
+from kerastag.jets import Jets
+from kerastag.metrics import Bootstrap, RankedPair
+from kerastag.request import PAPER, PHYSICS, REPLICATES, SCAN, AttackGrid, Sample
+from kerastag.results import NotDefined, Resampled
+from kerastag.saving.taggers import check_inputs, load_all
+from kerastag.schema import Schema
+from kerastag.simulation import variations as catalogue
+
+TREES = "boosted trees"
+NOMINAL, CONTROL = "nominal", "reseeded"
+# The variations of the detector that are as large as an uncertainty.
+PLAUSIBLE = "uncertainties"
+# Threads of the trees: they wait for each other at every split, so one that shares its core stops all.
+_THREADS = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A simulated file in the folder of variations.
+
+    Attributes:
+        name: Its name without suffix.
+        path: The file.
+        kind: "detector", "physics", or "control" for other events without any change.
+        help: What it changes.
+        reference: Name of the file that it is compared with.
+    """
+
+    name: str
+    path: Path
+    kind: str
+    help: str
+    reference: str
+
+    @property
+    def same_events(self) -> bool:
+        """Whether its events are those of the reference."""
+        return self.kind == catalogue.DETECTOR
+
+
+@dataclasses.dataclass(frozen=True)
+class Tagger:
+    """A tagger on features in memory.
+
+    Attributes:
+        name: For tables.
+        logits: From features `(jets, features)` to logits `(jets, classes)`.
+        attacked: The network on which its jets are attacked: itself, or another if it has no gradient.
+    """
+
+    name: str
+    logits: Callable[[np.ndarray], np.ndarray]
+    attacked: keras.Model
+
+
+def systematics(
+    taggers: Sequence[str],
+    folder: Path,
+    sample: Sample,
+    output: Path,
+    grid: AttackGrid = SCAN,
+    *,
+    variations: Sequence[str] = (),
+    budgets: Sequence[str] = (),
+    trees: bool = True,
+    envelope: Path | None = None,
+    replicates: int = REPLICATES,
+) -> None:
+    """Measure every tagger on every variation and under every attack, and write tables, numbers and figure.
+
+    Args:
+        taggers: Each a path, a legacy tagger, or NAME=one of these; the first is the one that others are compared with.
+        folder: Folder of files of `kerastag simulate`, `nominal.root` among them.
+        sample: Names the data set, which gives attacks their scale and trees their training jets.
+        output: Folder of the results.
+        grid: Attacks, each made within the paper's box and within the physical one.
+        variations: Names of the files to look at; none for all.
+        budgets: Budgets, by name or file, that are boxes of their own.
+        trees: Whether boosted trees are trained and measured as well.
+        envelope: File for the budget of the largest shifts; None for none.
+        replicates: Bootstrap resamples.
+
+    Raises:
+        UserError: if a file is missing or none of `kerastag simulate`, or a tagger does not fit the data set.
+    """
+    files = list_files(folder, variations)
+    dataset = data.prepare(sample.config, data_dir=sample.data_dir, manual_dir=sample.manual_dir)
+    jets = data.read_simulated(files[NOMINAL].path, dataset.schema)
+    if envelope is not None:
+        write_envelope(envelope, dataset.schema, jets, files, chosen=bool(variations))
+    models = _load(taggers, dataset, trees)
+    areas, losses = _attack(models, dataset, jets, boxes(grid, budgets), replicates)
+    changes, about = _vary(models, dataset.schema, jets, files, replicates)
+    groups = _groups(about)
+    content = {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "fingerprint": dataset.fingerprint,
+        "config": sample.config,
+        "jets": len(jets),
+        "replicates": replicates,
+        "groups": groups,
+        "summary": systematics_tables.summary_rows(areas, changes, losses, groups),
+        "predictions": systematics_tables.prediction_rows(changes, losses, groups),
+        "rows": systematics_tables.change_rows(changes, about),
+    }
+    _write(content, output)
+
+
+def list_files(folder: Path, names: Sequence[str] = ()) -> dict[str, File]:
+    """The simulated files of a folder by name, the nominal one and other references first.
+
+    Args:
+        folder: The folder.
+        names: Names of the variations; none for all.
+
+    Raises:
+        UserError: if there is no nominal file, no variation, or a name has no file.
+    """
+    paths = {path.stem: path for path in sorted(folder.glob("*.root"))}
+    if NOMINAL not in paths:
+        raise UserError(
+            f"There is no '{NOMINAL}.root' in '{folder}'; make it with simulate --split test --variation {NOMINAL}."
+        )
+    for name in names:
+        if name not in paths:
+            raise UserError(f"There is no '{name}.root' in '{folder}'; there are {', '.join(paths)}.")
+    files = {name: _describe(name, path, paths) for name, path in paths.items()}
+    references = {file.reference for name, file in files.items() if not names or name in names}
+    first = dict.fromkeys([NOMINAL, *(name for name in files if name in references)])
+    chosen = [name for name in files if not names or name in names]
+    if not set(chosen) - {NOMINAL}:
+        raise UserError(f"There is no variation in '{folder}' beside '{NOMINAL}.root'; make some with simulate --variation.")
+    return {name: files[name] for name in dict.fromkeys([*first, *chosen])}
+
+
+def _describe(name: str, path: Path, paths: Mapping[str, Path]) -> File:
+    """What a file is, by the catalogue of variations."""
+    changed = data.variations_of(path)
+    _, physics = catalogue.changes(changed)
+    kind = catalogue.PHYSICS if physics else catalogue.DETECTOR
+    help = "; ".join(catalogue.find(each).help for each in changed)
+    if name == CONTROL:
+        return File(name, path, "control", help, NOMINAL)
+    reference = catalogue.find(changed[0]).reference if len(changed) == 1 else CONTROL
+    if not physics or reference not in paths:
+        reference = CONTROL if physics and CONTROL in paths else NOMINAL
+    return File(name, path, kind, help, reference)
+
+
+def boxes(grid: AttackGrid, budgets: Sequence[str] = ()) -> list[Condition]:
+    """The attacks within the paper's box, within the physical one, and within each budget."""
+    rules = [(PAPER, grid.epsilons), (PHYSICS, grid.epsilons)]
+    rules += [(dataclasses.replace(PHYSICS, budget=budget), (1.0,)) for budget in budgets]
+    grids = [dataclasses.replace(grid, physics=physics, epsilons=epsilons) for physics, epsilons in rules]
+    return [condition for of_box in grids for condition in conditions(of_box) if not condition.is_clean]
+
+
+def _load(arguments: Sequence[str], dataset: JetDataset, trees: bool) -> list[Tagger]:
+    models = []
+    for tagger in load_all(arguments):
+        check_inputs(tagger, dataset.schema)
+        models.append(Tagger(tagger.name, _logits_of(tagger.model), tagger.model))
+    return [*models, _trees(dataset, models[0].attacked)] if trees else models
+
+
+def _logits_of(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    def logits(features: np.ndarray) -> np.ndarray:
+        return attacked_logits(model, features, np.zeros((len(features), model.output_shape[-1]), np.float32), None)
+
+    return logits
+
+
+def _trees(dataset: JetDataset, attacked: keras.Model) -> Tagger:
+    """Scikit-learn's gradient-boosted trees with their default settings, trained on the training jets."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    train = dataset.arrays("train")
+    with threadpoolctl.threadpool_limits(_THREADS):
+        trees = HistGradientBoostingClassifier(random_state=0).fit(train.features, train.label)
+
+    def logits(features: np.ndarray) -> np.ndarray:
+        with threadpoolctl.threadpool_limits(_THREADS):
+            return np.log(np.maximum(trees.predict_proba(features), 1e-12))
+
+    return Tagger(TREES, logits, attacked)
+
+
+def _attack(
+    models: Sequence[Tagger], dataset: JetDataset, jets: Jets, under: Sequence[Condition], replicates: int
+) -> tuple[dict[str, Resampled | NotDefined], dict[str, dict[str, Resampled | NotDefined]]]:
+    """BvL area of each tagger on nominal jets, and what each attack takes from it."""
+    bootstrap = Bootstrap(jets.events, replicates, weights=jets.weights)
+    attacks = {condition: condition.build_attack(dataset) for condition in under}
+
+    def area(features: np.ndarray, tagger: Tagger) -> Resampled | NotDefined:
+        return bootstrap.resample(RankedPair(jets.label, tagger.logits(features), "BvL").auc)
+
+    areas = {tagger.name: area(jets.features, tagger) for tagger in models}
+    losses: dict[str, dict[str, Resampled | NotDefined]] = {tagger.name: {} for tagger in models}
+    attacked: dict[tuple[int, Condition], np.ndarray] = {}
+    pairs = [(tagger, condition) for tagger in models for condition in under]
+    for tagger, condition in tqdm(pairs, "Attacking", disable=None):
+        features = _attacked(tagger, models[0], jets, condition, attacks[condition], attacked)
+        losses[tagger.name][condition.label] = areas[tagger.name] - area(features, tagger)
+    return areas, losses
+
+
+def _attacked(
+    tagger: Tagger,
+    first: Tagger,
+    jets: Jets,
+    condition: Condition,
+    attack: Attack,
+    kept: dict[tuple[int, Condition], np.ndarray],
+) -> np.ndarray:
+    """Attacked features; those of the first tagger are kept for those that have no gradient."""
+    if tagger.attacked is not first.attacked:
+        return attacked_features(tagger.attacked, jets.features, jets.y, attack)
+    key = (id(first), condition)
+    if key not in kept:
+        kept[key] = attacked_features(first.attacked, jets.features, jets.y, attack)
+    return kept[key]
+
+
+def _vary(
+    models: Sequence[Tagger], schema: Schema, nominal: Jets, files: Mapping[str, File], replicates: int
+) -> tuple[dict[str, dict[str, Change]], dict[str, dict[str, Any]]]:
+    """What each variation does to each tagger, and what is known of each variation."""
+    references = {NOMINAL: nominal}
+    logits = {NOMINAL: {tagger.name: tagger.logits(nominal.features) for tagger in models}}
+    cuts = {name: measure.thresholds(nominal.label, of_tagger) for name, of_tagger in logits[NOMINAL].items()}
+    wanted = {file.reference for file in files.values()}
+    changes: dict[str, dict[str, Change]] = {tagger.name: {} for tagger in models}
+    about: dict[str, dict[str, Any]] = {}
+    varied_files = [file for name, file in files.items() if name != NOMINAL]
+    for number, file in enumerate(tqdm(varied_files, "Variations", disable=None), start=1):
+        jets = data.read_simulated(file.path, schema)
+        of_file = {tagger.name: tagger.logits(jets.features) for tagger in models}
+        if file.name in wanted:
+            references[file.name], logits[file.name] = jets, of_file
+        sides = _sides(file, references[file.reference], jets, replicates, number)
+        for tagger, varied in of_file.items():
+            reference = logits[file.reference][tagger]
+            changes[tagger][file.name] = measure.change(sides, reference, varied[sides.rows], cuts[tagger])
+        about[file.name] = {"kind": file.kind, "reference": file.reference, "jets": len(jets), "paired": sides.paired}
+    return changes, about
+
+
+def _sides(file: File, reference: Jets, varied: Jets, replicates: int, number: int) -> Sides:
+    if file.same_events:
+        return Sides.same_events(reference, varied, replicates)
+    return Sides.other_events(reference, varied, replicates, varied_seed=number)
+
+
+def _groups(about: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Variations over which means are taken: those that are as large as an uncertainty, all of the detector, the physics."""
+    of_kind = {
+        kind: [name for name, row in about.items() if row["kind"] == kind] for kind in (catalogue.DETECTOR, catalogue.PHYSICS)
+    }
+    plausible = [name for name in of_kind[catalogue.DETECTOR] if name in catalogue.UNCERTAINTIES]
+    return {group: names for group, names in {PLAUSIBLE: plausible, **of_kind}.items() if names}
+
+
+def write_envelope(path: Path, schema: Schema, nominal: Jets, files: Mapping[str, File], chosen: bool) -> None:
+    """Write a budget of the largest shifts that variations of the detector make.
+
+    Args:
+        path: The file.
+        schema: Schema of the features.
+        nominal: Nominal jets.
+        files: The files.
+        chosen: Whether the user named the variations; otherwise those that are larger than an uncertainty are left out.
+
+    Raises:
+        UserError: if no variation is left.
+    """
+    names = [
+        name
+        for name, file in files.items()
+        if name != NOMINAL and file.same_events and (chosen or name in catalogue.UNCERTAINTIES)
+    ]
+    if not names:
+        raise UserError("An envelope needs variations of the detector that are as large as an uncertainty; name some.")
+    varied: Iterator[Jets] = (data.read_simulated(files[name].path, schema) for name in tqdm(names, "Envelope", disable=None))
+    shifts = measure.quantile_shifts(schema, nominal, varied)
+    title = (
+        f"Largest shift of the quantiles, 5 to 95 %, of {len(nominal):,} simulated jets over {', '.join(names)}; "
+        f"made by kerastag systematics --envelope {path.name}"
+    )
+    write_text(path, measure.budget_file(title, schema.name, shifts))
+    print(f"Budget {path}: {len(shifts)} of {len(schema.features)} inputs move.")
+
+
+def figure_rows(content: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Points and correlations of the figure: the first attack in both boxes, against each group of variations."""
+    labels = [name.removeprefix("loss under ") for name in content["summary"][0] if name.startswith("loss under ")]
+    paper = [label for label in labels if PAPER.label in label][:1]
+    attacks = [*paper, *[label for label in labels if label not in paper and PAPER.label not in label][:1]]
+    points = [
+        {
+            "tagger": row["tagger"],
+            "attack": attack,
+            "variations": group,
+            "loss": row[f"loss under {attack}"],
+            "change": row[f"{group}, area"],
+        }
+        for group in content["groups"]
+        for attack in attacks
+        for row in content["summary"]
+    ]
+    return points, [row for row in content["predictions"] if row["quantity"] == "area"]
+
+
+def _write(content: Mapping[str, Any], output: Path) -> None:
+    text = f"{systematics_tables.markdown(content)}\n"
+    write_json(output / measure.RESULT, content)
+    write_text(output / "table.md", text)
+    write_text(output / "variations.md", tables.markdown(*systematics_tables.detail_table(content["rows"])) + "\n")
+    write_text(output / "variations.csv", tables.comma_separated(content["rows"]))
+    write_text(output / "taggers.csv", tables.comma_separated(content["summary"]))
+    title = f"{content['jets']:,} nominal jets of {content['config']}; bars: 68 %"
+    figure, _ = plots.attack_against_variations(*figure_rows(content), title)
+    plots.save(figure, output / "systematics.png", output / "systematics.pdf", dpi=60)
+    print(f"\n{text}")
+    names = ("table.md", "variations.md", "variations.csv", "taggers.csv", "systematics.png", measure.RESULT)
+    print(f"Written to {output}: {', '.join(names)}.")

@@ -1,0 +1,118 @@
+"""`kerastag systematics` from simulated files to tables, on a few jets."""
+
+import json
+import tomllib
+
+import pytest
+
+from kerastag import models
+from kerastag.attacks.budgets import Budget
+from kerastag.commands import execute
+from kerastag.errors import UserError
+from kerastag.request import SCAN
+from kerastag.results import Interval, revived
+from kerastag.runs.systematics import boxes, list_files
+from kerastag.simulation import production, variations
+from kerastag.simulation.settings import SimulationSettings
+from tests.conftest import run_command
+
+NAMES = ("nominal", "d0_bias_5um", "tune_a14")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Files of 300 jets: nominal, a bias of d0, a tune."""
+    folder = tmp_path_factory.mktemp("variations")
+    for name in NAMES:
+        settings = SimulationSettings(seed=3, events_per_unit=150, variations=() if name == "nominal" else (name,))
+        production.produce(folder / f"{name}.root", 300, settings, 1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tagger(dataset, tmp_path_factory):
+    """A network that was never trained."""
+    path = tmp_path_factory.mktemp("tagger") / "tagger.keras"
+    models.mlp(dataset.schema, dataset.statistics, hidden=(8,)).save(path)
+    return path
+
+
+def arguments(tagger, folder, data_dir, output, *further):
+    words = [f"first={tagger}", f"second={tagger}", "--variations", folder, "--data-dir", data_dir, "--output", output]
+    return [str(word) for word in (*words, "--replicates", 10, *further)]
+
+
+def test_command_measures_and_writes(tagger, folder, dataset, data_dir, tmp_path):
+    output, envelope = tmp_path / "out", tmp_path / "envelope.toml"
+    words = arguments(tagger, folder, data_dir, output, "--envelope", envelope, "--no-trees", "--budgets", "alignment-5um")
+    execute("systematics", words)
+    content = json.loads((output / "systematics.json").read_text(), object_hook=revived)
+    assert content["groups"] == {"uncertainties": ["d0_bias_5um"], "detector": ["d0_bias_5um"], "physics": ["tune_a14"]}
+    rows = {(row["variation"], row["tagger"]): row for row in content["rows"]}
+    assert len(rows) == 4
+    assert rows["d0_bias_5um", "first"]["paired"] > 0.95
+    # There is no reseeded.root, so the nominal jets are the reference; they are other events.
+    assert rows["tune_a14", "first"]["paired"] is None
+    assert rows["tune_a14", "first"]["reference"] == "nominal"
+    change = rows["d0_bias_5um", "first"]["BvL change"]
+    assert isinstance(change, Interval)
+    assert change.low < change.high
+    assert change == rows["d0_bias_5um", "second"]["BvL change"]
+    losses = [name for name in content["summary"][0] if name.startswith("loss under ")]
+    assert losses == [f"loss under FGSM ε={box}" for box in ("0.01 paper's box", "0.01", "1 alignment-5um")]
+    assert "tune_a14" in (output / "table.md").read_text()
+    assert (output / "systematics.png").stat().st_size > 1000
+    assert (output / "variations.csv").read_text().count("\n") == 5
+    assert "nominal: " not in (output / "variations.md").read_text()
+
+    budget = tomllib.loads(envelope.read_text())
+    assert "d0_bias_5um" in budget["title"]
+    sizes = budget["jet_flavor"]
+    assert 0.001 < sizes["track_0_D0"]["light"] < 0.02
+    assert "jet_eta" not in sizes
+    assert not {name for name in sizes if dataset.schema.integer[dataset.schema.index(name)]}
+    Budget.of(dataset.schema, dataset.statistics.sigma, 1.0, str(envelope))
+
+    with pytest.raises(UserError, match="results in .* already"):
+        execute("systematics", words)
+    with pytest.raises(UserError, match="budget in .* already"):
+        execute("systematics", arguments(tagger, folder, data_dir, tmp_path / "other", "--envelope", envelope))
+
+
+def test_mistakes_end_in_one_sentence(tagger, folder, data_dir, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for words, sentence in (
+        (arguments(tagger, tmp_path / "empty", data_dir, tmp_path / "out"), "There is no 'nominal.root'"),
+        (arguments(tagger, folder, data_dir, tmp_path / "out", "--variation", "fakes"), "There is no 'fakes.root'"),
+        (arguments(tagger, folder, data_dir, tmp_path / "out", "--attack", "fgms"), "fgms"),
+        (arguments(tagger, folder, data_dir, tmp_path / "out", "--variation", "nominal"), "There is no variation in"),
+    ):
+        outcome = run_command("systematics", *words)
+        assert (outcome.code, outcome.err.count("\n")) == (2, 1), outcome.err
+        assert sentence in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_envelope_needs_variations_of_the_detector(tagger, folder, data_dir, tmp_path):
+    words = arguments(tagger, folder, data_dir, tmp_path / "out", "--variation", "tune_a14", "--envelope", tmp_path / "e.toml")
+    outcome = run_command("systematics", *words)
+    assert outcome.code == 2
+    assert "variations of the detector" in outcome.err
+
+
+def test_references_come_first_and_are_those_of_the_catalogue(folder):
+    files = list_files(folder)
+    assert list(files) == ["nominal", "d0_bias_5um", "tune_a14"]
+    assert list(list_files(folder, ["tune_a14"])) == ["nominal", "tune_a14"]
+    assert files["d0_bias_5um"].same_events
+    assert not files["tune_a14"].same_events
+
+
+def test_every_attack_is_made_in_both_boxes():
+    conditions = boxes(SCAN, ["resolution-10"])
+    assert [condition.physics.paper for condition in conditions if condition.cap is None] == [True, False, False]
+    assert conditions[-1].physics.budget == "resolution-10"
+
+
+def test_uncertainties_are_variations_of_the_detector():
+    assert set(variations.UNCERTAINTIES) <= set(variations.names(variations.DETECTOR))
