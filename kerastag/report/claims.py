@@ -130,9 +130,10 @@ def _share_normal(subject: Subject, condition: Condition) -> Interval:
     The interval lies between the two halves of the events, each attacked in turn and compared with the other.
     """
     attacked = subject.attacked(subject.names[0], condition)
-    moving = int((subject.jets.features != attacked).any(axis=0).sum())
+    moves = (subject.jets.features != attacked).any(axis=0)
+    moving = {name for name, moved in zip(subject.dataset.schema.names, moves, strict=True) if moved}
     found = [shapes.compare(subject, attacked, subject.options.uncertainty, swap=swap) for swap in (False, True)]
-    shares = [1 - len(half.showing) / max(moving, 1) for half in found]
+    shares = [len(moving.difference(half.showing)) / max(len(moving), 1) for half in found]
     return Interval(float(np.mean(shares)), min(shares), max(shares))
 
 

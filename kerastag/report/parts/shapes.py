@@ -31,8 +31,9 @@ def numbers(subject: Subject) -> Numbers:
         attacked = subject.attacked(name, subject.fgsm(cap))
         found = compare(subject, attacked, subject.options.uncertainty)
         answer = normality(schema, jets.features, attacked, jets.weights, found)
-        strict = compare(subject, attacked, 0.0)
-        answer["normal_without_uncertainty"] = answer["moving"] - len(strict.showing)
+        seen = compare(subject, attacked, 0.0).showing
+        moving = [row["feature"] for row in answer["features"]]
+        answer["normal_without_uncertainty"] = len(set(moving) - set(seen))
         answers[name if cap is None else f"{name}, cap {cap:.0%}"] = answer
     attacked_by = {name: subject.attacked(name, subject.fgsm()) for name in subject.names}
     drawn = _drawn(subject, answers.values())
