@@ -6,6 +6,7 @@ are resampled independently.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -85,11 +86,11 @@ class Sides:
             seed: Seed of the resamples of `reference`.
             varied_seed: Seed of those of `varied`, another for each variation.
         """
-        weights = [
+        before, after = (
             _times(Bootstrap(jets.events, replicates, number), len(jets)) * jets.weights
             for jets, number in ((reference, seed), (varied, varied_seed))
-        ]
-        return cls(reference.label, varied.label, *weights, np.arange(len(varied)), None)
+        )
+        return cls(reference.label, varied.label, before, after, np.arange(len(varied)), None)
 
 
 def _times(bootstrap: Bootstrap, jets: int) -> np.ndarray:
@@ -315,11 +316,11 @@ def quantile_shifts(schema: Schema, reference: Jets, varied: Iterable[Jets]) -> 
     largest = np.zeros((len(FLAVOURS), len(schema.features)))
     for jets in varied:
         rows, partners = paired(reference, jets)
-        sides, label = (reference.features[rows], jets.features[partners]), reference.label[rows]
-        for number, column in np.ndindex(*largest.shape):
-            here = label == number
-            shift = _shift(*(side[here, column] for side in sides), float(schema.defaults[column]))
-            largest[number, column] = max(largest[number, column], shift)
+        before, after, label = reference.features[rows], jets.features[partners], reference.label[rows]
+        for number, (column, absent) in itertools.product(range(len(FLAVOURS)), enumerate(schema.defaults)):
+            of_flavour = label == number
+            shift = _shift(before[of_flavour, column], after[of_flavour, column], absent)
+            largest[number, column] = max(float(largest[number, column]), shift)
     return {
         feature.name: dict(zip(FLAVOURS, map(float, largest[:, column]), strict=True))
         for column, feature in enumerate(schema.features)
@@ -327,12 +328,13 @@ def quantile_shifts(schema: Schema, reference: Jets, varied: Iterable[Jets]) -> 
     }
 
 
-def _shift(before: np.ndarray, after: np.ndarray, default: float) -> float:
-    present = (before != np.float32(default)) & (after != np.float32(default))
+def _shift(before: np.ndarray, after: np.ndarray, default: np.floating) -> float:
+    """Largest shift of the quantiles of a feature, of the jets in which it is present on both sides."""
+    present = (before != default) & (after != default)
     if not present.any():
         return 0.0
-    before, after = (np.quantile(values[present].astype(np.float64), _QUANTILES) for values in (before, after))
-    return float(np.abs(after - before).max())
+    first, second = (np.quantile(values[present].astype(np.float64), _QUANTILES) for values in (before, after))
+    return float(np.abs(second - first).max())
 
 
 def budget_file(title: str, schema: str, shifts: Mapping[str, Mapping[str, float]]) -> str:

@@ -197,14 +197,15 @@ def markdown(content: Mapping[str, Any]) -> str:
     smallest = max(min((row["p"] for row in content["predictions"] if isinstance(row["p"], float)), default=1.0), 1e-4)
     parts = [
         f"{content['jets']:,} nominal jets; variations: {numbers}. Mean change: mean absolute change of the BvL area. "
-        "Variations of the detector are paired jet by jet with the nominal sample; those of the physics have events of their own.",
+        "Variations of the detector are paired jet by jet with the nominal sample; those of the physics have events of their "
+        "own, whose fluctuations are in every row and the same for all taggers.",
         tables.markdown(*summary_table(content["summary"], groups)),
         "Mean absolute change of b efficiency and light mistag rate, relative, at the threshold that 1 % of the nominal light "
         "jets pass; and mean Kolmogorov-Smirnov distance of the discriminator:",
         tables.markdown(*quantity_table(content["summary"], groups)),
-        "Loss of BvL area under attack:",
+        "Loss of BvL area under attack, for boosted trees of jets that were attacked on the first tagger:",
         tables.markdown(*loss_table(content["summary"])),
-        "Rank correlation over taggers of this loss with the mean change under variations (Spearman, 68 % interval for so few "
+        "Rank correlation over networks of this loss with the mean change under variations (Spearman, 68 % interval for so few "
         f"taggers, two-sided p from permutations; the smallest of {len(content['predictions'])} is {smallest:.2g}):",
         tables.markdown(*prediction_table(content["predictions"], groups)),
         "Change of BvL area by variation, in 1e-4:",

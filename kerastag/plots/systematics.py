@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import ticker
 
 from kerastag.plots.style import MARKERS, TAGGERS, Drawn, Style, panels, styled
 from kerastag.results import Interval
@@ -13,6 +14,8 @@ from kerastag.tables import Row, unique, where
 @styled
 def attack_against_variations(rows: Sequence[Row], correlations: Sequence[Row], title: str) -> Drawn:
     """A panel for each attack (columns) and group of variations (rows), with Spearman's ρ.
+
+    A tagger that loses nothing has no place on the logarithmic axis and is left out.
 
     Args:
         rows: `tagger`, `attack`, `variations`, `loss`, `change`.
@@ -28,7 +31,10 @@ def attack_against_variations(rows: Sequence[Row], correlations: Sequence[Row], 
             _point(axis, row, styles[row["tagger"]])
         for row in where(correlations, attack=attack, variations=group):
             axis.set_title(_title(row), fontsize="small")
-        axis.set_xscale("symlog", linthresh=1e-3)
+        axis.set_xscale("log")
+        axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_locator(ticker.NullLocator())
         axis.grid(alpha=0.3)
         axis.set_ylim(bottom=0)
     for axis, attack in zip(axes[-1], attacks, strict=True):
@@ -53,7 +59,7 @@ def _styles(names: Sequence[str]) -> dict[str, Style]:
 
 
 def _point(axis: plt.Axes, row: Row, style: Style) -> None:
-    if not (isinstance(row["loss"], Interval) and isinstance(row["change"], Interval)):
+    if not (isinstance(row["loss"], Interval) and isinstance(row["change"], Interval) and row["loss"].value > 0):
         return
     errors = [_lengths(row[name]) for name in ("loss", "change")]
     axis.errorbar(

@@ -122,7 +122,10 @@ def systematics(
         "replicates": replicates,
         "groups": groups,
         "summary": systematics_tables.summary_rows(areas, changes, losses, groups),
-        "predictions": systematics_tables.prediction_rows(changes, losses, groups),
+        # Jets that were attacked on another tagger say nothing of how much could be lost, so trees do not count.
+        "predictions": systematics_tables.prediction_rows(
+            changes, {tagger.name: losses[tagger.name] for tagger in models if tagger.name != TREES}, groups
+        ),
         "rows": systematics_tables.change_rows(changes, about),
     }
     _write(content, output)
@@ -219,7 +222,7 @@ def _attack(
 
     areas = {tagger.name: area(jets.features, tagger) for tagger in models}
     losses: dict[str, dict[str, Resampled | NotDefined]] = {tagger.name: {} for tagger in models}
-    attacked: dict[tuple[int, Condition], np.ndarray] = {}
+    attacked: dict[Condition, np.ndarray] = {}
     pairs = [(tagger, condition) for tagger in models for condition in under]
     for tagger, condition in tqdm(pairs, "Attacking", disable=None):
         features = _attacked(tagger, models[0], jets, condition, attacks[condition], attacked)
@@ -233,15 +236,14 @@ def _attacked(
     jets: Jets,
     condition: Condition,
     attack: Attack,
-    kept: dict[tuple[int, Condition], np.ndarray],
+    kept: dict[Condition, np.ndarray],
 ) -> np.ndarray:
     """Attacked features; those of the first tagger are kept for those that have no gradient."""
     if tagger.attacked is not first.attacked:
         return attacked_features(tagger.attacked, jets.features, jets.y, attack)
-    key = (id(first), condition)
-    if key not in kept:
-        kept[key] = attacked_features(first.attacked, jets.features, jets.y, attack)
-    return kept[key]
+    if condition not in kept:
+        kept[condition] = attacked_features(first.attacked, jets.features, jets.y, attack)
+    return kept[condition]
 
 
 def _vary(

@@ -73,9 +73,9 @@ def test_command_measures_and_writes(tagger, folder, dataset, data_dir, tmp_path
     assert not {name for name in sizes if dataset.schema.integer[dataset.schema.index(name)]}
     Budget.of(dataset.schema, dataset.statistics.sigma, 1.0, str(envelope))
 
-    with pytest.raises(UserError, match="results in .* already"):
+    with pytest.raises(UserError, match=r"results in .* already"):
         execute("systematics", words)
-    with pytest.raises(UserError, match="budget in .* already"):
+    with pytest.raises(UserError, match=r"budget in .* already"):
         execute("systematics", arguments(tagger, folder, data_dir, tmp_path / "other", "--envelope", envelope))
 
 
