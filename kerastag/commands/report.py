@@ -26,6 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_fields(parser, Sample())
     add_fields(parser, ReportOptions())
     parser.add_argument("--scan", type=Path, metavar="DIR", help="folder of scan_inputs, to be taken in")
+    parser.add_argument("--systematics", type=Path, metavar="DIR", help="folder of systematics, to be taken in")
     cli.add_output_options(parser)
 
 
@@ -37,4 +38,4 @@ def main(options: argparse.Namespace) -> None:
 
     from kerastag import runs
 
-    runs.report(options.taggers, sample, options.output, report_options, options.scan)
+    runs.report(options.taggers, sample, options.output, report_options, options.scan, options.systematics)

@@ -5,6 +5,7 @@ from typing import Any
 
 from kerastag import tables
 from kerastag.evaluation.systematics import QUANTITIES, Change, mean, predict
+from kerastag.request import PAPER
 from kerastag.results import Interval, NotDefined, Resampled, plus_minus
 from kerastag.tables import Row
 
@@ -102,6 +103,26 @@ def prediction_rows(changes: Changes, losses: Losses, groups: Groups) -> list[di
                     row |= {"p": prediction.p, "taggers": prediction.taggers}
                 rows.append(row)
     return rows
+
+
+def figure_rows(content: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Points and correlations of the figure: the first attack in both boxes, against each group of variations."""
+    labels = [name.removeprefix("loss under ") for name in content["summary"][0] if name.startswith("loss under ")]
+    paper = [label for label in labels if PAPER.label in label][:1]
+    attacks = [*paper, *[label for label in labels if label not in paper and PAPER.label not in label][:1]]
+    points = [
+        {
+            "tagger": row["tagger"],
+            "attack": attack,
+            "variations": group,
+            "loss": row[f"loss under {attack}"],
+            "change": row[f"{group}, area"],
+        }
+        for group in content["groups"]
+        for attack in attacks
+        for row in content["summary"]
+    ]
+    return points, [row for row in content["predictions"] if row["quantity"] == "area"]
 
 
 def summary_table(rows: Sequence[Row], groups: Sequence[str]) -> tuple[list[str], list[list[str]]]:

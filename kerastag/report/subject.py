@@ -17,7 +17,8 @@ import tensorflow as tf
 from kerastag.attacks import CLEAN, Attack, Condition, attacked_features, attacked_logits
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
-from kerastag.evaluation.input_scan import RESULT
+from kerastag.evaluation import input_scan
+from kerastag.evaluation import systematics as measure
 from kerastag.files import replaced
 from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.request import RELATIVE_CAP, ReportOptions, Sample
@@ -39,6 +40,7 @@ class Subject:
         options: What the report depends on beside taggers and jets.
         store: Folder of logits that were computed before.
         scan: Folder of a scan of inputs; None for none.
+        systematics: Folder of what `kerastag systematics` has measured; None for none.
 
     Attributes:
         jets: The jets, clean.
@@ -56,8 +58,9 @@ class Subject:
         options: ReportOptions,
         store: Path,
         scan: Path | None = None,
+        systematics: Path | None = None,
     ):
-        self.dataset, self.sample, self.options, self.scan = dataset, sample, options, scan
+        self.dataset, self.sample, self.options, self.scan, self.systematics = dataset, sample, options, scan, systematics
         for name in options.features:
             dataset.schema.index(name)
         self.jets = dataset.arrays(sample.split).take(slice(sample.max_jets))
@@ -207,14 +210,20 @@ class Subject:
         """What tells these jets apart from others, as plain data."""
         return [self.dataset.fingerprint, self.sample.split, self.sample.max_jets]
 
-    def made_of(self, scan: bool) -> list:
+    def made_of(self, scan: bool, systematics: bool = False) -> list:
         """Everything that a part of the report depends on, as plain data.
 
         Args:
             scan: Whether the part takes in the scan of inputs.
+            systematics: Whether it takes in what `kerastag systematics` has measured.
         """
-        content = (self.scan / RESULT).read_text() if scan and self.scan else None
-        return [list(self._digests.items()), self.of_data(), dataclasses.asdict(self.options), content]
+        files = []
+        if scan:
+            files.append(self.scan and self.scan / input_scan.RESULT)
+        if systematics:
+            files.append(self.systematics and self.systematics / measure.RESULT)
+        contents = [file and file.read_text() for file in files] or [None]
+        return [list(self._digests.items()), self.of_data(), dataclasses.asdict(self.options), *contents]
 
 
 def digest(tagger: NamedTagger) -> str:

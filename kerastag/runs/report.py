@@ -18,11 +18,12 @@ import kerastag
 from kerastag import data, plots, tables
 from kerastag.errors import UserError
 from kerastag.evaluation import input_scan
+from kerastag.evaluation import systematics as measure
 from kerastag.files import read_json, remove_leftovers, write_json, write_text
 from kerastag.report import claims, verdict
 from kerastag.report.page import Page, Section, Table, html, markdown
 from kerastag.report.part import Numbers, Part
-from kerastag.report.parts import PARTS, areas, directions, flatness, inputs, shapes
+from kerastag.report.parts import PARTS, areas, directions, flatness, inputs, mismodelling, shapes
 from kerastag.report.subject import Subject, fingerprint
 from kerastag.request import ReportOptions, Sample
 
@@ -40,6 +41,7 @@ def report(
     output: Path,
     options: ReportOptions = ReportOptions(),  # noqa: B008  (it cannot change)
     scan: Path | None = None,
+    systematics: Path | None = None,
 ) -> None:
     """Make the report, or what is missing of it.
 
@@ -50,15 +52,17 @@ def report(
         output: Folder of the report.
         options: What the report shows.
         scan: Folder of a scan of inputs; None for none.
+        systematics: Folder of what `kerastag systematics` has measured; None for none.
 
     Raises:
-        UserError: if a tagger does not fit the data set, or the scan was made of other jets.
+        UserError: if a tagger does not fit the data set, or the scan or the systematics were made of other jets.
     """
     start = time.perf_counter()
     dataset = data.prepare(sample.config, data_dir=sample.data_dir, manual_dir=sample.manual_dir)
     store = output / "parts"
-    subject = Subject(taggers, dataset, sample, options, store, scan)
+    subject = Subject(taggers, dataset, sample, options, store, scan, systematics)
     _check_scan(subject)
+    _check_systematics(subject)
     if store.is_dir():
         remove_leftovers(store)
     parts = _stored_parts(subject, output)
@@ -82,6 +86,18 @@ def _check_scan(subject: Subject) -> None:
         raise UserError(f"There is no '{input_scan.RESULT}' in '{subject.scan}' (--scan); make it with scripts/scan_inputs.py.")
     if read_json(file)["fingerprint"] != subject.dataset.fingerprint:
         raise UserError(f"The scan in '{subject.scan}' (--scan) was made with another data set than '{subject.dataset.path}'.")
+
+
+def _check_systematics(subject: Subject) -> None:
+    """Raise a `UserError` unless the systematics, if there are any, were measured with the same data set."""
+    if subject.systematics is None:
+        return
+    file = subject.systematics / measure.RESULT
+    where = f"'{subject.systematics}' (--systematics)"
+    if not file.is_file():
+        raise UserError(f"There is no '{measure.RESULT}' in {where}; make it with scripts/systematics.py.")
+    if read_json(file)["fingerprint"] != subject.dataset.fingerprint:
+        raise UserError(f"The systematics in {where} were made with another data set than '{subject.dataset.path}'.")
 
 
 def _stored_parts(subject: Subject, output: Path) -> dict[str, dict[str, Any]]:
@@ -112,7 +128,7 @@ def _stored(name: str, subject: Subject, output: Path, make: Callable[[], _Made]
         make: Makes the part.
     """
     file = output / "parts" / f"{name}.json"
-    key = fingerprint([kerastag.__version__, subject.made_of(name in _WITH_SCAN)])
+    key = fingerprint([kerastag.__version__, subject.made_of(name in _WITH_SCAN, name == mismodelling.NAME)])
     stored = read_json(file) if file.is_file() else {"made_of": None, "files": []}
     if stored["made_of"] == key and all((output / path).is_file() for path in stored["files"]):
         return stored

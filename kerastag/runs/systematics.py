@@ -315,26 +315,6 @@ def write_envelope(path: Path, schema: Schema, nominal: Jets, files: Mapping[str
     print(f"Budget {path}: {len(shifts)} of {len(schema.features)} inputs move.")
 
 
-def figure_rows(content: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Points and correlations of the figure: the first attack in both boxes, against each group of variations."""
-    labels = [name.removeprefix("loss under ") for name in content["summary"][0] if name.startswith("loss under ")]
-    paper = [label for label in labels if PAPER.label in label][:1]
-    attacks = [*paper, *[label for label in labels if label not in paper and PAPER.label not in label][:1]]
-    points = [
-        {
-            "tagger": row["tagger"],
-            "attack": attack,
-            "variations": group,
-            "loss": row[f"loss under {attack}"],
-            "change": row[f"{group}, area"],
-        }
-        for group in content["groups"]
-        for attack in attacks
-        for row in content["summary"]
-    ]
-    return points, [row for row in content["predictions"] if row["quantity"] == "area"]
-
-
 def _write(content: Mapping[str, Any], output: Path) -> None:
     text = f"{systematics_tables.markdown(content)}\n"
     write_json(output / measure.RESULT, content)
@@ -343,7 +323,7 @@ def _write(content: Mapping[str, Any], output: Path) -> None:
     write_text(output / "variations.csv", tables.comma_separated(content["rows"]))
     write_text(output / "taggers.csv", tables.comma_separated(content["summary"]))
     title = f"{content['jets']:,} nominal jets of {content['config']}; bars: 68 %"
-    figure, _ = plots.attack_against_variations(*figure_rows(content), title)
+    figure, _ = plots.attack_against_variations(*systematics_tables.figure_rows(content), title)
     plots.save(figure, output / "systematics.png", output / "systematics.pdf", dpi=60)
     print(f"\n{text}")
     names = ("table.md", "variations.md", "variations.csv", "taggers.csv", "systematics.png", measure.RESULT)
