@@ -24,6 +24,7 @@ from kerastag.errors import UserError
 from kerastag.statistics import correlations
 
 _BATCH = 8192
+_Gradient = Callable[[np.ndarray, np.ndarray], tf.Tensor]
 # A value that more than this share of the cells have is not exchanged.
 _SPIKE = 0.01
 # Jets of about the same value, of which one half goes up.
@@ -104,9 +105,9 @@ def marginal_preserving(
         raise UserError(f"`tolerance` and `correlation` must be at least 0. Received: {tolerance}, {correlation}.")
     if attacked is None:
         attacked = attacked_features(tagger, x, y, attack)
-    preserved = x.copy()
+    gradient, preserved = _gradient(attack, tagger, x.shape[1], y.shape[1]), x.copy()
     for _, rows in _by_flavour(y):
-        cells = _cells(attack, tagger, x[rows], y[rows], attacked[rows])
+        cells = _cells(attack.threat_model, gradient, x[rows], y[rows], attacked[rows])
         preserved[rows] = _attack_flavour(cells, attack.threat_model, y[rows], tolerance, correlation)
     return preserved, compare_marginals(x, preserved, y, attack.threat_model)
 
@@ -134,12 +135,11 @@ class _Cells:
     leads: dict[int, set[int]]
 
 
-def _cells(attack: Attack, tagger: keras.Model, x: np.ndarray, y: np.ndarray, attacked: np.ndarray) -> _Cells:
+def _cells(threat_model: ThreatModel, gradient: _Gradient, x: np.ndarray, y: np.ndarray, attacked: np.ndarray) -> _Cells:
     """The jets of a flavour; arguments as of `marginal_preserving`."""
-    gradient = _gradient(attack, tagger)
     boxes, gradients, patterns = [], [], []
     for features, labels in zip(_batches(x), _batches(y), strict=True):
-        box = attack.threat_model.box(features, labels)
+        box = threat_model.box(features, labels)
         boxes.append([np.asarray(values) for values in (box.budget > 0, box.low, box.high)])
         gradients.append(gradient(features, labels).numpy())
         patterns.append(_patterns(box))
@@ -147,7 +147,7 @@ def _cells(attack: Attack, tagger: keras.Model, x: np.ndarray, y: np.ndarray, at
     moves = attacked - x
     gain = np.abs(np.concatenate(gradients)) * np.sign(moves)
     active = free & (moves != 0) & ~_repeated(x)
-    return _Cells(x, low, high, gain, active, np.concatenate(patterns), _leaders(attack.threat_model))
+    return _Cells(x, low, high, gain, active, np.concatenate(patterns), _leaders(threat_model))
 
 
 def _by_flavour(y: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -160,10 +160,10 @@ def _batches(values: np.ndarray) -> Iterator[np.ndarray]:
     return (values[start : start + _BATCH] for start in range(0, len(values), _BATCH))
 
 
-def _gradient(attack: Attack, tagger: keras.Model) -> Callable[[np.ndarray, np.ndarray], tf.Tensor]:
+def _gradient(attack: Attack, tagger: keras.Model, features: int, classes: int) -> _Gradient:
     """The gradient of the objective at clean jets `(batch, features)`, with what it does to cells that follow."""
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=[tf.TensorSpec((None, width), tf.float32) for width in (features, classes)])
     def gradient(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         return attack.bind(tagger, y, box=attack.threat_model.box(x, y)).gradient(x)[1]
 
