@@ -91,6 +91,22 @@ class RankedPair:
         below = np.cumsum(against) - against / 2
         return float((over * below).sum() / (over.sum() * against.sum()))
 
+    def aucs(self, weights: np.ndarray) -> np.ndarray:
+        """`auc` for many sets of weights `(sets, jets)` at once, `(sets,)`; NaN where it is not defined."""
+        if self.missing:
+            return np.full(len(weights), np.nan)
+        w = np.asarray(weights)[:, self._jets].astype(np.float64)
+        against = np.where(self._is_over, 0, w)
+        over = w - against
+        if len(self._ends) < len(self._jets):
+            starts = np.append(0, self._ends[:-1] + 1)
+            over, against = np.add.reduceat(over, starts, axis=1), np.add.reduceat(against, starts, axis=1)
+        below = np.cumsum(against, axis=1)
+        totals = over.sum(axis=1), below[:, -1].copy()
+        below -= against / 2
+        defined = (totals[0] > 0) & (totals[1] > 0)
+        return np.einsum("ij,ij->i", over, below) / np.where(defined, totals[0] * totals[1], np.nan)
+
     def roc(self, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Efficiency, mistag rate and number of mistagged jets, loosest cut last, `(thresholds,)` each."""
         w = np.ones(len(self._jets)) if weights is None else np.asarray(weights, np.float64)[self._jets]

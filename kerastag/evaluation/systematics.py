@@ -202,10 +202,7 @@ def _area(label: np.ndarray, logits: np.ndarray, weights: np.ndarray, name: str)
     """Area of a discriminator with each row of weights, the first being that of the jets as they are."""
     pair = RankedPair(label, logits, name)
     first = pair.auc(weights[0])
-    if isinstance(first, NotDefined):
-        return first
-    areas = [pair.auc(row) for row in weights[1:]]
-    return Resampled(first, np.array([np.nan if isinstance(area, NotDefined) else area for area in areas], np.float64))
+    return first if isinstance(first, NotDefined) else Resampled(first, pair.aucs(weights[1:]))
 
 
 def _factor(sides: Sides, values: Sequence[np.ndarray], rate: float, cut: float, flavour: str) -> Factor:

@@ -231,3 +231,15 @@ def test_tables_say_what_was_measured(jets, sides):
     header, cells = systematics_tables.detail_table(content["rows"])
     assert len(cells) == 8 and "b at 0.01, factor" in header
     assert isinstance(content["rows"][0]["BvL change"], Interval)
+
+
+def test_areas_for_many_weights_are_those_for_each():
+    """With ties, with weights of 0, and where a flavour has none left."""
+    generator = np.random.default_rng(2)
+    label, logits = generator.integers(0, 3, 400), np.round(generator.normal(size=(400, 3)), 1)
+    weights = generator.integers(0, 3, (5, 400)).astype(np.float32)
+    weights[4, label == 0] = 0
+    pair = RankedPair(label, logits, "BvL")
+    np.testing.assert_allclose(pair.aucs(weights)[:4], [pair.auc(row) for row in weights[:4]], rtol=1e-12)
+    assert np.isnan(pair.aucs(weights)[4])
+    assert np.isnan(RankedPair(np.full(400, 1), logits, "BvL").aucs(weights)).all()
