@@ -152,25 +152,20 @@ def loss_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     return header, [[row["tagger"], *(_cell(row[name]) for name in names)] for row in rows]
 
 
-def prediction_table(rows: Sequence[Row], groups: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+def prediction_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Header and cells: ρ with interval and p for the area, ρ alone for what else changes."""
-    header = ["loss under"]
-    for group in groups:
-        header += [f"{group}: area", "p", *(f"{group}: {quantity}" for quantity in QUANTITIES[1:])]
+    header = ["loss under", "variations", "area", "p", *QUANTITIES[1:]]
     cells = []
-    for attack in tables.unique(rows, "attack"):
-        line = [attack]
-        for group in groups:
-            by_quantity = {row["quantity"]: row for row in tables.where(rows, attack=attack, variations=group)}
-            area, p = by_quantity["area"]["correlation"], by_quantity["area"]["p"]
-            line += [f"{area:+[]}", p if isinstance(p, NotDefined) else f"{p:.2g}"]
-            line += [_rho(by_quantity[quantity]["correlation"]) for quantity in QUANTITIES[1:]]
-        cells.append([str(cell) for cell in line])
+    for first in tables.where(rows, quantity=QUANTITIES[0]):
+        of_pair = tables.where(rows, attack=first["attack"], variations=first["variations"])
+        others = [_rho(row["correlation"]) for row in of_pair if row is not first]
+        p = "not defined" if isinstance(first["p"], NotDefined) else f"{first['p']:.2g}"
+        cells.append([first["attack"], first["variations"], _cell(first["correlation"], "+[]"), p, *others])
     return header, cells
 
 
 def _rho(number: Interval | NotDefined) -> str:
-    return str(number) if isinstance(number, NotDefined) else f"{number.value:+.2f}"
+    return "not defined" if isinstance(number, NotDefined) else f"{number.value:+.2f}"
 
 
 def _cell(number: Interval | NotDefined | float, spec: str = "") -> str:
@@ -228,7 +223,7 @@ def markdown(content: Mapping[str, Any]) -> str:
         tables.markdown(*loss_table(content["summary"])),
         "Rank correlation over networks of this loss with the mean change under variations (Spearman, 68 % interval for so few "
         f"taggers, two-sided p from permutations; the smallest of {len(content['predictions'])} is {smallest:.2g}):",
-        tables.markdown(*prediction_table(content["predictions"], groups)),
+        tables.markdown(*prediction_table(content["predictions"])),
         "Change of BvL area by variation, in 1e-4:",
         tables.markdown(*variation_table(content["rows"])),
     ]

@@ -49,7 +49,7 @@ def section(subject: Subject, numbers: Numbers) -> Section:
             Table("Mean absolute change of the BvL area:", *systematics_tables.summary_table(numbers["summary"], groups)),
             Table("Scale factors and shapes:", *systematics_tables.quantity_table(numbers["summary"], groups)),
             Table("Loss under attack:", *systematics_tables.loss_table(numbers["summary"])),
-            Table("Rank correlation of both:", *systematics_tables.prediction_table(numbers["predictions"], groups)),
+            Table("Rank correlation of both:", *systematics_tables.prediction_table(numbers["predictions"])),
             Table("Change of BvL area, in 1e-4:", *systematics_tables.variation_table(numbers["rows"])),
         ],
         [Figure("mismodelling", "Loss under attack against the mean change under variations, a point for each tagger.")],
