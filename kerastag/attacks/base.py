@@ -36,12 +36,17 @@ class Objective:
         self._loss = OBJECTIVES[name]
         self._tagger, self._y, self._training = tagger, y, training
         self._nonfinite_gradients, self._box = nonfinite_gradients, box
+        # An attack looks at many points: inside a graph the way to the gradient is traced once for all of them.
+        self._traced = tf.function(self._gradient) if tf.inside_function() else self._gradient
 
     def gradient(self, point: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Objective `(batch,)` and its gradient `(batch, features)` at a point `(batch, features)`.
 
         The tape watches the inputs alone, so no gradient of a weight is ever computed.
         """
+        return self._traced(point)
+
+    def _gradient(self, point: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(point)
             features = point if self._box is None else self._box.complete(point)
