@@ -24,7 +24,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     cli.add_cap_option(parser)
     parser.add_argument(
-        "--scale", choices=list(SCALES), default="sigma", metavar="NAME", help=f"{SCALES.help} (default: %(default)s)"
+        "--scale",
+        choices=list(SCALES),
+        default="sigma",
+        metavar="NAME",
+        help=SCALES.help.replace("%", "%%") + " (default: %(default)s)",
     )
     add_fields(parser, PHYSICS)
 
