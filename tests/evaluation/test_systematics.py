@@ -14,6 +14,7 @@ from kerastag.flavours import FLAVOURS
 from kerastag.jets import Jets
 from kerastag.metrics import RankedPair, discriminant
 from kerastag.results import Interval, NotDefined, Resampled, plain, revived
+from kerastag.schema import JET_FLAVOR
 from tests.toy import TOY
 
 JETS = 6000
@@ -184,6 +185,18 @@ def test_quantile_shifts_are_those_that_were_made():
     # Twice as wide: quantiles move by themselves, the outermost most.
     present = x[(jets.label == 1) & (x[:, mass] != TOY.defaults[mass]), mass]
     assert shifts["vertex_mass"]["c"] == pytest.approx(np.abs(np.quantile(present, [0.05, 0.95])).max(), rel=1e-5)
+
+
+def test_special_values_do_not_count_in_shifts():
+    """A tenth of the tracks leave a displacement of 0; the others stay."""
+    column = JET_FLAVOR.index("track_0_vertex_displacement")
+    generator = np.random.default_rng(6)
+    x = np.tile(JET_FLAVOR.defaults, (2000, 1)).astype(np.float32)
+    x[:, column] = np.where(generator.random(2000) < 0.6, 0, generator.exponential(1, 2000))
+    left = x.copy()
+    left[:200, column] = np.where(x[:200, column] == 0, 0.3, x[:200, column])
+    jets, varied = (made_up(2000, features=values) for values in (x, left))
+    assert systematics.quantile_shifts(JET_FLAVOR, jets, [varied]) == {}
 
 
 def test_budget_file_is_read_as_a_budget(tmp_path):
