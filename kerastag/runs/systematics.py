@@ -132,7 +132,7 @@ def systematics(
 
 
 def list_files(folder: Path, names: Sequence[str] = ()) -> dict[str, File]:
-    """The simulated files of a folder by name, the nominal one and other references first.
+    """The simulated files of a folder by name, each behind the one that it is compared with.
 
     Args:
         folder: The folder.
@@ -150,12 +150,19 @@ def list_files(folder: Path, names: Sequence[str] = ()) -> dict[str, File]:
         if name not in paths:
             raise UserError(f"There is no '{name}.root' in '{folder}'; there are {', '.join(paths)}.")
     files = {name: _describe(name, path, paths) for name, path in paths.items()}
-    references = {file.reference for name, file in files.items() if not names or name in names}
-    first = dict.fromkeys([NOMINAL, *(name for name in files if name in references)])
-    chosen = [name for name in files if not names or name in names]
-    if not set(chosen) - {NOMINAL}:
+    listed: dict[str, File] = {}
+    for name in names or files:
+        _list_with_references(name, files, listed)
+    if len(listed) < 2:
         raise UserError(f"There is no variation in '{folder}' beside '{NOMINAL}.root'; make some with simulate --variation.")
-    return {name: files[name] for name in dict.fromkeys([*first, *chosen])}
+    return listed
+
+
+def _list_with_references(name: str, files: Mapping[str, File], listed: dict[str, File]) -> None:
+    """Add a file to those that are listed, behind the one that it is compared with."""
+    if name != NOMINAL:
+        _list_with_references(files[name].reference, files, listed)
+    listed.setdefault(name, files[name])
 
 
 def _describe(name: str, path: Path, paths: Mapping[str, Path]) -> File:

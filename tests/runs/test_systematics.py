@@ -100,12 +100,20 @@ def test_an_envelope_needs_variations_of_the_detector(tagger, folder, data_dir, 
     assert "variations of the detector" in outcome.err
 
 
-def test_references_come_first_and_are_those_of_the_catalogue(folder):
+def test_references_come_first_and_are_those_of_the_catalogue(folder, tmp_path):
     files = list_files(folder)
     assert list(files) == ["nominal", "d0_bias_5um", "tune_a14"]
     assert list(list_files(folder, ["tune_a14"])) == ["nominal", "tune_a14"]
     assert files["d0_bias_5um"].same_events
     assert not files["tune_a14"].same_events
+    names = ["mpi", "mpi_without_reconnection", "nominal", "reseeded"]
+    for name in names:
+        settings = SimulationSettings(seed=3, events_per_unit=10, variations=() if name == "nominal" else (name,))
+        production.produce(tmp_path / f"{name}.root", 10, settings, 1)
+    files = list_files(tmp_path)
+    assert list(files) == list(list_files(tmp_path, names[1:2])) == ["nominal", "reseeded", "mpi", "mpi_without_reconnection"]
+    assert [file.reference for file in files.values()] == ["nominal", "nominal", "reseeded", "mpi"]
+    assert files["reseeded"].kind == "control"
 
 
 def test_every_attack_is_made_in_both_boxes():
