@@ -28,8 +28,9 @@ from kerastag.schema import Schema
 RESULT = "systematics.json"
 # Mistag rates of nominal light jets that set the thresholds of b-tagging, and the one whose factors tables show.
 RATES, SHOWN_RATE = (0.1, 0.01), 0.01
-# What a tagger is ranked by: absolute changes, so that the least is best.
-QUANTITIES = ("area", "b efficiency", "light mistag rate", "shape")
+# What a tagger is ranked by: absolute changes, so that the least is best. "Relative" is that of 1 - AUC, since what a better
+# tagger has to lose is less.
+QUANTITIES = ("area", "relative", "b efficiency", "light mistag rate", "shape")
 _QUANTILES = np.linspace(0.05, 0.95, 19)
 _PERMUTATIONS = 9_999
 
@@ -144,10 +145,17 @@ class Change:
         """
         return {
             "area": _size(self.changes["BvL"]),
+            "relative": _size(_relative(self.areas["BvL"], self.changes["BvL"])),
             "b efficiency": _size(self.factor("b") - 1.0),
             "light mistag rate": _size(self.factor("light") - 1.0),
             "shape": float(np.mean(list(self.shapes.values()))) if self.shapes else NotDefined("no jets"),
         }
+
+
+def _relative(area: Resampled | NotDefined, change: Resampled | NotDefined) -> Resampled | NotDefined:
+    """Change of an area over 1 minus the area without the variation."""
+    before = area - change
+    return before if isinstance(before, NotDefined) else change / Resampled(1 - before.value, 1 - before.values)
 
 
 def _size(change: Resampled | NotDefined) -> Resampled | NotDefined:

@@ -139,7 +139,7 @@ def summary_table(rows: Sequence[Row], groups: Sequence[str]) -> tuple[list[str]
 
 
 def quantity_table(rows: Sequence[Row], groups: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Header and cells: mean |scale factor - 1| and mean distance of shapes."""
+    """Header and cells: mean relative change of 1 - AUC, mean |scale factor - 1|, mean distance of shapes."""
     names = [f"{group}, {quantity}" for quantity in QUANTITIES[1:] for group in groups]
     header = ["tagger", *(f"{quantity}, {group}" for quantity in QUANTITIES[1:] for group in groups)]
     return header, [[row["tagger"], *(_cell(row[name]) for name in names)] for row in rows]
@@ -216,8 +216,8 @@ def markdown(content: Mapping[str, Any]) -> str:
         "Variations of the detector are paired jet by jet with the nominal sample; those of the physics have events of their "
         "own, whose fluctuations are in every row and the same for all taggers.",
         tables.markdown(*summary_table(content["summary"], groups)),
-        "Mean absolute change of b efficiency and light mistag rate, relative, at the threshold that 1 % of the nominal light "
-        "jets pass; and mean Kolmogorov-Smirnov distance of the discriminator:",
+        "Mean absolute changes: of the area over 1 - AUC; of b efficiency and light mistag rate, relative, at the threshold "
+        "that 1 % of the nominal light jets pass; and mean Kolmogorov-Smirnov distance of the discriminator:",
         tables.markdown(*quantity_table(content["summary"], groups)),
         "Loss of BvL area under attack, for boosted trees of jets that were attacked on the first tagger:",
         tables.markdown(*loss_table(content["summary"])),

@@ -62,6 +62,7 @@ def test_known_separation_gives_known_change_of_area(jets, sides):
     # The same noise on both sides: the change is known much better than either area.
     assert interval.error < 0.4 * change.areas["BvL"].interval.error
     assert change.sizes["area"].value == -interval.value
+    assert change.sizes["relative"].value == pytest.approx(-exact / (1 - RankedPair(jets.label, before, "BvL").auc()))
 
 
 def test_nothing_changes_where_nothing_is_changed(jets, sides):
