@@ -255,14 +255,6 @@ def test_multiparton_interactions_double_the_particles(decays):
     assert decays("mpi", "light", 60)["charged"] > 2 * decays("reseeded", "light", 60)["charged"]
 
 
-@pytest.mark.slow
-def test_gluon_splitting_changes_the_number_of_heavy_hadrons(decays):
-    rates = [
-        decays(name, "light", 8000)["heavy hadrons"] for name in ("gluon_splitting_up", "reseeded", "gluon_splitting_down")
-    ]
-    assert rates[0] > 1.05 * rates[1] > 1.05 * 1.05 * rates[2]
-
-
 @pytest.mark.parametrize("name", [name for name in variations.names("physics") if name != "reseeded"])
 def test_every_physics_variation_changes_the_events(decays, name):
     """Pythia takes its lines, and other events come out of the same seed."""
