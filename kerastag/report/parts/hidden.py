@@ -43,7 +43,7 @@ CORRELATIONS = _Aim("marginals, linear correlations within 0.005", {"correlation
 CONSISTENT = _Aim("marginals; summaries of the jet that no tie holds stay", {}, summaries_stay=True)
 _TOLERANT = tuple(
     _Aim(f"marginals within a distance of {size:g}; summaries stay", {"tolerance": size}, summaries_stay=True)
-    for size in (0.005, 0.01, 0.02)
+    for size in (0.0025, 0.005, 0.02)
 )
 _CONTROL = "classifier_control"
 
