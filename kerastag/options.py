@@ -97,7 +97,7 @@ def _arguments(field: dataclasses.Field, default: Any) -> dict[str, Any]:
 
 
 def _default_text(default: Any) -> str:
-    if default is None or default is False or default == ():
+    if default is None or isinstance(default, bool) or default == ():
         return ""
     values = default if isinstance(default, tuple) else (default,)
     return f" (default: {' '.join(f'{value:g}' if isinstance(value, float) else str(value) for value in values)})"
@@ -114,7 +114,7 @@ def value_type(field: dataclasses.Field) -> tuple[Any, bool]:
 
 
 def collect(defaults: T, options: argparse.Namespace, **values: Any) -> T:
-    """The dataclass with what a command line gave in place of its defaults.
+    """The dataclass with what a command line gave in place of its defaults; what is None was not given.
 
     Args:
         defaults: The dataclass as it is without options.
@@ -122,7 +122,11 @@ def collect(defaults: T, options: argparse.Namespace, **values: Any) -> T:
         **values: Further fields.
     """
     names = {field.name for field in dataclasses.fields(defaults)}  # type: ignore[arg-type]
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(options).items() if name in names}
+    given = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in vars(options).items()
+        if name in names and value is not None
+    }
     for field in dataclasses.fields(defaults):  # type: ignore[arg-type]
         if "section" in field.metadata:
             given[field.name] = collect(getattr(defaults, field.name), options)

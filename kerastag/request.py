@@ -1,7 +1,9 @@
 """What is asked of an evaluation: which jets, under which attacks, what report. Imports nothing heavy."""
 
+import argparse
 import dataclasses
 from pathlib import Path
+from typing import Any, TypeVar
 
 from kerastag import options
 from kerastag.catalogue import ATTACKS, SCALES
@@ -48,9 +50,7 @@ class Sample:
         options.check(self)
 
 
-# Sizes of the attacks unless told otherwise: of one command that asks for one, and of the others.
-_USUAL_SIZES = ((EPSILON,), (0.01, 0.05))
-# Those of a curve.
+# Sizes of a curve.
 _CURVE = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1)
 # What an attack may increase: cross-entropy, the paper's loss, the margin of each discriminator in its own column, or one
 # margin in all columns, with a sign for all jets the same way.
@@ -155,15 +155,12 @@ class AttackGrid:
 
     def __post_init__(self) -> None:
         options.check(self)
-        if self.physics.budget and self.epsilons in _USUAL_SIZES:
-            # Who names a budget and no multiple of it means the budget.
-            object.__setattr__(self, "epsilons", (1.0,))
 
 
 # What the commands ask for unless told otherwise.
 EVALUATION = AttackGrid(caps=(None,), objectives=("cross_entropy", "margin"))
-COMPARISON = AttackGrid(epsilons=_USUAL_SIZES[1], caps=(None,))
-STUDY = AttackGrid(epsilons=_USUAL_SIZES[1])
+COMPARISON = AttackGrid(epsilons=(0.01, 0.05), caps=(None,))
+STUDY = AttackGrid(epsilons=(0.01, 0.05))
 SCAN = AttackGrid(attacks=("fgsm",))
 
 
@@ -198,11 +195,31 @@ class ReportOptions:
         options.check(self)
         if self.replicates < 2:
             raise UserError(f"'replicates' must be at least 2, not {self.replicates}.")
-        if self.physics.budget and (self.epsilon, self.epsilons) == (EPSILON, _CURVE):
-            object.__setattr__(self, "epsilon", 1.0)
-            object.__setattr__(self, "epsilons", tuple(epsilon / EPSILON for epsilon in _CURVE))
 
     @property
     def distortion(self) -> float:
         """Size of the distortions in the verdict: five times ε, since they are not aimed."""
         return 5 * self.epsilon
+
+
+T = TypeVar("T", AttackGrid, ReportOptions)
+
+
+def requested(defaults: T, given: argparse.Namespace, **values: Any) -> T:
+    """What a command line asks for. Who names a budget and no multiple of it means the budget.
+
+    Args:
+        defaults: What is asked unless told otherwise.
+        given: Parsed options; those that were not given are None.
+        **values: Further fields.
+    """
+    asked = options.collect(defaults, given, **values)
+    if not asked.physics.budget:
+        return asked
+    of_report = isinstance(asked, ReportOptions)
+    once: dict[str, Any] = {}
+    if of_report and given.epsilon is None:
+        once["epsilon"] = 1.0
+    if given.epsilons is None:
+        once["epsilons"] = tuple(size / EPSILON for size in _CURVE) if of_report else (1.0,)
+    return dataclasses.replace(asked, **once)

@@ -1,9 +1,13 @@
+import argparse
+
 import keras
 import numpy as np
 import pytest
 
+from kerastag import options
 from kerastag.errors import UserError
 from kerastag.recipes import RECIPES, Settings, read_toml
+from kerastag.request import COMPARISON, PAPER, PHYSICS, PHYSICS_OPTIONS, requested
 from kerastag.training.assembly import make_optimizer
 
 
@@ -81,3 +85,18 @@ def test_what_the_recipe_says_of_adam_epsilon():
     gradient = 1e-6
     optimizer.apply([np.full(1, gradient, np.float32)])
     assert float(-variable[0]) == pytest.approx(gradient / (gradient + 1e-8 / np.sqrt(1 - 0.999)), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("given", "sizes"), [([], (0.01, 0.05)), (["--budget", "x"], (1.0,)), (["--budget", "x", "--epsilon", "0.01"], (0.01,))]
+)
+def test_a_budget_counts_once_unless_a_multiple_is_given(given, sizes):
+    parser = argparse.ArgumentParser()
+    options.add_options(parser, COMPARISON, unset=True)
+    assert requested(COMPARISON, parser.parse_args(given)).epsilons == sizes
+    assert Settings.resolve({"budget": "x"}).epsilon == 1.0 and Settings.resolve({"budget": "x", "epsilon": 2}).epsilon == 2.0
+
+
+def test_runs_of_older_versions_had_the_papers_box():
+    old = {name: value for name, value in Settings().to_dict().items() if name not in PHYSICS_OPTIONS}
+    assert Settings.stored(old).physics == PAPER and Settings.stored(Settings().to_dict()).physics == PHYSICS

@@ -227,7 +227,9 @@ class ThreatModel:
         """The box of a distortion: mask, cap and bounds hold, but ε only tells its size. Arguments as of `budget`."""
         x = keras.ops.convert_to_tensor(x)
         unit = self._unit(x, y)
-        return self._box(x, unit, self.epsilon * strength * unit, np.full(self.scale.shape, np.inf, np.float32))
+        box = self._box(x, unit, self.epsilon * strength * unit, np.full(self.scale.shape, np.inf, np.float32))
+        # A feature without a size of its own moves with those that it leads, and nothing leads in a distortion.
+        return box._replace(budget=keras.ops.where(self.limited, box.budget, 0.0))
 
     def project(self, x: tf.Tensor, attacked: tf.Tensor, y: tf.Tensor | None = None) -> tf.Tensor:
         """Move the free cells of `attacked` into the box around `x`, and what follows them along. All `(batch, …)`.

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from kerastag.cli import load_tensorflow
+from kerastag.errors import UserError
 from kerastag.options import add_options as add_fields
 from kerastag.recipes import Recipe, Settings
 from kerastag.request import DATA_SET, PHYSICS_OPTIONS
@@ -43,6 +44,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     """Train, attack, write."""
+    if options.budget:
+        raise UserError("The benchmark's attacks have sizes in σ; leave --budget out, or use evaluate.")
     given = {name: getattr(options, name) for name in (*DATA_SET, *_RECIPE, *PHYSICS_OPTIONS)}
     for name in options.defense:
         Settings.resolve(given | {"defense": name})

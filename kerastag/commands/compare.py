@@ -5,7 +5,7 @@ import argparse
 from kerastag import cli
 from kerastag.options import add_options as add_fields
 from kerastag.options import collect
-from kerastag.request import COMPARISON, Sample
+from kerastag.request import COMPARISON, Sample, requested
 
 EPILOG = """\
 examples:
@@ -25,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add taggers, jets, attacks and output."""
     cli.add_tagger_argument(parser)
     add_fields(parser, Sample())
-    add_fields(parser, COMPARISON)
+    add_fields(parser, COMPARISON, unset=True)
     cli.add_cap_option(parser)
     cli.add_replicates_option(parser)
     cli.add_output_options(parser)
@@ -35,7 +35,7 @@ def main(options: argparse.Namespace) -> None:
     """Compare, write."""
     cli.check_output(options, "comparison.json")
     sample = collect(Sample(), options)
-    grid = collect(COMPARISON, options, caps=(options.relative_cap,))
+    grid = requested(COMPARISON, options, caps=(options.relative_cap,))
     cli.load_tensorflow()
 
     from kerastag import runs

@@ -5,7 +5,7 @@ import argparse
 from kerastag import cli
 from kerastag.options import add_options as add_fields
 from kerastag.options import collect
-from kerastag.request import EVALUATION, Sample
+from kerastag.request import EVALUATION, Sample, requested
 
 EPILOG = """\
 example:
@@ -21,7 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add taggers, jets, attacks and output."""
     cli.add_tagger_argument(parser)
     add_fields(parser, Sample())
-    add_fields(parser, EVALUATION)
+    add_fields(parser, EVALUATION, unset=True)
     cli.add_cap_option(parser)
     cli.add_replicates_option(parser)
     cli.add_output_options(parser)
@@ -31,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> None:
     """Compare, write."""
     cli.check_output(options, "metrics.json")
-    sample, grid = collect(Sample(), options), collect(EVALUATION, options, caps=(options.relative_cap,))
+    sample, grid = collect(Sample(), options), requested(EVALUATION, options, caps=(options.relative_cap,))
     cli.load_tensorflow()
 
     from kerastag import runs

@@ -6,7 +6,7 @@ from pathlib import Path
 from kerastag import cli
 from kerastag.options import add_options as add_fields
 from kerastag.options import collect
-from kerastag.request import ReportOptions, Sample
+from kerastag.request import ReportOptions, Sample, requested
 
 EPILOG = """\
 examples:
@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add taggers, jets, what the report shows, and output."""
     cli.add_tagger_argument(parser)
     add_fields(parser, Sample())
-    add_fields(parser, ReportOptions())
+    add_fields(parser, ReportOptions(), unset=True)
     parser.add_argument("--scan", type=Path, metavar="DIR", help="folder of scan_inputs, to be taken in")
     parser.add_argument("--systematics", type=Path, metavar="DIR", help="folder of systematics, to be taken in")
     cli.add_output_options(parser)
@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> None:
     """Make the report."""
     cli.check_output(options, "report.html")
-    sample, report_options = collect(Sample(), options), collect(ReportOptions(), options)
+    sample, report_options = collect(Sample(), options), requested(ReportOptions(), options)
     cli.load_tensorflow()
 
     from kerastag import runs

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from kerastag.cli import load_tensorflow
 from kerastag.options import add_options as add_fields
-from kerastag.options import collect
 from kerastag.recipes import Recipe, Settings
-from kerastag.request import DATA_SET, PHYSICS_OPTIONS, STUDY
+from kerastag.request import DATA_SET, PHYSICS_OPTIONS, STUDY, requested
 
 _SETTINGS, _RECIPE = ("recipe",), ("model", "epochs")
 
@@ -21,7 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add data, trainings, attacks and output."""
     add_fields(parser, Settings(), [*DATA_SET, *_SETTINGS], unset=True)
     add_fields(parser, Recipe(), _RECIPE, unset=True)
-    add_fields(parser, STUDY)
+    add_fields(parser, STUDY, unset=True)
     parser.add_argument(
         "--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="of the trainings (default: 0 1 2)"
     )
@@ -40,7 +39,7 @@ def main(options: argparse.Namespace) -> None:
     """Train, evaluate, write."""
     names = (*DATA_SET, *_SETTINGS, *_RECIPE, "scale", "only", *PHYSICS_OPTIONS)
     settings = Settings.resolve({name: getattr(options, name) for name in names})
-    grid = collect(STUDY, options)
+    grid = requested(STUDY, options)
     load_tensorflow()
 
     from kerastag import runs

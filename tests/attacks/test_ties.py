@@ -255,3 +255,11 @@ def test_tracks_of_a_vertex_share_it_and_significances_follow(attacked):
         rows = np.flatnonzero((x[:, column] > 0) & match.any(axis=1) & ((difference < 0.01).sum(axis=1) == 1))
         assert len(rows) > 0.8 * (x[:, column] > 0).sum()
         np.testing.assert_allclose(moved[rows, column], after[rows][match[rows]], atol=0.01, rtol=0.01)
+
+
+def test_distortions_leave_what_a_budget_does_not_name():
+    """What leads a named feature has no size of its own; σ is none."""
+    model = tied(only=("significance",))
+    tagger = keras.Sequential([keras.Input((len(NAMES),))])
+    moved = attacked_features(tagger, X, np.eye(3, dtype=np.float32), GaussianNoise(model))
+    np.testing.assert_array_equal(moved, X)
