@@ -21,12 +21,11 @@ from kerastag.attacks.base import Attack
 from kerastag.attacks.samples import attacked_features
 from kerastag.attacks.threat_model import Box, ThreatModel
 from kerastag.errors import UserError
+from kerastag.schema.discovery import SPIKE
 from kerastag.statistics import correlations
 
 _BATCH = 8192
 _Gradient = Callable[[np.ndarray, np.ndarray], tf.Tensor]
-# A value that more than this share of the cells have is not exchanged.
-_SPIKE = 0.01
 # Jets of about the same value, of which one half goes up.
 _NEIGHBOURS = 101
 # How often moves that left their box are halved before they are given up.
@@ -171,11 +170,11 @@ def _gradient(attack: Attack, tagger: keras.Model, features: int, classes: int) 
 
 
 def _repeated(x: np.ndarray) -> np.ndarray:
-    """Whether a cell holds a value that many jets share, bool `(jets, features)`."""
+    """Whether a cell holds a value that many jets share, which is not exchanged; bool `(jets, features)`."""
     repeated = np.zeros(x.shape, bool)
     for column, values in enumerate(x.T):
         _, numbers, counts = np.unique(values, return_inverse=True, return_counts=True)
-        repeated[:, column] = counts[numbers] > max(_SPIKE * len(x), 1)
+        repeated[:, column] = counts[numbers] > max(SPIKE * len(x), 1)
     return repeated
 
 

@@ -19,12 +19,11 @@ from kerastag.evaluation.two_samples import Difference
 from kerastag.metrics import HEADLINE, discriminant
 from kerastag.results import Interval
 from kerastag.schema import Schema
-from kerastag.schema.structure import Feature
+from kerastag.schema.discovery import SPIKE
+from kerastag.schema.variables import Feature
 
 # Probability to call something visible that is not.
 LEVEL = 0.05
-# A value that more than this share of a feature's cells have is counted by itself.
-SPIKE = 0.01
 # A χ² needs some ten expected cells in either sample.
 _FEWEST = 20
 

@@ -15,6 +15,7 @@ from kerastag import data, plots, saving, tables
 from kerastag.attacks import CLEAN, Condition, conditions
 from kerastag.data import JetDataset
 from kerastag.evaluation.comparison import Comparison, compare
+from kerastag.evaluation.trees import boosted_trees
 from kerastag.files import write_json, write_text
 from kerastag.metrics import HEADLINE, discriminator_auc
 from kerastag.recipes import Settings
@@ -102,13 +103,10 @@ def _over_seeds(of_seeds: Sequence[Mapping[str, float]]) -> dict[str, Seeds]:
 
 def _trees(dataset: JetDataset, seeds: Sequence[int]) -> dict[str, Seeds]:
     """Areas of scikit-learn's gradient-boosted trees with their default settings, on the same inputs."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
     train, test = dataset.arrays("train"), dataset.arrays("test")
     areas = []
     for seed in seeds:
-        trees = HistGradientBoostingClassifier(random_state=seed).fit(train.features, train.label)
-        of_seed = discriminator_auc(test.label, trees.predict_proba(test.features), test.weights)
+        of_seed = discriminator_auc(test.label, boosted_trees(train, seed)(test.features), test.weights)
         areas.append({f"{name} AUC": defined(area, f"{name} AUC of the test split") for name, area in of_seed.items()})
     return _over_seeds(areas)
 

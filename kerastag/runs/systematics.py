@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import threadpoolctl
 from tqdm.auto import tqdm
 
 from kerastag import data, plots, tables
@@ -19,6 +18,7 @@ from kerastag.errors import UserError
 from kerastag.evaluation import systematics as measure
 from kerastag.evaluation import systematics_tables
 from kerastag.evaluation.systematics import Change, Sides
+from kerastag.evaluation.trees import boosted_trees
 from kerastag.files import write_json, write_text
 from kerastag.jets import Jets
 from kerastag.metrics import Bootstrap, RankedPair
@@ -32,8 +32,6 @@ TREES = "boosted trees"
 NOMINAL, CONTROL = "nominal", "reseeded"
 # The variations of the detector that are as large as an uncertainty.
 PLAUSIBLE = "uncertainties"
-# Threads of the trees: they wait for each other at every split, so one that shares its core stops all.
-_THREADS = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,7 +190,7 @@ def _load(arguments: Sequence[str], dataset: JetDataset, trees: bool) -> list[Ta
     for tagger in load_all(arguments):
         check_inputs(tagger, dataset.schema)
         models.append(Tagger(tagger.name, _logits_of(tagger.model), tagger.model))
-    return [*models, _trees(dataset, models[0].attacked)] if trees else models
+    return [*models, Tagger(TREES, boosted_trees(dataset.arrays("train")), models[0].attacked)] if trees else models
 
 
 def _logits_of(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
@@ -200,21 +198,6 @@ def _logits_of(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
         return attacked_logits(model, features, np.zeros((len(features), model.output_shape[-1]), np.float32), None)
 
     return logits
-
-
-def _trees(dataset: JetDataset, attacked: keras.Model) -> Tagger:
-    """Scikit-learn's gradient-boosted trees with their default settings, trained on the training jets."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    train = dataset.arrays("train")
-    with threadpoolctl.threadpool_limits(_THREADS):
-        trees = HistGradientBoostingClassifier(random_state=0).fit(train.features, train.label)
-
-    def logits(features: np.ndarray) -> np.ndarray:
-        with threadpoolctl.threadpool_limits(_THREADS):
-            return np.log(np.maximum(trees.predict_proba(features), 1e-12))
-
-    return Tagger(TREES, logits, attacked)
 
 
 def _attack(

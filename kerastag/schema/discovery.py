@@ -19,7 +19,7 @@ from kerastag.schema.variables import Feature
 # Present cells below which a feature is not looked at: one of its values can exceed 1 % by chance.
 _ENOUGH_CELLS = 1_000
 # Share of the present cells above which a value can be special, and number of cells that it takes.
-_SHARE, _CELLS = 0.01, 20
+SPIKE, _CELLS = 0.01, 20
 # How much more frequent it is than the values next to it, and how many on each side these are.
 _STICKS_OUT, _NEIGHBOURS = 10, 10
 # Distinct values below which a feature is tabulated, and cells for each of them.
@@ -75,7 +75,7 @@ def _findings_of(feature: Feature, values: np.ndarray) -> Iterator[Finding]:
     tabulated = 1 < number < min(_DISTINCT, len(values) / _CELLS_PER_VALUE) and not _is_rounding(distinct)
     if tabulated:
         yield Finding(feature.name, None, float(shares.max()), number, _is_known(feature, None))
-    frequent = np.flatnonzero((shares > _SHARE) & (counts >= _CELLS))
+    frequent = np.flatnonzero((shares > SPIKE) & (counts >= _CELLS))
     for index in frequent[np.argsort(-counts[frequent], kind="stable")]:
         # Those next to each other in a table have little in common.
         usual = _mean_of_neighbours(counts, index, number if tabulated else _NEIGHBOURS)
