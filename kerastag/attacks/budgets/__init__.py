@@ -126,7 +126,7 @@ def matching_feature(schema: Schema, patterns: Sequence[str]) -> np.ndarray:
 
 def _named(schema: Schema, scale: np.ndarray, epsilon: float, name: str) -> Budget:
     content = read(name)
-    if schema.name not in content:
+    if not isinstance(content.get(schema.name), dict):
         others = ", ".join(key for key, value in content.items() if isinstance(value, dict))
         raise UserError(f"The budget '{name}' says nothing of {schema.name}; it knows {others or 'no schema'}.")
     entries = content[schema.name]
@@ -135,7 +135,7 @@ def _named(schema: Schema, scale: np.ndarray, epsilon: float, name: str) -> Budg
     share, column, power = np.zeros(len(scale)), np.arange(len(scale)), np.ones(len(scale))
     for feature, entry in zip(np.flatnonzero(number), (list(entries.values())[i - 1] for i in number[number > 0]), strict=True):
         if isinstance(entry, dict) and "share" in entry:
-            share[feature], power[feature] = entry["share"], entry.get("power", 1.0)
+            share[feature], power[feature] = (_number(name, key, entry.get(key, 1.0)) for key in ("share", "power"))
             column[feature] = _other(schema, int(feature), entry.get("of"))
         else:
             sizes[:, feature] = list(_by_flavour(schema, name, schema.names[feature], entry))
@@ -163,7 +163,10 @@ def _other(schema: Schema, feature: int, pattern: str | None) -> int:
 def _by_flavour(schema: Schema, budget: str, feature: str, entry: Any) -> Iterator[float]:
     """Size for each class."""
     for flavour in schema.class_names:
-        size = entry.get(flavour) if isinstance(entry, dict) else entry
-        if isinstance(size, bool) or not isinstance(size, int | float):
-            raise UserError(f"The budget '{budget}' gives no size of '{feature}' for {flavour} jets, but {entry!r}.")
-        yield float(size)
+        yield _number(budget, f"{feature}, {flavour} jets", entry.get(flavour) if isinstance(entry, dict) else entry)
+
+
+def _number(budget: str, what: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UserError(f"The budget '{budget}' must give a number for '{what}', not {value!r}.")
+    return float(value)

@@ -1,0 +1,97 @@
+import json
+
+import numpy as np
+import pytest
+
+from kerastag.attacks import Physics, ThreatModel, budgets
+from kerastag.errors import UserError
+from kerastag.schema import DEEPCSV, DEEPFLAVOUR, DEEPNTUPLE, JET_FLAVOR, SCHEMAS
+from tests.toy import TOY
+
+X = np.random.default_rng(0).uniform(0.5, 2, (20, 184)).astype(np.float32)
+Y = np.eye(3, dtype=np.float32)[np.arange(20) % 3]
+
+
+def box(name, schema=JET_FLAVOR, epsilon=1.0, untied=True, x=X, y=Y):
+    scale = np.ones(len(schema.names))
+    model = ThreatModel.from_schema(schema, scale, epsilon, physics=Physics(budget=str(name), untied=untied))
+    again = ThreatModel.from_config(json.loads(json.dumps(model.get_config())))
+    np.testing.assert_array_equal(model.box(x, y).budget, again.box(x, y).budget)
+    return np.asarray(model.box(x, y).budget)
+
+
+def column(values, name, schema=JET_FLAVOR):
+    return values[:, schema.index(name)]
+
+
+def test_resolution_is_a_share_of_that_of_the_track():
+    budget = box("resolution-10", epsilon=2.0)
+    for slot in range(6):
+        variance = column(X, f"track_{slot}_D0D0")
+        np.testing.assert_allclose(column(budget, f"track_{slot}_D0"), 0.2 * np.sqrt(variance), rtol=1e-6)
+    assert not column(budget, "jet_pt").any() and (budget > 0).any(axis=0).sum() == 12
+
+
+def test_alignment_is_a_length_and_a_momentum_scale_a_share():
+    np.testing.assert_allclose(column(box("alignment-5um"), "track_3_Z0"), 0.005, rtol=1e-5)
+    budget = box("momentum-scale-1")
+    np.testing.assert_allclose(column(budget, "track_1_QOVERP"), 0.01 * column(X, "track_1_QOVERP"), rtol=1e-5)
+
+
+def test_what_is_tied_follows_without_a_size_of_its_own():
+    schema = DEEPFLAVOUR
+    x = np.random.default_rng(1).uniform(0.5, 0.9, (20, len(schema.names))).astype(np.float32)
+    model = ThreatModel.from_schema(schema, np.ones(x.shape[1]), 1.0, physics=Physics(budget="alignment-5um"))
+    moves, budget = np.asarray(model.box(x).moves), np.asarray(model.box(x).budget)
+    value, significance = (f"Cpfcan_BtagPf_trackSip2d{what}_7" for what in ("Val", "Sig"))
+    np.testing.assert_allclose(column(budget, value, schema), 0.0005, rtol=1e-3)
+    assert column(moves, significance, schema).all() and not column(budget, significance, schema).any()
+    # A budget of significances moves their values, as far as that lets them.
+    model = ThreatModel.from_schema(schema, np.ones(x.shape[1]), 1.0, physics=Physics(budget="resolution-10"))
+    expected = 0.1 * column(x, value, schema) / column(x, significance, schema)
+    np.testing.assert_allclose(column(np.asarray(model.box(x).budget), value, schema), expected, rtol=1e-4)
+
+
+def test_sizes_by_flavour(tmp_path):
+    file = tmp_path / "own.toml"
+    file.write_text('[toy]\n"track_*_d0" = {b = 0.2, c = 0.1, light = 0.05}\neta = 0.3\n')
+    x = np.random.default_rng(1).uniform(0.5, 2, (3, 20)).astype(np.float32)
+    budget = box(file, TOY, x=x, y=np.eye(3, dtype=np.float32))
+    np.testing.assert_allclose(column(budget, "track_1_d0", TOY), [0.2, 0.1, 0.05], rtol=1e-5)
+    np.testing.assert_allclose(column(budget, "eta", TOY), 0.3, rtol=1e-5)
+    assert (budget > 0).any(axis=0).sum() == 4
+
+
+@pytest.mark.parametrize("name", budgets.names())
+def test_those_that_come_along_fit_their_schemas(name):
+    content = budgets.read(name)
+    known = [schema for schema in (JET_FLAVOR, DEEPCSV, DEEPNTUPLE, DEEPFLAVOUR) if schema.name in content]
+    assert content["title"] and set(content) == {"title", *(schema.name for schema in known)} <= {"title", *SCHEMAS}
+    for schema in known:
+        assert budgets.Budget.of(schema, np.ones(len(schema.names)), 1.0, name).named.any()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("toy = 3", "says nothing of toy"),
+        ("[other]", "says nothing of toy; it knows other"),
+        ("[toy]\neta = 'x'", "must give a number for 'eta, b jets', not 'x'"),
+        ("[toy]\neta = {b = 1}", "must give a number for 'eta, c jets', not None"),
+        ("[toy]\neta = {share = 'a'}", "must give a number for 'share', not 'a'"),
+        ("[toy]\neta = -1", "negative or not finite"),
+        ("[toy]\neta = nan", "negative or not finite"),
+        ("[toy]\neta = {share = 1, of = 'phi'}", "has no feature 'phi'"),
+        ("[toy]\nphi = 1", "No feature of toy matches 'phi'"),
+        ("toy", "is not valid TOML"),
+    ],
+)
+def test_nonsense_ends_in_a_sentence(tmp_path, text, sentence):
+    (tmp_path / "b.toml").write_text(text)
+    with pytest.raises(UserError, match=sentence):
+        box(tmp_path / "b.toml", TOY)
+
+
+def test_a_budget_that_does_not_exist():
+    with pytest.raises(UserError, match="There is no budget 'nowhere'"):
+        box("nowhere", TOY)
