@@ -158,6 +158,11 @@ DEFENSES = Catalogue(
     "defence",
     Entry("nominal", "none", "kerastag.training.assembly:nominal"),
     Entry(
+        "variations",
+        "each jet is drawn under one of the simulated --variations, which other defences then attack as well",
+        "kerastag.training.assembly:nominal",
+    ),
+    Entry(
         "fgsm",
         "each batch is attacked with FGSM (arXiv:1412.6572)",
         "kerastag.training.assembly:attacked_batches",

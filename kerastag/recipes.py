@@ -101,6 +101,8 @@ class Settings:
         ramp_epochs: Epochs in which ε rises behind them.
         random_epsilon: Whether each batch draws its ε between 0 and that.
         beta: Weight of TRADES' second term; of 1, 3 and 6 the one of least attacked cross-entropy on validation jets.
+        variations: Folder of simulated variations of the training jets; None to train on the jets as they are.
+        hold_out: Names or patterns of variations there that are not used.
         ema: Momentum of an average of the weights that takes their place at the end of each epoch; None for no average.
         recipe: Name of the recipe.
         hyperparameters: The recipe with its overrides.
@@ -144,6 +146,16 @@ class Settings:
     ramp_epochs: int = option(0, "epochs in which ε rises behind them", metavar="N", group=_ATTACK)
     random_epsilon: bool = option(False, "each batch draws its ε between 0 and the full one", group=_ATTACK)
     beta: float = option(3.0, "weight of the second term of TRADES", metavar="B", group=_ATTACK)
+    variations: str | None = option(
+        None,
+        "folder of simulate --split train --variation: each training jet is itself or under one of the detector's, drawn anew "
+        "each epoch; with every defence but nominal",
+        metavar="FOLDER",
+        group=_ATTACK,
+    )
+    hold_out: tuple[str, ...] = option(
+        (), "variations of that folder that training must not see, with *", metavar="NAME", group=_ATTACK
+    )
     ema: float | None = option(
         None, "average the weights over steps, such as 0.999 (default: no average)", metavar="MOMENTUM", group=_TRAINING
     )
@@ -206,10 +218,19 @@ class Settings:
             raise UserError(f"'ema' must lie between 0 and 1, not be {self.ema}.")
         if self.patience is not None and self.select == "last":
             raise UserError("'patience' needs 'select', the entry of the logs that must get better.")
+        self._check_variations()
         uses = DEFENSES.find(self.defense).uses
         for name in (name for name in OF_DEFENSES if name not in uses):
             if getattr(self, name) != type(self).__dataclass_fields__[name].default:
                 raise UserError(f"The defence '{self.defense}' knows no '{name}'; leave it out.")
+
+    def _check_variations(self) -> None:
+        if self.defense == "variations" and self.variations is None:
+            raise UserError("The defence 'variations' needs 'variations', a folder of simulate --split train --variation.")
+        if self.defense == "nominal" and self.variations is not None:
+            raise UserError("Nominal training knows no 'variations'; name the defence 'variations', or another one.")
+        if self.hold_out and self.variations is None:
+            raise UserError("'hold_out' needs 'variations', the folder of what is held out.")
 
     def to_dict(self) -> dict[str, Any]:
         """A flat dictionary that `resolve` turns back into the same settings."""

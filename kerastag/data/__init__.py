@@ -2,6 +2,7 @@
 
 from kerastag.data.dataset import JetDataset, prepare, read
 from kerastag.data.simulated import paired, read_simulated, variations_of
+from kerastag.data.varied import VariedJets
 from kerastag.data.weights import KinematicWeights
 
-__all__ = ["JetDataset", "KinematicWeights", "paired", "prepare", "read", "read_simulated", "variations_of"]
+__all__ = ["JetDataset", "KinematicWeights", "VariedJets", "paired", "prepare", "read", "read_simulated", "variations_of"]

@@ -113,6 +113,7 @@ class JetDataset:
         weights: str = "none",
         spectators: bool = False,
         in_memory: bool | None = None,
+        varied: np.ndarray | None = None,
     ) -> tf.data.Dataset:
         """Batches `(x, y, w)`, or `(x, y, w, spectators)`.
 
@@ -126,13 +127,15 @@ class JetDataset:
             weights: "none", or a binning of `KinematicWeights`.
             spectators: Whether to add a dictionary of the spectators.
             in_memory: Whether to decode the split once; None decides by `fits_in_memory`.
+            varied: Features of the split under variations, `(variations, jets, features)`, of which each jet of a shuffled
+                batch has one or its own; the split is then decoded once in any case.
 
         Raises:
             UserError: if the data set has no such split.
         """
         batch_size = min(batch_size, self.count(split))
-        resident = self.fits_in_memory(split) if in_memory is None else in_memory
-        epoch = self._resident(split, batch_size, spectators) if resident else self._streamed(split, batch_size)
+        resident = varied is not None or (self.fits_in_memory(split) if in_memory is None else in_memory)
+        epoch = self._resident(split, batch_size, spectators, varied) if resident else self._streamed(split, batch_size)
         if shuffle:
             numbers = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
             dataset = numbers.flat_map(lambda number: epoch(tf.stack([tf.cast(seed, tf.int64), number])))
@@ -145,10 +148,10 @@ class JetDataset:
         """Number of batches in a shuffled epoch."""
         return self.count(split) // min(batch_size, self.count(split))
 
-    def _resident(self, split: str, batch_size: int, spectators: bool) -> epochs.Epoch:
+    def _resident(self, split: str, batch_size: int, spectators: bool, varied: np.ndarray | None) -> epochs.Epoch:
         jets = self.arrays(split)
         columns = {"features": jets.features, "label": jets.label, **(jets.spectators if spectators else {})}
-        return epochs.in_memory(columns, batch_size)
+        return epochs.in_memory(columns, batch_size, varied)
 
     def _streamed(self, split: str, batch_size: int) -> epochs.Epoch:
         paths = [str(path) for path in self._builder.info.splits[split].filepaths]

@@ -18,23 +18,33 @@ _BLOCK_BUFFER = 256
 _JET_BUFFER = 65_536
 
 
-def in_memory(arrays: Mapping[str, np.ndarray], batch_size: int) -> Epoch:
+def in_memory(arrays: Mapping[str, np.ndarray], batch_size: int, varied: np.ndarray | None = None) -> Epoch:
     """Epochs of jets in memory.
 
     Args:
         arrays: Columns `(jets, ...)` by name.
         batch_size: Jets in a batch.
+        varied: Features under variations, `(variations, jets, features)`. With a seed each jet then has its features under
+            one of them, or its own, all equally likely. None for none.
     """
     with tf.device("CPU"):  # or TensorFlow would put the whole split on a GPU
         columns = {name: tf.constant(values) for name, values in arrays.items()}
+        alternatives = None if varied is None else tf.constant(varied)
     jets = len(next(iter(arrays.values())))
 
     def epoch(seed: tf.Tensor | None) -> tf.data.Dataset:
         order = tf.range(jets, dtype=tf.int64) if seed is None else _random_order(jets, seed)
         end = jets if seed is None else jets - jets % batch_size
         starts = tf.data.Dataset.range(0, end, batch_size)
-        batches = starts.map(lambda start: order[start : start + batch_size])
-        return batches.map(lambda rows: _take(columns, rows), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+        def batch(start: tf.Tensor) -> Columns:
+            rows = order[start : start + batch_size]
+            taken = _take(columns, rows)
+            if alternatives is None or seed is None:
+                return taken
+            return taken | {"features": _varied(taken["features"], alternatives, rows, _derived(seed, start))}
+
+        return starts.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     return epoch
 
@@ -81,6 +91,13 @@ def _shuffled_jets(columns: Columns, seed: tf.Tensor) -> Columns:
 
 def _take(columns: Columns, rows: tf.Tensor) -> Columns:
     return {name: tf.gather(values, rows) for name, values in columns.items()}
+
+
+def _varied(features: tf.Tensor, alternatives: tf.Tensor, rows: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Features of some jets, or what they are under one of the alternatives, drawn for each jet."""
+    number = tf.random.stateless_uniform(tf.shape(rows), seed, -1, len(alternatives), tf.int64)
+    others = tf.gather_nd(alternatives, tf.stack([tf.maximum(number, 0), rows], axis=1))
+    return tf.where(number[:, None] < 0, features, others)
 
 
 def _random_order(length: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

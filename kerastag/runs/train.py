@@ -20,15 +20,18 @@ import tensorflow as tf
 import kerastag
 from kerastag import data, plots, saving, tables
 from kerastag.attacks import conditions
-from kerastag.data import JetDataset
+from kerastag.data import JetDataset, VariedJets
 from kerastag.errors import UserError
 from kerastag.evaluation.comparison import compare, markdown, to_json
 from kerastag.files import SCRATCH, remove_leftovers, replaced, write_json, write_text
 from kerastag.recipes import Settings
 from kerastag.request import AttackGrid
-from kerastag.training.assembly import make_attack, make_defense
+from kerastag.training.assembly import make_attack, make_defense, make_varied
 from kerastag.training.checkpoint import TrainingState
 from kerastag.training.fitting import fit
+
+# Settings that say where data lie; what lies there is compared instead.
+_FOLDERS = ("data_dir", "manual_dir", "variations")
 
 
 def train(settings: Settings, output: Path, resume: bool = False) -> None:
@@ -45,12 +48,15 @@ def train(settings: Settings, output: Path, resume: bool = False) -> None:
     make_attack(settings, dataset)
     make_defense(settings, dataset, steps_per_epoch=1)
     dataset.schema.restricted(settings.inputs)
+    varied = make_varied(settings, dataset)
+    _check_varied(started, varied, output)
     output.mkdir(parents=True, exist_ok=True)
     remove_leftovers(output)
     _print_cleaning(dataset)
-    write_json(output / "config.json", _config(settings, dataset))
+    _print_varied(varied)
+    write_json(output / "config.json", _config(settings, dataset, varied))
     keras.utils.set_random_seed(settings.seed)
-    tagger, state = fit(settings, dataset, output)
+    tagger, state = fit(settings, dataset, output, varied)
     _finish(settings, dataset, tagger, state, output)
 
 
@@ -108,7 +114,7 @@ def check_same(started: dict, settings: Settings, dataset: JetDataset, output: P
     """Raise a `UserError` unless the run in `output`, with config `started`, has these settings and this data set."""
     # Settings that the run does not know, it had at their defaults.
     theirs, ours = (json.loads(json.dumps(s.to_dict())) for s in (Settings.stored(started["settings"]), settings))
-    changed = [name for name in ours if theirs.get(name) != ours[name] and name not in ("data_dir", "manual_dir")]
+    changed = [name for name in ours if theirs.get(name) != ours[name] and name not in _FOLDERS]
     if changed:
         name = changed[0]
         raise UserError(
@@ -119,7 +125,17 @@ def check_same(started: dict, settings: Settings, dataset: JetDataset, output: P
         raise UserError(f"The run in '{output}' was made with another data set than the one in '{dataset.path}'.")
 
 
-def _config(settings: Settings, dataset: JetDataset) -> dict:
+def _check_varied(started: dict | None, varied: VariedJets | None, output: Path) -> None:
+    """Raise a `UserError` if a run that goes on has been trained on other variations."""
+    ours = varied.shares if varied else {}
+    if started and (theirs := started.get("variations", {})) != ours:
+        raise UserError(
+            f"The run in '{output}' was started on the variations {', '.join(theirs) or 'none'}, "
+            f"not {', '.join(ours) or 'none'}; give the same files, or choose another --output."
+        )
+
+
+def _config(settings: Settings, dataset: JetDataset, varied: VariedJets | None) -> dict:
     """Everything needed to repeat the run."""
     folder = Path(kerastag.__file__).parent
     git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
@@ -136,6 +152,7 @@ def _config(settings: Settings, dataset: JetDataset) -> dict:
         "git_commit": git.stdout.strip() or None,
         "fingerprint": dataset.fingerprint,
         "jets": dataset.jets,
+        "variations": varied.shares if varied else {},
     }
 
 
@@ -147,4 +164,14 @@ def _print_cleaning(dataset: JetDataset) -> None:
         f"Data set {dataset.path}: " + ", ".join(f"{split} {jets:,}" for split, jets in counts.items()) + " jets; "
         f"left out {cleaning['not_selected']:,} not selected and {cleaning['unknown_flavour']:,} of unknown flavour; "
         f"{cells:,} values set to their default (by feature in metadata.json there)."
+    )
+
+
+def _print_varied(varied: VariedJets | None) -> None:
+    if varied is None:
+        return
+    print(
+        f"Each training jet is drawn as it is or under one of {len(varied.shares)} variations: {', '.join(varied.shares)}; "
+        f"they have at least {min(varied.shares.values()):.1%} of the jets. Left out: "
+        f"{'; '.join(f'{name} {reason}' for name, reason in varied.left_out.items()) or 'none'}."
     )

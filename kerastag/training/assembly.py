@@ -1,10 +1,12 @@
 """The parts of a training as its settings name them: threat model, attack, defence, optimizer."""
 
+from pathlib import Path
+
 import keras
 
 from kerastag.attacks import PGD, Attack, Condition, ThreatModel
 from kerastag.catalogue import DEFENSES, SCHEDULES
-from kerastag.data import JetDataset
+from kerastag.data import JetDataset, VariedJets
 from kerastag.recipes import Recipe, Settings
 from kerastag.training.defenses import TRADES, AttackedBatches, Defense, InputGradientPenalty, Ramp
 
@@ -72,6 +74,14 @@ def trades(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> TRA
 def input_gradient(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> InputGradientPenalty:
     """The penalty on the gradient in the inputs."""
     return InputGradientPenalty(make_threat_model(settings, dataset))
+
+
+def make_varied(settings: Settings, dataset: JetDataset) -> VariedJets | None:
+    """The training jets under the variations that the settings name; None without any."""
+    if settings.variations is None:
+        return None
+    folder = Path(settings.variations).expanduser()
+    return VariedJets.read(folder, dataset.arrays("train"), dataset.schema, settings.hold_out)
 
 
 def _ramp(settings: Settings, steps_per_epoch: int) -> Ramp | None:

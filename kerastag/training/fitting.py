@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kerastag import models
 from kerastag.catalogue import LOSSES
-from kerastag.data import JetDataset
+from kerastag.data import JetDataset, VariedJets
 from kerastag.errors import UserError
 from kerastag.recipes import Recipe, Settings
 from kerastag.training.adversarial_tagger import AdversarialTagger
@@ -20,13 +20,16 @@ from kerastag.training.checkpoint import TrainingState
 WATCH = "pgd-5"
 
 
-def fit(settings: Settings, dataset: JetDataset, output: Path) -> tuple[keras.Model, TrainingState]:
+def fit(
+    settings: Settings, dataset: JetDataset, output: Path, varied: VariedJets | None = None
+) -> tuple[keras.Model, TrainingState]:
     """Fit a tagger, from its newest checkpoint on if there is one.
 
     Args:
         settings: Settings of the training.
         dataset: The jets.
         output: Folder of checkpoints and logs.
+        varied: The training jets under variations; None to train on them as they are.
 
     Returns:
         The tagger, and the state that knows the history.
@@ -49,6 +52,7 @@ def fit(settings: Settings, dataset: JetDataset, output: Path) -> tuple[keras.Mo
         seed=settings.seed,
         first_epoch=state.epoch,
         weights=recipe.weights,
+        varied=None if varied is None else varied.features,
     )
     # A run that was killed after its last epoch passes through here with no epoch left: callbacks restore the best weights.
     model.fit(

@@ -6,6 +6,7 @@ import tensorflow as tf
 from kerastag import models, saving
 from kerastag.attacks import FGSM, ThreatModel
 from kerastag.evaluation.flatness import flatness, surface
+from kerastag.request import PAPER
 from tests.toy import SCALE, toy_threat_model
 
 
@@ -77,7 +78,7 @@ def test_a_saved_model_is_as_flat_as_what_it_was_made_of(dataset, jets, tmp_path
     tagger = models.mlp(dataset.schema, dataset.statistics, hidden=(8,))
     saving.export(tagger, dataset.schema, dataset.statistics, tmp_path / "saved_model")
     x, y = (values.numpy()[:50] for values in jets)
-    threat_model = ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, 0.01)
+    threat_model = ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, 0.01, physics=PAPER)
     expected = flatness(tagger, x, y, threat_model, iterations=5)
     reloaded = flatness(saving.load(tmp_path / "saved_model"), x, y, threat_model, iterations=5)
     for name, values in expected.items():

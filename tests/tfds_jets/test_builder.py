@@ -125,6 +125,7 @@ def test_tfds_command_ends_in_that_sentence(tmp_path):
     assert result.stderr.strip().splitlines()[-1].startswith("error: No ROOT files were given for config 'deepntuple'")
 
 
+@pytest.mark.slow
 def test_tfds_command_builds_the_default_config_from_the_sample(tmp_path):
     result = tfds_build("--data_dir", tmp_path)
     assert result.returncode == 0, result.stderr
