@@ -88,7 +88,7 @@ class _Block(NamedTuple):
 
     Attributes:
         followers: Features `(links,)`.
-        sources: Features `(links, candidates, sources)`; padding is the feature 0 with a power of 0.
+        sources: Features `(links, candidates, sources)`; where a candidate has fewer, the feature 0 with a power of 0.
         rows: The same as rows so far.
         powers: `(links, candidates, sources)`.
         real: Whether a candidate is no padding, `(links, candidates, 1)`.
@@ -113,6 +113,7 @@ def _block(links: Sequence[Link], place: np.ndarray) -> _Block:
     width = max(len(sources) for link in links for sources in link.candidates)
     sources = np.zeros((len(links), candidates, width), int)
     powers, real = np.zeros(sources.shape, np.float32), np.zeros((len(links), candidates, 1), bool)
+    powers[:, :, 0] = 1  # a candidate that is padding is never chosen, and costs least with this power
     for number, link in enumerate(links):
         real[number, : len(link.candidates)] = True
         for candidate, content in enumerate(link.candidates):
@@ -226,7 +227,7 @@ def _equals(block: _Block, mask: tf.Tensor, x: tf.Tensor, point: tf.Tensor) -> t
 
 def _factors(block: _Block, mask: tf.Tensor, x: tf.Tensor, point: tf.Tensor) -> tf.Tensor:
     """By how much followers grow, Π (s'/s)^p, `(links, batch)`; 0 for those that follow nothing."""
-    return tf.reduce_sum(tf.where(mask, _products(block, _ratios(block, x, point)), 0.0), axis=1)
+    return tf.reduce_sum(tf.where(mask, _products(block, _ratios(block, x, point), _SMALLEST_RATIO), 0.0), axis=1)
 
 
 def _ratios(block: _Block, x: tf.Tensor, point: tf.Tensor) -> tf.Tensor:
@@ -238,11 +239,11 @@ def _ratios(block: _Block, x: tf.Tensor, point: tf.Tensor) -> tf.Tensor:
     return tf.gather(ratios, index.reshape(block.rows.shape))
 
 
-def _products(block: _Block, terms: tf.Tensor) -> tf.Tensor:
-    """Π t^p over the sources of each candidate, `(links, candidates, batch)`."""
+def _products(block: _Block, terms: tf.Tensor, smallest: float) -> tf.Tensor:
+    """Π t^p over the sources of each candidate, `(links, candidates, batch)`; t is at least `smallest` where p is not 1."""
     plain = block.powers == 1
     if not plain.all():
-        powers = tf.maximum(tf.abs(terms), _SMALLEST_RATIO) ** block.powers[..., None]
+        powers = tf.maximum(tf.abs(terms), smallest) ** block.powers[..., None]
         terms = tf.where(plain[..., None], terms, powers)
     return functools.reduce(tf.multiply, tf.unstack(terms, axis=2))
 
@@ -256,10 +257,19 @@ def _chosen(block: _Block, x: tf.Tensor, live: tf.Tensor) -> tf.Tensor:
     if np.isnan(block.factor).all():
         return possible
     value = tf.abs(tf.gather(x, block.followers))[:, None]
-    terms = tf.where(used, tf.maximum(tf.abs(sources), np.finfo(np.float32).tiny) ** block.powers[..., None], 1.0)
-    expected = tf.abs(block.factor) * tf.reduce_prod(terms, axis=2)
+    expected = tf.abs(block.factor) * _products(block, tf.abs(sources), np.finfo(np.float32).tiny)
     possible &= tf.abs(expected - value) <= block.tolerance + _ROUNDING * value
-    return possible & (tf.cumsum(tf.cast(possible, tf.int32), axis=1) == 1)
+    return _first(possible)
+
+
+def _first(possible: tf.Tensor) -> tf.Tensor:
+    """The first candidate that is true, bool `(links, candidates, batch)`; faster than a cumulative sum."""
+    first, *others = tf.unstack(possible, axis=1)
+    chosen, seen = [first], first
+    for candidate in others:
+        chosen.append(candidate & ~seen)
+        seen |= candidate
+    return tf.stack(chosen, axis=1)
 
 
 def _tightened(block: _Block, x: tf.Tensor, low: tf.Tensor, high: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
