@@ -153,15 +153,11 @@ ATTACKS = Catalogue(
 
 _RAMP = ("warmup_epochs", "ramp_epochs", "random_epsilon")
 _BATCHES = ("every", "attack_mode", *_RAMP)
+_VARIED = ("variations", "hold_out")
 
 DEFENSES = Catalogue(
     "defence",
     Entry("nominal", "none", "kerastag.training.assembly:nominal"),
-    Entry(
-        "variations",
-        "each jet is drawn under one of the simulated --variations, which other defences then attack as well",
-        "kerastag.training.assembly:nominal",
-    ),
     Entry(
         "fgsm",
         "each batch is attacked with FGSM (arXiv:1412.6572)",
@@ -209,6 +205,19 @@ DEFENSES = Catalogue(
         "kerastag.training.assembly:attacked_batches",
         arguments={"attack": "noise"},
         uses=_BATCHES,
+    ),
+    Entry(
+        "variations",
+        "each jet is drawn as it is or under one of the simulated --variations",
+        "kerastag.training.assembly:nominal",
+        uses=_VARIED,
+    ),
+    Entry(
+        "variations-fgsm",
+        "the same, then attacked with FGSM",
+        "kerastag.training.assembly:attacked_batches",
+        arguments={"attack": "fgsm"},
+        uses=(*_BATCHES, *_VARIED),
     ),
     Entry(
         "input-gradient",

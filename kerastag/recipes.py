@@ -26,7 +26,16 @@ from kerastag.request import EPSILON, OBJECTIVE_NAMES, PHYSICS, Physics, Sample
 PAPER_STEPS = 126
 _ATTACK, _TRAINING = "attack and defence", "training"
 # Settings that only some defences use; the others refuse them.
-OF_DEFENSES = ("every", "attack_mode", "warmup_epochs", "ramp_epochs", "random_epsilon", "beta")
+OF_DEFENSES = (
+    "every",
+    "attack_mode",
+    "warmup_epochs",
+    "ramp_epochs",
+    "random_epsilon",
+    "beta",
+    "variations",
+    "hold_out",
+)
 # The margin of each column's own discriminator is a matter of tables.
 TRAINING_OBJECTIVES = tuple(name for name in OBJECTIVE_NAMES if name != "margin")
 _SAMPLE = {field.name: dict(field.metadata) for field in dataclasses.fields(Sample)}
@@ -148,8 +157,7 @@ class Settings:
     beta: float = option(3.0, "weight of the second term of TRADES", metavar="B", group=_ATTACK)
     variations: str | None = option(
         None,
-        "folder of simulate --split train --variation: each training jet is itself or under one of the detector's, drawn anew "
-        "each epoch; with every defence but nominal",
+        "folder of simulate --split train --variation nominal detector, for the defences of that name",
         metavar="FOLDER",
         group=_ATTACK,
     )
@@ -218,19 +226,14 @@ class Settings:
             raise UserError(f"'ema' must lie between 0 and 1, not be {self.ema}.")
         if self.patience is not None and self.select == "last":
             raise UserError("'patience' needs 'select', the entry of the logs that must get better.")
-        self._check_variations()
         uses = DEFENSES.find(self.defense).uses
         for name in (name for name in OF_DEFENSES if name not in uses):
             if getattr(self, name) != type(self).__dataclass_fields__[name].default:
                 raise UserError(f"The defence '{self.defense}' knows no '{name}'; leave it out.")
-
-    def _check_variations(self) -> None:
-        if self.defense == "variations" and self.variations is None:
-            raise UserError("The defence 'variations' needs 'variations', a folder of simulate --split train --variation.")
-        if self.defense == "nominal" and self.variations is not None:
-            raise UserError("Nominal training knows no 'variations'; name the defence 'variations', or another one.")
-        if self.hold_out and self.variations is None:
-            raise UserError("'hold_out' needs 'variations', the folder of what is held out.")
+        if "variations" in uses and self.variations is None:
+            raise UserError(
+                f"The defence '{self.defense}' needs 'variations', a folder of simulate --split train --variation nominal detector."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """A flat dictionary that `resolve` turns back into the same settings."""

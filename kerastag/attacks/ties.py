@@ -257,7 +257,7 @@ def _chosen(block: _Block, x: tf.Tensor, live: tf.Tensor) -> tf.Tensor:
     if np.isnan(block.factor).all():
         return possible
     value = tf.abs(tf.gather(x, block.followers))[:, None]
-    expected = tf.abs(block.factor) * _products(block, tf.abs(sources), np.finfo(np.float32).tiny)
+    expected = tf.abs(block.factor) * _products(block, tf.abs(sources), float(np.finfo(np.float32).tiny))
     possible &= tf.abs(expected - value) <= block.tolerance + _ROUNDING * value
     return _first(possible)
 

@@ -3,20 +3,22 @@
 import argparse
 from pathlib import Path
 
+from kerastag.catalogue import DEFENSES
 from kerastag.cli import load_tensorflow
 from kerastag.errors import UserError
 from kerastag.options import add_options as add_fields
 from kerastag.recipes import Recipe, Settings
-from kerastag.request import DATA_SET, PHYSICS_OPTIONS
+from kerastag.request import DATA_SET, EPSILON, PHYSICS_OPTIONS
 
 # Defences that are trained with every seed, and with the first alone.
-SEVERAL = ("nominal", "fgsm", "pgd-7", "trades", "input-gradient")
+SEVERAL = ("nominal", "fgsm", "pgd-7", "trades", "input-gradient", "variations", "variations-fgsm")
 ONE = ("fgsm-mixed", "fgsm-rs", "ngm", "noise")
+DEFAULT = ("nominal", "fgsm", "pgd-7", "trades", "input-gradient", *ONE)
 _RECIPE = ("model", "epochs")
 
 EPILOG = """\
 On the sample that comes along it takes less than an hour on two cores. What is there already is used as it is, so start it
-again with the same options if it was interrupted. ε is 0.01 in training; nothing is chosen after the fact.
+again with the same options if it was interrupted. Nothing is chosen after the fact.
 """
 
 
@@ -27,9 +29,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--defense",
         nargs="+",
-        default=[*SEVERAL, *ONE],
+        default=DEFAULT,
         metavar="NAME",
-        help=f"as in train (default: {' '.join([*SEVERAL, *ONE])})",
+        help=f"as in train (default: {' '.join(DEFAULT)})",
     )
     parser.add_argument(
         "--seeds",
@@ -38,6 +40,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=[0, 1, 2],
         metavar="N",
         help=f"of {', '.join(SEVERAL)}; the others take the first (default: 0 1 2)",
+    )
+    parser.add_argument(
+        "--train-epsilons",
+        type=float,
+        nargs="+",
+        default=[EPSILON],
+        metavar="E",
+        help="sizes of the attack in training; several make a curve for each defence, drawn in pareto.png (default: 0.01)",
+    )
+    parser.add_argument(
+        "--variations", metavar="FOLDER", help="simulated variations, for the defences variations and variations-fgsm"
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the benchmark")
 
@@ -48,10 +61,17 @@ def main(options: argparse.Namespace) -> None:
         raise UserError("The benchmark's attacks have sizes in σ; leave --budget out, or use evaluate.")
     given = {name: getattr(options, name) for name in (*DATA_SET, *_RECIPE, *PHYSICS_OPTIONS)}
     for name in options.defense:
-        Settings.resolve(given | {"defense": name})
+        folder = options.variations if "variations" in DEFENSES.find(name).uses else None
+        Settings.resolve(given | {"defense": name, "variations": folder})
     load_tensorflow()
 
     from kerastag import runs
 
     seeds = {name: options.seeds if name in SEVERAL else options.seeds[:1] for name in options.defense}
-    runs.benchmark_robustness(Settings.resolve(given), options.output, seeds)
+    runs.benchmark_robustness(
+        Settings.resolve(given),
+        options.output,
+        seeds,
+        train_epsilons=options.train_epsilons,
+        variations=options.variations,
+    )

@@ -7,11 +7,11 @@ from kerastag.plots.curves import (
     against_size,
     epochs,
     history,
-    pareto,
     roc,
     trade_off,
 )
 from kerastag.plots.matrices import correlations, loss_surface, transfer
+from kerastag.plots.pareto import pareto, pareto_curves
 from kerastag.plots.points import areas, feature_groups, flatness, reliability, working_points
 from kerastag.plots.shapes import attacked, attacked_by_flavour, features, outputs
 from kerastag.plots.style import panels, save, styled, tagger_styles
@@ -36,6 +36,7 @@ __all__ = [
     "outputs",
     "panels",
     "pareto",
+    "pareto_curves",
     "reliability",
     "roc",
     "save",

@@ -195,52 +195,6 @@ def trade_off(histories: Mapping[str, Sequence[tuple[float, float]]], attack: st
 
 
 @styled
-def pareto(rows: Sequence[Row], title: str) -> Drawn:
-    """Clean against attacked area, a panel per attack, a point per tagger, and the front that none exceeds.
-
-    Args:
-        rows: `tagger`, `attack`, and the areas of the seeds, `clean` and `attacked`; error bars are their spread.
-        title: Title of the figure.
-    """
-    attacks = unique(rows, "attack")
-    styles = tagger_styles(unique(rows, "tagger"))
-    figure, axes = panels(1, len(attacks), title)
-    for axis, attack in zip(axes[0], attacks, strict=True):
-        _pareto_panel(axis, where(rows, attack=attack), styles)
-        axis.set(xlabel="clean BvL AUC", ylabel="attacked BvL AUC", title=attack)
-    axes[0, 0].legend(fontsize="x-small", loc="best")
-    return figure, axes
-
-
-def _pareto_panel(axis: plt.Axes, rows: Sequence[Row], styles: Mapping[str, Style]) -> None:
-    for row in rows:
-        clean, attacked = row["clean"], row["attacked"]
-        seeds = f", {len(clean.values)} seeds" if len(clean.values) > 1 else ""
-        axis.errorbar(
-            clean.mean,
-            attacked.mean,
-            xerr=clean.spread,
-            yerr=attacked.spread,
-            linestyle="none",
-            markersize=14,
-            capsize=4,
-            label=row["tagger"] + seeds,
-            **styles[row["tagger"]],
-        )
-    points = [(row["clean"].mean, row["attacked"].mean) for row in rows]
-    axis.plot(*zip(*_front(points), strict=True), ":", color="gray", zorder=0, label="front")
-    axis.grid(alpha=0.3)
-    axis.margins(0.15)
-    axis.ticklabel_format(useOffset=False)
-    axis.tick_params(axis="x", labelrotation=30)
-
-
-def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points that no other exceeds in both coordinates, from left to right."""
-    return sorted(point for point in points if not any(x > point[0] and y > point[1] for x, y in points))
-
-
-@styled
 def history(rows: Sequence[Mapping[str, float]], attack: str, epsilon: float) -> Drawn:
     """AUC and cross-entropy of the validation jets against the epoch, clean and attacked, and the loss ratio.
 

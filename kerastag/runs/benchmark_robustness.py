@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from kerastag import data, saving, tables
+from kerastag import data, plots, saving, tables
 from kerastag.attacks import CLEAN, Condition, attacked_logits, marginal_preserving
+from kerastag.catalogue import DEFENSES
 from kerastag.data import JetDataset
 from kerastag.files import read_json, write_json, write_text
 from kerastag.metrics import Bootstrap, RankedPair
@@ -26,13 +27,16 @@ from kerastag.training import fitting
 # Columns of the table. Distortions and NGM move most cells less than ε, so they are larger.
 ATTACKS = (
     Condition("fgsm", EPSILON),
-    Condition("pgd-20x3", EPSILON),
+    Condition("pgd-20", EPSILON, objective="BvL"),
     Condition("apgd-50", EPSILON),
+    Condition("pgd-20", 5 * EPSILON),
     Condition("ngm", 2 * EPSILON),
     Condition("noise", 5 * EPSILON),
     Condition("systematic-up", 5 * EPSILON),
     Condition("systematic-down", 5 * EPSILON),
 )
+# Defences whose trainings have no size of an attack.
+_WITHOUT_ATTACK = ("nominal", "variations")
 # FGSM that preserves the distribution of every feature in every flavour.
 MARGINAL = f"marginal-preserving ε={EPSILON:g}"
 DISCRIMINATORS = ("BvL", "CvL")
@@ -57,39 +61,93 @@ class Training:
 
 
 def benchmark_robustness(
-    settings: Settings, output: Path, defenses: Mapping[str, Sequence[int]], attacks: Sequence[Condition] = ATTACKS
+    settings: Settings,
+    output: Path,
+    defenses: Mapping[str, Sequence[int]],
+    attacks: Sequence[Condition] = ATTACKS,
+    *,
+    train_epsilons: Sequence[float] = (EPSILON,),
+    variations: str | None = None,
 ) -> None:
     """Train and evaluate what is missing below `output`, then write the table.
 
     Args:
-        settings: Settings of all trainings; defence and seed are varied.
+        settings: Settings of all trainings; defence, seed and ε are varied.
         output: Folder of the benchmark.
         defenses: Seeds of each defence.
         attacks: Columns of the table, without a cap.
+        train_epsilons: Sizes of the attack in training; those beyond the first have rows of their own.
+        variations: Folder of simulated variations, for the defences that train on them.
 
     Raises:
         UserError: if a folder has a run of other settings or data.
     """
+    trainings = _trainings(settings, defenses, train_epsilons, variations)
     dataset = data.prepare(settings.config, data_dir=settings.data_dir, manual_dir=settings.manual_dir)
     attacks = [dataclasses.replace(condition, physics=settings.physics) for condition in attacks]
     results: dict[str, list[Training]] = {}
-    for name, seed in tqdm([(name, seed) for name, seeds in defenses.items() for seed in seeds], "Trainings", disable=None):
-        folder = output / f"{name}-seed{seed}"
-        train_missing(dataclasses.replace(settings, defense=name, seed=seed), dataset, folder)
+    for name, training in tqdm(
+        [(name, one) for name, several in trainings.items() for one in several], "Trainings", disable=None
+    ):
+        folder = output / f"{name.replace(' ε=', '-')}-seed{training.seed}"
+        train_missing(training, dataset, folder)
         results.setdefault(name, []).append(_evaluated(dataset, folder, attacks))
-    speeds = _speeds(settings, dataset, list(defenses), output / "speed.json")
+    speeds = _speeds({name: several[0] for name, several in trainings.items()}, dataset, output / "speed.json")
     _write(results, speeds, attacks, dataset.count("test"), output)
+    if len(train_epsilons) > 1:
+        _draw(results, trainings, attacks, output)
 
 
-def _speeds(settings: Settings, dataset: JetDataset, names: list[str], file: Path) -> dict[str, float]:
-    """Jets/s of a training step with each defence, measured one right after the other; read back if they are there."""
+def _trainings(
+    settings: Settings, defenses: Mapping[str, Sequence[int]], epsilons: Sequence[float], variations: str | None
+) -> dict[str, list[Settings]]:
+    """Settings of the seeds of each row."""
+    trainings = {}
+    for defense, seeds in defenses.items():
+        folder = variations if "variations" in DEFENSES.find(defense).uses else None
+        for number, epsilon in enumerate(epsilons[:1] if defense in _WITHOUT_ATTACK else epsilons):
+            name = f"{defense} ε={epsilon:g}" if number else defense
+            trainings[name] = [
+                dataclasses.replace(settings, defense=defense, seed=seed, epsilon=epsilon, variations=folder) for seed in seeds
+            ]
+    return trainings
+
+
+def _speeds(trainings: Mapping[str, Settings], dataset: JetDataset, file: Path) -> dict[str, float]:
+    """Jets/s of a training step of each row, measured one right after the other; read back if they are there.
+
+    The size of an attack makes no difference.
+    """
+    of_defense = {training.defense: training for training in trainings.values()}
     speeds = json.loads(file.read_text()) if file.is_file() else {}
-    if set(names) <= set(speeds):
-        return speeds
-    for name in tqdm(names, "Timing", disable=None):
-        speeds[name] = fitting.speed(dataclasses.replace(settings, defense=name), dataset)
-    write_json(file, speeds)
-    return speeds
+    if not set(of_defense) <= set(speeds):
+        speeds = {name: fitting.speed(one, dataset) for name, one in tqdm(of_defense.items(), "Timing", disable=None)}
+        write_json(file, speeds)
+    return {name: speeds[training.defense] for name, training in trainings.items()}
+
+
+def _draw(
+    results: Mapping[str, list[Training]],
+    trainings: Mapping[str, Sequence[Settings]],
+    attacks: Sequence[Condition],
+    output: Path,
+) -> None:
+    """Clean against attacked area, a curve for each defence."""
+    rows = [
+        {
+            "defence": trainings[name][0].defense,
+            "epsilon": trainings[name][0].epsilon,
+            "attack": condition.label,
+            **{
+                key: _seeds(of_seeds, 0, label, "BvL") for key, label in (("clean", CLEAN.label), ("attacked", condition.label))
+            },
+        }
+        for name, of_seeds in results.items()
+        for condition in attacks
+        if condition.is_attack
+    ]
+    title = "Clean and attacked area; numbers: ε in training; bars: standard deviation over seeds"
+    plots.save(plots.pareto_curves(rows, title)[0], output / "pareto.png", output / "pareto.pdf")
 
 
 def _evaluated(dataset: JetDataset, folder: Path, attacks: Sequence[Condition]) -> Training:
@@ -159,13 +217,20 @@ def _table(results: dict[str, list[Training]], speeds: dict[str, float], discrim
     reference = speeds.get("nominal", np.nan)
     rows = []
     for name, trainings in results.items():
-        cells = [_cell([training.areas[place][column][discriminator] for training in trainings]) for column in columns]
+        cells = [_cell(trainings, place, column, discriminator) for column in columns]
         rows.append([name, str(len(trainings)), *cells, f"{reference / speeds[name]:.1f}"])
     return tables.markdown(["defence", "seeds", *columns, "time / nominal"], rows)
 
 
-def _cell(areas: list[Interval]) -> str:
-    return str(areas[0]) if len(areas) == 1 else str(Seeds(tuple(area.value for area in areas)))
+def _cell(trainings: Sequence[Training], place: int, column: str, discriminator: str) -> str:
+    if len(trainings) == 1:
+        return str(trainings[0].areas[place][column][discriminator])
+    return str(_seeds(trainings, place, column, discriminator))
+
+
+def _seeds(trainings: Sequence[Training], place: int, column: str, discriminator: str) -> Seeds:
+    """An area of all seeds."""
+    return Seeds(tuple(training.areas[place][column][discriminator].value for training in trainings))
 
 
 def _best(results: dict[str, list[Training]], attacks: Sequence[Condition]) -> str:

@@ -117,8 +117,9 @@ def test_a_training_on_variations_says_what_it_saw_and_goes_on(folder, tmp_path,
     ("given", "sentence"),
     [
         ({"defense": "variations"}, "needs 'variations'"),
-        ({"variations": "folder"}, "Nominal training knows no 'variations'"),
-        ({"defense": "fgsm", "hold_out": ["d0_*"]}, "'hold_out' needs 'variations'"),
+        ({"defense": "variations-fgsm"}, "needs 'variations'"),
+        ({"variations": "folder"}, "'nominal' knows no 'variations'"),
+        ({"defense": "fgsm", "hold_out": ["d0_*"]}, "'fgsm' knows no 'hold_out'"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(given, sentence):

@@ -251,6 +251,17 @@ def test_physics_moves_in_the_right_direction(decays, higher, lower, process, qu
     assert decays(higher, process)[quantity] > 1.01 * decays(lower, process)[quantity]
 
 
+@pytest.mark.slow
+def test_gluons_split_more_often_and_less_often():
+    """Hadrons of b and c in events without a heavy quark at their start; at large momenta there are many."""
+    heavy = {}
+    for direction in ("up", "down"):
+        settings = varied(f"gluon_splitting_{direction}", minimum_pthat=300.0)
+        heavy[direction] = len(Generator("light", settings).generate(4000, seed=3).hadrons)
+    # Hadrons come in pairs, so that their number varies by the root of twice itself.
+    assert heavy["up"] - heavy["down"] > 3 * np.sqrt(2 * (heavy["up"] + heavy["down"]))
+
+
 def test_multiparton_interactions_double_the_particles(decays):
     assert decays("mpi", "light", 60)["charged"] > 2 * decays("reseeded", "light", 60)["charged"]
 

@@ -1,0 +1,102 @@
+"""Clean against attacked area: which taggers no other exceeds in both."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+
+from kerastag.plots.style import Drawn, Style, panels, styled, tagger_styles
+from kerastag.tables import Row, unique, where
+
+
+@styled
+def pareto(rows: Sequence[Row], title: str) -> Drawn:
+    """Clean against attacked area, a panel per attack, a point per tagger, and the front that none exceeds.
+
+    Args:
+        rows: `tagger`, `attack`, and the areas of the seeds, `clean` and `attacked`; error bars are their spread.
+        title: Title of the figure.
+    """
+    attacks = unique(rows, "attack")
+    styles = tagger_styles(unique(rows, "tagger"))
+    figure, axes = panels(1, len(attacks), title)
+    for axis, attack in zip(axes[0], attacks, strict=True):
+        _pareto_panel(axis, where(rows, attack=attack), styles)
+        axis.set(xlabel="clean BvL AUC", ylabel="attacked BvL AUC", title=attack)
+    axes[0, 0].legend(fontsize="x-small", loc="best")
+    return figure, axes
+
+
+def _pareto_panel(axis: plt.Axes, rows: Sequence[Row], styles: Mapping[str, Style]) -> None:
+    for row in rows:
+        clean, attacked = row["clean"], row["attacked"]
+        seeds = f", {len(clean.values)} seeds" if len(clean.values) > 1 else ""
+        axis.errorbar(
+            clean.mean,
+            attacked.mean,
+            xerr=clean.spread,
+            yerr=attacked.spread,
+            linestyle="none",
+            markersize=14,
+            capsize=4,
+            label=row["tagger"] + seeds,
+            **styles[row["tagger"]],
+        )
+    points = [(row["clean"].mean, row["attacked"].mean) for row in rows]
+    axis.plot(*zip(*_front(points), strict=True), ":", color="gray", zorder=0, label="front")
+    axis.grid(alpha=0.3)
+    axis.margins(0.15)
+    axis.ticklabel_format(useOffset=False)
+    axis.tick_params(axis="x", labelrotation=30)
+
+
+def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points that no other exceeds in both coordinates, from left to right."""
+    return sorted(point for point in points if not any(x > point[0] and y > point[1] for x, y in points))
+
+
+@styled
+def pareto_curves(rows: Sequence[Row], title: str) -> Drawn:
+    """Clean against attacked area, a panel per attack, a curve per defence with a point for each ε in training.
+
+    Args:
+        rows: `defence`, `epsilon`, `attack`, and the areas of the seeds, `clean` and `attacked`; error bars are their spread.
+        title: Title of the figure.
+    """
+    attacks = unique(rows, "attack")
+    styles = tagger_styles(unique(rows, "defence"))
+    columns = min(len(attacks), 3)
+    figure, axes = panels(-(-len(attacks) // columns), columns, title)
+    for axis, attack in zip(axes.flat, attacks, strict=False):
+        for defence, style in styles.items():
+            _curve(axis, where(rows, attack=attack, defence=defence), style)
+        axis.set(xlabel="clean BvL AUC", ylabel="attacked BvL AUC", title=attack)
+        axis.grid(alpha=0.3)
+        axis.margins(0.15)
+        axis.ticklabel_format(useOffset=False)
+        axis.tick_params(axis="x", labelrotation=30)
+    for axis in axes.flat[len(attacks) :]:
+        axis.set_axis_off()
+    axes.flat[0].legend(fontsize="x-small", loc="best")
+    return figure, axes
+
+
+def _curve(axis: plt.Axes, rows: Sequence[Row], style: Style) -> None:
+    """A defence, its points joined and each with its ε."""
+    rows = sorted(rows, key=lambda row: row["epsilon"])
+    clean, attacked = ([row[key] for row in rows] for key in ("clean", "attacked"))
+    axis.errorbar(
+        [seeds.mean for seeds in clean],
+        [seeds.mean for seeds in attacked],
+        xerr=[seeds.spread for seeds in clean],
+        yerr=[seeds.spread for seeds in attacked],
+        linestyle="-",
+        linewidth=2,
+        markersize=12,
+        capsize=4,
+        label=rows[0]["defence"],
+        **style,
+    )
+    if len(rows) > 1:
+        for row in rows:
+            at = (row["clean"].mean, row["attacked"].mean)
+            axis.annotate(f"{row['epsilon']:g}", at, (8, -18), textcoords="offset points", fontsize="xx-small")
