@@ -232,7 +232,8 @@ class Settings:
                 raise UserError(f"The defence '{self.defense}' knows no '{name}'; leave it out.")
         if "variations" in uses and self.variations is None:
             raise UserError(
-                f"The defence '{self.defense}' needs 'variations', a folder of simulate --split train --variation nominal detector."
+                f"The defence '{self.defense}' needs 'variations', a folder made by "
+                "simulate --split train --variation nominal detector."
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 
 from kerastag.plots.style import Drawn, Style, panels, styled, tagger_styles
+from kerastag.results import Seeds
 from kerastag.tables import Row, unique, where
 
 
@@ -87,8 +89,8 @@ def _curve(axis: plt.Axes, rows: Sequence[Row], style: Style) -> None:
     axis.errorbar(
         [seeds.mean for seeds in clean],
         [seeds.mean for seeds in attacked],
-        xerr=[seeds.spread for seeds in clean],
-        yerr=[seeds.spread for seeds in attacked],
+        xerr=_spreads(clean),
+        yerr=_spreads(attacked),
         linestyle="-",
         linewidth=2,
         markersize=12,
@@ -100,3 +102,8 @@ def _curve(axis: plt.Axes, rows: Sequence[Row], style: Style) -> None:
         for row in rows:
             at = (row["clean"].mean, row["attacked"].mean)
             axis.annotate(f"{row['epsilon']:g}", at, (8, -18), textcoords="offset points", fontsize="xx-small")
+
+
+def _spreads(areas: Sequence[Seeds]) -> list[float]:
+    """Standard deviations over seeds; NaN, which draws nothing, for a single one."""
+    return [np.nan if seeds.spread is None else seeds.spread for seeds in areas]

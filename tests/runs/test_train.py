@@ -297,16 +297,23 @@ def test_every_defense_can_be_named(dataset, defense):
 @pytest.mark.slow
 def test_benchmark_of_defenses_is_resumed(dataset, data_dir, tmp_path, capsys):
     attacks = (Condition("fgsm", 0.01), Condition("noise", 0.05))
-    settings = Settings.resolve({"config": "jet_flavor", "epochs": 1, "data_dir": str(data_dir), "batch_size": 300})
+    given = {"config": "jet_flavor", "epochs": 1, "data_dir": str(data_dir), "batch_size": 300, "paper": True}
+    settings = Settings.resolve(given)
     runs.benchmark_robustness(settings, tmp_path, {"nominal": [0], "fgsm": [0, 1]}, attacks)
     text = (tmp_path / "table.md").read_text()
     assert text in capsys.readouterr().out
     assert text.count("| nominal ") == text.count("| fgsm ") == 4
     stored = json.loads((tmp_path / "nominal-seed0" / "robustness.json").read_text())
-    assert list(stored["areas"][0]) == [CLEAN.label, *(attack.label for attack in attacks), "marginal-preserving ε=0.01"]
+    labels = ["FGSM ε=0.01 paper's box", "noise ε=0.05 paper's box", "marginal-preserving ε=0.01"]
+    assert list(stored["areas"][0]) == [CLEAN.label, *labels]
     times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.json")}
     runs.benchmark_robustness(settings, tmp_path, {"nominal": [0], "fgsm": [0, 1]}, attacks)
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.json")}
+    assert not (tmp_path / "pareto.png").exists()
+    runs.benchmark_robustness(settings, tmp_path, {"nominal": [0], "fgsm": [0]}, attacks, train_epsilons=(0.01, 0.02))
+    assert json.loads((tmp_path / "fgsm-0.02-seed0" / "config.json").read_text())["settings"]["epsilon"] == 0.02
+    assert (tmp_path / "table.md").read_text().count("| fgsm ε=0.02 ") == 4
+    assert (tmp_path / "pareto.png").is_file()
 
 
 @pytest.mark.parametrize(("attack", "epsilon"), [("fgsm", 0.02), ("pgd-2", 0.5), ("noise", 0.3)])
