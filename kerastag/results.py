@@ -12,6 +12,8 @@ import numpy as np
 from kerastag.errors import UserError
 
 T = TypeVar("T")
+# Ratio of the half-widths of the central 95 % and 68 % of a normal distribution, 1.95996/0.99446.
+_TO_95 = 1.97089
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +66,18 @@ class Interval:
     def error(self) -> float:
         """Half the width of the interval."""
         return (self.high - self.low) / 2
+
+    @property
+    def at_95(self) -> "Interval":
+        """The 95 % interval of a normal distribution, each side on its own."""
+        return Interval(
+            self.value, self.value - _TO_95 * (self.value - self.low), self.value + _TO_95 * (self.high - self.value)
+        )
+
+    def over(self, seeds: "Seeds") -> "Interval":
+        """The mean over seeds, with the standard deviation between them added in quadrature to each side."""
+        below, above = (np.hypot(side, seeds.spread or 0.0) for side in (self.value - self.low, self.high - self.value))
+        return Interval(seeds.mean, float(seeds.mean - below), float(seeds.mean + above))
 
     def __str__(self) -> str:
         return plus_minus(self.value, self.error)

@@ -72,3 +72,20 @@ def test_rows_of_csv_are_flat():
         **{"seeds_mean": 2, "seeds_spread": pytest.approx(2**0.5), "seeds_number": 2},
         "loss": "not defined: why",
     }
+
+
+def test_interval_at_95_percent_is_that_of_a_normal_distribution():
+    from scipy import stats
+
+    sides = stats.norm.ppf([0.16, 0.84, 0.025, 0.975], loc=3, scale=0.2)
+    wide = Interval(3, *sides[:2]).at_95
+    np.testing.assert_allclose([wide.low, wide.high], sides[2:], rtol=1e-5)
+
+
+def test_spread_of_seeds_is_added_in_quadrature():
+    seeds = Seeds((1.0, 1.2, 1.4))
+    interval = Interval(1.0, 0.7, 1.4).over(seeds)
+    assert (interval.value, interval.low, interval.high) == pytest.approx(
+        (1.2, 1.2 - np.hypot(0.3, 0.2), 1.2 + np.hypot(0.4, 0.2))
+    )
+    assert Interval(1.0, 0.7, 1.4).over(Seeds((1.0,))) == Interval(1.0, 0.7, 1.4)

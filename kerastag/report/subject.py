@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 import operator
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +23,7 @@ from kerastag.evaluation import systematics as measure
 from kerastag.files import replaced
 from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.request import RELATIVE_CAP, ReportOptions, Sample
-from kerastag.results import Resampled, Seeds, defined
+from kerastag.results import Interval, Resampled, Seeds, defined
 from kerastag.saving.taggers import NamedTagger, check_inputs, load
 
 # Memory for attacked jets; those that were not needed for longest make room for others.
@@ -149,9 +150,20 @@ class Subject:
             self._areas[key] = defined(self.bootstrap.resample(pair.auc), what)
         return self._areas[key]
 
-    def loss(self, name: str, condition: Condition) -> Resampled:
+    def loss(self, name: str, condition: Condition, seed: int = 0) -> Resampled:
         """Clean minus attacked BvL area."""
-        return self.area(name) - self.area(name, condition)
+        return self.area(name, seed=seed) - self.area(name, condition, seed=seed)
+
+    def over_seeds(self, measured: Callable[..., Resampled], *names: str) -> Interval:
+        """A number of trainings: its mean over all seeds, with the interval of the sample and the spread of the seeds.
+
+        Args:
+            measured: From the number of a seed of each tagger to what was measured of these.
+            *names: Names of the taggers.
+        """
+        numbers = itertools.product(*(range(len(self.taggers[name])) for name in names))
+        made = [measured(*seeds) for seeds in numbers]
+        return made[0].interval.over(Seeds(tuple(number.value for number in made)))
 
     def seeds(self, name: str, condition: Condition = CLEAN) -> Seeds:
         """BvL area of each seed."""

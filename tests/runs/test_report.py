@@ -158,6 +158,12 @@ def test_every_claim_has_a_verdict_and_where_measured_a_number(report_folder):
     for row in claims:
         assert row["verdict"] in ("holds", "fails", "undecided", "not measured")
         assert isinstance(row["interval"], NotDefined if row["verdict"] == "not measured" else Interval)
+    (loss,) = (row["interval"] for row in claims if row["claim"] == "the attack takes much of the area")
+    areas = read_json(report_folder / "parts" / "areas.json")["numbers"]["rows"]
+    seeds = {row["condition"]: row["seeds"] for row in areas if row["tagger"] == "nominal"}
+    losses = np.subtract(seeds["clean"].values, seeds["FGSM"].values)
+    assert loss.value == pytest.approx(losses.mean())
+    assert loss.error > 1.97 * losses.std(ddof=1)
     not_measured = [row["claim"] for row in claims if row["verdict"] == "not measured"]
     assert not_measured == ["taggers of more inputs are more vulnerable"]
 
