@@ -91,6 +91,7 @@ def test_what_is_no_tagger_is_named(tmp_path):
             kerastag.load(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_a_trainer_saved_whole_is_loaded_as_its_tagger_in_a_fresh_process(toy_tagger, toy_jets, tmp_path):
     """Its classes are registered by whoever loads it."""
     model = AdversarialTagger(toy_tagger, FGSM(toy_threat_model()))

@@ -70,6 +70,7 @@ def wait_until(condition, seconds: float) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for surviving workers in /proc")
 def test_a_killed_production_goes_on_and_ends_in_the_same_jets(produced, tmp_path):
     """Kill -9 once two parts are there: they are used, nothing is lost or doubled, and no worker survives."""

@@ -46,6 +46,7 @@ def tracks_of(batch, name: str):
     return batch.tracks(Detector(), False)[0], batch.tracks(detector, False)[0]
 
 
+@pytest.mark.slow
 def test_nominal_events_of_a_split_are_those_of_the_sample_that_comes_along():
     """The first unit of the test split, column by column as they are stored."""
     uproot = pytest.importorskip("uproot")
@@ -66,6 +67,7 @@ def test_nominal_events_of_a_split_are_those_of_the_sample_that_comes_along():
         np.testing.assert_array_equal(ak.to_numpy(ak.flatten(stored[f"track_{name}"][rows])), values, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [(), ("fakes", "jet_energy_resolution_up_10", "core_efficiency_down_5"), ("reseeded",)])
 def test_events_of_a_split_are_the_same_without_the_others(names):
     full = Simulation(varied(*names, events_per_unit=800)).unit(1)
@@ -74,6 +76,7 @@ def test_events_of_a_split_are_the_same_without_the_others(names):
     assert_same(full, part, rows, np.repeat(rows, full.counts))
 
 
+@pytest.mark.slow
 def test_variations_made_together_are_those_made_alone(simulation):
     names = ("nominal", "d0_bias_10um", "fakes")
     settings = [varied(name, events_per_unit=400) for name in names]
@@ -155,6 +158,7 @@ def test_fakes_are_as_many_as_asked_and_the_others_stay(batch):
     np.testing.assert_allclose(doubled.d0 - tracks.d0, 0.01, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_tracks_of_pile_up_are_as_many_as_asked_and_lie_near(batch):
     nominal, _ = batch.tracks(Detector(), False)
     counts = []
