@@ -14,6 +14,7 @@ examples:
   %(prog)s --adversarial                                      on jets attacked with FGSM, ε = 0.01
   %(prog)s --config deepntuple --manual-dir ROOT_FILES        on CMS ntuples of your own
   %(prog)s --defense pgd-7 --epsilon 0.05 --relative-cap 0.2  a stronger attack, within 20 %% of each value
+  %(prog)s --defense variations --variations varied           on the variations of simulate --split train --output varied
   %(prog)s --output runs/mine --resume                        go on where a killed run stopped
 
 The data set is built with TFDS if it is not there. The run directory then holds the tagger (tagger.keras and saved_model/),
