@@ -25,7 +25,7 @@ from kerastag.schema.discovery import SPIKE
 from kerastag.statistics import correlations
 
 _BATCH = 8192
-_Gradient = Callable[[np.ndarray, np.ndarray], tf.Tensor]
+_Gradient = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 # Jets of about the same value, of which one half goes up.
 _NEIGHBOURS = 101
 # How often moves that left their box are halved before they are given up.
@@ -140,7 +140,7 @@ def _cells(threat_model: ThreatModel, gradient: _Gradient, x: np.ndarray, y: np.
     for features, labels in zip(_batches(x), _batches(y), strict=True):
         box = threat_model.box(features, labels)
         boxes.append([np.asarray(values) for values in (box.budget > 0, box.low, box.high)])
-        gradients.append(gradient(features, labels).numpy())
+        gradients.append(gradient(tf.constant(features), tf.constant(labels)).numpy())
         patterns.append(_patterns(box))
     free, low, high = (np.concatenate(parts) for parts in zip(*boxes, strict=True))
     moves = attacked - x
@@ -166,7 +166,8 @@ def _gradient(attack: Attack, tagger: keras.Model, features: int, classes: int) 
     def gradient(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         return attack.bind(tagger, y, box=attack.threat_model.box(x, y)).gradient(x)[1]
 
-    return gradient
+    # Each data set has one of its own, which TensorFlow would take for one that is traced over and over, and warn.
+    return gradient.get_concrete_function()
 
 
 def _repeated(x: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ Where a tagger has several seeds, numbers are means over them and their spread i
 """
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -152,8 +153,8 @@ def _smallest_rise(subject: Subject, name: str) -> Interval:
     """Smallest rise of the loss under FGSM from one ε to the next."""
     conditions = [CLEAN, *(subject.condition("fgsm", epsilon) for epsilon in sorted(subject.options.epsilons))]
     rises = [
-        subject.over_seeds(lambda seed, step=step: _difference(subject, name, *step, seed), name)
-        for step in itertools.pairwise(conditions)
+        subject.over_seeds(functools.partial(_difference, subject, name, milder, stronger), name)
+        for milder, stronger in itertools.pairwise(conditions)
     ]
     return min(rises, key=lambda rise: rise.value)
 
@@ -224,7 +225,7 @@ def _next_steps(subject: Subject, rows: Sequence[Row]) -> Iterator[Claim]:
         rows: Rows of a scan of inputs; empty if there is none.
     """
     first, pgd = subject.names[0], subject.condition("pgd-20")
-    more = subject.over_seeds(lambda seed: _difference(subject, first, subject.fgsm(), pgd, seed), first)
+    more = subject.over_seeds(functools.partial(_difference, subject, first, subject.fgsm(), pgd), first)
     yield Claim(4, "PGD is the stronger attack", f"BvL area under FGSM minus under PGD-20, {first}", more, low=0.0)
     quantity = "rank correlation of number of inputs and loss, trainings without defence"
     yield Claim(4, "taggers of more inputs are more vulnerable", quantity, _trend_with_inputs(rows), low=0.0)
