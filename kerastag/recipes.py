@@ -157,7 +157,8 @@ class Settings:
     beta: float = option(3.0, "weight of the second term of TRADES", metavar="B", group=_ATTACK)
     variations: str | None = option(
         None,
-        "folder of simulate --split train --variation nominal detector, for the defences of that name",
+        "for the defences variations and variations-fgsm: FOLDER of simulate --split train --variation nominal detector "
+        "--output FOLDER",
         metavar="FOLDER",
         group=_ATTACK,
     )
@@ -233,7 +234,7 @@ class Settings:
         if "variations" in uses and self.variations is None:
             raise UserError(
                 f"The defence '{self.defense}' needs 'variations', a folder made by "
-                "simulate --split train --variation nominal detector."
+                "simulate --split train --variation nominal detector --output FOLDER."
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class NotDefined:
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A number and its 68 % interval.
+    """A number and its interval, of 68 % where nothing else is said.
 
     Printed as value ± half the interval; `f"{interval:+}"` adds the sign, `f"{interval:[]}"` gives the interval in brackets.
     """
@@ -51,10 +51,10 @@ class Interval:
     high: float
 
     @classmethod
-    def of(cls, value: float, resampled: np.ndarray) -> "Interval":
-        """A number and the central 68 % of its resampled values; those that are not finite are left out."""
+    def of(cls, value: float, resampled: np.ndarray, level: float = 0.68) -> "Interval":
+        """A number and the central part of its resampled values, as large as the level; those not finite are left out."""
         finite = resampled[np.isfinite(resampled)]
-        low, high = np.quantile(finite, [0.16, 0.84]) if len(finite) else (np.nan, np.nan)
+        low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2]) if len(finite) else (np.nan, np.nan)
         return cls(float(value), float(low), float(high))
 
     @classmethod
@@ -69,15 +69,9 @@ class Interval:
 
     @property
     def at_95(self) -> "Interval":
-        """The 95 % interval of a normal distribution, each side on its own."""
-        return Interval(
-            self.value, self.value - _TO_95 * (self.value - self.low), self.value + _TO_95 * (self.high - self.value)
-        )
-
-    def over(self, seeds: "Seeds") -> "Interval":
-        """The mean over seeds, with the standard deviation between them added in quadrature to each side."""
-        below, above = (np.hypot(side, seeds.spread or 0.0) for side in (self.value - self.low, self.high - self.value))
-        return Interval(seeds.mean, float(seeds.mean - below), float(seeds.mean + above))
+        """The 95 % interval from that of 68 %, of a normal distribution, each side on its own."""
+        below, above = (_TO_95 * side for side in (self.value - self.low, self.high - self.value))
+        return Interval(self.value, self.value - below, self.value + above)
 
     def __str__(self) -> str:
         return plus_minus(self.value, self.error)
@@ -133,6 +127,50 @@ class Seeds:
 
     def __str__(self) -> str:
         return f"{self.mean:.4f}" if self.spread is None else plus_minus(self.mean, self.spread)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A number of a training that was made with several seeds; differences and ratios of two are paired in the sample.
+
+    Attributes:
+        mean: Mean over the seeds, resampled.
+        error: How far another seed may lie from that mean, half a 95 % interval; 0 for a single seed, of which nothing is known.
+    """
+
+    mean: Resampled
+    error: float
+
+    @classmethod
+    def of(cls, seeds: Sequence[Resampled]) -> "Trained":
+        """From the number of each seed, all with the same resamples.
+
+        The error is that of one more draw from a normal distribution: t·s·√(1 + 1/n), with Student's t of n - 1 degrees of
+        freedom.
+        """
+        from scipy import stats  # takes long to import, and this module is imported everywhere
+
+        number = len(seeds)
+        mean = Resampled(float(np.mean([seed.value for seed in seeds])), np.mean([seed.values for seed in seeds], axis=0))
+        if number == 1:
+            return cls(mean, 0.0)
+        spread = np.std([seed.value for seed in seeds], ddof=1)
+        return cls(mean, float(stats.t.ppf(0.975, number - 1) * spread * np.sqrt(1 + 1 / number)))
+
+    def __sub__(self, other: "Trained") -> "Trained":
+        return Trained(self.mean - other.mean, float(np.hypot(self.error, other.error)))
+
+    def __truediv__(self, other: "Trained") -> "Trained":
+        ratio = self.mean / other.mean
+        shares = (self.error / self.mean.value, other.error / other.mean.value)
+        return Trained(ratio, float(abs(ratio.value) * np.hypot(*shares)))
+
+    @property
+    def interval(self) -> Interval:
+        """The mean with its 95 % interval: that of the sample, and the error of the seeds in quadrature."""
+        sample = Interval.of(self.mean.value, self.mean.values, 0.95)
+        below, above = (np.hypot(side, self.error) for side in (sample.value - sample.low, sample.high - sample.value))
+        return Interval(sample.value, float(sample.value - below), float(sample.value + above))
 
 
 Number = Interval | NotDefined

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kerastag.errors import UserError
-from kerastag.results import Interval, NotDefined, Resampled, Seeds, columns, decimals, defined, plain, revived
+from kerastag.results import Interval, NotDefined, Resampled, Seeds, Trained, columns, decimals, defined, plain, revived
 
 # Errors and the rounded errors of the Particle Data Group's rule, in the examples of its introduction and around its limits.
 PDG = {0.119: "0.12", 0.367: "0.4", 0.000354: "0.00035", 0.000356: "0.0004", 0.0971: "0.10", 0.00097: "0.0010"}
@@ -82,10 +82,25 @@ def test_interval_at_95_percent_is_that_of_a_normal_distribution():
     np.testing.assert_allclose([wide.low, wide.high], sides[2:], rtol=1e-5)
 
 
-def test_spread_of_seeds_is_added_in_quadrature():
-    seeds = Seeds((1.0, 1.2, 1.4))
-    interval = Interval(1.0, 0.7, 1.4).over(seeds)
-    assert (interval.value, interval.low, interval.high) == pytest.approx(
-        (1.2, 1.2 - np.hypot(0.3, 0.2), 1.2 + np.hypot(0.4, 0.2))
-    )
-    assert Interval(1.0, 0.7, 1.4).over(Seeds((1.0,))) == Interval(1.0, 0.7, 1.4)
+def test_several_seeds_add_where_one_more_may_lie():
+    """Coverage of a new seed, and the errors of a difference and of a ratio."""
+    rng = np.random.default_rng(0)
+    still = np.zeros(100)  # a sample without fluctuations
+    covered = []
+    for _ in range(2000):
+        values = rng.normal(0.5, 0.01, 4)
+        interval = Trained.of([Resampled(value, value + still) for value in values[:3]]).interval
+        covered.append(interval.low < values[3] < interval.high)
+    assert np.mean(covered) == pytest.approx(0.95, abs=4 * np.sqrt(0.95 * 0.05 / 2000))
+
+    first, second = Trained(Resampled(4.0, 4 + still), 0.3), Trained(Resampled(2.0, 2 + still), 0.4)
+    difference, ratio = (first - second).interval, (first / second).interval
+    assert (difference.value, difference.error) == pytest.approx((2, 0.5))
+    assert (ratio.value, ratio.error) == pytest.approx((2, 2 * np.hypot(0.075, 0.2)))
+
+
+def test_one_seed_has_the_interval_of_the_sample_paired():
+    shared, own = np.random.default_rng(0).normal(0, [[0.1], [0.001]], (2, 20_000))
+    first, second = Trained.of([Resampled(1.0, 1 + shared + own)]), Trained.of([Resampled(0.7, 0.7 + shared)])
+    assert first.interval.error == pytest.approx(0.196, rel=0.03)
+    assert (first - second).interval.error == pytest.approx(0.00196, rel=0.03)

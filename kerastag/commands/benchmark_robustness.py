@@ -60,6 +60,8 @@ def main(options: argparse.Namespace) -> None:
     if options.budget:
         raise UserError("The benchmark's attacks have sizes in σ; leave --budget out, or use evaluate.")
     given = {name: getattr(options, name) for name in (*DATA_SET, *_RECIPE, *PHYSICS_OPTIONS)}
+    if options.variations and not any("variations" in DEFENSES.find(name).uses for name in options.defense):
+        raise UserError("None of the defences trains on --variations; name variations or variations-fgsm with --defense.")
     for name in options.defense:
         folder = options.variations if "variations" in DEFENSES.find(name).uses else None
         Settings.resolve(given | {"defense": name, "variations": folder})

@@ -14,8 +14,10 @@ examples:
   %(prog)s --adversarial                                      on jets attacked with FGSM, ε = 0.01
   %(prog)s --config deepntuple --manual-dir ROOT_FILES        on CMS ntuples of your own
   %(prog)s --defense pgd-7 --epsilon 0.05 --relative-cap 0.2  a stronger attack, within 20 %% of each value
-  %(prog)s --defense variations --variations varied           on the variations of simulate --split train --output varied
+  %(prog)s --defense variations --variations varied           on variations, made by the line below
   %(prog)s --output runs/mine --resume                        go on where a killed run stopped
+
+  simulate --split train --variation nominal detector --output varied
 
 The data set is built with TFDS if it is not there. The run directory then holds the tagger (tagger.keras and saved_model/),
 history.csv, metrics.json, figures/ and everything needed to resume. Settings in a TOML file have the names of the options.
@@ -38,11 +40,11 @@ def main(options: argparse.Namespace) -> None:
     given = vars(options).copy()
     output, resume, file = (given.pop(name) for name in ("output", "resume", "settings"))
     given = (read_toml(file) if file else {}) | {name: value for name, value in given.items() if value is not None}
-    settings = Settings.resolve(given)
-    output = output or Path("runs") / f"{settings.config}-{settings.defense}"
+    output = output or Path("runs") / f"{given.get('config', Settings.config)}-{given.get('defense', Settings.defense)}"
     if resume and (output / "config.json").is_file():
         stored = Settings.stored(json.loads((output / "config.json").read_text())["settings"])
-        settings = Settings.resolve(stored.to_dict() | given)
+        given = stored.to_dict() | given
+    settings = Settings.resolve(given)
     load_tensorflow()
 
     from kerastag import runs

@@ -2,6 +2,7 @@
 
 import dataclasses
 import fnmatch
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from kerastag.data.simulated import paired, read_simulated
+from kerastag.data.simulated import paired, read_simulated, variations_of
 from kerastag.errors import UserError
 from kerastag.jets import Jets
 from kerastag.schema import Schema
@@ -41,7 +42,8 @@ class VariedJets:
             folder: Folder of the files, `nominal.root` among them.
             jets: Training jets of the data set.
             schema: Its schema.
-            hold_out: Names of variations that training must not see, with `*` for several.
+            hold_out: Names of variations that training must not see, with `*` for several; a file of several variations is
+                held out with any of them.
 
         Raises:
             UserError: if there is no nominal file or no variation of these jets, a name to hold out matches none, or the
@@ -50,9 +52,9 @@ class VariedJets:
         if not (folder / _NOMINAL).is_file():
             raise UserError(
                 f"There is no '{_NOMINAL}' in '{folder}' (--variations); make it with "
-                "simulate --split train --variation nominal detector --output FOLDER."
+                f"simulate --split train --variation nominal detector --output {folder}."
             )
-        paths, left_out = _chosen(folder, hold_out)
+        paths, left_out = chosen(folder, hold_out)
         _check_memory((1 + len(paths)) * jets.features.nbytes, folder)
         nominal = read_simulated(folder / _NOMINAL, schema, "train")
         rows = _rows(nominal, jets)
@@ -82,14 +84,29 @@ class VariedJets:
         return cls(features[: len(shares)], shares, left_out)
 
 
-def _chosen(folder: Path, hold_out: Sequence[str]) -> tuple[list[Path], dict[str, str]]:
-    """Files to read, and the names of those that are held out."""
+def chosen(folder: Path, hold_out: Sequence[str] = ()) -> tuple[list[Path], dict[str, str]]:
+    """Files of variations to train on, and why others there are left out, by name. Arguments as of `VariedJets.read`.
+
+    Raises:
+        UserError: if a name to hold out matches no file, or a file is none of `kerastag simulate`.
+    """
     paths = {path.stem: path for path in sorted(folder.glob("*.root")) if path.name != _NOMINAL}
+    changes = {name: (name, *variations_of(path)) for name, path in paths.items()}
     for pattern in hold_out:
-        if not fnmatch.filter(paths, pattern):
+        if not any(fnmatch.filter(names, pattern) for names in changes.values()):
             raise UserError(f"No variation in '{folder}' is called '{pattern}' (--hold-out); there are {', '.join(paths)}.")
-    held_out = {name: "held out" for pattern in hold_out for name in fnmatch.filter(paths, pattern)}
-    return [path for name, path in paths.items() if name not in held_out], held_out
+    left_out = {
+        name: "held out" for name, names in changes.items() if any(fnmatch.filter(names, pattern) for pattern in hold_out)
+    }
+    # Nothing may be trained on what stands for nature.
+    left_out |= {name: "stands for real data" for name, names in changes.items() if fnmatch.filter(names, "pseudo_data_*")}
+    return [path for name, path in paths.items() if name not in left_out], left_out
+
+
+def digests(folder: Path, hold_out: Sequence[str] = ()) -> dict[str, str]:
+    """SHA-256 of the files that a training reads, by name. Arguments and errors as of `chosen`."""
+    files = [folder / _NOMINAL, *chosen(folder, hold_out)[0]]
+    return {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()}
 
 
 def _check_memory(size: int, folder: Path) -> None:

@@ -20,3 +20,10 @@ def rank_correlation(at: np.ndarray, values: np.ndarray) -> Interval:
     z = np.arctanh(np.clip(rho, -0.999999, 0.999999))
     error = np.sqrt((1 + rho**2 / 2) / max(len(values) - 3, 1))
     return Interval(rho, float(np.tanh(z - error)), float(np.tanh(z + error)))
+
+
+def correlation_at_95(correlation: Interval) -> Interval:
+    """The 95 % interval of a rank correlation from that of `rank_correlation`, one σ of Fisher's z to each side."""
+    z, low, high = np.arctanh(np.clip([correlation.value, correlation.low, correlation.high], -0.999999, 0.999999))
+    error = stats.norm.ppf(0.975) * (high - low) / 2
+    return Interval(correlation.value, float(np.tanh(z - error)), float(np.tanh(z + error)))

@@ -6,20 +6,19 @@ Where a tagger has several seeds, numbers are means over them and their spread i
 """
 
 import dataclasses
-import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from kerastag.attacks import CLEAN, Condition
-from kerastag.evaluation.trends import rank_correlation
+from kerastag.evaluation.trends import correlation_at_95, rank_correlation
 from kerastag.report.page import Section, Table
 from kerastag.report.part import Numbers
 from kerastag.report.parts import directions, epochs, flatness, hidden, inputs, shapes
 from kerastag.report.subject import Subject
 from kerastag.request import RELATIVE_CAP
-from kerastag.results import Interval, NotDefined, Number, Resampled
+from kerastag.results import Interval, NotDefined, Number
 from kerastag.tables import Row, where
 
 NAME = "claims"
@@ -97,15 +96,9 @@ def numbers(subject: Subject, parts: Mapping[str, Numbers]) -> Numbers:
                 "limit": claim.limit,
                 "interval": claim.interval,
             }
-            for claim in sorted((_at_95(claim) for claim in claims), key=lambda claim: claim.number)
+            for claim in sorted(claims, key=lambda claim: claim.number)
         ]
     }
-
-
-def _at_95(claim: Claim) -> Claim:
-    if isinstance(claim.interval, NotDefined):
-        return claim
-    return dataclasses.replace(claim, interval=claim.interval.at_95)
 
 
 def _vulnerability(subject: Subject, preserving: Interval) -> Iterator[Claim]:
@@ -123,23 +116,19 @@ def _vulnerability(subject: Subject, preserving: Interval) -> Iterator[Claim]:
     hidden = "every distribution stays inside its uncertainty"
     yield Claim(1, hidden, share, _share_normal(subject, fgsm), low=_NEARLY_ALL)
     yield Claim(1, f"{hidden}, {with_cap}", f"{share}, cap", _share_normal(subject, capped), low=_NEARLY_ALL)
-    yield Claim(1, "the attack takes much of the area", loss, _loss(subject, first, fgsm), low=_LARGE)
+    yield Claim(1, "the attack takes much of the area", loss, subject.trained_loss(first, fgsm).interval, low=_LARGE)
     text = f"the attack takes much of the area, {with_cap}"
-    yield Claim(1, text, f"{loss}, cap", _loss(subject, first, capped), low=_LARGE)
+    yield Claim(1, text, f"{loss}, cap", subject.trained_loss(first, capped).interval, low=_LARGE)
     text = "the attack takes much of the area where every distribution is preserved"
-    yield Claim(1, text, f"{loss}, that preserves every input in every flavour", preserving, low=_LARGE)
+    yield Claim(1, text, f"{loss}, that preserves every input in every flavour", preserving.at_95, low=_LARGE)
     rise = f"smallest rise of the loss from one ε to the next, FGSM on {first}"
     yield Claim(1, "the larger ε, the larger the loss", rise, _smallest_rise(subject, first), low=0.0)
-
-
-def _loss(subject: Subject, name: str, condition: Condition) -> Interval:
-    return subject.over_seeds(lambda seed: subject.loss(name, condition, seed), name)
 
 
 def _share_normal(subject: Subject, condition: Condition) -> Interval:
     """Share of the moving inputs that look normal under an attack on the first tagger.
 
-    The interval lies between the two halves of the events, each attacked in turn and compared with the other.
+    The interval, of no stated level, lies between the halves of the events, each attacked and compared with the other.
     """
     attacked = subject.attacked(subject.names[0], condition)
     moves = (subject.jets.features != attacked).any(axis=0)
@@ -152,41 +141,28 @@ def _share_normal(subject: Subject, condition: Condition) -> Interval:
 def _smallest_rise(subject: Subject, name: str) -> Interval:
     """Smallest rise of the loss under FGSM from one ε to the next."""
     conditions = [CLEAN, *(subject.condition("fgsm", epsilon) for epsilon in sorted(subject.options.epsilons))]
-    rises = [
-        subject.over_seeds(functools.partial(_difference, subject, name, milder, stronger), name)
-        for milder, stronger in itertools.pairwise(conditions)
-    ]
+    rises = [subject.trained_loss(name, stronger, milder).interval for milder, stronger in itertools.pairwise(conditions)]
     return min(rises, key=lambda rise: rise.value)
-
-
-def _difference(subject: Subject, name: str, milder: Condition, stronger: Condition, seed: int) -> Resampled:
-    """Area under the milder minus that under the stronger condition."""
-    return subject.area(name, milder, seed=seed) - subject.area(name, stronger, seed=seed)
 
 
 def _progress(name: str, trends: Mapping[str, Mapping[str, Interval]]) -> Iterator[Claim]:
     """While a training gets better it gets more vulnerable."""
-    trend = trends.get(name, dict.fromkeys(("clean", "loss"), NotDefined("no epochs are known")))
+    unknown = NotDefined("no epochs are known")
+    clean, loss = (correlation_at_95(trends[name][key]) if name in trends else unknown for key in ("clean", "loss"))
     correlation = "rank correlation of epoch and"
-    yield Claim(1, "more epochs, larger clean area", f"{correlation} clean area, {name}", trend["clean"], low=0.0)
-    yield Claim(1, "more epochs, larger loss", f"{correlation} loss under FGSM, {name}", trend["loss"], low=0.0)
+    yield Claim(1, "more epochs, larger clean area", f"{correlation} clean area, {name}", clean, low=0.0)
+    yield Claim(1, "more epochs, larger loss", f"{correlation} loss under FGSM, {name}", loss, low=0.0)
 
 
 def _adversarial_training(subject: Subject, name: str) -> Iterator[Claim]:
     """Adversarial training costs little and helps much."""
     first = subject.names[0]
-    clean = subject.over_seeds(
-        lambda its, of_first: subject.area(name, seed=its) - subject.area(first, seed=of_first), name, first
-    )
+    clean = (subject.trained(name) - subject.trained(first)).interval
     quantity = f"clean BvL area, {name} minus {first}"
     yield Claim(2, f"{name} is about as good on clean jets", quantity, clean, -_ABOUT_EQUAL, _ABOUT_EQUAL)
     quantity = f"loss of BvL area, {first} over {name}"
     for condition in (subject.fgsm(), subject.condition("pgd-20"), subject.fgsm(RELATIVE_CAP)):
-        ratio = subject.over_seeds(
-            lambda of_first, its, under=condition: subject.loss(first, under, of_first) / subject.loss(name, under, its),
-            first,
-            name,
-        )
+        ratio = (subject.trained_loss(first, condition) / subject.trained_loss(name, condition)).interval
         yield Claim(2, f"{name} is much more robust: {condition.label}", quantity, ratio, low=_MUCH_MORE)
 
 
@@ -197,24 +173,24 @@ def _late_robustness(first: str, name: str, trends: Mapping[str, Mapping[str, In
     if first in trends and name in trends:
         above, below = trends[first]["loss_late"], trends[name]["loss_late"]
         value = above.value / below.value
-        ratio = Interval.around(value, abs(value) * np.hypot(above.error / above.value, below.error / below.value))
+        ratio = Interval.around(value, abs(value) * np.hypot(above.error / above.value, below.error / below.value)).at_95
     return Claim(2, f"{name} is much more robust in the last epochs", quantity, ratio, low=_MUCH_MORE)
 
 
 def _inversion(name: str, push: Interval) -> Claim:
     text = f"FGSM on {name} pushes b and light jets towards each other"
-    return Claim(3, text, f"{_PUSH} {name}", push, low=_SYMMETRIC)
+    return Claim(3, text, f"{_PUSH} {name}", push.at_95, low=_SYMMETRIC)
 
 
 def _no_direction(name: str, push: Interval) -> Claim:
-    return Claim(3, f"FGSM on {name} has no preferred direction", f"{_PUSH} {name}", push, -_SYMMETRIC, _SYMMETRIC)
+    return Claim(3, f"FGSM on {name} has no preferred direction", f"{_PUSH} {name}", push.at_95, -_SYMMETRIC, _SYMMETRIC)
 
 
 def _flatter_loss(first: str, name: str, ratios: Mapping[str, Interval]) -> Iterator[Claim]:
     """The loss changes less around the jets."""
     for quantity, words in (("gradient_norm", "gradient norm"), ("curvature", "largest eigenvalue of the Hessian")):
         text = f"the loss of {name} is flatter: {words}"
-        yield Claim(3, text, f"ratio of medians, {first} over {name}", ratios[quantity], low=1.0)
+        yield Claim(3, text, f"ratio of medians, {first} over {name}", ratios[quantity].at_95, low=1.0)
 
 
 def _next_steps(subject: Subject, rows: Sequence[Row]) -> Iterator[Claim]:
@@ -225,7 +201,7 @@ def _next_steps(subject: Subject, rows: Sequence[Row]) -> Iterator[Claim]:
         rows: Rows of a scan of inputs; empty if there is none.
     """
     first, pgd = subject.names[0], subject.condition("pgd-20")
-    more = subject.over_seeds(functools.partial(_difference, subject, first, subject.fgsm(), pgd), first)
+    more = subject.trained_loss(first, pgd, milder=subject.fgsm()).interval
     yield Claim(4, "PGD is the stronger attack", f"BvL area under FGSM minus under PGD-20, {first}", more, low=0.0)
     quantity = "rank correlation of number of inputs and loss, trainings without defence"
     yield Claim(4, "taggers of more inputs are more vulnerable", quantity, _trend_with_inputs(rows), low=0.0)
@@ -237,7 +213,8 @@ def _trend_with_inputs(rows: Sequence[Row]) -> Number:
     attacked = where(rows, condition=attacks[0], training=rows[0]["training"]) if attacks else []
     if len(attacked) < _FEWEST_SETS:
         return NotDefined("no scan of inputs")
-    return rank_correlation(*np.array([(row["features"], row["loss"].value) for row in attacked]).T)
+    features, losses = np.array([(row["features"], row["loss"].value) for row in attacked]).T
+    return correlation_at_95(rank_correlation(features, losses))
 
 
 def section(numbers: Numbers) -> Section:
@@ -247,11 +224,12 @@ def section(numbers: Numbers) -> Section:
         "Which claims of the method hold here?",
         [
             "Claims of arXiv:2203.13890. A claim holds if the whole 95 % interval lies where it should, fails if it lies "
-            "elsewhere. Numbers of areas are means over seeds and their spread is part of the interval; pushes, epochs and "
-            "flatness are those of the first seed. The limits are ours: every distribution is "
-            f"{_NEARLY_ALL:.0%} of those that move, much of the area is {_LARGE:g}, about as good within {_ABOUT_EQUAL:g}, "
-            f"much more robust {_MUCH_MORE:g} times less loss, and a preferred direction a push beyond {_SYMMETRIC:g}. "
-            "Intervals of rank correlations take epochs or sets of inputs for independent, which they are not."
+            "elsewhere. Clean areas and losses under FGSM and PGD are means over seeds; their intervals then say where one "
+            "more seed may lie. All other numbers are those of the first seed; a share lies between two halves of the events.",
+            f"The limits are ours: every distribution is {_NEARLY_ALL:.0%} of those that move, much of the area is {_LARGE:g}, "
+            f"about as good within {_ABOUT_EQUAL:g}, much more robust {_MUCH_MORE:g} times less loss. A preferred direction is "
+            f"a push beyond {_SYMMETRIC:g}. "
+            "Intervals of rank correlations take epochs or sets of inputs for independent, which they are not.",
         ],
         [Table("Claims:", ["claim", "verdict", "number [95 % interval]", "holds if", "what was measured"], rows)],
     )

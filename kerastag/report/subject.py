@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import hashlib
-import itertools
 import json
 import operator
 from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +22,7 @@ from kerastag.evaluation import systematics as measure
 from kerastag.files import replaced
 from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.request import RELATIVE_CAP, ReportOptions, Sample
-from kerastag.results import Interval, Resampled, Seeds, defined
+from kerastag.results import Resampled, Seeds, Trained, defined
 from kerastag.saving.taggers import NamedTagger, check_inputs, load
 
 # Memory for attacked jets; those that were not needed for longest make room for others.
@@ -150,20 +149,18 @@ class Subject:
             self._areas[key] = defined(self.bootstrap.resample(pair.auc), what)
         return self._areas[key]
 
-    def loss(self, name: str, condition: Condition, seed: int = 0) -> Resampled:
-        """Clean minus attacked BvL area."""
-        return self.area(name, seed=seed) - self.area(name, condition, seed=seed)
+    def loss(self, name: str, condition: Condition) -> Resampled:
+        """Clean minus attacked BvL area, of several seeds that of the first."""
+        return self.area(name) - self.area(name, condition)
 
-    def over_seeds(self, measured: Callable[..., Resampled], *names: str) -> Interval:
-        """A number of trainings: its mean over all seeds, with the interval of the sample and the spread of the seeds.
+    def trained(self, name: str, condition: Condition = CLEAN) -> Trained:
+        """BvL area over the seeds of a tagger."""
+        return Trained.of([self.area(name, condition, seed=seed) for seed in range(len(self.taggers[name]))])
 
-        Args:
-            measured: From the number of a seed of each tagger to what was measured of these.
-            *names: Names of the taggers.
-        """
-        numbers = itertools.product(*(range(len(self.taggers[name])) for name in names))
-        made = [measured(*seeds) for seeds in numbers]
-        return made[0].interval.over(Seeds(tuple(number.value for number in made)))
+    def trained_loss(self, name: str, condition: Condition, milder: Condition = CLEAN) -> Trained:
+        """What is lost of it from a milder to a stronger condition, over the seeds."""
+        seeds = range(len(self.taggers[name]))
+        return Trained.of([self.area(name, milder, seed=seed) - self.area(name, condition, seed=seed) for seed in seeds])
 
     def seeds(self, name: str, condition: Condition = CLEAN) -> Seeds:
         """BvL area of each seed."""

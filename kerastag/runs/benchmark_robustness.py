@@ -23,11 +23,12 @@ from kerastag.request import EPSILON, RELATIVE_CAP, REPLICATES
 from kerastag.results import Interval, Seeds, defined, plain
 from kerastag.runs.train import train_missing
 from kerastag.training import fitting
+from kerastag.training.assembly import make_varied
 
 # Columns of the table. Distortions and NGM move most cells less than ε, so they are larger.
 ATTACKS = (
     Condition("fgsm", EPSILON),
-    Condition("pgd-20", EPSILON, objective="BvL"),
+    Condition("pgd-20", EPSILON, objective="margin"),
     Condition("apgd-50", EPSILON),
     Condition("pgd-20", 5 * EPSILON),
     Condition("ngm", 2 * EPSILON),
@@ -76,11 +77,11 @@ def benchmark_robustness(
         output: Folder of the benchmark.
         defenses: Seeds of each defence.
         attacks: Columns of the table, without a cap.
-        train_epsilons: Sizes of the attack in training; those beyond the first have rows of their own.
+        train_epsilons: Sizes of the attack in training, a row each; rows of others than the usual one say so.
         variations: Folder of simulated variations, for the defences that train on them.
 
     Raises:
-        UserError: if a folder has a run of other settings or data.
+        UserError: if a folder has a run of other settings or data, or a defence lacks the variations that it needs.
     """
     trainings = _trainings(settings, defenses, train_epsilons, variations)
     dataset = data.prepare(settings.config, data_dir=settings.data_dir, manual_dir=settings.manual_dir)
@@ -105,11 +106,10 @@ def _trainings(
     trainings = {}
     for defense, seeds in defenses.items():
         folder = variations if "variations" in DEFENSES.find(defense).uses else None
-        for number, epsilon in enumerate(epsilons[:1] if defense in _WITHOUT_ATTACK else epsilons):
-            name = f"{defense} ε={epsilon:g}" if number else defense
-            trainings[name] = [
-                dataclasses.replace(settings, defense=defense, seed=seed, epsilon=epsilon, variations=folder) for seed in seeds
-            ]
+        for epsilon in [EPSILON] if defense in _WITHOUT_ATTACK else dict.fromkeys(epsilons):
+            name = defense if epsilon == EPSILON else f"{defense} ε={epsilon:g}"
+            given = settings.to_dict() | {"defense": defense, "epsilon": epsilon, "variations": folder}
+            trainings[name] = [Settings.resolve(given | {"seed": seed}) for seed in seeds]
     return trainings
 
 
@@ -121,7 +121,8 @@ def _speeds(trainings: Mapping[str, Settings], dataset: JetDataset, file: Path) 
     of_defense = {training.defense: training for training in trainings.values()}
     speeds = json.loads(file.read_text()) if file.is_file() else {}
     if not set(of_defense) <= set(speeds):
-        speeds = {name: fitting.speed(one, dataset) for name, one in tqdm(of_defense.items(), "Timing", disable=None)}
+        timed = tqdm(of_defense.items(), "Timing", disable=None)
+        speeds = {name: fitting.speed(one, dataset, make_varied(one, dataset)) for name, one in timed}
         write_json(file, speeds)
     return {name: speeds[training.defense] for name, training in trainings.items()}
 
@@ -168,11 +169,13 @@ def _evaluate(dataset: JetDataset, folder: Path, attacks: Sequence[Condition]) -
     for cap in CAPS:
         areas = {}
         for condition in (CLEAN, *attacks):
-            attack = dataclasses.replace(condition, cap=cap).build(dataset)
-            areas[condition.label] = _areas(jets.y, attacked_logits(tagger, jets.features, jets.y, attack), bootstrap)
+            capped = dataclasses.replace(condition, cap=cap)
+            aims = {name: capped.aimed_at(name) for name in DISCRIMINATORS}
+            logits = {aim: attacked_logits(tagger, jets.features, jets.y, aim.build(dataset)) for aim in set(aims.values())}
+            areas[condition.label] = _areas(jets.y, {name: logits[aim] for name, aim in aims.items()}, bootstrap)
         fgsm = Condition("fgsm", EPSILON, cap, physics=attacks[0].physics).build_attack(dataset)
         x, marginals = marginal_preserving(fgsm, tagger, jets.features, jets.y)
-        areas[MARGINAL] = _areas(jets.y, attacked_logits(tagger, x, jets.y, None), bootstrap)
+        areas[MARGINAL] = _areas(jets.y, dict.fromkeys(DISCRIMINATORS, attacked_logits(tagger, x, jets.y, None)), bootstrap)
         training.areas.append(areas)
         training.marginals.append(
             {
@@ -184,11 +187,11 @@ def _evaluate(dataset: JetDataset, folder: Path, attacks: Sequence[Condition]) -
     return training
 
 
-def _areas(y: np.ndarray, logits: np.ndarray, bootstrap: Bootstrap) -> dict[str, Interval]:
-    """Area of each discriminator."""
+def _areas(y: np.ndarray, logits: Mapping[str, np.ndarray], bootstrap: Bootstrap) -> dict[str, Interval]:
+    """Area of each discriminator on its own logits."""
     areas = {}
     for name in DISCRIMINATORS:
-        area = bootstrap.resample(RankedPair(y, logits, name).auc)
+        area = bootstrap.resample(RankedPair(y, logits[name], name).auc)
         areas[name] = defined(area, f"{name} AUC of the test split").interval
     return areas
 

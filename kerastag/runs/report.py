@@ -31,6 +31,8 @@ from kerastag.request import ReportOptions, Sample
 _DPI = 60
 # Parts that take the scan in; the others need not be made again when there is another.
 _WITH_SCAN = (inputs.NAME, claims.NAME)
+# What changed in the numbers of a part since the version: those of older reports are made anew.
+_FORMATS = {claims.NAME: ["95 %"]}
 # What a part consists of: its numbers, and the files that were written, from the folder of the report.
 _Made = tuple[Numbers, list[str]]
 
@@ -128,7 +130,9 @@ def _stored(name: str, subject: Subject, output: Path, make: Callable[[], _Made]
         make: Makes the part.
     """
     file = output / "parts" / f"{name}.json"
-    key = fingerprint([kerastag.__version__, subject.made_of(name in _WITH_SCAN, name == mismodelling.NAME)])
+    key = fingerprint(
+        [kerastag.__version__, *_FORMATS.get(name, ()), subject.made_of(name in _WITH_SCAN, name == mismodelling.NAME)]
+    )
     stored = read_json(file) if file.is_file() else {"made_of": None, "files": []}
     if stored["made_of"] == key and all((output / path).is_file() for path in stored["files"]):
         return stored
@@ -183,7 +187,7 @@ def _settings(subject: Subject, nonfinite: int) -> Section:
         ["split", f"{subject.sample.split}, {len(jets):,} jets, {jets.events.max() + 1:,} events"],
         ["ε", f"{options.epsilon:g} σ of the training jets; curves {', '.join(f'{size:g}' for size in options.epsilons)}"],
         ["distortions", f"{options.distortion:g} σ"],
-        ["bootstrap", f"{options.replicates} resamples of events, seed 0; intervals of 68 %"],
+        ["bootstrap", f"{options.replicates} resamples of events, seed 0; intervals of 68 %, of claims 95 %"],
         *[[name, ", ".join(tagger.source for tagger in seeds)] for name, seeds in subject.taggers.items()],
         ["kerastag", kerastag.__version__],
         ["Python, TensorFlow, Keras, NumPy", ", ".join(versions)],

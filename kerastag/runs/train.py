@@ -26,7 +26,7 @@ from kerastag.evaluation.comparison import compare, markdown, to_json
 from kerastag.files import SCRATCH, remove_leftovers, replaced, write_json, write_text
 from kerastag.recipes import Settings
 from kerastag.request import AttackGrid
-from kerastag.training.assembly import make_attack, make_defense, make_varied
+from kerastag.training.assembly import digests_of_variations, make_attack, make_defense, make_varied
 from kerastag.training.checkpoint import TrainingState
 from kerastag.training.fitting import fit
 
@@ -49,12 +49,11 @@ def train(settings: Settings, output: Path, resume: bool = False) -> None:
     make_defense(settings, dataset, steps_per_epoch=1)
     dataset.schema.restricted(settings.inputs)
     varied = make_varied(settings, dataset)
-    _check_varied(started, varied, output)
     output.mkdir(parents=True, exist_ok=True)
     remove_leftovers(output)
     _print_cleaning(dataset)
     _print_varied(varied)
-    write_json(output / "config.json", _config(settings, dataset, varied))
+    write_json(output / "config.json", _config(settings, dataset))
     keras.utils.set_random_seed(settings.seed)
     tagger, state = fit(settings, dataset, output, varied)
     _finish(settings, dataset, tagger, state, output)
@@ -123,19 +122,15 @@ def check_same(started: dict, settings: Settings, dataset: JetDataset, output: P
         )
     if started["fingerprint"] != dataset.fingerprint:
         raise UserError(f"The run in '{output}' was made with another data set than the one in '{dataset.path}'.")
-
-
-def _check_varied(started: dict | None, varied: VariedJets | None, output: Path) -> None:
-    """Raise a `UserError` if a run that goes on has been trained on other variations."""
-    ours = varied.shares if varied else {}
-    if started and (theirs := started.get("variations", {})) != ours:
+    before, now = started.get("variations", {}), digests_of_variations(settings)
+    if changed := sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)):
         raise UserError(
-            f"The run in '{output}' was started on the variations {', '.join(theirs) or 'none'}, "
-            f"not {', '.join(ours) or 'none'}; give the same files, or choose another --output."
+            f"The run in '{output}' was started on other files of variations: {', '.join(changed)}; give the same with "
+            "--variations, or choose another --output."
         )
 
 
-def _config(settings: Settings, dataset: JetDataset, varied: VariedJets | None) -> dict:
+def _config(settings: Settings, dataset: JetDataset) -> dict:
     """Everything needed to repeat the run."""
     folder = Path(kerastag.__file__).parent
     git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
@@ -152,7 +147,7 @@ def _config(settings: Settings, dataset: JetDataset, varied: VariedJets | None) 
         "git_commit": git.stdout.strip() or None,
         "fingerprint": dataset.fingerprint,
         "jets": dataset.jets,
-        "variations": varied.shares if varied else {},
+        "variations": digests_of_variations(settings),
     }
 
 

@@ -7,6 +7,7 @@ import keras
 from kerastag.attacks import PGD, Attack, Condition, ThreatModel
 from kerastag.catalogue import DEFENSES, SCHEDULES
 from kerastag.data import JetDataset, VariedJets
+from kerastag.data.varied import digests
 from kerastag.recipes import Recipe, Settings
 from kerastag.training.defenses import TRADES, AttackedBatches, Defense, InputGradientPenalty, Ramp
 
@@ -74,6 +75,11 @@ def trades(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> TRA
 def input_gradient(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> InputGradientPenalty:
     """The penalty on the gradient in the inputs."""
     return InputGradientPenalty(make_threat_model(settings, dataset))
+
+
+def digests_of_variations(settings: Settings) -> dict[str, str]:
+    """SHA-256 of the files of variations that the settings name, by name; none without any."""
+    return {} if settings.variations is None else digests(Path(settings.variations).expanduser(), settings.hold_out)
 
 
 def make_varied(settings: Settings, dataset: JetDataset) -> VariedJets | None:

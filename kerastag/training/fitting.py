@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from kerastag import models
-from kerastag.catalogue import LOSSES
+from kerastag.catalogue import DEFENSES, LOSSES
 from kerastag.data import JetDataset, VariedJets
 from kerastag.errors import UserError
 from kerastag.recipes import Recipe, Settings
@@ -69,12 +69,13 @@ def fit(
     return model.tagger, state
 
 
-def speed(settings: Settings, dataset: JetDataset) -> float:
+def speed(settings: Settings, dataset: JetDataset, varied: VariedJets | None = None) -> float:
     """Jets/s of training without callbacks and compilation: the better of two epochs behind a first one."""
     batch_size = fitting_batch(settings.hyperparameters, dataset)
     steps = dataset.steps("train", batch_size)
     model = make_model(settings, dataset, steps)
-    batches = dataset.batches("train", batch_size, shuffle=True)
+    features = None if varied is None else varied.features
+    batches = dataset.batches("train", batch_size, shuffle=True, varied=features)
     clock = Speed(steps * batch_size)
     history = model.fit(batches, epochs=3, steps_per_epoch=steps, callbacks=[clock], shuffle=False, verbose=0).history
     return max(history["jets_per_second"][1:])
@@ -139,7 +140,8 @@ def _attacked_auc(settings: Settings, dataset: JetDataset) -> AttackedAUC:
     attacks = {settings.attack: make_attack(settings, dataset)}
     attacks |= {f"{settings.attack}_{epsilon:g}": make_attack(settings, dataset, epsilon) for epsilon in settings.monitor}
     watch = None
-    if settings.defense.startswith("fgsm") and settings.attack == "fgsm":
+    trained_with = DEFENSES.find(settings.defense).arguments.get("attack", "")
+    if trained_with.startswith("fgsm") and settings.attack == "fgsm":
         attacks[WATCH] = make_attack(settings, dataset, attack=WATCH)
         watch = (settings.attack, WATCH)
     return AttackedAUC(validation.features, validation.y, attacks, watch=watch)

@@ -1,18 +1,20 @@
 """Training jets under simulated variations: which jet is which, and how batches draw them."""
 
-import json
+import shutil
 
 import numpy as np
 import pytest
 
 from kerastag import data, runs
 from kerastag.commands import execute
-from kerastag.data import VariedJets
+from kerastag.data import JetDataset, VariedJets
+from kerastag.data import varied as varied_jets
 from kerastag.errors import UserError
 from kerastag.recipes import Settings
 from kerastag.schema import JET_FLAVOR
 from kerastag.simulation import production
 from kerastag.simulation.settings import SimulationSettings
+from tests.conftest import run_command
 
 NAMES = ("nominal", "d0_bias_10um", "momentum_scale_up_1", "reseeded")
 
@@ -55,10 +57,23 @@ def test_variations_can_be_held_out(folder, of_folder):
     varied = VariedJets.read(folder / "variations", jets, of_folder.schema, ["d0_*"])
     assert list(varied.shares) == ["momentum_scale_up_1"]
     assert varied.left_out["d0_bias_10um"] == "held out"
+    assert "held out" not in VariedJets.read(folder / "variations", jets, of_folder.schema).left_out.values()
     with pytest.raises(UserError, match=r"is called 'z0_\*' .*there are d0_bias_10um"):
         VariedJets.read(folder / "variations", jets, of_folder.schema, ["z0_*"])
     with pytest.raises(UserError, match=r"can be trained on.*reseeded has"):
         VariedJets.read(folder / "variations", jets, of_folder.schema, ["d0_*", "momentum_*"])
+
+
+def test_several_in_one_file_are_held_out_with_any_of_them(tmp_path, monkeypatch):
+    """And what stands for real data never comes in."""
+    content = {"nominal": (), "fakes": ("fakes",), "fakes+d0_bias_5um": ("fakes", "d0_bias_5um"), "mine": ("d0_bias_5um",)}
+    content["other"] = ("pseudo_data_239",)
+    for name in content:
+        (tmp_path / f"{name}.root").touch()
+    monkeypatch.setattr(varied_jets, "variations_of", lambda path: content[path.stem])
+    paths, left_out = varied_jets.chosen(tmp_path, ["d0_*"])
+    assert [path.stem for path in paths] == ["fakes"]
+    assert left_out == {"fakes+d0_bias_5um": "held out", "mine": "held out", "other": "stands for real data"}
 
 
 def test_files_of_other_jets_are_refused(folder, of_folder, dataset, tmp_path):
@@ -86,30 +101,48 @@ def test_jets_are_drawn_under_each_variation_equally_often(dataset):
     plain = dataset.batches("train", 200, shuffle=True, seed=3)
     x = np.concatenate([x for x, _, _ in plain.take(dataset.steps("train", 200))])
     np.testing.assert_array_equal(first[:, 1:], x[:, 1:])
-    for drawn in (first, second, other):
-        shares = [np.mean(drawn[:, 0] == number) for number in (1, 2)]
-        np.testing.assert_allclose(shares, 1 / 3, atol=4 * np.sqrt(2 / 9 / len(drawn)))
-    assert (first[:, 0] != x[:, 0]).mean() == pytest.approx(2 / 3, abs=0.05)
-    assert (first[:, 0] != other[:, 0]).mean() > 0.3
+
+    def draws(epoch):
+        """Variation of each jet, 0 for none, by what tells the jet."""
+        number = np.where(np.isin(epoch[:, 0], (1, 2)), epoch[:, 0], 0)
+        shares = [np.mean(number == choice) for choice in range(3)]
+        np.testing.assert_allclose(shares, 1 / 3, atol=4 * np.sqrt(2 / 9 / len(epoch)))
+        return {row[1:].tobytes(): choice for row, choice in zip(epoch, number, strict=True)}
+
+    # Independent draws of a jet agree in a third of the cases; the same draw would always agree.
+    by_jet = [draws(epoch) for epoch in (first, second, other)]
+    for mine, theirs in ((0, 1), (0, 2), (1, 2)):
+        common = by_jet[mine].keys() & by_jet[theirs].keys()
+        assert len(common) > 1000
+        agree = np.mean([by_jet[mine][jet] == by_jet[theirs][jet] for jet in common])
+        assert agree == pytest.approx(1 / 3, abs=4 * np.sqrt(2 / 9 / len(common)))
+    batches = np.where(np.isin(first[:, 0], (1, 2)), first[:, 0], 0).reshape(-1, 200)
+    assert np.mean(batches[0] == batches[1]) == pytest.approx(1 / 3, abs=4 * np.sqrt(2 / 9 / 200))
     # Without an order there is no draw: these are the jets as they are stored.
     stored = np.concatenate([x for x, _, _ in dataset.batches("train", 200, varied=varied)])
     np.testing.assert_array_equal(stored, features)
 
 
-def test_a_training_on_variations_says_what_it_saw_and_goes_on(folder, tmp_path, capsys):
+def test_a_training_on_variations_says_what_it_saw_and_goes_on(folder, tmp_path, capsys, monkeypatch):
     given = {"config": "jet_flavor", "data_dir": str(folder / "tfds"), "epochs": 1, "model": "paper_mlp", "attack": "noise"}
     settings = Settings.resolve(given | {"defense": "variations", "variations": str(folder / "variations")})
+    seen = []
+    batches = JetDataset.batches
+    monkeypatch.setattr(
+        JetDataset, "batches", lambda *values, **options: seen.append(options.get("varied")) or batches(*values, **options)
+    )
     runs.train(settings, tmp_path / "run")
+    assert [features.shape[0] for features in seen if features is not None] == [2]
     assert "under one of 2 variations: d0_bias_10um, momentum_scale_up_1" in capsys.readouterr().out
-    assert list(json.loads((tmp_path / "run" / "config.json").read_text())["variations"]) == [
-        "d0_bias_10um",
-        "momentum_scale_up_1",
-    ]
+    # Files may move.
+    shutil.copytree(folder / "variations", tmp_path / "copy")
+    arguments = ["--resume", "--output", tmp_path / "run", "--variations", tmp_path / "copy"]
+    assert run_command("train", *arguments).code == 0
     (tmp_path / "moved").mkdir()
     for name in ("nominal", "d0_bias_10um"):
         (tmp_path / "moved" / f"{name}.root").symlink_to(folder / "variations" / f"{name}.root")
     moved = Settings.resolve(given | {"defense": "variations", "variations": str(tmp_path / "moved")})
-    with pytest.raises(UserError, match="started on the variations d0_bias_10um, momentum_scale_up_1, not d0_bias_10um;"):
+    with pytest.raises(UserError, match="other files of variations: momentum_scale_up_1, reseeded;"):
         runs.train(moved, tmp_path / "run", resume=True)
 
 

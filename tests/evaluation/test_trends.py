@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kerastag.evaluation.trends import rank_correlation
+from kerastag.evaluation.trends import correlation_at_95, rank_correlation
 
 
 def test_value_is_spearmans():
@@ -12,16 +12,25 @@ def test_value_is_spearmans():
     assert rank_correlation(x, y).value == pytest.approx(stats.spearmanr(x, y).statistic)
 
 
-def test_interval_covers_two_thirds_of_the_time():
+def test_intervals_cover_the_truth_as_often_as_they_say():
     """Spearman's ρ of normal numbers of correlation r is 6/π·asin(r/2)."""
     generator = np.random.default_rng(1)
     truth = 6 / np.pi * np.arcsin(0.6 / 2)
-    inside = 0
+    inside = np.zeros(2)
     for _ in range(400):
         x = generator.normal(size=50)
         interval = rank_correlation(x, 0.6 * x + 0.8 * generator.normal(size=50))
-        inside += interval.low < truth < interval.high
-    assert 0.62 < inside / 400 < 0.75
+        wide = correlation_at_95(interval)
+        inside += np.array([interval.low < truth < interval.high, wide.low < truth < wide.high])
+    assert 0.62 < inside[0] / 400 < 0.75
+    assert 0.92 < inside[1] / 400 < 0.98
+
+
+def test_95_percent_stay_within_one():
+    """At seven points the interval of a normal distribution would go beyond 1."""
+    wide = correlation_at_95(rank_correlation(np.arange(7), np.array([0, 3, 1, 2, 6, 4, 5])))
+    z, error = np.arctanh(wide.value), 1.96 * np.sqrt((1 + wide.value**2 / 2) / 4)
+    assert (wide.low, wide.high) == pytest.approx((np.tanh(z - error), np.tanh(z + error)), abs=1e-3)
 
 
 def test_no_trend_in_equal_values():

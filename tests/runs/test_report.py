@@ -163,7 +163,7 @@ def test_every_claim_has_a_verdict_and_where_measured_a_number(report_folder):
     seeds = {row["condition"]: row["seeds"] for row in areas if row["tagger"] == "nominal"}
     losses = np.subtract(seeds["clean"].values, seeds["FGSM"].values)
     assert loss.value == pytest.approx(losses.mean())
-    assert loss.error > 1.97 * losses.std(ddof=1)
+    assert loss.error > 12.7 * losses.std(ddof=1)  # Student's t of one degree of freedom
     not_measured = [row["claim"] for row in claims if row["verdict"] == "not measured"]
     assert not_measured == ["taggers of more inputs are more vulnerable"]
 

@@ -285,9 +285,10 @@ def test_patience_stops_a_training_that_gets_no_better(dataset, data_dir, tmp_pa
     assert len(history(tmp_path / "run")) < 10
 
 
-@pytest.mark.parametrize("defense", ["trades", "input-gradient", "ngm", "noise", "fgsm-mixed"])
+@pytest.mark.parametrize("defense", ["trades", "input-gradient", "ngm", "noise", "fgsm-mixed", "variations-fgsm"])
 def test_every_defense_can_be_named(dataset, defense):
-    settings = Settings.resolve({"config": "jet_flavor", "defense": defense, "only": ["track_*"], "scale": "core"})
+    given = {"config": "jet_flavor", "defense": defense, "only": ["track_*"], "scale": "core"}
+    settings = Settings.resolve(given | ({"variations": "folder"} if defense.startswith("variations") else {}))
     made = assembly.make_defense(settings, dataset, steps_per_epoch=10)
     threat_model = made.threat_model if defense == "input-gradient" else made.attack.threat_model
     assert not threat_model.alone[:2].any() and threat_model.alone.any()
