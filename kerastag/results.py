@@ -135,7 +135,7 @@ class Trained:
 
     Attributes:
         mean: Mean over the seeds, resampled.
-        error: How far another seed may lie from that mean, half a 95 % interval; 0 for a single seed, of which nothing is known.
+        error: How far another seed may lie from that mean, half a 95 % interval; 0 where there is a single seed.
     """
 
     mean: Resampled
