@@ -27,6 +27,7 @@ class Entry:
         title: Name for tables and legends; the name in capitals if empty.
         uses: Settings of defences that have a meaning with it.
         looks: Whether an attack looks at the tagger; a distortion does not.
+        sized: Whether ε means anything to a defence.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Entry:
     title: str = ""
     uses: tuple[str, ...] = ()
     looks: bool = True
+    sized: bool = True
 
     def match(self, name: str) -> dict[str, int] | None:
         """The numbers in a name by argument, or None if it is not a name of this entry."""
@@ -157,7 +159,7 @@ _VARIED = ("variations", "hold_out")
 
 DEFENSES = Catalogue(
     "defence",
-    Entry("nominal", "none", "kerastag.training.assembly:nominal"),
+    Entry("nominal", "none", "kerastag.training.assembly:nominal", sized=False),
     Entry(
         "fgsm",
         "each batch is attacked with FGSM (arXiv:1412.6572)",
@@ -211,6 +213,7 @@ DEFENSES = Catalogue(
         "each jet is drawn as it is or under one of the simulated --variations",
         "kerastag.training.assembly:nominal",
         uses=_VARIED,
+        sized=False,
     ),
     Entry(
         "variations-fgsm",

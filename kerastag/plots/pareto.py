@@ -23,7 +23,7 @@ def pareto(rows: Sequence[Row], title: str) -> Drawn:
     figure, axes = panels(1, len(attacks), title)
     for axis, attack in zip(axes[0], attacks, strict=True):
         _pareto_panel(axis, where(rows, attack=attack), styles)
-        axis.set(xlabel="clean BvL AUC", ylabel="attacked BvL AUC", title=attack)
+        _label(axis, attack)
     axes[0, 0].legend(fontsize="x-small", loc="best")
     return figure, axes
 
@@ -45,6 +45,10 @@ def _pareto_panel(axis: plt.Axes, rows: Sequence[Row], styles: Mapping[str, Styl
         )
     points = [(row["clean"].mean, row["attacked"].mean) for row in rows]
     axis.plot(*zip(*_front(points), strict=True), ":", color="gray", zorder=0, label="front")
+
+
+def _label(axis: plt.Axes, attack: str) -> None:
+    axis.set(xlabel="clean BvL AUC", ylabel="attacked BvL AUC", title=attack)
     axis.grid(alpha=0.3)
     axis.margins(0.15)
     axis.ticklabel_format(useOffset=False)
@@ -71,11 +75,7 @@ def pareto_curves(rows: Sequence[Row], title: str) -> Drawn:
     for axis, attack in zip(axes.flat, attacks, strict=False):
         for defence, style in styles.items():
             _curve(axis, where(rows, attack=attack, defence=defence), style)
-        axis.set(xlabel="clean BvL AUC", ylabel="attacked BvL AUC", title=attack)
-        axis.grid(alpha=0.3)
-        axis.margins(0.15)
-        axis.ticklabel_format(useOffset=False)
-        axis.tick_params(axis="x", labelrotation=30)
+        _label(axis, attack)
     for axis in axes.flat[len(attacks) :]:
         axis.set_axis_off()
     axes.flat[0].legend(fontsize="x-small", loc="best")

@@ -36,8 +36,6 @@ ATTACKS = (
     Condition("systematic-up", 5 * EPSILON),
     Condition("systematic-down", 5 * EPSILON),
 )
-# Defences whose trainings have no size of an attack.
-_WITHOUT_ATTACK = ("nominal", "variations")
 # FGSM that preserves the distribution of every feature in every flavour.
 MARGINAL = f"marginal-preserving ε={EPSILON:g}"
 DISCRIMINATORS = ("BvL", "CvL")
@@ -105,8 +103,9 @@ def _trainings(
     """Settings of the seeds of each row."""
     trainings = {}
     for defense, seeds in defenses.items():
-        folder = variations if "variations" in DEFENSES.find(defense).uses else None
-        for epsilon in [EPSILON] if defense in _WITHOUT_ATTACK else dict.fromkeys(epsilons):
+        entry = DEFENSES.find(defense)
+        folder = variations if "variations" in entry.uses else None
+        for epsilon in dict.fromkeys(epsilons) if entry.sized else [EPSILON]:
             name = defense if epsilon == EPSILON else f"{defense} ε={epsilon:g}"
             given = settings.to_dict() | {"defense": defense, "epsilon": epsilon, "variations": folder}
             trainings[name] = [Settings.resolve(given | {"seed": seed}) for seed in seeds]
