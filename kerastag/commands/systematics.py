@@ -17,7 +17,8 @@ examples:
   %(prog)s saved_models/jet_flavor_nominal --variations variations --output systematics --envelope envelope.toml
 
 Each attack is made within the paper's box and within the physical one. The first tagger is the one that others are compared
-with, and boosted trees meet the jets that were attacked on it. Variations of the detector are paired with nominal.root, those
+with, and boosted trees meet the jets that were attacked on it. A NAME= given several times stands for the seeds of one
+training. Variations of the detector are paired with nominal.root, those
 of the physics are compared with reseeded.root, events of their own; both are made by simulate.
 """
 

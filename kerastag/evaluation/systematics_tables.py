@@ -6,7 +6,7 @@ from typing import Any
 from kerastag import tables
 from kerastag.evaluation.systematics import QUANTITIES, Change, mean, predict
 from kerastag.request import PAPER
-from kerastag.results import Interval, NotDefined, Resampled, plus_minus
+from kerastag.results import Interval, NotDefined, Resampled, Seeds, plus_minus
 from kerastag.tables import Row
 
 # `changes[tagger][variation]`.
@@ -15,6 +15,8 @@ Changes = Mapping[str, Mapping[str, Change]]
 Losses = Mapping[str, Mapping[str, Resampled | NotDefined]]
 # Names of the variations in each group.
 Groups = Mapping[str, Sequence[str]]
+# Taggers of each training, one for each of its seeds.
+Trainings = Mapping[str, Sequence[str]]
 # Unit of changes of areas in the table by variation.
 _UNIT = 1e-4
 
@@ -77,6 +79,27 @@ def _interval(number: Resampled | NotDefined | float) -> Interval | NotDefined |
     return number if isinstance(number, float) else number.interval
 
 
+def training_rows(summary: Sequence[Row], trainings: Trainings) -> list[dict[str, Any]]:
+    """A row for each training of more than one seed, with every number of `summary` over its seeds.
+
+    Args:
+        summary: Rows of `summary_rows`.
+        trainings: Taggers of each training.
+    """
+    rows = []
+    for training, taggers in trainings.items():
+        members = [row for row in summary if row["tagger"] in taggers]
+        numbers = [name for name in members[0] if name not in ("tagger", "worst", "worst change")]
+        if len(members) > 1:
+            rows.append({"tagger": training} | {name: _over_seeds([row[name] for row in members]) for name in numbers})
+    return rows
+
+
+def _over_seeds(numbers: Sequence[Interval | NotDefined | float]) -> Seeds:
+    """Values of the seeds; the first tagger is 0 above itself."""
+    return Seeds(tuple(0.0 if isinstance(one, NotDefined) else one if isinstance(one, float) else one.value for one in numbers))
+
+
 def _worst(changes: Mapping[str, Change], names: Sequence[str]) -> dict[str, Any]:
     """The variation of largest change of the BvL area."""
     areas = {name: number for name in names if isinstance(number := changes[name].changes["BvL"], Resampled)}
@@ -86,14 +109,15 @@ def _worst(changes: Mapping[str, Change], names: Sequence[str]) -> dict[str, Any
     return {"worst": worst, "worst change": areas[worst].interval}
 
 
-def prediction_rows(changes: Changes, losses: Losses, groups: Groups) -> list[dict[str, Any]]:
-    """Rank correlations over taggers of the loss under each attack with each mean change under variations."""
+def prediction_rows(changes: Changes, losses: Losses, groups: Groups, trainings: Trainings) -> list[dict[str, Any]]:
+    """Rank correlations over trainings of the loss under each attack with each mean change under variations."""
     rows = []
     for label in next(iter(losses.values())):
-        defined = {tagger: loss.value for tagger in losses if isinstance(loss := losses[tagger][label], Resampled)}
+        of_training = {name: mean([losses[tagger][label] for tagger in taggers]) for name, taggers in trainings.items()}
+        defined = {name: loss.value for name, loss in of_training.items() if isinstance(loss, Resampled)}
         for group, names in groups.items():
             for quantity in QUANTITIES:
-                sizes = [_mean_size(changes[tagger], names, quantity) for tagger in defined]
+                sizes = [mean([_mean_size(changes[tagger], names, quantity) for tagger in trainings[name]]) for name in defined]
                 prediction = predict(list(defined.values()), sizes)
                 row: dict[str, Any] = {"attack": label, "variations": group, "quantity": quantity}
                 if isinstance(prediction, NotDefined):
@@ -115,14 +139,34 @@ def figure_rows(content: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[
             "tagger": row["tagger"],
             "attack": attack,
             "variations": group,
-            "loss": row[f"loss under {attack}"],
-            "change": row[f"{group}, area"],
+            "loss": _of_training(content, row, f"loss under {attack}"),
+            "change": _of_training(content, row, f"{group}, area"),
         }
         for group in content["groups"]
         for attack in attacks
         for row in content["summary"]
+        if row["tagger"] in content["trainings"]
     ]
     return points, [row for row in content["predictions"] if row["quantity"] == "area"]
+
+
+def _of_training(content: Mapping[str, Any], row: Row, name: str) -> Interval | NotDefined:
+    """A number of a training, that of its first seed; of several seeds their mean, with the error of the sample."""
+    over_seeds = tables.where(content["seeds"], tagger=row["tagger"])
+    if isinstance(row[name], NotDefined) or not over_seeds:
+        return row[name]
+    return Interval.around(over_seeds[0][name].mean, row[name].error)
+
+
+def seeds_table(rows: Sequence[Row], groups: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Header and cells, a row for each training of several seeds: mean ± standard deviation over them."""
+    above = [name for name in rows[0] if ", above " in name]
+    losses = [name for name in rows[0] if name.startswith("loss under ")]
+    header = ["training", "seeds", "BvL AUC", *(f"mean change, {group}" for group in groups)]
+    header += [*(" ".join(reversed(name.split(", ", 1))) for name in above), *losses]
+    names = ["area", *(f"{group}, area" for group in groups), *above, *losses]
+    cells = [[row["tagger"], str(len(row["area"].values)), *(f"{row[name]}" for name in names)] for row in rows]
+    return header, cells
 
 
 def summary_table(rows: Sequence[Row], groups: Sequence[str]) -> tuple[list[str], list[list[str]]]:
@@ -216,15 +260,23 @@ def markdown(content: Mapping[str, Any]) -> str:
         "Variations of the detector are paired jet by jet with the nominal sample; those of the physics have events of their "
         "own, whose fluctuations are in every row and the same for all taggers.",
         tables.markdown(*summary_table(content["summary"], groups)),
+        *_of_seeds(content, groups),
         "Mean absolute changes: of the area over 1 - AUC; of b efficiency and light mistag rate, relative, at the threshold "
         "that 1 % of the nominal light jets pass; and mean Kolmogorov-Smirnov distance of the discriminator:",
         tables.markdown(*quantity_table(content["summary"], groups)),
         "Loss of BvL area under attack, for boosted trees of jets that were attacked on the first tagger:",
         tables.markdown(*loss_table(content["summary"])),
-        "Rank correlation over networks of this loss with the mean change under variations (Spearman, 68 % interval for so few "
-        f"taggers, two-sided p from permutations; the smallest of {len(content['predictions'])} is {smallest:.2g}):",
+        "Rank correlation over trainings of networks of this loss with the mean change under variations (Spearman, 68 % "
+        f"interval for so few, two-sided p from permutations; the smallest of {len(content['predictions'])} is {smallest:.2g}):",
         tables.markdown(*prediction_table(content["predictions"])),
         "Change of BvL area by variation, in 1e-4:",
         tables.markdown(*variation_table(content["rows"])),
     ]
     return "\n\n".join(parts)
+
+
+def _of_seeds(content: Mapping[str, Any], groups: Sequence[str]) -> list[str]:
+    """The table of trainings of several seeds, if there are any."""
+    if not content["seeds"]:
+        return []
+    return ["Mean ± standard deviation over seeds:", tables.markdown(*seeds_table(content["seeds"], groups))]

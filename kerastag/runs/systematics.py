@@ -24,7 +24,7 @@ from kerastag.jets import Jets
 from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.request import PAPER, PHYSICS, REPLICATES, SCAN, AttackGrid, Sample
 from kerastag.results import NotDefined, Resampled
-from kerastag.saving.taggers import check_inputs, load_all
+from kerastag.saving.taggers import check_inputs, load
 from kerastag.schema import Schema
 from kerastag.simulation import variations as catalogue
 
@@ -64,11 +64,13 @@ class Tagger:
 
     Attributes:
         name: For tables.
+        training: Name that it shares with the other seeds of its training.
         logits: From features `(jets, features)` to logits `(jets, classes)`.
         attacked: The network on which its jets are attacked: itself, or another if it has no gradient.
     """
 
     name: str
+    training: str
     logits: Callable[[np.ndarray], np.ndarray]
     attacked: keras.Model
 
@@ -89,7 +91,8 @@ def systematics(
     """Measure every tagger on every variation and under every attack, and write tables, numbers and figure.
 
     Args:
-        taggers: Each a path, a legacy tagger, or NAME=one of these; the first is the one that others are compared with.
+        taggers: Each a path, a legacy tagger, or NAME=one of these; the first is the one that others are compared with. A
+            NAME= that is given several times stands for the seeds of one training.
         folder: Folder of files of `kerastag simulate`, `nominal.root` among them.
         sample: Names the data set, which gives attacks their scale and trees their training jets.
         output: Folder of the results.
@@ -112,6 +115,10 @@ def systematics(
     areas, losses = _attack(models, dataset, jets, boxes(grid, budgets), replicates)
     changes, about = _vary(models, dataset.schema, jets, files, replicates)
     groups = _groups(about)
+    trainings = _trainings(models)
+    summary = systematics_tables.summary_rows(areas, changes, losses, groups)
+    # Jets that were attacked on another tagger say nothing of how much could be lost, so trees do not count.
+    of_networks = {name: members for name, members in trainings.items() if name != TREES}
     content = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "fingerprint": dataset.fingerprint,
@@ -119,11 +126,10 @@ def systematics(
         "jets": len(jets),
         "replicates": replicates,
         "groups": groups,
-        "summary": systematics_tables.summary_rows(areas, changes, losses, groups),
-        # Jets that were attacked on another tagger say nothing of how much could be lost, so trees do not count.
-        "predictions": systematics_tables.prediction_rows(
-            changes, {tagger.name: losses[tagger.name] for tagger in models if tagger.name != TREES}, groups
-        ),
+        "trainings": trainings,
+        "summary": summary,
+        "seeds": systematics_tables.training_rows(summary, trainings),
+        "predictions": systematics_tables.prediction_rows(changes, losses, groups, of_networks),
         "rows": systematics_tables.change_rows(changes, about),
     }
     _write(content, output)
@@ -186,11 +192,25 @@ def boxes(grid: AttackGrid, budgets: Sequence[str] = ()) -> list[Condition]:
 
 
 def _load(arguments: Sequence[str], dataset: JetDataset, trees: bool) -> list[Tagger]:
-    models = []
-    for tagger in load_all(arguments):
+    models: list[Tagger] = []
+    for argument in arguments:
+        tagger = load(argument)
         check_inputs(tagger, dataset.schema)
-        models.append(Tagger(tagger.name, _logits_of(tagger.model), tagger.model))
-    return [*models, Tagger(TREES, boosted_trees(dataset.arrays("train")), models[0].attacked)] if trees else models
+        seed = 1 + sum(model.training == tagger.name for model in models)
+        if seed > 1 and "=" not in argument:
+            raise UserError(f"Two taggers are called '{tagger.name}'; tell them apart with NAME=PATH.")
+        name = tagger.name if seed == 1 else f"{tagger.name}, seed {seed}"
+        models.append(Tagger(name, tagger.name, _logits_of(tagger.model), tagger.model))
+    forest = [Tagger(TREES, TREES, boosted_trees(dataset.arrays("train")), models[0].attacked)] if trees else []
+    return [*models, *forest]
+
+
+def _trainings(models: Sequence[Tagger]) -> dict[str, list[str]]:
+    """Names of the taggers of each training, one for each seed."""
+    trainings: dict[str, list[str]] = {}
+    for tagger in models:
+        trainings.setdefault(tagger.training, []).append(tagger.name)
+    return trainings
 
 
 def _logits_of(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:

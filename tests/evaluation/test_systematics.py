@@ -220,30 +220,40 @@ def test_tables_say_what_was_measured(jets, sides):
             name: systematics.change(sides, before, toy_logits(jets.label, 2.0 - number * size), cuts)
             for name, size in (("small", 0.02), ("large", 0.1))
         }
-        for number in range(4)
+        for number in range(5)
     }
+    trainings = {f"tagger {number}": [f"tagger {number}"] for number in range(3)} | {"tagger 3": ["tagger 3", "tagger 4"]}
     losses = {tagger: {"FGSM": resampled(0.01 * number, 1e-3)} for number, tagger in enumerate(changes)}
     areas = dict.fromkeys(changes, resampled(0.92, 1e-3))
     groups = {"uncertainties": ["small"], "detector": ["small", "large"]}
     about = {name: {"kind": "detector", "paired": 1.0} for name in ("small", "large")}
+    summary = systematics_tables.summary_rows(areas, changes, losses, groups)
     content = {
         "jets": JETS,
         "groups": groups,
-        "summary": systematics_tables.summary_rows(areas, changes, losses, groups),
-        "predictions": systematics_tables.prediction_rows(changes, losses, groups),
+        "trainings": trainings,
+        "summary": summary,
+        "seeds": systematics_tables.training_rows(summary, trainings),
+        "predictions": systematics_tables.prediction_rows(changes, losses, groups, trainings),
         "rows": systematics_tables.change_rows(changes, about),
     }
-    assert [row["worst"] for row in content["summary"][1:]] == ["large"] * 3
+    assert [row["worst"] for row in content["summary"][1:]] == ["large"] * 4
     last = content["summary"][3]
     assert last["detector, above tagger 0"].value == pytest.approx(-last["detector, area"].value, abs=1e-9)
     area = next(row for row in content["predictions"] if row["variations"] == "detector" and row["quantity"] == "area")
-    assert area["correlation"].value == 1
-    assert len(content["rows"]) == 8
+    assert area["correlation"].value == 1 and area["taggers"] == 4
+    assert len(content["rows"]) == 10
+    (of_seeds,) = content["seeds"]
+    assert of_seeds["loss under FGSM"].values == pytest.approx((0.03, 0.04))
+    assert of_seeds["detector, above tagger 0"].mean == pytest.approx(-of_seeds["detector, area"].mean, abs=1e-9)
+    points, _ = systematics_tables.figure_rows(content)
+    point = next(row for row in points if row["tagger"] == "tagger 3")
+    assert (point["loss"].value, point["loss"].error) == pytest.approx((0.035, summary[3]["loss under FGSM"].error))
     text = systematics_tables.markdown(json.loads(json.dumps(plain(content)), object_hook=revived))
     assert text == systematics_tables.markdown(content)
     assert "| tagger 3" in text and "+1.00" in text
     header, cells = systematics_tables.detail_table(content["rows"])
-    assert len(cells) == 8 and "b at 0.01, factor" in header
+    assert len(cells) == 10 and "b at 0.01, factor" in header
     assert isinstance(content["rows"][0]["BvL change"], Interval)
 
 

@@ -40,7 +40,14 @@ def stored(p: float) -> dict:
         for tagger in TAGGERS
     ]
     about = {"command": "systematics.py", "fingerprint": "of the jets", "config": "toy", "jets": 1000}
-    return about | {"groups": {"detector": ["fakes"]}, "summary": summary, "predictions": predictions, "rows": rows}
+    return about | {
+        "groups": {"detector": ["fakes"]},
+        "trainings": {row["tagger"]: [row["tagger"]] for row in summary},
+        "seeds": [],
+        "summary": summary,
+        "predictions": predictions,
+        "rows": rows,
+    }
 
 
 def subject(folder):

@@ -47,6 +47,7 @@ def section(subject: Subject, numbers: Numbers) -> Section:
         ],
         [
             Table("Mean absolute change of the BvL area:", *systematics_tables.summary_table(numbers["summary"], groups)),
+            *_of_seeds(numbers, groups),
             Table("Scale factors and shapes:", *systematics_tables.quantity_table(numbers["summary"], groups)),
             Table("Loss under attack:", *systematics_tables.loss_table(numbers["summary"])),
             Table("Rank correlation of both:", *systematics_tables.prediction_table(numbers["predictions"])),
@@ -54,6 +55,12 @@ def section(subject: Subject, numbers: Numbers) -> Section:
         ],
         [Figure("mismodelling", "Loss under attack against the mean change under variations, a point for each tagger.")],
     )
+
+
+def _of_seeds(numbers: Numbers, groups: Sequence[str]) -> list[Table]:
+    if not numbers["seeds"]:
+        return []
+    return [Table("Mean ± standard deviation over seeds:", *systematics_tables.seeds_table(numbers["seeds"], groups))]
 
 
 def _answer(numbers: Numbers, groups: Sequence[str]) -> str:
