@@ -267,7 +267,7 @@ def markdown(content: Mapping[str, Any]) -> str:
         "Loss of BvL area under attack, for boosted trees of jets that were attacked on the first tagger:",
         tables.markdown(*loss_table(content["summary"])),
         "Rank correlation over trainings of networks of this loss with the mean change under variations (Spearman, 68 % "
-        f"interval for so few, two-sided p from permutations; the smallest of {len(content['predictions'])} is {smallest:.2g}):",
+        f"interval of so few, two-sided p from permutations; the least of {len(content['predictions'])} is {smallest:.2g}):",
         tables.markdown(*prediction_table(content["predictions"])),
         "Change of BvL area by variation, in 1e-4:",
         tables.markdown(*variation_table(content["rows"])),
