@@ -157,7 +157,7 @@ class Settings:
     beta: float = option(3.0, "weight of the second term of TRADES", metavar="B", group=_ATTACK)
     variations: str | None = option(
         None,
-        "for the defences variations and variations-fgsm: FOLDER of simulate --split train --variation nominal detector "
+        "for the defences variations and variations-fgsm: FOLDER of simulate --split train --variation nominal uncertainties "
         "--output FOLDER",
         metavar="FOLDER",
         group=_ATTACK,
@@ -234,7 +234,7 @@ class Settings:
         if "variations" in uses and self.variations is None:
             raise UserError(
                 f"The defence '{self.defense}' needs 'variations', a folder made by "
-                "simulate --split train --variation nominal detector --output FOLDER."
+                "simulate --split train --variation nominal uncertainties --output FOLDER."
             )
 
     def to_dict(self) -> dict[str, Any]:

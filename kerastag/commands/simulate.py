@@ -53,8 +53,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--variation",
         nargs="+",
         metavar="NAME",
-        help="what to change, a file each; names joined by + are changed together; 'detector', 'physics' or 'all' for the "
-        "standard ones; pseudo_data_N for a mixture drawn from seed N, on which nothing may be trained or chosen",
+        help="what to change, a file each; names joined by + are changed together; 'uncertainties' for those of the detector "
+        "that are as large as one, 'detector', 'physics' or 'all' for the standard ones; pseudo_data_N for a mixture drawn "
+        "from seed N, on which nothing may be trained or chosen",
     )
     group.add_argument(
         "--like",

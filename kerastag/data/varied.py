@@ -52,7 +52,7 @@ class VariedJets:
         if not (folder / _NOMINAL).is_file():
             raise UserError(
                 f"There is no '{_NOMINAL}' in '{folder}' (--variations); make it with "
-                f"simulate --split train --variation nominal detector --output {folder}."
+                f"simulate --split train --variation nominal uncertainties --output {folder}."
             )
         paths, left_out = chosen(folder, hold_out)
         _check_memory((1 + len(paths)) * jets.features.nbytes, folder)

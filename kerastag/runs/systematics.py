@@ -30,8 +30,6 @@ from kerastag.simulation import variations as catalogue
 
 TREES = "boosted trees"
 NOMINAL, CONTROL = "nominal", "reseeded"
-# The variations of the detector that are as large as an uncertainty.
-PLAUSIBLE = "uncertainties"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -292,7 +290,7 @@ def _groups(about: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
         kind: [name for name, row in about.items() if row["kind"] == kind] for kind in (catalogue.DETECTOR, catalogue.PHYSICS)
     }
     plausible = [name for name in of_kind[catalogue.DETECTOR] if name in catalogue.UNCERTAINTIES]
-    return {group: names for group, names in {PLAUSIBLE: plausible, **of_kind}.items() if names}
+    return {group: names for group, names in {catalogue.PLAUSIBLE: plausible, **of_kind}.items() if names}
 
 
 def write_envelope(path: Path, schema: Schema, nominal: Jets, files: Mapping[str, File], chosen: bool) -> None:

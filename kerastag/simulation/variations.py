@@ -14,8 +14,8 @@ from kerastag.errors import UserError
 
 DETECTOR, PHYSICS = "detector", "physics"
 _PSEUDO_DATA = re.compile(r"pseudo_data_(\d+)")
-# Names that stand for several.
-ALL = "all"
+# Names that stand for several: all of them, or those of the detector that are as large as an uncertainty.
+ALL, PLAUSIBLE = "all", "uncertainties"
 # How names of one variation are joined.
 AND = "+"
 
@@ -500,12 +500,13 @@ def samples(requested: Sequence[str]) -> list[tuple[str, ...]]:
     """What each sample of a request changes.
 
     Args:
-        requested: Names, names joined by "+", or "detector", "physics" or "all" for the standard ones of a kind.
+        requested: Names, names joined by "+", or "uncertainties", "detector", "physics" or "all" for several standard ones.
 
     Raises:
         UserError: if there is no such variation.
     """
-    expanded = [name for item in requested for name in (names(item) if item in (ALL, DETECTOR, PHYSICS) else (item,))]
+    groups = {kind: names(kind) for kind in (ALL, DETECTOR, PHYSICS)} | {PLAUSIBLE: UNCERTAINTIES}
+    expanded = [name for item in requested for name in groups.get(item, (item,))]
     chosen = [tuple(name.split(AND)) for name in dict.fromkeys(expanded)]
     changes([name for sample in chosen for name in sample])
     return chosen

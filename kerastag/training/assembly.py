@@ -1,5 +1,6 @@
 """The parts of a training as its settings name them: threat model, attack, defence, optimizer."""
 
+import warnings
 from pathlib import Path
 
 import keras
@@ -39,8 +40,18 @@ def make_attack(settings: Settings, dataset: JetDataset, epsilon: float | None =
 
 
 def make_defense(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> Defense | None:
-    """The defence that the settings name; None for nominal training."""
-    return DEFENSES.build(settings.defense, settings, dataset, steps_per_epoch)
+    """The defence that the settings name; None for nominal training.
+
+    Warns if the size of the attack tells the flavour, which a training on attacked jets then learns instead of the jets.
+    """
+    made = DEFENSES.build(settings.defense, settings, dataset, steps_per_epoch)
+    if made is not None and made.attack is not None and made.attack.threat_model.by_flavour is not None:
+        warnings.warn(
+            f"The budget '{settings.physics.budget}' differs by flavour, so that the size of a move tells the flavour and "
+            "training learns that; train with a budget that is the same for all.",
+            stacklevel=2,
+        )
+    return made
 
 
 def nominal(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> None:

@@ -295,6 +295,14 @@ def test_every_defense_can_be_named(dataset, defense):
     np.testing.assert_allclose(threat_model.scale, dataset.scale("core"), rtol=1e-6)
 
 
+def test_a_budget_that_tells_the_flavour_is_warned_of(dataset):
+    """A network trained in `envelope` separates attacked jets better than clean ones."""
+    given = {"config": "jet_flavor", "defense": "fgsm"}
+    with pytest.warns(UserWarning, match="'envelope' differs by flavour"):
+        assembly.make_defense(Settings.resolve(given | {"budget": "envelope"}), dataset, steps_per_epoch=10)
+    assembly.make_defense(Settings.resolve(given | {"budget": "alignment-5um"}), dataset, steps_per_epoch=10)
+
+
 @pytest.mark.slow
 def test_benchmark_of_defenses_is_resumed(dataset, data_dir, tmp_path, capsys):
     attacks = (Condition("fgsm", 0.01), Condition("noise", 0.05))

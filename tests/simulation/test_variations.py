@@ -322,6 +322,7 @@ def test_changes_add_up_and_a_tune_comes_first():
 def test_requests():
     assert variations.samples(["fakes+mpi", "fakes", "fakes"]) == [("fakes", "mpi"), ("fakes",)]
     assert [names for (names,) in variations.samples(["all"])] == list(variations.names())
+    assert [names for (names,) in variations.samples(["uncertainties"])] == list(variations.UNCERTAINTIES)
     with pytest.raises(UserError, match="no variation 'fake'"):
         variations.samples(["nominal+fake"])
 
