@@ -10,6 +10,8 @@ from kerastag.request import AttackGrid
 from kerastag.training.fitting import fit
 from tests.conftest import needs_ntuple
 
+# Two full trainings.
+pytestmark = pytest.mark.slow
 EPSILON = 0.01
 GRID = AttackGrid(attacks=("fgsm", "pgd-20"), epsilons=(EPSILON,))
 

@@ -100,6 +100,7 @@ def test_exports_agree_with_the_tagger(run_directory, dataset):
     np.testing.assert_allclose(exported(x), tagger(x), atol=1e-6 * abs(tagger(x).numpy()).max())
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_run_ends_bit_equal(run_directory, data_dir, tmp_path):
     output = tmp_path / "killed"
     options = [
