@@ -25,6 +25,11 @@ from kerastag.schema import Schema, discovery
 from kerastag.statistics import Statistics
 
 
+def memory_limit() -> int:
+    """Bytes that jets in memory may take: a quarter of the machine's."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+
+
 class JetDataset:
     """A data set that has been built: its schema, its statistics, and its splits as arrays or batches.
 
@@ -100,7 +105,7 @@ class JetDataset:
     def fits_in_memory(self, split: str) -> bool:
         """Whether the split takes at most a quarter of the machine's memory; it is held as array and as tensor."""
         size = self.count(split) * (len(self.schema.features) + 16) * 4
-        return size <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 4
+        return size <= memory_limit()
 
     def batches(
         self,

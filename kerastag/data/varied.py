@@ -3,13 +3,13 @@
 import dataclasses
 import fnmatch
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from kerastag.data.dataset import memory_limit
 from kerastag.data.simulated import paired, read_simulated, variations_of
 from kerastag.errors import UserError
 from kerastag.jets import Jets
@@ -110,11 +110,10 @@ def digests(folder: Path, hold_out: Sequence[str] = ()) -> dict[str, str]:
 
 
 def _check_memory(size: int, folder: Path) -> None:
-    limit = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
-    if size > limit:
+    if size > memory_limit():
         raise UserError(
             f"The variations in '{folder}' take {size / 2**30:.1f} GiB, more than a quarter of the memory, "
-            f"{limit / 2**30:.1f} GiB; leave some out with --hold-out."
+            f"{memory_limit() / 2**30:.1f} GiB; leave some out with --hold-out."
         )
 
 

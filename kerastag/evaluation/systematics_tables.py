@@ -162,9 +162,9 @@ def seeds_table(rows: Sequence[Row], groups: Sequence[str]) -> tuple[list[str], 
     """Header and cells, a row for each training of several seeds: mean ± standard deviation over them."""
     above = [name for name in rows[0] if ", above " in name]
     losses = [name for name in rows[0] if name.startswith("loss under ")]
-    header = ["training", "seeds", "BvL AUC", *(f"mean change, {group}" for group in groups)]
-    header += [*(" ".join(reversed(name.split(", ", 1))) for name in above), *losses]
-    names = ["area", *(f"{group}, area" for group in groups), *above, *losses]
+    rates = [f"{group}, {quantity}" for quantity in ("b efficiency", "light mistag rate") for group in groups]
+    names = ["area", *(f"{group}, area" for group in groups), *above, *rates, *losses]
+    header = ["training", "seeds", "BvL AUC", *(f"mean change, {group}" for group in groups), *above, *rates, *losses]
     cells = [[row["tagger"], str(len(row["area"].values)), *(f"{row[name]}" for name in names)] for row in rows]
     return header, cells
 

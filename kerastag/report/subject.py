@@ -16,14 +16,13 @@ import tensorflow as tf
 
 from kerastag.attacks import CLEAN, Attack, Condition, attacked_features, attacked_logits
 from kerastag.data import JetDataset
-from kerastag.errors import UserError
 from kerastag.evaluation import input_scan
 from kerastag.evaluation import systematics as measure
 from kerastag.files import replaced
 from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.request import RELATIVE_CAP, ReportOptions, Sample
 from kerastag.results import Resampled, Seeds, Trained, defined
-from kerastag.saving.taggers import NamedTagger, check_inputs, load
+from kerastag.saving.taggers import NamedTagger, load_seeds
 
 # Memory for attacked jets; those that were not needed for longest make room for others.
 CACHE_BYTES = 2 * 1024**3
@@ -65,7 +64,7 @@ class Subject:
             dataset.schema.index(name)
         self.jets = dataset.arrays(sample.split).take(slice(sample.max_jets))
         self.bootstrap = Bootstrap(self.jets.events, options.replicates, weights=self.jets.weights)
-        self.taggers = _load_taggers(taggers, dataset)
+        self.taggers = load_seeds(taggers, dataset.schema)
         self.say: Callable[[str], None] = lambda text: None
         self._store = store
         self._digests = {name: [digest(tagger) for tagger in seeds] for name, seeds in self.taggers.items()}
@@ -256,15 +255,3 @@ def digest(tagger: NamedTagger) -> str:
 def fingerprint(content: Any) -> str:
     """Twenty letters that tell plain data apart."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
-
-
-def _load_taggers(arguments: Sequence[str], dataset: JetDataset) -> dict[str, list[NamedTagger]]:
-    """Taggers by name; several of the same name, its seeds, only where the user gave the name."""
-    taggers: dict[str, list[NamedTagger]] = {}
-    for argument in arguments:
-        tagger = load(argument)
-        check_inputs(tagger, dataset.schema)
-        if tagger.name in taggers and "=" not in argument:
-            raise UserError(f"Two taggers are called '{tagger.name}'; tell them apart with NAME=PATH.")
-        taggers.setdefault(tagger.name, []).append(tagger)
-    return taggers

@@ -85,9 +85,8 @@ def benchmark_robustness(
     dataset = data.prepare(settings.config, data_dir=settings.data_dir, manual_dir=settings.manual_dir)
     attacks = [dataclasses.replace(condition, physics=settings.physics) for condition in attacks]
     results: dict[str, list[Training]] = {}
-    for name, training in tqdm(
-        [(name, one) for name, several in trainings.items() for one in several], "Trainings", disable=None
-    ):
+    runs = [(name, training) for name, seeds in trainings.items() for training in seeds]
+    for name, training in tqdm(runs, "Trainings", disable=None):
         folder = output / f"{name.replace(' ε=', '-')}-seed{training.seed}"
         train_missing(training, dataset, folder)
         results.setdefault(name, []).append(_evaluated(dataset, folder, attacks))
@@ -138,9 +137,8 @@ def _draw(
             "defence": trainings[name][0].defense,
             "epsilon": trainings[name][0].epsilon,
             "attack": condition.label,
-            **{
-                key: _seeds(of_seeds, 0, label, "BvL") for key, label in (("clean", CLEAN.label), ("attacked", condition.label))
-            },
+            "clean": _seeds(of_seeds, 0, CLEAN.label, "BvL"),
+            "attacked": _seeds(of_seeds, 0, condition.label, "BvL"),
         }
         for name, of_seeds in results.items()
         for condition in attacks

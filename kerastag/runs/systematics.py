@@ -24,7 +24,7 @@ from kerastag.jets import Jets
 from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.request import PAPER, PHYSICS, REPLICATES, SCAN, AttackGrid, Sample
 from kerastag.results import NotDefined, Resampled
-from kerastag.saving.taggers import check_inputs, load
+from kerastag.saving.taggers import load_seeds
 from kerastag.schema import Schema
 from kerastag.simulation import variations as catalogue
 
@@ -190,15 +190,11 @@ def boxes(grid: AttackGrid, budgets: Sequence[str] = ()) -> list[Condition]:
 
 
 def _load(arguments: Sequence[str], dataset: JetDataset, trees: bool) -> list[Tagger]:
-    models: list[Tagger] = []
-    for argument in arguments:
-        tagger = load(argument)
-        check_inputs(tagger, dataset.schema)
-        seed = 1 + sum(model.training == tagger.name for model in models)
-        if seed > 1 and "=" not in argument:
-            raise UserError(f"Two taggers are called '{tagger.name}'; tell them apart with NAME=PATH.")
-        name = tagger.name if seed == 1 else f"{tagger.name}, seed {seed}"
-        models.append(Tagger(name, tagger.name, _logits_of(tagger.model), tagger.model))
+    models = [
+        Tagger(name if seed == 1 else f"{name}, seed {seed}", name, _logits_of(tagger.model), tagger.model)
+        for name, seeds in load_seeds(arguments, dataset.schema).items()
+        for seed, tagger in enumerate(seeds, start=1)
+    ]
     forest = [Tagger(TREES, TREES, boosted_trees(dataset.arrays("train")), models[0].attacked)] if trees else []
     return [*models, *forest]
 

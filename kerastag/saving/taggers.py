@@ -80,6 +80,26 @@ def load_all(arguments: Sequence[str]) -> list[NamedTagger]:
     return loaded
 
 
+def load_seeds(arguments: Sequence[str], given: Schema) -> dict[str, list[NamedTagger]]:
+    """Taggers by name; a name may have several, the seeds of one training, only where the user gave it.
+
+    Args:
+        arguments: As of `load`.
+        given: Columns of the jets.
+
+    Raises:
+        UserError: as `load` and `check_inputs`, and if two have the same name without NAME=.
+    """
+    taggers: dict[str, list[NamedTagger]] = {}
+    for argument in arguments:
+        tagger = load(argument)
+        check_inputs(tagger, given)
+        if tagger.name in taggers and "=" not in argument:
+            raise UserError(f"Two taggers are called '{tagger.name}'; tell them apart with NAME=PATH.")
+        taggers.setdefault(tagger.name, []).append(tagger)
+    return taggers
+
+
 def check_inputs(tagger: NamedTagger, given: Schema) -> None:
     """Raise a `UserError` unless the columns of `given` are what the tagger takes: names, units, order and special values."""
     wanted = tagger.schema
