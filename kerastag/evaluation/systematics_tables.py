@@ -19,6 +19,8 @@ Groups = Mapping[str, Sequence[str]]
 Trainings = Mapping[str, Sequence[str]]
 # Unit of changes of areas in the table by variation.
 _UNIT = 1e-4
+# Stands where the first tagger would be compared with itself.
+_ITSELF = NotDefined("the first tagger")
 
 
 def change_rows(changes: Changes, variations: Mapping[str, Row]) -> list[dict[str, Any]]:
@@ -64,7 +66,7 @@ def summary_rows(
             sizes = {quantity: _mean_size(changes[tagger], names, quantity) for quantity in QUANTITIES}
             row |= {f"{group}, {quantity}": _interval(size) for quantity, size in sizes.items()}
             gains = [changes[tagger][name].areas["BvL"] - changes[first][name].areas["BvL"] for name in names]
-            row[f"{group}, above {first}"] = _interval(mean(gains)) if tagger != first else NotDefined("the first tagger")
+            row[f"{group}, above {first}"] = _interval(mean(gains)) if tagger != first else _ITSELF
         row |= _worst(changes[tagger], [name for names in groups.values() for name in names])
         row |= {f"loss under {label}": loss.interval for label, loss in losses[tagger].items()}
         rows.append(row)
@@ -89,15 +91,21 @@ def training_rows(summary: Sequence[Row], trainings: Trainings) -> list[dict[str
     rows = []
     for training, taggers in trainings.items():
         members = [row for row in summary if row["tagger"] in taggers]
-        numbers = [name for name in members[0] if name not in ("tagger", "worst", "worst change")]
+        names = [name for name in members[0] if name not in ("tagger", "worst", "worst change")]
         if len(members) > 1:
-            rows.append({"tagger": training} | {name: _over_seeds([row[name] for row in members]) for name in numbers})
+            over_seeds = {name: _over_seeds([row[name] for row in members]) for name in names}
+            rows.append({"tagger": training, "seeds": len(members), **over_seeds})
     return rows
 
 
-def _over_seeds(numbers: Sequence[Interval | NotDefined | float]) -> Seeds:
-    """Values of the seeds; the first tagger is 0 above itself."""
-    return Seeds(tuple(0.0 if isinstance(one, NotDefined) else one if isinstance(one, float) else one.value for one in numbers))
+def _over_seeds(numbers: Sequence[Interval | NotDefined | float]) -> Seeds | NotDefined:
+    """Values of the seeds, if all are defined; the first tagger is 0 above itself."""
+    values = []
+    for number in numbers:
+        if isinstance(number, NotDefined) and number != _ITSELF:
+            return number
+        values.append(number.value if isinstance(number, Interval) else 0.0 if isinstance(number, NotDefined) else number)
+    return Seeds(tuple(values))
 
 
 def _worst(changes: Mapping[str, Change], names: Sequence[str]) -> dict[str, Any]:
@@ -153,7 +161,7 @@ def figure_rows(content: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[
 def _of_training(content: Mapping[str, Any], row: Row, name: str) -> Interval | NotDefined:
     """A number of a training, that of its first seed; of several seeds their mean, with the error of the sample."""
     over_seeds = tables.where(content["seeds"], tagger=row["tagger"])
-    if isinstance(row[name], NotDefined) or not over_seeds:
+    if isinstance(row[name], NotDefined) or not over_seeds or isinstance(over_seeds[0][name], NotDefined):
         return row[name]
     return Interval.around(over_seeds[0][name].mean, row[name].error)
 
@@ -165,7 +173,7 @@ def seeds_table(rows: Sequence[Row], groups: Sequence[str]) -> tuple[list[str], 
     rates = [f"{group}, {quantity}" for quantity in ("b efficiency", "light mistag rate") for group in groups]
     names = ["area", *(f"{group}, area" for group in groups), *above, *rates, *losses]
     header = ["training", "seeds", "BvL AUC", *(f"mean change, {group}" for group in groups), *above, *rates, *losses]
-    cells = [[row["tagger"], str(len(row["area"].values)), *(f"{row[name]}" for name in names)] for row in rows]
+    cells = [[row["tagger"], str(row["seeds"]), *(f"{row[name]}" for name in names)] for row in rows]
     return header, cells
 
 

@@ -244,6 +244,9 @@ def test_tables_say_what_was_measured(jets, sides):
     assert area["correlation"].value == 1 and area["taggers"] == 4
     assert len(content["rows"]) == 10
     (of_seeds,) = content["seeds"]
+    missing = NotDefined("no c jets")
+    without = [{**row, "area": missing} if row["tagger"] == "tagger 4" else row for row in summary]
+    assert systematics_tables.training_rows(without, trainings)[0]["area"] == missing
     assert of_seeds["loss under FGSM"].values == pytest.approx((0.03, 0.04))
     assert of_seeds["detector, above tagger 0"].mean == pytest.approx(-of_seeds["detector, area"].mean, abs=1e-9)
     points, _ = systematics_tables.figure_rows(content)

@@ -5,7 +5,7 @@ import types
 import pytest
 
 from kerastag.errors import UserError
-from kerastag.evaluation import systematics
+from kerastag.evaluation import systematics, systematics_tables
 from kerastag.files import read_json, write_json
 from kerastag.report.parts import mismodelling
 from kerastag.results import Interval, NotDefined
@@ -40,14 +40,7 @@ def stored(p: float) -> dict:
         for tagger in TAGGERS
     ]
     about = {"command": "systematics.py", "fingerprint": "of the jets", "config": "toy", "jets": 1000}
-    return about | {
-        "groups": {"detector": ["fakes"]},
-        "trainings": {row["tagger"]: [row["tagger"]] for row in summary},
-        "seeds": [],
-        "summary": summary,
-        "predictions": predictions,
-        "rows": rows,
-    }
+    return about | {"groups": {"detector": ["fakes"]}, "summary": summary, "predictions": predictions, "rows": rows}
 
 
 def subject(folder):
@@ -63,6 +56,18 @@ def test_part_shows_what_was_measured_and_corrects_for_the_number_of_attacks(tmp
     assert [len(table.rows) for table in section.tables] == [4, 4, 4, 2, 1]
     assert set(mismodelling.draw(subject(tmp_path), numbers)) == {figure.name for figure in section.figures}
     assert len(mismodelling.tables_of(numbers)["mismodelling"]) == 4
+
+
+def test_trainings_of_several_seeds_have_a_table(tmp_path):
+    """What was stored before there were seeds has none, as above."""
+    content = stored(0.5)
+    trainings = {"first": ["first", "second"], "third": ["third"], "fourth": ["fourth"]}
+    seeds = systematics_tables.training_rows(content["summary"], trainings)
+    write_json(tmp_path / systematics.RESULT, content | {"trainings": trainings, "seeds": seeds})
+    numbers = mismodelling.numbers(subject(tmp_path))
+    (row,) = next(table for table in mismodelling.section(subject(tmp_path), numbers).tables if "seeds" in table.caption).rows
+    assert row[:2] == ["first", "2"]
+    assert set(mismodelling.draw(subject(tmp_path), numbers)) == {"mismodelling"}
 
 
 def test_nothing_is_shown_where_nothing_was_measured():

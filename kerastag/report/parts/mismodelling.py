@@ -16,7 +16,11 @@ _TITLE = "Real mismodelling"
 
 def numbers(subject: Subject) -> Numbers:
     """What was measured; empty if nothing was."""
-    return files.read_json(subject.systematics / systematics.RESULT) if subject.systematics else {}
+    if not subject.systematics:
+        return {}
+    content = files.read_json(subject.systematics / systematics.RESULT)
+    # Earlier versions knew no seeds: each tagger was a training of its own.
+    return {"seeds": [], "trainings": {row["tagger"]: [row["tagger"]] for row in content["summary"]}} | content
 
 
 def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
