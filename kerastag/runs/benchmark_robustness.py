@@ -23,7 +23,7 @@ from kerastag.request import EPSILON, RELATIVE_CAP, REPLICATES
 from kerastag.results import Interval, Seeds, defined, plain
 from kerastag.runs.train import train_missing
 from kerastag.training import fitting
-from kerastag.training.assembly import make_varied
+from kerastag.training.assembly import make_defense, make_varied
 
 # Columns of the table. Distortions and NGM move most cells less than ε, so they are larger.
 ATTACKS = (
@@ -83,6 +83,8 @@ def benchmark_robustness(
     """
     trainings = _trainings(settings, defenses, train_epsilons, variations)
     dataset = data.prepare(settings.config, data_dir=settings.data_dir, manual_dir=settings.manual_dir)
+    for seeds in trainings.values():  # mistakes are found before the first training
+        make_defense(seeds[0], dataset, steps_per_epoch=1)
     attacks = [dataclasses.replace(condition, physics=settings.physics) for condition in attacks]
     results: dict[str, list[Training]] = {}
     runs = [(name, training) for name, seeds in trainings.items() for training in seeds]

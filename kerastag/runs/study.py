@@ -22,6 +22,7 @@ from kerastag.recipes import Settings
 from kerastag.request import STUDY, AttackGrid
 from kerastag.results import Seeds, defined
 from kerastag.runs.train import train_missing
+from kerastag.training.assembly import make_attack
 
 # Of each training and condition the quantities, over seeds.
 Results = dict[str, dict[str, dict[str, Seeds]]]
@@ -48,6 +49,8 @@ def study(
         UserError: if a folder has a run of other settings or data.
     """
     dataset = data.prepare(settings.config, data_dir=settings.data_dir, manual_dir=settings.manual_dir)
+    for epsilon in train_epsilons:  # mistakes are found before the first training
+        make_attack(settings, dataset, epsilon)
     runs = _train(settings, dataset, output, seeds, train_epsilons)
     results = _evaluate(dataset, runs, conditions(grid))
     results[_TREES] = {CLEAN.label: _trees(dataset, seeds)}

@@ -304,6 +304,15 @@ def test_a_budget_that_tells_the_flavour_is_warned_of(dataset):
     assembly.make_defense(Settings.resolve(given | {"budget": "alignment-5um"}), dataset, steps_per_epoch=10)
 
 
+def test_a_wrong_size_is_refused_before_anything_is_trained(dataset, data_dir, tmp_path):
+    settings = Settings.resolve({"config": "jet_flavor", "data_dir": str(data_dir)})
+    with pytest.raises(UserError, match="`epsilon`"):
+        runs.benchmark_robustness(settings, tmp_path, {"nominal": [0], "fgsm": [0]}, train_epsilons=(-1.0,))
+    with pytest.raises(UserError, match="`epsilon`"):
+        runs.study(settings, tmp_path, train_epsilons=(0.01, -1.0))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_benchmark_of_defenses_is_resumed(dataset, data_dir, tmp_path, capsys):
     attacks = (Condition("fgsm", 0.01), Condition("noise", 0.05))
