@@ -196,6 +196,13 @@ class ThreatModel:
             proportional=budget.proportional,
         )
 
+    def for_any_flavour(self) -> "ThreatModel":
+        """The same, as large for every flavour as for that of the largest size: no size then tells the flavour of a jet."""
+        if self.by_flavour is None:
+            return self
+        largest = np.broadcast_to(self.by_flavour.max(axis=0), self.by_flavour.shape)
+        return self.from_config(self.get_config() | {"by_flavour": largest})
+
     def budget(self, x: tf.Tensor, y: tf.Tensor | None = None, strength: float | tf.Tensor = 1.0) -> tf.Tensor:
         """Largest allowed |Δx| of each cell that moves on its own.
 

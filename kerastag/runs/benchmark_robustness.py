@@ -29,7 +29,9 @@ from kerastag.training.assembly import make_defense, make_varied
 ATTACKS = (
     Condition("fgsm", EPSILON),
     Condition("pgd-20", EPSILON, objective="margin"),
-    Condition("apgd-50", EPSILON),
+    Condition("apgd-20", EPSILON),
+    Condition("fgsm", EPSILON, RELATIVE_CAP),
+    Condition("pgd-20", EPSILON, RELATIVE_CAP, objective="margin"),
     Condition("pgd-20", 5 * EPSILON),
     Condition("ngm", 2 * EPSILON),
     Condition("noise", 5 * EPSILON),
@@ -39,10 +41,9 @@ ATTACKS = (
 # FGSM that preserves the distribution of every feature in every flavour.
 MARGINAL = f"marginal-preserving ε={EPSILON:g}"
 DISCRIMINATORS = ("BvL", "CvL")
-CAPS = (None, RELATIVE_CAP)
 RESULT = "robustness.json"
 
-# `areas[title of the column][discriminator]` of a training under a cap.
+# `areas[title of the column][discriminator]`.
 Areas = dict[str, dict[str, Interval]]
 
 
@@ -51,12 +52,12 @@ class Training:
     """What a training withstands.
 
     Attributes:
-        areas: Areas without and with the cap.
-        marginals: How far the marginal-preserving attack goes, without and with the cap.
+        areas: Areas by column.
+        marginals: How far the marginal-preserving attack goes.
     """
 
-    areas: list[Areas]
-    marginals: list[dict[str, float]]
+    areas: Areas
+    marginals: dict[str, float]
 
 
 def benchmark_robustness(
@@ -74,7 +75,7 @@ def benchmark_robustness(
         settings: Settings of all trainings; defence, seed and ε are varied.
         output: Folder of the benchmark.
         defenses: Seeds of each defence.
-        attacks: Columns of the table, without a cap.
+        attacks: Columns of the table.
         train_epsilons: Sizes of the attack in training, a row each; rows of others than the usual one say so.
         variations: Folder of simulated variations, for the defences that train on them.
 
@@ -94,8 +95,7 @@ def benchmark_robustness(
         results.setdefault(name, []).append(_evaluated(dataset, folder, attacks))
     speeds = _speeds({name: several[0] for name, several in trainings.items()}, dataset, output / "speed.json")
     _write(results, speeds, attacks, dataset.count("test"), output)
-    if len(train_epsilons) > 1:
-        _draw(results, trainings, attacks, output)
+    _draw(results, trainings, attacks, output)
 
 
 def _trainings(
@@ -139,8 +139,8 @@ def _draw(
             "defence": trainings[name][0].defense,
             "epsilon": trainings[name][0].epsilon,
             "attack": condition.label,
-            "clean": _seeds(of_seeds, 0, CLEAN.label, "BvL"),
-            "attacked": _seeds(of_seeds, 0, condition.label, "BvL"),
+            "clean": _seeds(of_seeds, CLEAN.label, "BvL"),
+            "attacked": _seeds(of_seeds, condition.label, "BvL"),
         }
         for name, of_seeds in results.items()
         for condition in attacks
@@ -164,26 +164,20 @@ def _evaluated(dataset: JetDataset, folder: Path, attacks: Sequence[Condition]) 
 def _evaluate(dataset: JetDataset, folder: Path, attacks: Sequence[Condition]) -> Training:
     tagger, jets = saving.load(folder), dataset.arrays("test")
     bootstrap = Bootstrap(jets.events, REPLICATES, weights=jets.weights)
-    training = Training([], [])
-    for cap in CAPS:
-        areas = {}
-        for condition in (CLEAN, *attacks):
-            capped = dataclasses.replace(condition, cap=cap)
-            aims = {name: capped.aimed_at(name) for name in DISCRIMINATORS}
-            logits = {aim: attacked_logits(tagger, jets.features, jets.y, aim.build(dataset)) for aim in set(aims.values())}
-            areas[condition.label] = _areas(jets.y, {name: logits[aim] for name, aim in aims.items()}, bootstrap)
-        fgsm = Condition("fgsm", EPSILON, cap, physics=attacks[0].physics).build_attack(dataset)
-        x, marginals = marginal_preserving(fgsm, tagger, jets.features, jets.y)
-        areas[MARGINAL] = _areas(jets.y, dict.fromkeys(DISCRIMINATORS, attacked_logits(tagger, x, jets.y, None)), bootstrap)
-        training.areas.append(areas)
-        training.marginals.append(
-            {
-                "largest Kolmogorov-Smirnov distance": float(marginals.distance.max()),
-                "largest change of a correlation": marginals.correlation,
-                "share of cells moved": marginals.moved,
-            }
-        )
-    return training
+    areas = {}
+    for condition in (CLEAN, *attacks):
+        aims = {name: condition.aimed_at(name) for name in DISCRIMINATORS}
+        logits = {aim: attacked_logits(tagger, jets.features, jets.y, aim.build(dataset)) for aim in set(aims.values())}
+        areas[condition.label] = _areas(jets.y, {name: logits[aim] for name, aim in aims.items()}, bootstrap)
+    fgsm = Condition("fgsm", EPSILON, physics=attacks[0].physics).build_attack(dataset)
+    x, marginals = marginal_preserving(fgsm, tagger, jets.features, jets.y)
+    areas[MARGINAL] = _areas(jets.y, dict.fromkeys(DISCRIMINATORS, attacked_logits(tagger, x, jets.y, None)), bootstrap)
+    reach = {
+        "largest Kolmogorov-Smirnov distance": float(marginals.distance.max()),
+        "largest change of a correlation": marginals.correlation,
+        "share of cells moved": marginals.moved,
+    }
+    return Training(areas, reach)
 
 
 def _areas(y: np.ndarray, logits: Mapping[str, np.ndarray], bootstrap: Bootstrap) -> dict[str, Interval]:
@@ -203,9 +197,7 @@ def _write(
         f"{jets:,} test jets; mean over seeds ± their standard deviation, or ± half the 68 % bootstrap interval for one seed."
     ]
     for discriminator in DISCRIMINATORS:
-        for place, cap in enumerate(CAPS):
-            title = f"{discriminator} AUC{'' if cap is None else f' under the {cap:.0%} cap'}"
-            parts += [f"**{title}**", _table(results, speeds, discriminator, place)]
+        parts += [f"**{discriminator} AUC**", _table(results, speeds, discriminator)]
     text = "\n\n".join(parts) + "\n"
     write_text(output / "table.md", text)
     write_json(output / "metrics.json", {"jets_per_second": speeds, "results": results})
@@ -214,33 +206,33 @@ def _write(
     print(f"Numbers {output / 'metrics.json'} and robustness.csv, tables {output / 'table.md'}.")
 
 
-def _table(results: dict[str, list[Training]], speeds: dict[str, float], discriminator: str, place: int) -> str:
-    columns = list(next(iter(results.values()))[0].areas[place])
+def _table(results: dict[str, list[Training]], speeds: dict[str, float], discriminator: str) -> str:
+    columns = list(next(iter(results.values()))[0].areas)
     reference = speeds.get("nominal", np.nan)
     rows = []
     for name, trainings in results.items():
-        cells = [_cell(trainings, place, column, discriminator) for column in columns]
+        cells = [_cell(trainings, column, discriminator) for column in columns]
         rows.append([name, str(len(trainings)), *cells, f"{reference / speeds[name]:.1f}"])
     return tables.markdown(["defence", "seeds", *columns, "time / nominal"], rows)
 
 
-def _cell(trainings: Sequence[Training], place: int, column: str, discriminator: str) -> str:
+def _cell(trainings: Sequence[Training], column: str, discriminator: str) -> str:
     if len(trainings) == 1:
-        return str(trainings[0].areas[place][column][discriminator])
-    return str(_seeds(trainings, place, column, discriminator))
+        return str(trainings[0].areas[column][discriminator])
+    return str(_seeds(trainings, column, discriminator))
 
 
-def _seeds(trainings: Sequence[Training], place: int, column: str, discriminator: str) -> Seeds:
+def _seeds(trainings: Sequence[Training], column: str, discriminator: str) -> Seeds:
     """An area of all seeds."""
-    return Seeds(tuple(training.areas[place][column][discriminator].value for training in trainings))
+    return Seeds(tuple(training.areas[column][discriminator].value for training in trainings))
 
 
 def _best(results: dict[str, list[Training]], attacks: Sequence[Condition]) -> str:
-    """The defence of largest BvL area under its strongest attack, without a cap."""
+    """The defence of largest BvL area under its strongest attack of the usual size."""
     gradient = [condition.label for condition in attacks if condition.is_attack and condition.epsilon == EPSILON]
 
     def strongest(training: Training) -> float:
-        return min(training.areas[0][label]["BvL"].value for label in gradient)
+        return min(training.areas[label]["BvL"].value for label in gradient)
 
     areas = {name: float(np.mean([strongest(training) for training in trainings])) for name, trainings in results.items()}
     best = max(areas, key=lambda name: areas[name])
@@ -250,10 +242,9 @@ def _best(results: dict[str, list[Training]], attacks: Sequence[Condition]) -> s
 def _records(results: dict[str, list[Training]]) -> list[dict[str, Any]]:
     """All areas as tidy rows."""
     return [
-        {"defence": name, "run": run, "cap": cap, "condition": condition, "quantity": f"{quantity} AUC", "area": area}
+        {"defence": name, "run": run, "condition": condition, "quantity": f"{quantity} AUC", "area": area}
         for name, trainings in results.items()
         for run, training in enumerate(trainings)
-        for cap, of_cap in zip(CAPS, training.areas, strict=True)
-        for condition, row in of_cap.items()
+        for condition, row in training.areas.items()
         for quantity, area in row.items()
     ]

@@ -20,6 +20,7 @@ import tensorflow as tf
 import kerastag
 from kerastag import data, plots, saving, tables
 from kerastag.attacks import conditions
+from kerastag.catalogue import DEFENSES
 from kerastag.data import JetDataset, VariedJets
 from kerastag.errors import UserError
 from kerastag.evaluation.comparison import compare, markdown, to_json
@@ -53,6 +54,7 @@ def train(settings: Settings, output: Path, resume: bool = False) -> None:
     remove_leftovers(output)
     _print_cleaning(dataset)
     _print_varied(varied)
+    _print_budget(settings, dataset)
     write_json(output / "config.json", _config(settings, dataset))
     keras.utils.set_random_seed(settings.seed)
     tagger, state = fit(settings, dataset, output, varied)
@@ -170,3 +172,11 @@ def _print_varied(varied: VariedJets | None) -> None:
         f"they have at least {min(varied.shares.values()):.1%} of the jets. Left out: "
         f"{'; '.join(f'{name} {reason}' for name, reason in varied.left_out.items()) or 'none'}."
     )
+
+
+def _print_budget(settings: Settings, dataset: JetDataset) -> None:
+    if DEFENSES.find(settings.defense).sized and make_attack(settings, dataset).threat_model.by_flavour is not None:
+        print(
+            f"The budget '{settings.physics.budget}' differs by flavour, which training would learn: in training every jet may "
+            "move as far as those of the flavour that moves furthest."
+        )

@@ -1,6 +1,5 @@
 """The parts of a training as its settings name them: threat model, attack, defence, optimizer."""
 
-import warnings
 from pathlib import Path
 
 import keras
@@ -30,8 +29,11 @@ def condition(settings: Settings, epsilon: float | None = None, attack: str | No
 
 
 def make_threat_model(settings: Settings, dataset: JetDataset) -> ThreatModel:
-    """The box that the settings describe."""
-    return condition(settings).threat_model(dataset)
+    """The box of a defence: as the settings say, the same for all flavours.
+
+    A size that tells the flavour would be learnt instead of the jets.
+    """
+    return condition(settings).threat_model(dataset).for_any_flavour()
 
 
 def make_attack(settings: Settings, dataset: JetDataset, epsilon: float | None = None, attack: str | None = None) -> Attack:
@@ -40,18 +42,8 @@ def make_attack(settings: Settings, dataset: JetDataset, epsilon: float | None =
 
 
 def make_defense(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> Defense | None:
-    """The defence that the settings name; None for nominal training.
-
-    Warns if the size of the attack tells the flavour, which a training on attacked jets then learns instead of the jets.
-    """
-    made = DEFENSES.build(settings.defense, settings, dataset, steps_per_epoch)
-    if made is not None and made.attack is not None and made.attack.threat_model.by_flavour is not None:
-        warnings.warn(
-            f"The budget '{settings.physics.budget}' differs by flavour, so that the size of a move tells the flavour and "
-            "training learns that; train with a budget that is the same for all.",
-            stacklevel=2,
-        )
-    return made
+    """The defence that the settings name; None for nominal training."""
+    return DEFENSES.build(settings.defense, settings, dataset, steps_per_epoch)
 
 
 def nominal(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> None:
@@ -62,8 +54,10 @@ def attacked_batches(
     settings: Settings, dataset: JetDataset, steps_per_epoch: int, attack: str, mix: str = "adversarial"
 ) -> AttackedBatches:
     """Training on jets under an attack by name."""
+    made = make_attack(settings, dataset, attack=attack)
+    made.threat_model = make_threat_model(settings, dataset)
     return AttackedBatches(
-        make_attack(settings, dataset, attack=attack),
+        made,
         mix,
         settings.every,
         settings.attack_mode == "training",

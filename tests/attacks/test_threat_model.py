@@ -70,6 +70,10 @@ def test_epsilon_by_flavour_needs_labels_and_is_the_largest_without_them():
     np.testing.assert_allclose(model.budget(x), np.full((3, 2), 0.2), rtol=1e-6)
     moved = model.project(x, x + 1, np.eye(3, dtype=np.float32))
     np.testing.assert_allclose(moved, [[1.1] * 2, [1] * 2, [1.2] * 2], rtol=1e-6)
+    for factors in ([1.0, 0.0, 2.0], [[1.0, 2.0], [0.0, 0.5], [2.0, 0.0]]):
+        of_flavours = ThreatModel(0.1, np.ones(2), np.zeros(2), np.full(2, -9.0), by_flavour=factors)
+        of_all = of_flavours.for_any_flavour().budget(x, np.eye(3, dtype=np.float32))
+        np.testing.assert_allclose(of_all, of_flavours.budget(x), rtol=1e-6)
     with pytest.raises(UserError, match="no flavour 'tau'; it has b, c, light"):
         toy_threat_model(by_flavour={"tau": 1.0})
     with pytest.raises(UserError, match="`by_flavour`"):
