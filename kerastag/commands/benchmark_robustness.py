@@ -52,6 +52,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--variations", metavar="FOLDER", help="simulated variations, for the defences variations and variations-fgsm"
     )
+    parser.add_argument(
+        "--beside",
+        nargs="+",
+        default=[],
+        metavar="TAGGER",
+        help="further taggers as rows, each a path, a legacy name, or NAME=one of these; a NAME= given several times stands "
+        "for the seeds of one training",
+    )
+    parser.add_argument(
+        "--no-trees", action="store_true", help="leave boosted trees out, which meet jets attacked on the first training"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the benchmark")
 
 
@@ -76,4 +87,6 @@ def main(options: argparse.Namespace) -> None:
         seeds,
         train_epsilons=options.train_epsilons,
         variations=options.variations,
+        beside=options.beside,
+        trees=not options.no_trees,
     )

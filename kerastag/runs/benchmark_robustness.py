@@ -4,24 +4,30 @@ Every training and every evaluation is a file below the output folder, so a run 
 """
 
 import dataclasses
+import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from kerastag import data, plots, saving, tables
-from kerastag.attacks import CLEAN, Condition, attacked_logits, marginal_preserving
+from kerastag.attacks import CLEAN, Attack, Condition, attacked_features, marginal_preserving
 from kerastag.catalogue import DEFENSES
 from kerastag.data import JetDataset
+from kerastag.errors import UserError
+from kerastag.evaluation.taggers import TREES, Tagger
 from kerastag.files import read_json, write_json, write_text
+from kerastag.jets import Jets
 from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.recipes import Settings
+from kerastag.report.subject import digest, fingerprint
 from kerastag.request import EPSILON, RELATIVE_CAP, REPLICATES
 from kerastag.results import Interval, Seeds, defined, plain
 from kerastag.runs.train import train_missing
+from kerastag.saving.taggers import NamedTagger, load, load_seeds
 from kerastag.training import fitting
 from kerastag.training.assembly import make_defense, make_varied
 
@@ -60,6 +66,20 @@ class Training:
     marginals: dict[str, float]
 
 
+class _Other(NamedTuple):
+    """A tagger that is not trained here.
+
+    Attributes:
+        name: Its row, that of all seeds of its training.
+        made_of: What its areas depend on beside jets and attacks.
+        tagger: Makes it.
+    """
+
+    name: str
+    made_of: dict[str, str]
+    tagger: Callable[[], Tagger]
+
+
 def benchmark_robustness(
     settings: Settings,
     output: Path,
@@ -68,6 +88,8 @@ def benchmark_robustness(
     *,
     train_epsilons: Sequence[float] = (EPSILON,),
     variations: str | None = None,
+    beside: Sequence[str] = (),
+    trees: bool = True,
 ) -> None:
     """Train and evaluate what is missing below `output`, then write the table.
 
@@ -78,24 +100,60 @@ def benchmark_robustness(
         attacks: Columns of the table.
         train_epsilons: Sizes of the attack in training, a row each; rows of others than the usual one say so.
         variations: Folder of simulated variations, for the defences that train on them.
+        beside: Further taggers as rows, each a path, a legacy tagger, or NAME=one of these; a NAME= that is given several times
+            stands for the seeds of one training.
+        trees: Whether boosted trees are a row, on jets that were attacked on the first training.
 
     Raises:
-        UserError: if a folder has a run of other settings or data, or a defence lacks the variations that it needs.
+        UserError: if a folder has a run of other settings or data, a defence lacks the variations that it needs, or a tagger
+            does not fit the data set.
     """
     trainings = _trainings(settings, defenses, train_epsilons, variations)
     dataset = data.prepare(settings.config, data_dir=settings.data_dir, manual_dir=settings.manual_dir)
+    others = _others(beside, trainings, dataset)
     for seeds in trainings.values():  # mistakes are found before the first training
         make_defense(seeds[0], dataset, steps_per_epoch=1)
     attacks = [dataclasses.replace(condition, physics=settings.physics) for condition in attacks]
     results: dict[str, list[Training]] = {}
-    runs = [(name, training) for name, seeds in trainings.items() for training in seeds]
-    for name, training in tqdm(runs, "Trainings", disable=None):
-        folder = output / f"{name.replace(' ε=', '-')}-seed{training.seed}"
+    runs = {_folder(output, name, seed): (name, seed) for name, seeds in trainings.items() for seed in seeds}
+    for folder, (name, training) in tqdm(runs.items(), "Trainings", disable=None):
         train_missing(training, dataset, folder)
-        results.setdefault(name, []).append(_evaluated(dataset, folder, attacks))
+        tagger = functools.partial(_network, folder, name)
+        results.setdefault(name, []).append(_evaluated(dataset, folder / RESULT, attacks, {}, tagger))
+    if trees:
+        others.append(_trees(load(str(next(iter(runs)))), dataset))
+    for name, made_of, tagger in tqdm(others, "Others", disable=None):
+        file = output / "others" / f"{fingerprint([name, made_of])}.json"
+        results.setdefault(name, []).append(_evaluated(dataset, file, attacks, made_of, tagger))
     speeds = _speeds({name: several[0] for name, several in trainings.items()}, dataset, output / "speed.json")
     _write(results, speeds, attacks, dataset.count("test"), output)
     _draw(results, trainings, attacks, output)
+
+
+def _folder(output: Path, name: str, settings: Settings) -> Path:
+    return output / f"{name.replace(' ε=', '-')}-seed{settings.seed}"
+
+
+def _others(beside: Sequence[str], trainings: Mapping[str, Sequence[Settings]], dataset: JetDataset) -> list[_Other]:
+    """Taggers that are not trained here."""
+    taggers = load_seeds(beside, dataset.schema)
+    if same := sorted(taggers.keys() & {*trainings, TREES}):
+        raise UserError(f"A row is called '{same[0]}' already; give that tagger another name with NAME=PATH.")
+    return [
+        _Other(name, {"tagger": digest(seed)}, functools.partial(Tagger.network, seed.model, name))
+        for name, seeds in taggers.items()
+        for seed in seeds
+    ]
+
+
+def _trees(first: NamedTagger, dataset: JetDataset) -> _Other:
+    """Boosted trees on jets that were attacked on the first training."""
+    made = functools.partial(Tagger.trees, dataset.arrays("train"), first.model)
+    return _Other(TREES, {"attacked on": digest(first)}, made)
+
+
+def _network(folder: Path, name: str) -> Tagger:
+    return Tagger.network(saving.load(folder), name)
 
 
 def _trainings(
@@ -136,8 +194,8 @@ def _draw(
     """Clean against attacked area, a curve for each defence."""
     rows = [
         {
-            "defence": trainings[name][0].defense,
-            "epsilon": trainings[name][0].epsilon,
+            "defence": trainings[name][0].defense if name in trainings else name,
+            "epsilon": trainings[name][0].epsilon if name in trainings else EPSILON,
             "attack": condition.label,
             "clean": _seeds(of_seeds, CLEAN.label, "BvL"),
             "attacked": _seeds(of_seeds, condition.label, "BvL"),
@@ -150,34 +208,40 @@ def _draw(
     plots.save(plots.pareto_curves(rows, title)[0], output / "pareto.png", output / "pareto.pdf")
 
 
-def _evaluated(dataset: JetDataset, folder: Path, attacks: Sequence[Condition]) -> Training:
-    """Areas of a training under every attack, read back if they were measured on the same jets."""
-    file = folder / RESULT
-    made_of = plain({"fingerprint": dataset.fingerprint, "attacks": [*attacks, MARGINAL]})
+def _evaluated(
+    dataset: JetDataset, file: Path, attacks: Sequence[Condition], of: Mapping[str, str], make: Callable[[], Tagger]
+) -> Training:
+    """Areas of a tagger under every attack, read back if they were measured `of` the same, on the same jets."""
+    made_of = plain({"fingerprint": dataset.fingerprint, "attacks": [*attacks, MARGINAL], **of})
     if file.is_file() and (stored := read_json(file))["made_of"] == made_of:
         return Training(stored["areas"], stored["marginals"])
-    training = _evaluate(dataset, folder, attacks)
+    training = _evaluate(dataset, make(), attacks)
     write_json(file, {"made_of": made_of, "jets": dataset.count("test"), **plain(training)})
     return training
 
 
-def _evaluate(dataset: JetDataset, folder: Path, attacks: Sequence[Condition]) -> Training:
-    tagger, jets = saving.load(folder), dataset.arrays("test")
+def _evaluate(dataset: JetDataset, tagger: Tagger, attacks: Sequence[Condition]) -> Training:
+    jets = dataset.arrays("test")
     bootstrap = Bootstrap(jets.events, REPLICATES, weights=jets.weights)
     areas = {}
     for condition in (CLEAN, *attacks):
         aims = {name: condition.aimed_at(name) for name in DISCRIMINATORS}
-        logits = {aim: attacked_logits(tagger, jets.features, jets.y, aim.build(dataset)) for aim in set(aims.values())}
+        logits = {aim: _attacked(tagger, jets, aim.build(dataset)) for aim in set(aims.values())}
         areas[condition.label] = _areas(jets.y, {name: logits[aim] for name, aim in aims.items()}, bootstrap)
     fgsm = Condition("fgsm", EPSILON, physics=attacks[0].physics).build_attack(dataset)
-    x, marginals = marginal_preserving(fgsm, tagger, jets.features, jets.y)
-    areas[MARGINAL] = _areas(jets.y, dict.fromkeys(DISCRIMINATORS, attacked_logits(tagger, x, jets.y, None)), bootstrap)
+    x, marginals = marginal_preserving(fgsm, tagger.attacked, jets.features, jets.y)
+    areas[MARGINAL] = _areas(jets.y, dict.fromkeys(DISCRIMINATORS, tagger.logits(x)), bootstrap)
     reach = {
         "largest Kolmogorov-Smirnov distance": float(marginals.distance.max()),
         "largest change of a correlation": marginals.correlation,
         "share of cells moved": marginals.moved,
     }
     return Training(areas, reach)
+
+
+def _attacked(tagger: Tagger, jets: Jets, attack: Attack | None) -> np.ndarray:
+    """Logits of attacked jets `(jets, classes)`."""
+    return tagger.logits(attacked_features(tagger.attacked, jets.features, jets.y, attack))
 
 
 def _areas(y: np.ndarray, logits: Mapping[str, np.ndarray], bootstrap: Bootstrap) -> dict[str, Interval]:
@@ -212,7 +276,8 @@ def _table(results: dict[str, list[Training]], speeds: dict[str, float], discrim
     rows = []
     for name, trainings in results.items():
         cells = [_cell(trainings, column, discriminator) for column in columns]
-        rows.append([name, str(len(trainings)), *cells, f"{reference / speeds[name]:.1f}"])
+        time = f"{reference / speeds[name]:.1f}" if name in speeds else ""
+        rows.append([name, str(len(trainings)), *cells, time])
     return tables.markdown(["defence", "seeds", *columns, "time / nominal"], rows)
 
 
@@ -234,7 +299,9 @@ def _best(results: dict[str, list[Training]], attacks: Sequence[Condition]) -> s
     def strongest(training: Training) -> float:
         return min(training.areas[label]["BvL"].value for label in gradient)
 
-    areas = {name: float(np.mean([strongest(training) for training in trainings])) for name, trainings in results.items()}
+    # Trees meet no attack of their own.
+    of_networks = {name: trainings for name, trainings in results.items() if name != TREES}
+    areas = {name: float(np.mean([strongest(training) for training in of_seeds])) for name, of_seeds in of_networks.items()}
     best = max(areas, key=lambda name: areas[name])
     return f"{best} with a BvL area of {areas[best]:.4f}"
 

@@ -3,22 +3,21 @@
 import dataclasses
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from tqdm.auto import tqdm
 
 from kerastag import data, plots, tables
-from kerastag.attacks import Attack, Condition, attacked_features, attacked_logits, conditions
+from kerastag.attacks import Attack, Condition, attacked_features, conditions
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.evaluation import systematics as measure
 from kerastag.evaluation import systematics_tables
 from kerastag.evaluation.systematics import Change, Sides
-from kerastag.evaluation.trees import boosted_trees
+from kerastag.evaluation.taggers import TREES, Tagger
 from kerastag.files import write_json, write_text
 from kerastag.jets import Jets
 from kerastag.metrics import Bootstrap, RankedPair
@@ -28,7 +27,6 @@ from kerastag.saving.taggers import load_seeds
 from kerastag.schema import Schema
 from kerastag.simulation import variations as catalogue
 
-TREES = "boosted trees"
 NOMINAL, CONTROL = "nominal", "reseeded"
 
 
@@ -54,23 +52,6 @@ class File:
     def same_events(self) -> bool:
         """Whether its events are those of the reference."""
         return self.kind == catalogue.DETECTOR
-
-
-@dataclasses.dataclass(frozen=True)
-class Tagger:
-    """A tagger on features in memory.
-
-    Attributes:
-        name: For tables.
-        training: Name that it shares with the other seeds of its training.
-        logits: From features `(jets, features)` to logits `(jets, classes)`.
-        attacked: The network on which its jets are attacked: itself, or another if it has no gradient.
-    """
-
-    name: str
-    training: str
-    logits: Callable[[np.ndarray], np.ndarray]
-    attacked: keras.Model
 
 
 def systematics(
@@ -191,11 +172,11 @@ def boxes(grid: AttackGrid, budgets: Sequence[str] = ()) -> list[Condition]:
 
 def _load(arguments: Sequence[str], dataset: JetDataset, trees: bool) -> list[Tagger]:
     models = [
-        Tagger(name if seed == 1 else f"{name}, seed {seed}", name, _logits_of(tagger.model), tagger.model)
+        Tagger.network(tagger.model, name, seed)
         for name, seeds in load_seeds(arguments, dataset.schema).items()
         for seed, tagger in enumerate(seeds, start=1)
     ]
-    forest = [Tagger(TREES, TREES, boosted_trees(dataset.arrays("train")), models[0].attacked)] if trees else []
+    forest = [Tagger.trees(dataset.arrays("train"), models[0].attacked)] if trees else []
     return [*models, *forest]
 
 
@@ -205,13 +186,6 @@ def _trainings(models: Sequence[Tagger]) -> dict[str, list[str]]:
     for tagger in models:
         trainings.setdefault(tagger.training, []).append(tagger.name)
     return trainings
-
-
-def _logits_of(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    def logits(features: np.ndarray) -> np.ndarray:
-        return attacked_logits(model, features, np.zeros((len(features), model.output_shape[-1]), np.float32), None)
-
-    return logits
 
 
 def _attack(

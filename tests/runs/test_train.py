@@ -16,6 +16,7 @@ import kerastag
 from kerastag import runs
 from kerastag.attacks import CLEAN, Condition
 from kerastag.errors import UserError
+from kerastag.evaluation.taggers import TREES
 from kerastag.recipes import Settings
 from kerastag.request import AttackGrid
 from kerastag.runs.train import _started
@@ -336,10 +337,19 @@ def test_benchmark_of_defenses_is_resumed(dataset, data_dir, tmp_path, capsys):
     runs.benchmark_robustness(settings, tmp_path, {"nominal": [0], "fgsm": [0, 1]}, attacks)
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.json")}
     figure = (tmp_path / "pareto.png").read_bytes()
-    runs.benchmark_robustness(settings, tmp_path, {"nominal": [0], "fgsm": [0]}, attacks, train_epsilons=(0.01, 0.02))
+    assert text.count(f"| {TREES} ") == 2
+    given = {"attacks": attacks, "train_epsilons": (0.01, 0.02), "trees": False}
+    runs.benchmark_robustness(
+        settings, tmp_path, {"nominal": [0], "fgsm": [0]}, **given, beside=[f"same={tmp_path / 'nominal-seed0'}"]
+    )
     assert json.loads((tmp_path / "fgsm-0.02-seed0" / "config.json").read_text())["settings"]["epsilon"] == 0.02
     assert (tmp_path / "table.md").read_text().count("| fgsm ε=0.02 ") == 2
     assert (tmp_path / "pareto.png").read_bytes() != figure
+    rows = [line.split("|")[1:-2] for line in (tmp_path / "table.md").read_text().splitlines()]
+    ours, same = ([row[2:] for row in rows if row and row[0].strip() == name] for name in ("nominal", "same"))
+    assert ours == same and len(ours) == 2
+    with pytest.raises(UserError, match="called 'fgsm' already"):
+        runs.benchmark_robustness(settings, tmp_path, {"fgsm": [0]}, beside=[f"fgsm={tmp_path / 'nominal-seed0'}"])
 
 
 @pytest.mark.parametrize(("attack", "epsilon"), [("fgsm", 0.02), ("pgd-2", 0.5), ("noise", 0.3)])
