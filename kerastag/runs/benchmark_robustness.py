@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from kerastag import data, plots, saving, tables
+from kerastag import data, plots, tables
 from kerastag.attacks import CLEAN, Attack, Condition, attacked_features, marginal_preserving
 from kerastag.catalogue import DEFENSES
 from kerastag.data import JetDataset
@@ -153,7 +153,7 @@ def _trees(first: NamedTagger, dataset: JetDataset) -> _Other:
 
 
 def _network(folder: Path, name: str) -> Tagger:
-    return Tagger.network(saving.load(folder), name)
+    return Tagger.network(load(str(folder)).model, name)
 
 
 def _trainings(
