@@ -214,7 +214,7 @@ def jets_for_area(excess: float, level: float) -> float:
     """Size of either sample at which an area shows, for a classifier that stays as good as it is.
 
     Args:
-        excess: Area beyond ½ and what the uncertainty allows.
+        excess: Area beyond that of its control and what the uncertainty allows.
         level: Probability of a false alarm.
     """
     return float((norm.isf(level) / excess) ** 2 / 6) if excess > 0 else np.inf

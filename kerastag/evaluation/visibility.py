@@ -380,7 +380,7 @@ def _classifier(
         control = two_samples.classifier_area(sample[half], sample[~half], seed)
     allowed = uncertainty / 4
     p = float(norm.sf((area.value - control.value - allowed) / np.hypot(area.error, control.error)))
-    jets = two_samples.jets_for_area(area.value - 0.5 - allowed, LEVEL)
+    jets = two_samples.jets_for_area(area.value - control.value - allowed, LEVEL)
     return Classifier(area, control, p, jets if np.isfinite(jets) else None)
 
 

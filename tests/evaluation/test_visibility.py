@@ -6,9 +6,10 @@ import json
 import numpy as np
 import pytest
 
+from kerastag.evaluation import two_samples
 from kerastag.evaluation.shapes import as_drawn
 from kerastag.evaluation.visibility import LEVEL, Side, Visibility, counted_values, halves, rounded, visibility
-from kerastag.results import revived
+from kerastag.results import Interval, revived
 from tests.toy import TOY
 
 JETS = 3000
@@ -132,6 +133,15 @@ def test_trees_see_what_no_marginal_shows():
     assert not found.showing
     assert found.classifier.shows and found.classifier.area.low > 0.6 and found.classifier.jets < JETS
     assert not found.invisible
+
+
+@pytest.mark.parametrize(("excess", "seen"), [(0.004, False), (0.02, True)])
+def test_trees_that_are_as_good_as_their_control_need_more_jets_than_there_are(clean, monkeypatch, excess, seen):
+    """The control of the same jets fluctuates with the area, so what shows is the excess over it."""
+    control = Interval.around(0.506, 0.004)
+    monkeypatch.setattr(two_samples, "classifier_area", lambda *given: Interval.around(control.value + excess, 0.004))
+    classifier = visibility(TOY, side(1), clean, control=control).classifier
+    assert classifier.shows is seen and (classifier.jets < JETS) is seen
 
 
 def test_written_and_read_back():
