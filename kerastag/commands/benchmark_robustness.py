@@ -17,7 +17,7 @@ DEFAULT = ("nominal", "fgsm", "input-gradient", *ONE)
 _RECIPE = ("model", "epochs")
 
 EPILOG = """\
-On the sample that comes along it takes less than an hour on two cores. What is there already is used as it is, so start it
+On the sample that comes along it takes two hours on two cores. What is there already is used as it is, so start it
 again with the same options if it was interrupted. Nothing is chosen after the fact.
 """
 

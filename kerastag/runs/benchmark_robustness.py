@@ -272,11 +272,10 @@ def _write(
 
 def _table(results: dict[str, list[Training]], speeds: dict[str, float], discriminator: str) -> str:
     columns = list(next(iter(results.values()))[0].areas)
-    reference = speeds.get("nominal", np.nan)
     rows = []
     for name, trainings in results.items():
         cells = [_cell(trainings, column, discriminator) for column in columns]
-        time = f"{reference / speeds[name]:.1f}" if name in speeds else ""
+        time = f"{speeds['nominal'] / speeds[name]:.1f}" if {"nominal", name} <= speeds.keys() else ""
         rows.append([name, str(len(trainings)), *cells, time])
     return tables.markdown(["defence", "seeds", *columns, "time / nominal"], rows)
 
