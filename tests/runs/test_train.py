@@ -188,7 +188,7 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
     options = [
         "--config=jet_flavor",
         f"--data-dir={data_dir}",
-        "--epsilon=0.01",
+        "--epsilon=0.05",
         "--attack",
         "fgsm",
         "pgd-2",
@@ -202,7 +202,7 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
     assert result.code == 0, result.err
     assert (output / "roc.png").stat().st_size > 10_000
     content = json.loads((output / "metrics.json").read_text())
-    fgsm, pgd = "FGSM ε=0.01 paper's box", "PGD-2 ε=0.01 paper's box"
+    fgsm, pgd = "FGSM ε=0.05 paper's box", "PGD-2 ε=0.05 paper's box"
     assert set(content["conditions"]) == {"clean", fgsm, pgd}
     whole, exported = content["results"]["whole"], content["results"]["export"]
     assert len(content["diagnostics"]["whole"]) == 9 and "Is the robustness real?" in result.out
