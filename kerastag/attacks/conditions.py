@@ -91,9 +91,9 @@ class Condition:
         """
         return None if self.is_clean else self.build_attack(dataset, seed)
 
-    def build_attack(self, dataset: JetDataset, seed: int = 0) -> Attack:
-        """The attack of a condition that is not that of clean jets; the rest as `build`."""
-        threat_model = self.threat_model(dataset)
+    def build_attack(self, dataset: JetDataset, seed: int = 0, threat_model: ThreatModel | None = None) -> Attack:
+        """The attack of a condition that is not that of clean jets, within another box if one is given; the rest as `build`."""
+        threat_model = threat_model or self.threat_model(dataset)
         return ATTACKS.build(str(self.attack), threat_model, objective=self.objective, seed=seed, dataset=dataset)
 
 

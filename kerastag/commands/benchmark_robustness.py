@@ -10,14 +10,14 @@ from kerastag.options import add_options as add_fields
 from kerastag.recipes import Recipe, Settings
 from kerastag.request import DATA_SET, EPSILON, PHYSICS_OPTIONS
 
-# Defences that are trained with every seed, and with the first alone: seven gradients a step take as long as five seeds.
+# Defences that are trained with every seed; and with the first alone, which saves most for pgd-7 and trades.
 SEVERAL = ("nominal", "fgsm", "input-gradient", "variations", "variations-fgsm")
 ONE = ("pgd-7", "trades", "fgsm-mixed", "fgsm-rs", "ngm", "noise")
 DEFAULT = ("nominal", "fgsm", "input-gradient", *ONE)
 _RECIPE = ("model", "epochs")
 
 EPILOG = """\
-On the sample that comes along it takes two hours on two cores. What is there already is used as it is, so start it
+On the sample that comes along it takes two to three hours on two cores. What is there already is used as it is, so start it
 again with the same options if it was interrupted. Nothing is chosen after the fact.
 """
 

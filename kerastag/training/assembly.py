@@ -54,10 +54,9 @@ def attacked_batches(
     settings: Settings, dataset: JetDataset, steps_per_epoch: int, attack: str, mix: str = "adversarial"
 ) -> AttackedBatches:
     """Training on jets under an attack by name."""
-    made = make_attack(settings, dataset, attack=attack)
-    made.threat_model = make_threat_model(settings, dataset)
+    threat_model = make_threat_model(settings, dataset)
     return AttackedBatches(
-        made,
+        condition(settings, attack=attack).build_attack(dataset, settings.seed, threat_model),
         mix,
         settings.every,
         settings.attack_mode == "training",
