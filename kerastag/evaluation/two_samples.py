@@ -1,27 +1,30 @@
 """Tests of whether two independent samples come from the same distribution, up to a relative uncertainty.
 
 The null hypothesis: one sample has the density of the other times a factor between 1 - u and 1 + u. A share F of a sample then
-changes by at most u·min(F, 1 - F), a cumulative distribution likewise, and no classifier has an area above ½ + u/4. Only what
-exceeds this is compared with the fluctuations of two samples, so p-values are upper limits for u > 0 and exact for u = 0.
+changes by at most u·min(F, 1 - F), and a cumulative distribution likewise. Only what exceeds this is compared with the
+fluctuations of two samples, so p-values are upper limits for u > 0 and exact for u = 0.
 """
 
-import os
 from typing import NamedTuple
 
 import numpy as np
-import threadpoolctl
 from scipy.stats import chi2, hypergeom, kstwobign, ncx2, norm
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.model_selection import StratifiedKFold
 
-from kerastag.flavours import FLAVOURS
-from kerastag.metrics import DISCRIMINATORS, Bootstrap, RankedPair
-from kerastag.results import Interval, defined
-
+# Probability to call something visible that is not.
+LEVEL = 0.05
 # Samples of up to so many different values are permuted, first a few times, and often where few permutations are as extreme.
 _FEW_VALUES = 200
 _PERMUTATIONS, _MORE_PERMUTATIONS, _FEW_EXTREME = 499, 9_999, 10
-_FOLDS, _REPLICATES = 3, 100
+
+
+def halves(events: np.ndarray, seed: int = 0) -> np.ndarray:
+    """A random half of the jets, bool `(jets,)`: those to attack, so that the others are independent clean ones.
+
+    Args:
+        events: Number of the event of each jet, `(jets,)`; its jets stay together.
+        seed: Seed of the draw.
+    """
+    return (np.random.default_rng(seed).permutation(int(events.max()) + 1) % 2 == 0)[events]
 
 
 class Difference(NamedTuple):
@@ -208,45 +211,3 @@ def jets_for_spikes(excess: float, values: int, level: float) -> float:
     """
     freedom = values - 1
     return float(2 * (chi2.isf(level, freedom) - freedom) / excess) if excess > 0 else np.inf
-
-
-def jets_for_area(excess: float, level: float) -> float:
-    """Size of either sample at which an area shows, for a classifier that stays as good as it is.
-
-    Args:
-        excess: Area beyond that of its control and what the uncertainty allows.
-        level: Probability of a false alarm.
-    """
-    return float((norm.isf(level) / excess) ** 2 / 6) if excess > 0 else np.inf
-
-
-def classifier_area(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Interval:
-    """Area under the ROC curve of boosted trees that tell two samples apart, mean of cross-validated folds.
-
-    Args:
-        first: `(jets, features)`.
-        second: `(jets, features)`.
-        seed: Seed of folds and of the bootstrap.
-    """
-    x, is_first = np.concatenate([first, second]), np.repeat([True, False], [len(first), len(second)])
-    folds = []
-    for train, test in StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(x, is_first):
-        trees = HistGradientBoostingClassifier(early_stopping=False, random_state=seed)
-        # Threads wait for each other at every split; those that share a core with something else stop all.
-        with threadpoolctl.threadpool_limits(max((os.cpu_count() or 1) // 2, 1)):
-            trees.fit(x[train], is_first[train])
-        folds.append((test, _ranked(is_first[test], trees.decision_function(x[test]))))
-
-    def mean(weights: np.ndarray) -> float:
-        return float(np.mean([pair.auc(weights[test]) for test, pair in folds]))
-
-    area = Bootstrap(np.arange(len(x)), _REPLICATES, seed).resample(mean)
-    return defined(area, "Area of the two-sample classifier").interval
-
-
-def _ranked(is_first: np.ndarray, scores: np.ndarray) -> RankedPair:
-    """Scores of two samples `(jets,)` as those of two flavours."""
-    over, against = DISCRIMINATORS["BvL"]
-    logits = np.zeros((len(scores), len(FLAVOURS)))
-    logits[:, over] = scores
-    return RankedPair(np.where(is_first, over, against), logits, "BvL")

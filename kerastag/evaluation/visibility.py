@@ -11,19 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from kerastag import results, tables
 from kerastag.evaluation import two_samples
-from kerastag.evaluation.two_samples import Difference
+from kerastag.evaluation.two_sample_trees import Classifier
+from kerastag.evaluation.two_samples import LEVEL, Difference
 from kerastag.metrics import HEADLINE, discriminant
-from kerastag.results import Interval
 from kerastag.schema import Schema
 from kerastag.schema.discovery import SPIKE
 from kerastag.schema.variables import Feature
 
-# Probability to call something visible that is not.
-LEVEL = 0.05
 # A χ² needs some ten expected cells in either sample.
 _FEWEST = 20
 
@@ -74,36 +71,14 @@ class Test:
 
 
 @dataclasses.dataclass(frozen=True)
-class Classifier:
-    """How well boosted trees tell the samples apart; they know the flavour of each jet.
-
-    Attributes:
-        area: Area under the ROC curve, attacked against clean jets.
-        control: That of clean jets against other clean ones.
-        p: Probability of such an excess of the area over its control, were there no difference.
-        jets: Number of attacked jets, and of clean ones, at which trees as good as these show; None for never.
-    """
-
-    area: Interval
-    control: Interval
-    p: float
-    jets: float | None
-
-    @property
-    def shows(self) -> bool:
-        """Whether the area is not compatible with its control."""
-        return self.p < LEVEL
-
-
-@dataclasses.dataclass(frozen=True)
 class Visibility:
     """Whether attacked jets can be told from clean ones.
 
     Attributes:
         tests: Those of features.
         discriminators: Those of discriminators.
-        classifier: The two-sample classifier; None if there is none.
-        uncertainty: Relative uncertainty of densities that was allowed.
+        classifier: The two-sample classifier; None if none was trained.
+        uncertainty: Relative uncertainty of densities that was allowed in tests.
         jets: Number of attacked and of clean jets.
     """
 
@@ -151,6 +126,7 @@ class Visibility:
             **_extremes("discriminator", self.discriminators),
             "classifier": trees.area if trees else None,
             "classifier_control": trees.control if trees else None,
+            "classifier_excess": trees.excess if trees else None,
             "classifier_p": trees.p if trees else None,
             "classifier_jets": trees.jets if trees else None,
         }
@@ -204,16 +180,6 @@ def clearest(tests: Sequence[Test]) -> list[Test]:
     return sorted(tests, key=lambda test: (test.p, -test.distance))
 
 
-def halves(events: np.ndarray, seed: int = 0) -> np.ndarray:
-    """A random half of the jets, bool `(jets,)`: those to attack, so that the others are independent clean ones.
-
-    Args:
-        events: Number of the event of each jet, `(jets,)`; its jets stay together.
-        seed: Seed of the draw.
-    """
-    return (np.random.default_rng(seed).permutation(int(events.max()) + 1) % 2 == 0)[events]
-
-
 def visibility(
     schema: Schema,
     attacked: Side,
@@ -221,8 +187,7 @@ def visibility(
     *,
     before: Side | None = None,
     uncertainty: float = 0.0,
-    classifier: bool = True,
-    control: Interval | None = None,
+    classifier: Classifier | None = None,
     seed: int = 0,
 ) -> Visibility:
     """Whether attacked jets can be told from clean ones.
@@ -231,22 +196,20 @@ def visibility(
         schema: Schema of the features.
         attacked: Attacked jets.
         clean: Other jets, clean.
-        before: The attacked jets as they were; no test compares with them. They are the classifier's control, and distances
-            to them, which have no fluctuations, tell at how many jets an attack shows. Without them the control is one half
-            of the clean jets against the other, and distances between the samples make these numbers too small.
+        before: The attacked jets as they were; no test compares with them, but distances to them, which have no
+            fluctuations, tell at how many jets an attack shows. Without them distances between the samples do, which makes
+            these numbers too small.
         uncertainty: Relative uncertainty u of densities, see `kerastag.evaluation.two_samples`.
-        classifier: Whether to train the two-sample classifier.
-        control: Its control, where that is known from another attack on the same jets; None to train it.
-        seed: Seed of permutations and folds.
+        classifier: What `kerastag.evaluation.two_sample_trees` sees of the same attack; None for nothing.
+        seed: Seed of permutations.
     """
     generator = np.random.default_rng(seed)
     features = [*_compare_features(schema, attacked, clean, before, uncertainty, generator)]
     shapes = [*features, *_compare_discriminators(schema, attacked, clean, before, uncertainty)]
     corrected = two_samples.holm(np.array([entry.difference.p for entry in shapes]))
     tests = [entry.test(float(p), LEVEL / len(shapes)) for entry, p in zip(shapes, corrected, strict=True)]
-    trees = _classifier(attacked, clean, before, uncertainty, control, seed) if classifier else None
     jets = (len(attacked.label), len(clean.label))
-    return Visibility(tuple(tests[: len(features)]), tuple(tests[len(features) :]), trees, uncertainty, jets)
+    return Visibility(tuple(tests[: len(features)]), tuple(tests[len(features) :]), classifier, uncertainty, jets)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -365,25 +328,3 @@ def _compare_discriminators(
             part = sum(map(len, of_flavour[:2])) / (len(attacked.label) + len(clean.label))
             if len(of_flavour[0]) and len(of_flavour[1]):
                 yield _shape(name, flavour, of_flavour, uncertainty, part)
-
-
-def _classifier(
-    attacked: Side, clean: Side, before: Side | None, uncertainty: float, control: Interval | None, seed: int
-) -> Classifier:
-    """The two-sample classifier and its control."""
-    sample = _inputs(clean)
-    area = two_samples.classifier_area(_inputs(attacked), sample, seed)
-    if control is None and before is not None:
-        control = two_samples.classifier_area(_inputs(before), sample, seed)
-    elif control is None:
-        half = halves(np.arange(len(sample)), seed)
-        control = two_samples.classifier_area(sample[half], sample[~half], seed)
-    allowed = uncertainty / 4
-    p = float(norm.sf((area.value - control.value - allowed) / np.hypot(area.error, control.error)))
-    jets = two_samples.jets_for_area(area.value - control.value - allowed, LEVEL)
-    return Classifier(area, control, p, jets if np.isfinite(jets) else None)
-
-
-def _inputs(side: Side) -> np.ndarray:
-    """What the classifier sees, `(jets, features + 1)`."""
-    return np.column_stack([side.features, side.label])

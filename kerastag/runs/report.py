@@ -32,7 +32,7 @@ _DPI = 60
 # Parts that take the scan in; the others need not be made again when there is another.
 _WITH_SCAN = (inputs.NAME, claims.NAME)
 # What changed in the numbers of a part since the version: those of older reports are made anew.
-_FORMATS = {claims.NAME: ["95 %"], hidden.NAME: ["trees beyond their control"]}
+_FORMATS = {claims.NAME: ["95 %"], hidden.NAME: ["trees of both halves"]}
 # What a part consists of: its numbers, and the files that were written, from the folder of the report.
 _Made = tuple[Numbers, list[str]]
 

@@ -28,7 +28,7 @@ def test_a_shift_of_everything_shows_and_one_that_changes_nothing_does_not(jets)
     assert chi2[other] == 0 and divergence[other] < 1e-12
     half, label = np.arange(len(x)) % 2 == 0, np.zeros(len(x), int)
     before, after, others = Side(x[half], label[half]), Side(moved[half], label[half]), Side(x[~half], label[~half])
-    found = visibility(TOY, after, others, before=before, uncertainty=0.2, classifier=False)
+    found = visibility(TOY, after, others, before=before, uncertainty=0.2)
     answer = normality(TOY, x, moved, weights, found)
     assert answer["moving"] == 2 and answer["normal"] == 1
     rows = {row["feature"]: row for row in answer["features"]}

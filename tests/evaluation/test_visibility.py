@@ -6,10 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from kerastag.evaluation import two_samples
 from kerastag.evaluation.shapes import as_drawn
-from kerastag.evaluation.visibility import LEVEL, Side, Visibility, counted_values, halves, rounded, visibility
-from kerastag.results import Interval, revived
+from kerastag.evaluation.two_sample_trees import Halves
+from kerastag.evaluation.two_samples import LEVEL, halves
+from kerastag.evaluation.visibility import Side, Visibility, counted_values, rounded, visibility
+from kerastag.results import revived
 from tests.toy import TOY
 
 JETS = 3000
@@ -35,7 +36,7 @@ def moved(jets, column, change):
 
 
 def look(attacked, clean, **options):
-    return visibility(TOY, attacked, clean, **{"classifier": False, **options})
+    return visibility(TOY, attacked, clean, **options)
 
 
 @pytest.fixture(scope="module")
@@ -123,31 +124,31 @@ def test_discriminators_show(clean):
     assert {test.name for test in found.discriminators if test.shows} == {"BvL", "CvB"}
 
 
-def test_trees_see_what_no_marginal_shows():
-    before, clean = side(1, 900), side(2, 900)
-    x = before.features.copy()
-    for label in range(3):  # every flavour keeps its values, but no longer with those of other features
-        rows = np.flatnonzero(before.label == label)
+def exchanged(jets):
+    """Jets of which every flavour keeps its values, but no longer with those of other features."""
+    x = jets.features.copy()
+    for label in range(3):
+        rows = np.flatnonzero(jets.label == label)
         x[rows, D0] = np.sort(x[rows, D0])[np.argsort(np.argsort(x[rows, MASS]))]
-    found = visibility(TOY, dataclasses.replace(before, features=x), clean, before=before)
+    return dataclasses.replace(jets, features=x)
+
+
+def test_trees_see_what_no_marginal_shows():
+    jets = side(1, 1800)
+    trees = Halves(jets.features, jets.label, np.arange(1800)).classify(exchanged(jets).features)
+    before, clean = side(1, 900), side(2, 900)
+    found = visibility(TOY, exchanged(before), clean, before=before, classifier=trees)
     assert not found.showing
-    assert found.classifier.shows and found.classifier.area.low > 0.6 and found.classifier.jets < JETS
-    assert not found.invisible
-
-
-@pytest.mark.parametrize(("excess", "seen"), [(0.008, False), (0.02, True)])
-def test_trees_that_are_as_good_as_their_control_need_more_jets_than_there_are(clean, monkeypatch, excess, seen):
-    """The control of the same jets fluctuates with the area, so what shows is the excess over it."""
-    control = Interval.around(0.506, 0.004)
-    monkeypatch.setattr(two_samples, "classifier_area", lambda *given: Interval.around(control.value + excess, 0.004))
-    classifier = visibility(TOY, side(1), clean, control=control).classifier
-    assert classifier.shows is seen and (classifier.jets < JETS) is seen
+    assert trees.shows and trees.looks == 1 and trees.area.low > 0.6 and trees.jets < JETS
+    assert not found.invisible and visibility(TOY, exchanged(before), clean).invisible
 
 
 def test_written_and_read_back():
-    found = visibility(TOY, moved(side(1, 900), D0, lambda values: values + 0.5), side(2, 900))
+    jets = side(1, 900)
+    trees = Halves(jets.features, jets.label, np.arange(900)).classify(jets.features)
+    found = visibility(TOY, moved(jets, D0, lambda values: values + 0.5), side(2, 900), classifier=trees)
     content = json.loads(json.dumps(found.to_dict()), object_hook=revived)
-    assert not found.invisible and not found.classifier.control.low > 0.5 + 3 * found.classifier.control.error
+    assert not found.invisible and trees.excess.value == 0 and not trees.shows
     assert content["inputs_that_show"] == 1 and content["classifier"] == found.classifier.area
     assert len(content["tests"]) == len(found.tests)
     assert isinstance(found, Visibility) and "track_0_d0" in found.table(3)

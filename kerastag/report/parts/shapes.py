@@ -8,7 +8,8 @@ import numpy as np
 
 from kerastag import plots
 from kerastag.evaluation.shapes import normality, one_of_each_variable
-from kerastag.evaluation.visibility import HEADER, LEVEL, Side, Visibility, halves, rounded, visibility
+from kerastag.evaluation.two_samples import LEVEL, halves
+from kerastag.evaluation.visibility import HEADER, Side, Visibility, rounded, visibility
 from kerastag.histograms import histograms
 from kerastag.plots.style import Drawn
 from kerastag.report.page import Figure, Section, Table
@@ -58,7 +59,7 @@ def compare(subject: Subject, attacked: np.ndarray, uncertainty: float, *, swap:
         Side(features[rows], jets.label[rows])
         for features, rows in ((jets.features, half), (attacked, half), (jets.features, ~half))
     )
-    return visibility(subject.dataset.schema, after, clean, before=before, uncertainty=uncertainty, classifier=False)
+    return visibility(subject.dataset.schema, after, clean, before=before, uncertainty=uncertainty)
 
 
 def _drawn(subject: Subject, answers: Iterable[Mapping[str, Any]]) -> list[str]:
