@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kerastag.errors import UserError
 from kerastag.options import add_options as add_fields
-from kerastag.simulation import variations
+from kerastag.simulation import catalogue, variations
 from kerastag.simulation.settings import SimulationSettings
 
 if typing.TYPE_CHECKING:
@@ -88,11 +88,11 @@ def main(options: argparse.Namespace) -> None:
 
 def list_variations() -> None:
     """Print the catalogue."""
-    for kind in (variations.DETECTOR, variations.PHYSICS):
+    for kind in (catalogue.DETECTOR, catalogue.PHYSICS):
         print(f"{kind}:")
         for name in variations.names(kind):
             print(f"  {name:31} {variations.find(name).help}")
-    for name, reason in variations.UNAVAILABLE.items():
+    for name, reason in catalogue.UNAVAILABLE.items():
         print(f"not available:\n  {name:31} {reason}")
 
 

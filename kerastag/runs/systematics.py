@@ -25,7 +25,8 @@ from kerastag.request import PAPER, PHYSICS, REPLICATES, SCAN, AttackGrid, Sampl
 from kerastag.results import NotDefined, Resampled
 from kerastag.saving.taggers import load_seeds
 from kerastag.schema import Schema
-from kerastag.simulation import variations as catalogue
+from kerastag.simulation import catalogue
+from kerastag.simulation import variations as simulated
 
 NOMINAL, CONTROL = "nominal", "reseeded"
 
@@ -151,12 +152,12 @@ def _list_with_references(name: str, files: Mapping[str, File], listed: dict[str
 def _describe(name: str, path: Path, paths: Mapping[str, Path]) -> File:
     """What a file is, by the catalogue of variations."""
     changed = data.variations_of(path)
-    _, physics = catalogue.changes(changed)
+    _, physics = simulated.changes(changed)
     kind = catalogue.PHYSICS if physics else catalogue.DETECTOR
-    help = "; ".join(catalogue.find(each).help for each in changed)
+    help = "; ".join(simulated.find(each).help for each in changed)
     if name == CONTROL:
         return File(name, path, "control", help, NOMINAL)
-    reference = catalogue.find(changed[0]).reference if len(changed) == 1 else CONTROL
+    reference = simulated.find(changed[0]).reference if len(changed) == 1 else CONTROL
     if not physics or reference not in paths:
         reference = CONTROL if physics and CONTROL in paths else NOMINAL
     return File(name, path, kind, help, reference)
@@ -260,7 +261,7 @@ def _groups(about: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
         kind: [name for name, row in about.items() if row["kind"] == kind] for kind in (catalogue.DETECTOR, catalogue.PHYSICS)
     }
     plausible = [name for name in of_kind[catalogue.DETECTOR] if name in catalogue.UNCERTAINTIES]
-    return {group: names for group, names in {catalogue.PLAUSIBLE: plausible, **of_kind}.items() if names}
+    return {group: names for group, names in {simulated.PLAUSIBLE: plausible, **of_kind}.items() if names}
 
 
 def write_envelope(path: Path, schema: Schema, nominal: Jets, files: Mapping[str, File], chosen: bool) -> None:

@@ -9,8 +9,8 @@ import functools
 import numpy as np
 
 from kerastag.simulation import calorimeter, extra_tracks, tracking
+from kerastag.simulation.changes import Detector
 from kerastag.simulation.generator import Events
-from kerastag.simulation.variations import Detector
 
 # Jets are clustered down to this momentum, GeV, so that a changed scale can lift them above the threshold.
 _LOWEST_PT = 10.0

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from kerastag.simulation import helix, tracking
+from kerastag.simulation.changes import Detector
 from kerastag.simulation.generator import FAKE, PILE_UP, Generator, Particles
 from kerastag.simulation.groups import starts
 from kerastag.simulation.kinematics import wrapped
 from kerastag.simulation.settings import BEAM_SPOT, SimulationSettings
 from kerastag.simulation.tracking import Tracks
-from kerastag.simulation.variations import Detector
 
 # Fake tracks: pT = minimum + exponential, GeV; distance to a true track in η and φ; |d0| at most, mm; σ of z0 around it, mm.
 _FAKE_PT, _FAKE_MEAN_PT = 0.5, 1.0

@@ -4,7 +4,8 @@ import dataclasses
 
 from kerastag.errors import UserError
 from kerastag.options import check, option
-from kerastag.simulation.variations import Detector, Physics, changes
+from kerastag.simulation.changes import Detector, Physics
+from kerastag.simulation.variations import changes
 from tfds_jets.splitting import FRACTIONS
 
 # Share of the events of each hard process. With them the jets come out at about 40 % b, 15 % c and 45 % light.

@@ -7,10 +7,10 @@ import numpy as np
 
 from kerastag.simulation import helix, resolution
 from kerastag.simulation.calorimeter import in_tracker
+from kerastag.simulation.changes import Detector
 from kerastag.simulation.generator import Particles
 from kerastag.simulation.groups import Rows, all_pairs
 from kerastag.simulation.kinematics import delta_r, wrapped
-from kerastag.simulation.variations import Detector
 
 PION_MASS = 0.13957  # GeV, taken for every track
 # Limits of the efficiency.

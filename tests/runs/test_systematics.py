@@ -12,7 +12,7 @@ from kerastag.errors import UserError
 from kerastag.request import SCAN
 from kerastag.results import Interval, revived
 from kerastag.runs.systematics import boxes, list_files
-from kerastag.simulation import production, variations
+from kerastag.simulation import catalogue, production, variations
 from kerastag.simulation.settings import SimulationSettings
 from tests.conftest import run_command
 
@@ -124,4 +124,4 @@ def test_every_attack_is_made_in_both_boxes():
 
 
 def test_uncertainties_are_variations_of_the_detector():
-    assert set(variations.UNCERTAINTIES) <= set(variations.names(variations.DETECTOR))
+    assert set(catalogue.UNCERTAINTIES) <= set(variations.names(catalogue.DETECTOR))

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from kerastag.simulation import association, calorimeter, generator, jet_inputs, tracking, truth, vertexing
+from kerastag.simulation.changes import Detector
 from kerastag.simulation.groups import all_pairs
 from kerastag.simulation.kinematics import mass
 from kerastag.simulation.settings import SimulationSettings
 from kerastag.simulation.unit import Simulation, reconstructed
-from kerastag.simulation.variations import Detector
 from tests.simulation.conftest import simulate
 
 FLAVOURS = (5, 4, 0)

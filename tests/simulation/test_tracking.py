@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from kerastag.simulation import helix, resolution, tracking
+from kerastag.simulation.changes import Detector
 from kerastag.simulation.generator import Particles
-from kerastag.simulation.variations import Detector
 
 
 def pions(count: int, pt, eta, seed: int = 0, pdg: int = 211) -> Particles:

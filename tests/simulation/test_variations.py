@@ -7,10 +7,11 @@ import pytest
 
 from kerastag.errors import UserError
 from kerastag.simulation import calorimeter, extra_tracks, generator, tracking, variations
+from kerastag.simulation.catalogue import CATALOGUE, UNAVAILABLE, UNCERTAINTIES
+from kerastag.simulation.changes import Detector, Physics
 from kerastag.simulation.generator import Generator
 from kerastag.simulation.settings import SimulationSettings
 from kerastag.simulation.unit import Simulation, in_split
-from kerastag.simulation.variations import Detector, Physics
 
 SMALL = SimulationSettings(seed=5, events_per_unit=1500)
 
@@ -281,7 +282,7 @@ def test_dire_is_not_in_this_pythia():
     """The reason that the catalogue gives; should Pythia bring it back, the variation can be added."""
     import pythia8mc
 
-    assert "dire" in variations.UNAVAILABLE
+    assert "dire" in UNAVAILABLE
     pythia = pythia8mc.Pythia("", False)
     pythia.readString("Print:quiet = on")
     assert not pythia.readString("PartonShowers:model = 3")
@@ -322,7 +323,7 @@ def test_changes_add_up_and_a_tune_comes_first():
 def test_requests():
     assert variations.samples(["fakes+mpi", "fakes", "fakes"]) == [("fakes", "mpi"), ("fakes",)]
     assert [names for (names,) in variations.samples(["all"])] == list(variations.names())
-    assert [names for (names,) in variations.samples(["uncertainties"])] == list(variations.UNCERTAINTIES)
+    assert [names for (names,) in variations.samples(["uncertainties"])] == list(UNCERTAINTIES)
     with pytest.raises(UserError, match="no variation 'fake'"):
         variations.samples(["nominal+fake"])
 
@@ -331,14 +332,14 @@ def test_pseudo_data_are_mixed_by_their_seed_alone():
     mixtures = [variations.pseudo_data(seed) for seed in range(200)]
     assert mixtures[3] == variations.pseudo_data(3)
     assert len(set(mixtures)) == 200
-    quantities = {line.quantity for line in variations.CATALOGUE if line.quantity}
+    quantities = {line.quantity for line in CATALOGUE if line.quantity}
     assert np.mean([len(mixture) for mixture in mixtures]) == pytest.approx(len(quantities) / 2, rel=0.1)
     used = set()
     for mixture in mixtures:
-        lines = [next(line for line in variations.CATALOGUE if line.match(name)) for name in mixture]
+        lines = [next(line for line in CATALOGUE if line.match(name)) for name in mixture]
         assert len({line.quantity for line in lines}) == len(lines)
         used |= {line.name for line in lines}
-    assert used == {line.name for line in variations.CATALOGUE if line.quantity}
+    assert used == {line.name for line in CATALOGUE if line.quantity}
     found = variations.find("pseudo_data_3")
     assert (found.detector, found.physics) == variations.changes(mixtures[3])
     assert all(name in found.help for name in mixtures[3])
