@@ -143,19 +143,10 @@ class Trained:
 
     @classmethod
     def of(cls, seeds: Sequence[Resampled]) -> "Trained":
-        """From the number of each seed, all with the same resamples.
-
-        The error is that of one more draw from a normal distribution: t·s·√(1 + 1/n), with Student's t of n - 1 degrees of
-        freedom.
-        """
-        from scipy import stats  # takes long to import, and this module is imported everywhere
-
-        number = len(seeds)
-        mean = Resampled(float(np.mean([seed.value for seed in seeds])), np.mean([seed.values for seed in seeds], axis=0))
-        if number == 1:
-            return cls(mean, 0.0)
-        spread = np.std([seed.value for seed in seeds], ddof=1)
-        return cls(mean, float(stats.t.ppf(0.975, number - 1) * spread * np.sqrt(1 + 1 / number)))
+        """From the number of each seed, all with the same resamples."""
+        values = [seed.value for seed in seeds]
+        mean = Resampled(float(np.mean(values)), np.mean([seed.values for seed in seeds], axis=0))
+        return cls(mean, error_of_another_seed(values))
 
     def __sub__(self, other: "Trained") -> "Trained":
         return Trained(self.mean - other.mean, float(np.hypot(self.error, other.error)))
@@ -171,6 +162,22 @@ class Trained:
         sample = Interval.of(self.mean.value, self.mean.values, 0.95)
         below, above = (np.hypot(side, self.error) for side in (sample.value - sample.low, sample.high - sample.value))
         return Interval(sample.value, float(sample.value - below), float(sample.value + above))
+
+
+def error_of_another_seed(values: Sequence[float]) -> float:
+    """How far one more seed may lie from the mean of several, half a 95 % interval; 0 for a single one.
+
+    That of one more draw from a normal distribution: t·s·√(1 + 1/n), with Student's t of n - 1 degrees of freedom.
+
+    Args:
+        values: The number of each seed.
+    """
+    from scipy import stats  # takes long to import, and this module is imported everywhere
+
+    number = len(values)
+    if number == 1:
+        return 0.0
+    return float(stats.t.ppf(0.975, number - 1) * np.std(values, ddof=1) * np.sqrt(1 + 1 / number))
 
 
 Number = Interval | NotDefined

@@ -10,7 +10,7 @@ import numpy as np
 
 from kerastag.flavours import FLAVOURS
 from kerastag.metrics import Bootstrap
-from kerastag.results import Interval
+from kerastag.results import Interval, Resampled
 
 # Fewer moved cells of a flavour than this, and its asymmetry is left out: half of it would be chance.
 _FEWEST = 100
@@ -31,7 +31,7 @@ class Asymmetry:
     by_feature: np.ndarray
     against_physics: np.ndarray
     magnitude: dict[str, Interval]
-    inversion: Interval
+    inversion: Resampled
 
 
 def asymmetry(x: np.ndarray, attacked: np.ndarray, label: np.ndarray, default: np.ndarray, bootstrap: Bootstrap) -> Asymmetry:
@@ -60,7 +60,7 @@ def asymmetry(x: np.ndarray, attacked: np.ndarray, label: np.ndarray, default: n
     asymmetries, resampled = by_feature(bootstrap.weights), bootstrap.values(by_feature)
     against, resampled_against = (_against_physics(values, towards_b) for values in (asymmetries, resampled))
     magnitude = {
-        flavour: _mean_over_features(np.abs(asymmetries[number]), np.abs(resampled[:, number]))
+        flavour: _mean_over_features(np.abs(asymmetries[number]), np.abs(resampled[:, number])).interval
         for number, flavour in enumerate(FLAVOURS)
         if np.isfinite(asymmetries[number]).any()
     }
@@ -83,9 +83,9 @@ def _against_physics(asymmetries: np.ndarray, towards_b: np.ndarray) -> np.ndarr
     return towards_b * (light - b) / 2
 
 
-def _mean_over_features(values: np.ndarray, resampled: np.ndarray) -> Interval:
+def _mean_over_features(values: np.ndarray, resampled: np.ndarray) -> Resampled:
     """Mean of values `(features,)` and of each resample `(replicates, features)`."""
-    return Interval.of(_mean(values), np.array([_mean(replicate) for replicate in resampled]))
+    return Resampled(_mean(values), np.array([_mean(replicate) for replicate in resampled]))
 
 
 def _mean(values: np.ndarray) -> float:

@@ -75,16 +75,16 @@ def numbers(subject: Subject, parts: Mapping[str, Numbers]) -> Numbers:
     """
     first, *others = subject.names
     claims = [
-        *_vulnerability(subject, hidden.preserving(parts[hidden.NAME], first)["loss"]),
-        *_progress(first, parts[epochs.NAME]["trends"]),
-        _inversion(first, parts[directions.NAME]["summary"][first]["inversion"]),
+        *_vulnerability(subject, parts[hidden.NAME]["preserving"]),
+        *_progress(first, parts[epochs.NAME]["trends_of_seeds"]),
+        _inversion(first, parts[directions.NAME]["summary"][first]["inversion_of_seeds"]),
         *_next_steps(subject, parts[inputs.NAME].get("rows", [])),
     ]
     for name in others:
         if subject.taggers[name][0].record is None:
             claims += _adversarial_training(subject, name)
-            claims.append(_late_robustness(first, name, parts[epochs.NAME]["trends"]))
-            claims.append(_no_direction(name, parts[directions.NAME]["summary"][name]["inversion"]))
+            claims.append(_late_robustness(first, name, parts[epochs.NAME]["trends_of_seeds"]))
+            claims.append(_no_direction(name, parts[directions.NAME]["summary"][name]["inversion_of_seeds"]))
             claims += _flatter_loss(first, name, parts[flatness.NAME]["ratios"][name])
     return {
         "rows": [
@@ -120,7 +120,7 @@ def _vulnerability(subject: Subject, preserving: Interval) -> Iterator[Claim]:
     text = f"the attack takes much of the area, {with_cap}"
     yield Claim(1, text, f"{loss}, cap", subject.trained_loss(first, capped).interval, low=_LARGE)
     text = "the attack takes much of the area where every distribution is preserved"
-    yield Claim(1, text, f"{loss}, that preserves every input in every flavour", preserving.at_95, low=_LARGE)
+    yield Claim(1, text, f"{loss}, that preserves every input in every flavour", preserving, low=_LARGE)
     rise = f"smallest rise of the loss from one ε to the next, FGSM on {first}"
     yield Claim(1, "the larger ε, the larger the loss", rise, _smallest_rise(subject, first), low=0.0)
 
@@ -148,7 +148,7 @@ def _smallest_rise(subject: Subject, name: str) -> Interval:
 def _progress(name: str, trends: Mapping[str, Mapping[str, Interval]]) -> Iterator[Claim]:
     """While a training gets better it gets more vulnerable."""
     unknown = NotDefined("no epochs are known")
-    clean, loss = (correlation_at_95(trends[name][key]) if name in trends else unknown for key in ("clean", "loss"))
+    clean, loss = (trends[name][key] if name in trends else unknown for key in ("clean", "loss"))
     correlation = "rank correlation of epoch and"
     yield Claim(1, "more epochs, larger clean area", f"{correlation} clean area, {name}", clean, low=0.0)
     yield Claim(1, "more epochs, larger loss", f"{correlation} loss under FGSM, {name}", loss, low=0.0)
@@ -167,30 +167,30 @@ def _adversarial_training(subject: Subject, name: str) -> Iterator[Claim]:
 
 
 def _late_robustness(first: str, name: str, trends: Mapping[str, Mapping[str, Interval]]) -> Claim:
-    """Adversarial training still helps in the last epochs; the error is that of the scatter of epochs alone."""
+    """Adversarial training still helps in the last epochs; the error of a single seed is the scatter of its epochs."""
     quantity = f"validation loss of BvL area, last quarter of the epochs, {first} over {name}"
     ratio: Number = NotDefined("no epochs are known")
     if first in trends and name in trends:
         above, below = trends[first]["loss_late"], trends[name]["loss_late"]
         value = above.value / below.value
-        ratio = Interval.around(value, abs(value) * np.hypot(above.error / above.value, below.error / below.value)).at_95
+        ratio = Interval.around(value, abs(value) * np.hypot(above.error / above.value, below.error / below.value))
     return Claim(2, f"{name} is much more robust in the last epochs", quantity, ratio, low=_MUCH_MORE)
 
 
 def _inversion(name: str, push: Interval) -> Claim:
     text = f"FGSM on {name} pushes b and light jets towards each other"
-    return Claim(3, text, f"{_PUSH} {name}", push.at_95, low=_SYMMETRIC)
+    return Claim(3, text, f"{_PUSH} {name}", push, low=_SYMMETRIC)
 
 
 def _no_direction(name: str, push: Interval) -> Claim:
-    return Claim(3, f"FGSM on {name} has no preferred direction", f"{_PUSH} {name}", push.at_95, -_SYMMETRIC, _SYMMETRIC)
+    return Claim(3, f"FGSM on {name} has no preferred direction", f"{_PUSH} {name}", push, -_SYMMETRIC, _SYMMETRIC)
 
 
 def _flatter_loss(first: str, name: str, ratios: Mapping[str, Interval]) -> Iterator[Claim]:
     """The loss changes less around the jets."""
     for quantity, words in (("gradient_norm", "gradient norm"), ("curvature", "largest eigenvalue of the Hessian")):
         text = f"the loss of {name} is flatter: {words}"
-        yield Claim(3, text, f"ratio of medians, {first} over {name}", ratios[quantity].at_95, low=1.0)
+        yield Claim(3, text, f"ratio of medians, {first} over {name}", ratios[quantity], low=1.0)
 
 
 def _next_steps(subject: Subject, rows: Sequence[Row]) -> Iterator[Claim]:
@@ -224,12 +224,13 @@ def section(numbers: Numbers) -> Section:
         "Which claims of the method hold here?",
         [
             "Claims of arXiv:2203.13890. A claim holds if the whole 95 % interval lies where it should, fails if it lies "
-            "elsewhere. Clean areas and losses under FGSM and PGD are means over seeds; their intervals then say where one "
-            "more seed may lie. All other numbers are those of the first seed; a share lies between two halves of the events.",
+            "elsewhere. Numbers are means over seeds; their intervals then say where one more seed may lie. A share is that of "
+            "the first seed, and lies between two halves of the events.",
             f"The limits are ours: every distribution is {_NEARLY_ALL:.0%} of those that move, much of the area is {_LARGE:g}, "
             f"about as good within {_ABOUT_EQUAL:g}, much more robust {_MUCH_MORE:g} times less loss. A preferred direction is "
             f"a push beyond {_SYMMETRIC:g}. "
-            "Intervals of rank correlations take epochs or sets of inputs for independent, which they are not.",
+            "Intervals of rank correlations of a single seed, or of sets of inputs, take these for independent, which they are "
+            "not.",
         ],
         [Table("Claims:", ["claim", "verdict", "number [95 % interval]", "holds if", "what was measured"], rows)],
     )

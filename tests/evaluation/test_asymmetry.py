@@ -44,7 +44,7 @@ def test_an_even_attack_has_no_direction():
         assert even.magnitude[flavour].value == pytest.approx(np.sqrt(2 / np.pi / 1000), rel=0.7)
     assert abs(even.inversion.value) < 0.04
     # half a difference of two means, averaged over three features: 1/sqrt(2 n m)
-    assert even.inversion.error == pytest.approx(1 / np.sqrt(2 * 1000 * 3), rel=0.25)
+    assert even.inversion.interval.error == pytest.approx(1 / np.sqrt(2 * 1000 * 3), rel=0.25)
 
 
 def test_mixed_signs_give_signed_over_absolute():

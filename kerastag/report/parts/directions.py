@@ -13,6 +13,7 @@ from kerastag.plots.style import Drawn
 from kerastag.report.page import Figure, Section, Table
 from kerastag.report.part import Numbers
 from kerastag.report.subject import Subject
+from kerastag.results import Trained
 from kerastag.tables import Row
 
 NAME = "directions"
@@ -20,23 +21,32 @@ _DRAWN = 3
 
 
 def numbers(subject: Subject) -> Numbers:
-    """Asymmetries of each tagger, and histograms by flavour of the inputs that are pushed most."""
+    """Asymmetries of each tagger, how far all its seeds push, and histograms by flavour of the inputs that are pushed most."""
     schema, jets = subject.dataset.schema, subject.jets
+    of_seeds = {name: [_asymmetry(subject, name, seed) for seed in range(len(subject.taggers[name]))] for name in subject.names}
+    asymmetries = {name: of_seed[0] for name, of_seed in of_seeds.items()}
     attacked = {name: subject.attacked(name, subject.fgsm()) for name in subject.names}
-    asymmetries = {
-        name: asymmetry(jets.features, features, jets.label, schema.defaults, subject.bootstrap)
-        for name, features in attacked.items()
-    }
     drawn = subject.options.features or _most_pushed(subject, asymmetries[subject.names[0]].by_feature)
     return {
         "summary": {
-            name: {"magnitude": result.magnitude, "inversion": result.inversion} for name, result in asymmetries.items()
+            name: {
+                "magnitude": result.magnitude,
+                "inversion": result.inversion.interval,
+                "inversion_of_seeds": Trained.of([seed.inversion for seed in of_seeds[name]]).interval,
+            }
+            for name, result in asymmetries.items()
         },
         "features": [
             {"attack_on": name, **row} for name, result in asymmetries.items() for row in _feature_rows(result, schema.names)
         ],
         "histograms": {name: histograms(schema, name, jets.features, attacked, jets.label, jets.weights) for name in drawn},
     }
+
+
+def _asymmetry(subject: Subject, name: str, seed: int) -> Asymmetry:
+    """That of FGSM on a seed of a tagger."""
+    jets, attacked = subject.jets, subject.attacked(name, subject.fgsm(), seed)
+    return asymmetry(jets.features, attacked, jets.label, subject.dataset.schema.defaults, subject.bootstrap)
 
 
 def _most_pushed(subject: Subject, by_feature: np.ndarray) -> list[str]:

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from kerastag import plots
-from kerastag.evaluation.trends import rank_correlation
+from kerastag.evaluation.trends import correlation_of_seeds, rank_correlation
 from kerastag.plots.style import Drawn
 from kerastag.report.page import Figure, Section, Table
 from kerastag.report.part import Numbers
 from kerastag.report.subject import Subject
-from kerastag.results import Interval
+from kerastag.results import Interval, error_of_another_seed
 from kerastag.tables import Row
 
 NAME = "epochs"
@@ -25,11 +25,19 @@ _FEWEST = 4
 def numbers(subject: Subject) -> Numbers:
     """Clean and attacked validation areas of each epoch, from the `history.csv` beside each tagger."""
     runs = {name: Path(seeds[0].source) for name, seeds in subject.taggers.items()}
-    histories = {name: epochs for name, run in runs.items() if (epochs := _history(run / "history.csv"))}
+    of_seeds = {
+        name: [epochs for seed in seeds if (epochs := _history(Path(seed.source) / "history.csv"))]
+        for name, seeds in subject.taggers.items()
+    }
+    histories = {name: of_seed[0] for name, of_seed in of_seeds.items() if of_seed}
+    trends = {
+        name: [trend(np.array(epochs)) for epochs in of_seed if len(epochs) >= _FEWEST] for name, of_seed in of_seeds.items()
+    }
     return {
         "histories": histories,
         "missing": [name for name in runs if name not in histories],
-        "trends": {name: trend(np.array(epochs)) for name, epochs in histories.items() if len(epochs) >= _FEWEST},
+        "trends": {name: of_seed[0] for name, of_seed in trends.items() if of_seed},
+        "trends_of_seeds": {name: trend_of_seeds(of_seed) for name, of_seed in trends.items() if of_seed},
         "samples": list(dict.fromkeys(_sample(runs[name] / "config.json") for name in histories)),
     }
 
@@ -75,6 +83,22 @@ def trend(epochs: np.ndarray) -> dict[str, Interval]:
         "loss_early": _mean(loss[:quarter]),
         "loss_late": _mean(loss[-quarter:]),
     }
+
+
+def trend_of_seeds(trends: Sequence[Mapping[str, Interval]]) -> dict[str, Interval]:
+    """Means over seeds, and where one more seed lies with 95 %; of a single seed its own intervals.
+
+    Args:
+        trends: That of each seed, of `trend`.
+
+    Returns:
+        `clean`, `loss` and `loss_late`.
+    """
+    late = [one["loss_late"] for one in trends]
+    mean = float(np.mean([loss.value for loss in late]))
+    error = error_of_another_seed([loss.value for loss in late])
+    correlations = {key: correlation_of_seeds([one[key] for one in trends]) for key in ("clean", "loss")}
+    return correlations | {"loss_late": Interval.around(mean, error) if len(late) > 1 else late[0].at_95}
 
 
 def _mean(losses: np.ndarray) -> Interval:

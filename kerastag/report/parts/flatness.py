@@ -1,5 +1,6 @@
 """How flat the loss is: around one jet to look at, and around many to know."""
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from kerastag.plots.style import Drawn
 from kerastag.report.page import Figure, Section, Table
 from kerastag.report.part import Numbers
 from kerastag.report.subject import Subject
-from kerastag.results import Interval, Resampled
+from kerastag.results import Interval, Resampled, Trained
 from kerastag.tables import Row
 
 NAME = "flatness"
@@ -32,13 +33,16 @@ _REACH, _STEPS = 0.5, 41
 
 
 def numbers(subject: Subject) -> Numbers:
-    """Flatness around the first jets of the split, and the surface around one of them."""
+    """Flatness around the first jets of the split, of all seeds compared, and the surface around one of the jets."""
     jets = subject.jets.take(slice(_JETS))
     threat_model = subject.fgsm().threat_model(subject.dataset)
-    by_tagger = {name: flatness(subject.model(name), jets.features, jets.y, threat_model) for name in subject.names}
+    of_seeds = {
+        name: [flatness(seed.model, jets.features, jets.y, threat_model) for seed in seeds]
+        for name, seeds in subject.taggers.items()
+    }
     bootstrap = Bootstrap(subject.jets.events[: len(jets)], subject.options.replicates)
-    first = by_tagger[subject.names[0]]
-    others = {name: by_tagger[name] for name in subject.names[1:]}
+    by_tagger = {name: of_seed[0] for name, of_seed in of_seeds.items()}
+    first = subject.names[0]
     flavours = subject.dataset.schema.class_names
     return {
         "jets": len(jets),
@@ -50,10 +54,10 @@ def numbers(subject: Subject) -> Numbers:
             for name, values in by_tagger.items()
         },
         "ratios": {
-            name: {quantity: _ratio_of_medians(first[quantity], values[quantity], bootstrap) for quantity in _RATIOS}
-            for name, values in others.items()
+            name: {quantity: _ratio_of_medians(of_seeds[first], of_seeds[name], quantity, bootstrap) for quantity in _RATIOS}
+            for name in subject.names[1:]
         },
-        "surface": _surface(subject, first["gradient_norm"], jets.label),
+        "surface": _surface(subject, by_tagger[first]["gradient_norm"], jets.label),
     }
 
 
@@ -81,9 +85,12 @@ def _typical(quantity: str, values: np.ndarray, bootstrap: Bootstrap) -> Interva
     return _resample(values, np.mean if quantity in _RISES else np.median, bootstrap).interval
 
 
-def _ratio_of_medians(first: np.ndarray, other: np.ndarray, bootstrap: Bootstrap) -> Interval:
-    """Median of the first tagger over that of another, paired."""
-    return (_resample(first, np.median, bootstrap) / _resample(other, np.median, bootstrap)).interval
+def _ratio_of_medians(
+    first: Sequence[Mapping[str, np.ndarray]], other: Sequence[Mapping[str, np.ndarray]], quantity: str, bootstrap: Bootstrap
+) -> Interval:
+    """Median of the first tagger over that of another, paired, the mean over seeds of each; 95 %."""
+    medians = (Trained.of([_resample(values[quantity], np.median, bootstrap) for values in seeds]) for seeds in (first, other))
+    return operator.truediv(*medians).interval
 
 
 def _surface(subject: Subject, steepness: np.ndarray, label: np.ndarray) -> dict[str, Any]:
@@ -135,10 +142,10 @@ def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
 
 def section(subject: Subject, numbers: Numbers) -> Section:
     """How much flatter."""
-    caption = f"Median over jets, of the rises ΔJ the mean; ε = {subject.options.epsilon:g}:"
+    caption = f"Median over jets, of the rises ΔJ the mean; ε = {subject.options.epsilon:g}, 68 %:"
     tables = [_table(caption, QUANTITIES, numbers["typical"])]
     if numbers["ratios"]:
-        caption = f"Ratio of medians, {subject.names[0]} over the tagger; above 1 the tagger is flatter:"
+        caption = f"Ratio of medians, {subject.names[0]} over the tagger, all seeds and 95 %; above 1 the tagger is flatter:"
         tables.append(_table(caption, _RATIOS, numbers["ratios"]))
     text = [
         f"Around {numbers['jets']:,} jets, over the inputs that may move, in units of σ. The gradient says what a small step "
@@ -155,6 +162,6 @@ def section(subject: Subject, numbers: Numbers) -> Section:
 
 
 def _table(caption: str, quantities: Sequence[str], by_tagger: Mapping[str, Mapping[str, Interval]]) -> Table:
-    """A line per tagger; 68 % intervals in brackets."""
+    """A line per tagger; intervals in brackets."""
     rows = [[name, *(f"{values[quantity]:[]}" for quantity in quantities)] for name, values in by_tagger.items()]
     return Table(caption, ["tagger", *(LABELS[quantity] for quantity in quantities)], rows)

@@ -16,6 +16,7 @@ from kerastag.plots.style import Drawn
 from kerastag.report.page import Figure, Section, Table
 from kerastag.report.part import Numbers
 from kerastag.report.subject import Subject
+from kerastag.results import Resampled, Trained, defined
 from kerastag.tables import Row, where
 
 NAME = "hidden"
@@ -56,15 +57,34 @@ def numbers(subject: Subject) -> Numbers:
         for aim in (PLAIN, MARGINALS, CONSISTENT, *((CORRELATIONS, *_TOLERANT) if name == subject.names[0] else ())):
             subject.say(f"{name}, {aim.title}")
             rows.append(_row(subject, name, aim, trees))
-    return {"rows": rows}
+    first = subject.names[0]
+    losses = [_preserved_loss(subject, first, seed) for seed in range(len(subject.taggers[first]))]
+    return {"rows": rows, "preserving": Trained.of(losses).interval}
+
+
+def _preserved_loss(subject: Subject, name: str, seed: int) -> Resampled:
+    """Loss of area of a seed where every marginal is preserved."""
+    subject.say(f"{name}, {MARGINALS.title}, seed {seed + 1}")
+    attacked = _attacked(subject, name, MARGINALS, halves(subject.jets.events), seed)
+    return _loss(subject, name, _logits(subject, name, attacked, seed), seed)
+
+
+def _loss(subject: Subject, name: str, logits: np.ndarray, seed: int = 0) -> Resampled:
+    """Clean area of a tagger minus that of logits `(jets, classes)`."""
+    attacked = subject.bootstrap.resample(RankedPair(subject.jets.y, logits, "BvL").auc)
+    return subject.area(name, seed=seed) - defined(attacked, "BvL AUC of attacked jets")
+
+
+def _logits(subject: Subject, name: str, attacked: np.ndarray, seed: int = 0) -> np.ndarray:
+    return attacked_logits(subject.taggers[name][seed].model, attacked, subject.jets.y, None)
 
 
 def _row(subject: Subject, name: str, aim: _Aim, trees: Halves) -> dict[str, Any]:
     """An attack on a tagger, and what tests and trees see of it."""
-    model, jets, half = subject.model(name), subject.jets, halves(subject.jets.events)
+    jets, half = subject.jets, halves(subject.jets.events)
     attacked = _attacked(subject, name, aim, half)
-    logits = attacked_logits(model, attacked, jets.y, None)
-    loss = subject.area(name) - subject.bootstrap.resample(RankedPair(jets.y, logits, "BvL").auc)
+    logits = _logits(subject, name, attacked)
+    loss = _loss(subject, name, logits)
     clean = subject.logits(name)
     after, before, others = (
         Side(features[rows], jets.label[rows], scores[rows])
@@ -76,19 +96,20 @@ def _row(subject: Subject, name: str, aim: _Aim, trees: Halves) -> dict[str, Any
     return {"tagger": name, "preserved": aim.title, "loss": loss.interval, "moved": share, **found.summary}
 
 
-def _attacked(subject: Subject, name: str, aim: _Aim, half: np.ndarray) -> np.ndarray:
+def _attacked(subject: Subject, name: str, aim: _Aim, half: np.ndarray, seed: int = 0) -> np.ndarray:
     """Attacked features `(jets, features)`; each half by itself, so that none holds a value of the other."""
-    attacked = subject.attacked(name, subject.fgsm())
+    attacked = subject.attacked(name, subject.fgsm(), seed)
     if aim.options is None:
         return attacked
     if aim.summaries_stay:
         stay = [bool(feature.untied) and feature.slot is None for feature in subject.dataset.schema.features]
         attacked = np.where(stay, subject.jets.features, attacked)
     attack, jets, preserved = subject.attack(subject.fgsm()), subject.jets, attacked.copy()
+    model = subject.taggers[name][seed].model
     assert attack is not None
     for rows in (half, ~half):
         x, y = jets.features[rows], jets.y[rows]
-        preserved[rows], _ = marginal_preserving(attack, subject.model(name), x, y, attacked=attacked[rows], **aim.options)
+        preserved[rows], _ = marginal_preserving(attack, model, x, y, attacked=attacked[rows], **aim.options)
     return preserved
 
 
