@@ -143,8 +143,8 @@ def section(subject: Subject, numbers: Numbers) -> Section:
             "may change by that much. Linear correlations are kept as CONSERVAttack aims to (arXiv:2603.13970). One half of "
             "the events is attacked and compared with the other half, clean, without any uncertainty: all inputs and the "
             f"discriminators of the tagger in every flavour, with a false alarm in {LEVEL:.0%} of samples, and boosted trees "
-            "on all inputs and the flavour. Where trees see nothing at once, the mean of four counts: either half attacked, "
-            "two foldings. Their control is the same with the jets as they were.",
+            "on all inputs and the flavour. Where the first trees see nothing at once, areas are means of four "
+            "trainings: either half attacked, each with two foldings. Their control is the same with the jets as they were.",
             _conclusion(subject, numbers),
         ],
         [Table("FGSM that preserves:", *_table(numbers["rows"]))],
