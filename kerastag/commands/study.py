@@ -28,9 +28,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--train-epsilon",
         type=float,
         nargs="+",
-        default=[0.01, 0.05],
         metavar="E",
-        help="ε of the trainings (default: 0.01 0.05)",
+        help="ε of the trainings (default: 0.01 0.05; with --budget 1, once the budget)",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the study")
 
@@ -44,4 +43,9 @@ def main(options: argparse.Namespace) -> None:
 
     from kerastag import runs
 
-    runs.study(settings, options.output, options.seeds, options.train_epsilon, grid)
+    runs.study(settings, options.output, options.seeds, options.train_epsilon or _train_epsilons(settings), grid)
+
+
+def _train_epsilons(settings: Settings) -> tuple[float, ...]:
+    """Sizes of the attack in training. Who names a budget and no multiple of it means the budget."""
+    return (1.0,) if settings.physics.budget else (0.01, 0.05)

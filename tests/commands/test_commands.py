@@ -58,3 +58,17 @@ def test_a_parser_loads_no_tensorflow():
 def test_unknown_schema_is_one_sentence():
     result = run_command("schema", "nonsense")
     assert result.code == 2 and result.err.count("\n") == 1 and "There is no schema 'nonsense'" in result.err
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [((), (0.01, 0.05)), (("--budget", "envelope"), (1.0,)), (("--budget", "envelope", "--train-epsilon", "0.5"), [0.5])],
+)
+def test_a_study_in_a_budget_trains_at_once_the_budget(monkeypatch, options, expected):
+    asked = []
+    monkeypatch.setattr(
+        "kerastag.runs.study", lambda settings, output, seeds, epsilons, grid: asked.append((epsilons, grid.epsilons))
+    )
+    assert run_command("study", *options, "--output", "unused").code in (0, None)
+    epsilons, evaluated = asked[0]
+    assert epsilons == expected and (not options or evaluated == (1.0,))
