@@ -16,6 +16,7 @@ from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.evaluation import systematics as measure
 from kerastag.evaluation import systematics_tables
+from kerastag.evaluation.envelope import budget_file, quantile_shifts
 from kerastag.evaluation.systematics import Change, Sides
 from kerastag.evaluation.taggers import TREES, Tagger
 from kerastag.files import write_json, write_text
@@ -285,12 +286,12 @@ def write_envelope(path: Path, schema: Schema, nominal: Jets, files: Mapping[str
     if not names:
         raise UserError("An envelope needs variations of the detector that are as large as an uncertainty; name some.")
     varied: Iterator[Jets] = (data.read_simulated(files[name].path, schema) for name in tqdm(names, "Envelope", disable=None))
-    shifts = measure.quantile_shifts(schema, nominal, varied)
+    shifts = quantile_shifts(schema, nominal, varied)
     title = (
         f"Largest shift of the quantiles, 5 to 95 %, of {len(nominal):,} simulated jets over {', '.join(names)}; "
         f"made by kerastag systematics --envelope {path.name}"
     )
-    write_text(path, measure.budget_file(title, schema.name, shifts))
+    write_text(path, budget_file(title, schema.name, shifts))
     print(f"Budget {path}: {len(shifts)} of {len(schema.features)} inputs move.")
 
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from kerastag.attacks import budgets
-from kerastag.evaluation import systematics, systematics_tables
+from kerastag.evaluation import envelope, systematics, systematics_tables
 from kerastag.evaluation.systematics import Sides
 from kerastag.flavours import FLAVOURS
 from kerastag.jets import Jets
@@ -180,7 +180,7 @@ def test_quantile_shifts_are_those_that_were_made():
     shifted[:, whole] += 1
     stretched[:, mass] = np.where(x[:, mass] == TOY.defaults[mass], x[:, mass], 2 * x[:, mass])
     varied = [made_up(len(x), features=values) for values in (shifted, stretched)]
-    shifts = systematics.quantile_shifts(TOY, jets, varied)
+    shifts = envelope.quantile_shifts(TOY, jets, varied)
     assert set(shifts) == {"track_0_d0", "vertex_mass"}
     assert shifts["track_0_d0"] == {"b": pytest.approx(0.25, abs=1e-6), "c": 0.0, "light": 0.0}
     # Twice as wide: quantiles move by themselves, the outermost most.
@@ -197,13 +197,13 @@ def test_special_values_do_not_count_in_shifts():
     left = x.copy()
     left[:200, column] = np.where(x[:200, column] == 0, 0.3, x[:200, column])
     jets, varied = (made_up(2000, features=values) for values in (x, left))
-    assert systematics.quantile_shifts(JET_FLAVOR, jets, [varied]) == {}
+    assert envelope.quantile_shifts(JET_FLAVOR, jets, [varied]) == {}
 
 
 def test_budget_file_is_read_as_a_budget(tmp_path):
     path = tmp_path / "envelope.toml"
     shifts = {"track_0_d0": {"b": 0.123456, "c": 0.0, "light": 1e-5}, "vertex_mass": {"b": 2.0, "c": 2.0, "light": 2.0}}
-    path.write_text(systematics.budget_file('of "two" variations', "toy", shifts))
+    path.write_text(envelope.budget_file('of "two" variations', "toy", shifts))
     content = tomllib.loads(path.read_text())
     assert content["title"] == 'of "two" variations'
     assert content["toy"]["track_0_d0"] == {"b": 0.123, "c": 0.0, "light": 1e-5}
