@@ -29,15 +29,13 @@ from tqdm.auto import tqdm
 from kerastag.errors import UserError
 from kerastag.files import remove_leftovers, replaced, write_json
 from kerastag.schema import JET_FLAVOR
-from kerastag.simulation import helix
+from kerastag.simulation.precision import columns
 from kerastag.simulation.settings import SimulationSettings
 from kerastag.simulation.unit import Simulation, Unit, concatenated
 from kerastag.simulation.variations import find
 from tfds_jets.splitting import FRACTIONS
 
 _JETS_PER_EVENT = 0.56  # about; from it follows how many units a production starts with
-_DIGITS = 14  # binary digits of a stored real
-_STEPS_PER_SIGMA = 256  # of a stored track parameter
 _AHEAD = 2  # units that each process makes ahead of the one that is waited for
 _PARTS_PER_BASKET = 6  # parts that are written at once, each branch as one basket
 
@@ -301,40 +299,6 @@ def _jets_in(part: Path) -> int:
     """Number of jets of a part."""
     with np.load(part) as content:
         return len(content["counts"])
-
-
-def columns(unit: Unit) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Round the columns of a unit to the digits that matter, four bytes a value.
-
-    Track parameters are rounded to less than 1/256 of their uncertainty, all other reals to a relative 6e-5.
-
-    Returns:
-        Jet columns and track columns by name.
-    """
-    jets = {name: _stored(values) for name, values in unit.jets.items()}
-    jets["event"] = unit.jets["event"].astype(np.int64)
-    tracks = {name: _stored(values) for name, values in unit.tracks.items()}
-    for name in helix.PARAMETERS:
-        sigma = np.sqrt(unit.tracks[name + name])
-        tracks[name] = on_grid(unit.tracks[name], sigma / _STEPS_PER_SIGMA)
-    return jets, tracks
-
-
-def _stored(values: np.ndarray) -> np.ndarray:
-    """Whole numbers as int32, reals rounded."""
-    return values.astype(np.int32) if np.issubdtype(values.dtype, np.integer) else significant(values)
-
-
-def significant(values: np.ndarray) -> np.ndarray:
-    """Reals rounded to 14 binary digits, float32; infinities and NaN stay."""
-    fraction, exponent = np.frexp(values)
-    return np.ldexp(np.round(fraction * 2.0**_DIGITS), exponent - _DIGITS).astype(np.float32)
-
-
-def on_grid(values: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """Reals rounded to multiples of the largest powers of two that are not above `step`, float32."""
-    step = 2.0 ** np.floor(np.log2(step))
-    return (np.round(values / step) * step).astype(np.float32)
 
 
 def _join(sample: _Sample, units: int, size: Size, target: Path) -> int:

@@ -14,7 +14,7 @@ import uproot
 
 from kerastag.errors import UserError
 from kerastag.schema import DEEPCSV, JET_FLAVOR
-from kerastag.simulation import production, validation
+from kerastag.simulation import precision, production, validation
 from kerastag.simulation.settings import SimulationSettings
 from kerastag.simulation.unit import Simulation
 
@@ -135,7 +135,7 @@ def test_nonsense_settings_are_refused(options):
 def test_stored_digits_are_enough():
     """Track parameters to 1/256 of their uncertainty, everything else to 6e-5, whole numbers and sentinels exactly."""
     unit = Simulation(SMALL).unit(0)
-    jets, tracks = production.columns(unit)
+    jets, tracks = precision.columns(unit)
     for name, values in (unit.jets | unit.tracks).items():
         stored = (jets | tracks)[name]
         if np.issubdtype(values.dtype, np.integer):
