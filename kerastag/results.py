@@ -111,7 +111,7 @@ class Resampled:
 
 @dataclasses.dataclass(frozen=True)
 class Seeds:
-    """A number from several trainings that differ in their seed; printed as mean ± standard deviation."""
+    """A number from several trainings that differ in their seed; printed as mean ± standard deviation, with a sign by `:+`."""
 
     values: tuple[float, ...]
 
@@ -126,7 +126,10 @@ class Seeds:
         return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
 
     def __str__(self) -> str:
-        return f"{self.mean:.4f}" if self.spread is None else plus_minus(self.mean, self.spread)
+        return f"{self}"
+
+    def __format__(self, spec: str) -> str:
+        return f"{self.mean:{spec}.4f}" if self.spread is None else plus_minus(self.mean, self.spread, spec)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from kerastag import tables
 from kerastag.evaluation.systematics import QUANTITIES, Change, mean, predict
 from kerastag.request import PAPER
@@ -19,6 +21,8 @@ Groups = Mapping[str, Sequence[str]]
 Trainings = Mapping[str, Sequence[str]]
 # Unit of changes of areas in the table by variation.
 _UNIT = 1e-4
+# What errors are.
+OF_SEEDS = "Of several seeds mean ± standard deviation, of one ± half the 68 % interval of the sample."
 # Stands where the first tagger would be compared with itself.
 _ITSELF = NotDefined("the first tagger")
 
@@ -82,7 +86,10 @@ def _interval(number: Resampled | NotDefined | float) -> Interval | NotDefined |
 
 
 def training_rows(summary: Sequence[Row], trainings: Trainings) -> list[dict[str, Any]]:
-    """A row for each training of more than one seed, with every number of `summary` over its seeds.
+    """A row for each training: that of its tagger, of several seeds every number of `summary` over them.
+
+    Of several seeds the worst variation is that of the seed which changes most. What is gained on varied jets is compared with
+    the mean of the first training.
 
     Args:
         summary: Rows of `summary_rows`.
@@ -92,20 +99,38 @@ def training_rows(summary: Sequence[Row], trainings: Trainings) -> list[dict[str
     for training, taggers in trainings.items():
         members = [row for row in summary if row["tagger"] in taggers]
         names = [name for name in members[0] if name not in ("tagger", "worst", "worst change")]
-        if len(members) > 1:
-            over_seeds = {name: _over_seeds([row[name] for row in members]) for name in names}
-            rows.append({"tagger": training, "seeds": len(members), **over_seeds})
+        worst = max(members, key=lambda row: _magnitude(row["worst change"]))
+        numbers = {name: _over_seeds([member[name] for member in members]) for name in names}
+        rows.append({**worst, "tagger": training, "seeds": len(members), **numbers})
+    first = rows[0]
+    for name in [name for name in first if ", above " in name]:
+        if isinstance(first[name], Seeds):
+            rows[1:] = [row | {name: _shifted(row[name], -first[name].mean)} for row in rows[1:]]
+        first[name] = _ITSELF
     return rows
 
 
-def _over_seeds(numbers: Sequence[Interval | NotDefined | float]) -> Seeds | NotDefined:
+def _magnitude(change: Interval | NotDefined) -> float:
+    return abs(change.value) if isinstance(change, Interval) else -1.0
+
+
+def _over_seeds(numbers: Sequence[Interval | NotDefined | float]) -> Interval | Seeds | NotDefined | float:
     """Values of the seeds, if all are defined; the first tagger is 0 above itself."""
+    if len(numbers) == 1:
+        return numbers[0]
     values = []
     for number in numbers:
         if isinstance(number, NotDefined) and number != _ITSELF:
             return number
         values.append(number.value if isinstance(number, Interval) else 0.0 if isinstance(number, NotDefined) else number)
     return Seeds(tuple(values))
+
+
+def _shifted(number: Any, by: float) -> Any:
+    """An interval or the numbers of seeds plus a constant."""
+    if isinstance(number, Seeds):
+        return Seeds(tuple(value + by for value in number.values))
+    return Interval(number.value + by, number.low + by, number.high + by) if isinstance(number, Interval) else number
 
 
 def _worst(changes: Mapping[str, Change], names: Sequence[str]) -> dict[str, Any]:
@@ -144,63 +169,62 @@ def figure_rows(content: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[
     attacks = [*paper, *[label for label in labels if label not in paper and PAPER.label not in label][:1]]
     points = [
         {
-            "tagger": row["tagger"],
+            "tagger": training,
             "attack": attack,
             "variations": group,
-            "loss": _of_training(content, row, f"loss under {attack}"),
-            "change": _of_training(content, row, f"{group}, area"),
+            "loss": _of_training(content, taggers, f"loss under {attack}"),
+            "change": _of_training(content, taggers, f"{group}, area"),
         }
         for group in content["groups"]
         for attack in attacks
-        for row in content["summary"]
-        if row["tagger"] in content["trainings"]
+        for training, taggers in content["trainings"].items()
     ]
     return points, [row for row in content["predictions"] if row["quantity"] == "area"]
 
 
-def _of_training(content: Mapping[str, Any], row: Row, name: str) -> Interval | NotDefined:
-    """A number of a training, that of its first seed; of several seeds their mean, with the error of the sample."""
-    over_seeds = tables.where(content["seeds"], tagger=row["tagger"])
-    if isinstance(row[name], NotDefined) or not over_seeds or isinstance(over_seeds[0][name], NotDefined):
-        return row[name]
-    return Interval.around(over_seeds[0][name].mean, row[name].error)
+def _of_training(content: Mapping[str, Any], taggers: Sequence[str], name: str) -> Interval | NotDefined:
+    return _mean_over_seeds([row[name] for row in content["summary"] if row["tagger"] in taggers])
 
 
-def seeds_table(rows: Sequence[Row], groups: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Header and cells, a row for each training of several seeds: mean ± standard deviation over them."""
-    above = [name for name in rows[0] if ", above " in name]
-    losses = [name for name in rows[0] if name.startswith("loss under ")]
-    rates = [f"{group}, {quantity}" for quantity in ("b efficiency", "light mistag rate") for group in groups]
-    names = ["area", *(f"{group}, area" for group in groups), *above, *rates, *losses]
-    header = ["training", "seeds", "BvL AUC", *(f"mean change, {group}" for group in groups), *above, *rates, *losses]
-    cells = [[row["tagger"], str(row["seeds"]), *(f"{row[name]}" for name in names)] for row in rows]
-    return header, cells
+def _mean_over_seeds(numbers: Sequence[Interval | NotDefined]) -> Interval | NotDefined:
+    """Mean over seeds with the mean of their errors: that of the sample, on which all were measured."""
+    intervals = [number for number in numbers if isinstance(number, Interval)]
+    if len(intervals) < len(numbers):
+        return next(number for number in numbers if isinstance(number, NotDefined))
+    values, errors = np.array([[number.value, number.error] for number in intervals]).T
+    return intervals[0] if len(intervals) == 1 else Interval.around(values.mean(), errors.mean())
 
 
 def summary_table(rows: Sequence[Row], groups: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Header and cells: area, mean |change|, what a tagger gains on varied jets, and the worst variation."""
-    first = rows[0]["tagger"]
-    header = ["tagger", "BvL AUC", *(f"mean change, {group}" for group in groups)]
-    header += [*(f"above {first}, {group}" for group in groups), "worst variation", "its change"]
+    """Header and cells: seeds, area, mean |change|, what is gained on varied jets, and the worst variation.
+
+    Args:
+        rows: Those of `training_rows`, as in the other tables.
+        groups: Names of the groups of variations.
+    """
+    above = [name for name in rows[0] if ", above " in name]
+    header = ["training", "seeds", "BvL AUC", *(f"mean change, {group}" for group in groups)]
+    header += [*(f"above {rows[0]['tagger']}, {group}" for group in groups), "worst variation", "its change"]
     cells = []
     for row in rows:
         sizes = [_cell(row[f"{group}, area"]) for group in groups]
-        gains = ["" if row is rows[0] else _cell(row[f"{group}, above {first}"], "+") for group in groups]
-        cells.append([row["tagger"], _cell(row["area"]), *sizes, *gains, row["worst"], _cell(row["worst change"], "+")])
+        gains = ["" if row is rows[0] else _cell(row[name], "+") for name in above]
+        numbers = [_cell(row["area"]), *sizes, *gains, row["worst"], _cell(row["worst change"], "+")]
+        cells.append([row["tagger"], str(row["seeds"]), *numbers])
     return header, cells
 
 
 def quantity_table(rows: Sequence[Row], groups: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """Header and cells: mean relative change of 1 - AUC, mean |scale factor - 1|, mean distance of shapes."""
     names = [f"{group}, {quantity}" for quantity in QUANTITIES[1:] for group in groups]
-    header = ["tagger", *(f"{quantity}, {group}" for quantity in QUANTITIES[1:] for group in groups)]
+    header = ["training", *(f"{quantity}, {group}" for quantity in QUANTITIES[1:] for group in groups)]
     return header, [[row["tagger"], *(_cell(row[name]) for name in names)] for row in rows]
 
 
 def loss_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Header and cells: loss of BvL area of each tagger under each attack."""
+    """Header and cells: loss of BvL area of each training under each attack."""
     names = [name for name in rows[0] if name.startswith("loss under ")]
-    header = ["tagger", *(name.removeprefix("loss under ") for name in names)]
+    header = ["training", *(name.removeprefix("loss under ") for name in names)]
     return header, [[row["tagger"], *(_cell(row[name]) for name in names)] for row in rows]
 
 
@@ -220,21 +244,27 @@ def _rho(number: Interval | NotDefined) -> str:
     return "not defined" if isinstance(number, NotDefined) else f"{number.value:+.2f}"
 
 
-def _cell(number: Interval | NotDefined | float, spec: str = "") -> str:
+def _cell(number: Interval | Seeds | NotDefined | float, spec: str = "") -> str:
     if isinstance(number, NotDefined):
         return "not defined"
     return f"{number:.3f}" if isinstance(number, float) else format(number, spec)
 
 
-def variation_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Header and cells: change of the BvL area in 1e-4, a row for each variation and a column for each tagger."""
-    taggers = tables.unique(rows, "tagger")
+def variation_table(rows: Sequence[Row], trainings: Trainings) -> tuple[list[str], list[list[str]]]:
+    """Header and cells: change of the BvL area in 1e-4, a row for each variation and a column for each training.
+
+    Args:
+        rows: Those of `change_rows`.
+        trainings: Taggers of each training; of several seeds the mean is shown, with the error of the sample.
+    """
+    changes: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        changes.setdefault(row["variation"], {})[row["tagger"]] = row
     cells = []
-    for name in tables.unique(rows, "variation"):
-        of_variation = tables.where(rows, variation=name)
-        numbers = [_scaled(row["BvL change"]) for row in of_variation]
-        cells.append([name, of_variation[0]["kind"], *numbers])
-    return ["variation", "kind", *taggers], cells
+    for name, of_tagger in changes.items():
+        numbers = [_mean_over_seeds([of_tagger[tagger]["BvL change"] for tagger in taggers]) for taggers in trainings.values()]
+        cells.append([name, next(iter(of_tagger.values()))["kind"], *map(_scaled, numbers)])
+    return ["variation", "kind", *trainings], cells
 
 
 def _scaled(change: Interval | NotDefined) -> str:
@@ -260,31 +290,23 @@ def markdown(content: Mapping[str, Any]) -> str:
     Args:
         content: What a run has stored.
     """
-    groups = list(content["groups"])
+    groups, rows = list(content["groups"]), training_rows(content["summary"], content["trainings"])
     numbers = ", ".join(f"{len(names)} of {group}" for group, names in content["groups"].items())
     smallest = max(min((row["p"] for row in content["predictions"] if isinstance(row["p"], float)), default=1.0), 1e-4)
     parts = [
         f"{content['jets']:,} nominal jets; variations: {numbers}. Mean change: mean absolute change of the BvL area. "
         "Variations of the detector are paired jet by jet with the nominal sample; those of the physics have events of their "
-        "own, whose fluctuations are in every row and the same for all taggers.",
-        tables.markdown(*summary_table(content["summary"], groups)),
-        *_of_seeds(content, groups),
+        f"own, whose fluctuations are in every row and the same for all taggers. {OF_SEEDS}",
+        tables.markdown(*summary_table(rows, groups)),
         "Mean absolute changes: of the area over 1 - AUC; of b efficiency and light mistag rate, relative, at the threshold "
         "that 1 % of the nominal light jets pass; and mean Kolmogorov-Smirnov distance of the discriminator:",
-        tables.markdown(*quantity_table(content["summary"], groups)),
+        tables.markdown(*quantity_table(rows, groups)),
         "Loss of BvL area under attack, for boosted trees of jets that were attacked on the first tagger:",
-        tables.markdown(*loss_table(content["summary"])),
+        tables.markdown(*loss_table(rows)),
         "Rank correlation over trainings of networks of this loss with the mean change under variations (Spearman, 68 % "
         f"interval of so few, two-sided p from permutations; the least of {len(content['predictions'])} is {smallest:.2g}):",
         tables.markdown(*prediction_table(content["predictions"])),
-        "Change of BvL area by variation, in 1e-4:",
-        tables.markdown(*variation_table(content["rows"])),
+        "Change of BvL area by variation, in 1e-4, means over seeds with the error of the sample:",
+        tables.markdown(*variation_table(content["rows"], content["trainings"])),
     ]
     return "\n\n".join(parts)
-
-
-def _of_seeds(content: Mapping[str, Any], groups: Sequence[str]) -> list[str]:
-    """The table of trainings of several seeds, if there are any."""
-    if not content["seeds"]:
-        return []
-    return ["Mean ± standard deviation over seeds:", tables.markdown(*seeds_table(content["seeds"], groups))]

@@ -109,7 +109,6 @@ def systematics(
         "groups": groups,
         "trainings": trainings,
         "summary": summary,
-        "seeds": systematics_tables.training_rows(summary, trainings),
         "predictions": systematics_tables.prediction_rows(changes, losses, groups, of_networks),
         "rows": systematics_tables.change_rows(changes, about),
     }

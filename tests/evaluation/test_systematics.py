@@ -233,7 +233,6 @@ def test_tables_say_what_was_measured(jets, sides):
         "groups": groups,
         "trainings": trainings,
         "summary": summary,
-        "seeds": systematics_tables.training_rows(summary, trainings),
         "predictions": systematics_tables.prediction_rows(changes, losses, groups, trainings),
         "rows": systematics_tables.change_rows(changes, about),
     }
@@ -243,12 +242,18 @@ def test_tables_say_what_was_measured(jets, sides):
     area = next(row for row in content["predictions"] if row["variations"] == "detector" and row["quantity"] == "area")
     assert area["correlation"].value == 1 and area["taggers"] == 4
     assert len(content["rows"]) == 10
-    (of_seeds,) = content["seeds"]
+    rows = systematics_tables.training_rows(summary, trainings)
+    of_seeds = rows[3]
+    assert [row["seeds"] for row in rows] == [1, 1, 1, 2] and rows[1]["area"] is summary[1]["area"]
     missing = NotDefined("no c jets")
     without = [{**row, "area": missing} if row["tagger"] == "tagger 4" else row for row in summary]
-    assert systematics_tables.training_rows(without, trainings)[0]["area"] == missing
+    assert systematics_tables.training_rows(without, trainings)[3]["area"] == missing
     assert of_seeds["loss under FGSM"].values == pytest.approx((0.03, 0.04))
     assert of_seeds["detector, above tagger 0"].mean == pytest.approx(-of_seeds["detector, area"].mean, abs=1e-9)
+    assert (of_seeds["worst"], of_seeds["worst change"]) == ("large", summary[4]["worst change"])
+    swapped = systematics_tables.training_rows(summary, {"last": ["tagger 3", "tagger 0"], "first": ["tagger 1"]})
+    mean = np.mean([row["detector, above tagger 0"].value for row in summary[3:4]]) / 2
+    assert swapped[1]["detector, above tagger 0"].value == pytest.approx(summary[1]["detector, above tagger 0"].value - mean)
     points, _ = systematics_tables.figure_rows(content)
     point = next(row for row in points if row["tagger"] == "tagger 3")
     assert (point["loss"].value, point["loss"].error) == pytest.approx((0.035, summary[3]["loss under FGSM"].error))

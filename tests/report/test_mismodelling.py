@@ -5,7 +5,7 @@ import types
 import pytest
 
 from kerastag.errors import UserError
-from kerastag.evaluation import systematics, systematics_tables
+from kerastag.evaluation import systematics
 from kerastag.files import read_json, write_json
 from kerastag.report.parts import mismodelling
 from kerastag.results import Interval, NotDefined
@@ -58,15 +58,15 @@ def test_part_shows_what_was_measured_and_corrects_for_the_number_of_attacks(tmp
     assert len(mismodelling.tables_of(numbers)["mismodelling"]) == 4
 
 
-def test_trainings_of_several_seeds_have_a_table(tmp_path):
-    """What was stored before there were seeds has none, as above."""
+def test_trainings_of_several_seeds_are_rows(tmp_path):
+    """What was stored before there were seeds has a row for each tagger, as above."""
     content = stored(0.5)
     trainings = {"first": ["first", "second"], "third": ["third"], "fourth": ["fourth"]}
-    seeds = systematics_tables.training_rows(content["summary"], trainings)
-    write_json(tmp_path / systematics.RESULT, content | {"trainings": trainings, "seeds": seeds})
+    write_json(tmp_path / systematics.RESULT, content | {"trainings": trainings})
     numbers = mismodelling.numbers(subject(tmp_path))
-    (row,) = next(table for table in mismodelling.section(subject(tmp_path), numbers).tables if "seeds" in table.caption).rows
-    assert row[:2] == ["first", "2"]
+    tables = mismodelling.section(subject(tmp_path), numbers).tables
+    assert [row[:2] for row in tables[0].rows] == [["first", "2"], ["third", "1"], ["fourth", "1"]]
+    assert tables[-1].header[2:] == list(trainings)
     assert set(mismodelling.draw(subject(tmp_path), numbers)) == {"mismodelling"}
 
 

@@ -20,7 +20,7 @@ def numbers(subject: Subject) -> Numbers:
         return {}
     content = files.read_json(subject.systematics / systematics.RESULT)
     # Earlier versions knew no seeds: each tagger was a training of its own.
-    return {"seeds": [], "trainings": {row["tagger"]: [row["tagger"]] for row in content["summary"]}} | content
+    return {"trainings": {row["tagger"]: [row["tagger"]] for row in content["summary"]}} | content
 
 
 def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
@@ -40,7 +40,7 @@ def section(subject: Subject, numbers: Numbers) -> Section:
     """What changes under variations, and whether the loss under attack predicts it."""
     if not numbers:
         return Section(_TITLE, ["Not measured: run scripts/systematics.py and give its folder with --systematics."])
-    groups = list(numbers["groups"])
+    groups, rows = list(numbers["groups"]), systematics_tables.training_rows(numbers["summary"], numbers["trainings"])
     return Section(
         _TITLE,
         [
@@ -50,21 +50,20 @@ def section(subject: Subject, numbers: Numbers) -> Section:
             _answer(numbers, groups),
         ],
         [
-            Table("Mean absolute change of the BvL area:", *systematics_tables.summary_table(numbers["summary"], groups)),
-            *_of_seeds(numbers, groups),
-            Table("Scale factors and shapes:", *systematics_tables.quantity_table(numbers["summary"], groups)),
-            Table("Loss under attack:", *systematics_tables.loss_table(numbers["summary"])),
+            Table(
+                f"Mean absolute change of the BvL area. {systematics_tables.OF_SEEDS}",
+                *systematics_tables.summary_table(rows, groups),
+            ),
+            Table("Scale factors and shapes:", *systematics_tables.quantity_table(rows, groups)),
+            Table("Loss under attack:", *systematics_tables.loss_table(rows)),
             Table("Rank correlation of both:", *systematics_tables.prediction_table(numbers["predictions"])),
-            Table("Change of BvL area, in 1e-4:", *systematics_tables.variation_table(numbers["rows"])),
+            Table(
+                "Change of BvL area, in 1e-4, means over seeds with the error of the sample:",
+                *systematics_tables.variation_table(numbers["rows"], numbers["trainings"]),
+            ),
         ],
         [Figure("mismodelling", "Loss under attack against the mean change under variations, a point for each tagger.")],
     )
-
-
-def _of_seeds(numbers: Numbers, groups: Sequence[str]) -> list[Table]:
-    if not numbers["seeds"]:
-        return []
-    return [Table("Mean ± standard deviation over seeds:", *systematics_tables.seeds_table(numbers["seeds"], groups))]
 
 
 def _answer(numbers: Numbers, groups: Sequence[str]) -> str:
