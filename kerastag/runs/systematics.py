@@ -39,9 +39,10 @@ class File:
     Attributes:
         name: Its name without suffix.
         path: The file.
-        kind: "detector", "physics", or "control" for other events without any change.
+        kind: "detector", "physics", "pseudo-data", or "control" for other events without any change.
         help: What it changes.
         reference: Name of the file that it is compared with.
+        same_events: Whether its events are those of the reference.
     """
 
     name: str
@@ -49,11 +50,7 @@ class File:
     kind: str
     help: str
     reference: str
-
-    @property
-    def same_events(self) -> bool:
-        """Whether its events are those of the reference."""
-        return self.kind == catalogue.DETECTOR
+    same_events: bool
 
 
 def systematics(
@@ -153,14 +150,15 @@ def _describe(name: str, path: Path, paths: Mapping[str, Path]) -> File:
     """What a file is, by the catalogue of variations."""
     changed = data.variations_of(path)
     _, physics = simulated.changes(changed)
-    kind = catalogue.PHYSICS if physics else catalogue.DETECTOR
+    kinds = {simulated.find(each).kind for each in changed}
+    kind = next((kind for kind in (simulated.PSEUDO_DATA, catalogue.PHYSICS) if kind in kinds), catalogue.DETECTOR)
     help = "; ".join(simulated.find(each).help for each in changed)
     if name == CONTROL:
-        return File(name, path, "control", help, NOMINAL)
+        return File(name, path, "control", help, NOMINAL, same_events=False)
     reference = simulated.find(changed[0]).reference if len(changed) == 1 else CONTROL
     if not physics or reference not in paths:
         reference = CONTROL if physics and CONTROL in paths else NOMINAL
-    return File(name, path, kind, help, reference)
+    return File(name, path, kind, help, reference, same_events=not physics)
 
 
 def boxes(grid: AttackGrid, budgets: Sequence[str] = ()) -> list[Condition]:

@@ -13,6 +13,8 @@ from kerastag.errors import UserError
 from kerastag.simulation.catalogue import CATALOGUE, DETECTOR, PHYSICS, UNAVAILABLE, UNCERTAINTIES, Variation
 from kerastag.simulation.changes import Detector, Physics
 
+# Kind of mixtures drawn at random, which are no part of any mean.
+PSEUDO_DATA = "pseudo-data"
 _PSEUDO_DATA = re.compile(r"pseudo_data_(\d+)")
 # Names that stand for several: all of them, or those of the detector that are as large as an uncertainty.
 ALL, PLAUSIBLE = "all", "uncertainties"
@@ -33,7 +35,8 @@ def find(name: str) -> Variation:
         mixture = pseudo_data(int(match[1]))
         detector, physics = changes(mixture)
         reference = "reseeded" if physics else "nominal"
-        return Variation(name, "pseudo-data", f"pseudo-data: {', '.join(mixture) or 'nothing'}", detector, physics, reference)
+        help = f"{PSEUDO_DATA}: {', '.join(mixture) or 'nothing'}"
+        return Variation(name, PSEUDO_DATA, help, detector, physics, reference)
     if name in UNAVAILABLE:
         raise UserError(f"There is no variation '{name}': {UNAVAILABLE[name]}.")
     raise UserError(f"There is no variation '{name}'; `simulate --list-variations` lists those that exist.")

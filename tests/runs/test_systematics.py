@@ -11,7 +11,7 @@ from kerastag.commands import execute
 from kerastag.errors import UserError
 from kerastag.request import SCAN
 from kerastag.results import Interval, revived
-from kerastag.runs.systematics import boxes, list_files
+from kerastag.runs.systematics import _groups, boxes, list_files
 from kerastag.simulation import catalogue, production, variations
 from kerastag.simulation.settings import SimulationSettings
 from tests.conftest import run_command
@@ -115,6 +115,12 @@ def test_references_come_first_and_are_those_of_the_catalogue(folder, tmp_path, 
     assert list(files) == list(list_files(tmp_path, names[1:2])) == ["nominal", "reseeded", "mpi", "mpi_without_reconnection"]
     assert [file.reference for file in files.values()] == ["nominal", "nominal", "reseeded", "mpi"]
     assert files["reseeded"].kind == "control"
+    (tmp_path / "pseudo_data_1.root").touch()
+    mixture = list_files(tmp_path)["pseudo_data_1"]
+    assert mixture.kind not in ("detector", "physics") and not mixture.same_events  # it has its row, and enters no mean
+    assert _groups({name: {"kind": file.kind} for name, file in list_files(tmp_path).items() if name != "nominal"}) == {
+        "physics": ["mpi", "mpi_without_reconnection"]
+    }
 
 
 def test_every_attack_is_made_in_both_boxes():
