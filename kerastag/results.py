@@ -91,6 +91,11 @@ class Resampled:
     value: float
     values: np.ndarray
 
+    @classmethod
+    def mean(cls, numbers: Sequence["Resampled"]) -> "Resampled":
+        """Mean of numbers with the same resamples."""
+        return cls(float(np.mean([number.value for number in numbers])), np.mean([number.values for number in numbers], axis=0))
+
     @property
     def interval(self) -> Interval:
         """The number with the central 68 % of its resampled values."""
@@ -147,9 +152,7 @@ class Trained:
     @classmethod
     def of(cls, seeds: Sequence[Resampled]) -> "Trained":
         """From the number of each seed, all with the same resamples."""
-        values = [seed.value for seed in seeds]
-        mean = Resampled(float(np.mean(values)), np.mean([seed.values for seed in seeds], axis=0))
-        return cls(mean, error_of_another_seed(values))
+        return cls(Resampled.mean(seeds), error_of_another_seed([seed.value for seed in seeds]))
 
     def __sub__(self, other: "Trained") -> "Trained":
         return Trained(self.mean - other.mean, float(np.hypot(self.error, other.error)))

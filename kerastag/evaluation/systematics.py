@@ -249,8 +249,7 @@ def mean(numbers: Sequence[Resampled | NotDefined | float]) -> Resampled | NotDe
     resampled = [number for number in defined if isinstance(number, Resampled)]
     if not resampled:
         return float(np.mean([float(number) for number in defined if not isinstance(number, Resampled)]))
-    value = float(np.mean([number.value for number in resampled]))
-    return Resampled(value, np.mean([number.values for number in resampled], axis=0))
+    return Resampled.mean(resampled)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Classifier:
             areas: Area of each look.
             controls: That of its control.
         """
-        area, control = (_mean(of_looks) for of_looks in (areas, controls))
+        area, control = (Resampled.mean(of_looks) for of_looks in (areas, controls))
         paired = area - control
         if len(areas) > 1:
             scatter = np.std([one.value - other.value for one, other in zip(areas, controls, strict=True)], ddof=1)
@@ -80,10 +80,6 @@ class Classifier:
     def shows(self) -> bool:
         """Whether the area is not compatible with its control."""
         return self.p < LEVEL
-
-
-def _mean(areas: Sequence[Resampled]) -> Resampled:
-    return Resampled(float(np.mean([area.value for area in areas])), np.mean([area.values for area in areas], axis=0))
 
 
 class Halves:

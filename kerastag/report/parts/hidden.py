@@ -50,23 +50,25 @@ _TOLERANT = tuple(
 
 
 def numbers(subject: Subject) -> Numbers:
-    """Loss of area and what tests against independent jets see; more aims for the first tagger."""
-    rows: list[dict[str, Any]] = []
-    trees = Halves(subject.jets.features, subject.jets.label, subject.jets.events)
+    """Loss of area and what tests against independent jets see; more aims for the first tagger, and one for all its seeds."""
+    trees, first = Halves(subject.jets.features, subject.jets.label, subject.jets.events), subject.names[0]
+    rows, preserving = [], []
     for name in subject.names:
-        for aim in (PLAIN, MARGINALS, CONSISTENT, *((CORRELATIONS, *_TOLERANT) if name == subject.names[0] else ())):
+        for aim in (PLAIN, MARGINALS, CONSISTENT, *((CORRELATIONS, *_TOLERANT) if name == first else ())):
             subject.say(f"{name}, {aim.title}")
-            rows.append(_row(subject, name, aim, trees))
-    first = subject.names[0]
-    losses = [_preserved_loss(subject, first, seed) for seed in range(len(subject.taggers[first]))]
-    return {"rows": rows, "preserving": Trained.of(losses).interval}
-
-
-def _preserved_loss(subject: Subject, name: str, seed: int) -> Resampled:
-    """Loss of area of a seed where every marginal is preserved."""
-    subject.say(f"{name}, {MARGINALS.title}, seed {seed + 1}")
-    attacked = _attacked(subject, name, MARGINALS, halves(subject.jets.events), seed)
-    return _loss(subject, name, _logits(subject, name, attacked, seed), seed)
+            attacked = _attacked(subject, name, aim)
+            logits = _logits(subject, name, attacked)
+            loss = _loss(subject, name, logits)
+            rows.append(
+                {"tagger": name, "preserved": aim.title, "loss": loss.interval, **_seen(subject, name, attacked, logits, trees)}
+            )
+            if (name, aim) == (first, MARGINALS):
+                preserving.append(loss)
+    for seed in range(1, len(subject.taggers[first])):
+        subject.say(f"{first}, {MARGINALS.title}, seed {seed + 1}")
+        attacked = _attacked(subject, first, MARGINALS, seed)
+        preserving.append(_loss(subject, first, _logits(subject, first, attacked, seed), seed))
+    return {"rows": rows, "preserving": Trained.of(preserving).interval}
 
 
 def _loss(subject: Subject, name: str, logits: np.ndarray, seed: int = 0) -> Resampled:
@@ -79,13 +81,9 @@ def _logits(subject: Subject, name: str, attacked: np.ndarray, seed: int = 0) ->
     return attacked_logits(subject.taggers[name][seed].model, attacked, subject.jets.y, None)
 
 
-def _row(subject: Subject, name: str, aim: _Aim, trees: Halves) -> dict[str, Any]:
-    """An attack on a tagger, and what tests and trees see of it."""
-    jets, half = subject.jets, halves(subject.jets.events)
-    attacked = _attacked(subject, name, aim, half)
-    logits = _logits(subject, name, attacked)
-    loss = _loss(subject, name, logits)
-    clean = subject.logits(name)
+def _seen(subject: Subject, name: str, attacked: np.ndarray, logits: np.ndarray, trees: Halves) -> dict[str, Any]:
+    """Share of the cells that moved, and what tests and trees see of it."""
+    jets, clean, half = subject.jets, subject.logits(name), halves(subject.jets.events)
     after, before, others = (
         Side(features[rows], jets.label[rows], scores[rows])
         for features, scores, rows in ((attacked, logits, half), (jets.features, clean, half), (jets.features, clean, ~half))
@@ -93,10 +91,10 @@ def _row(subject: Subject, name: str, aim: _Aim, trees: Halves) -> dict[str, Any
     found = visibility(subject.dataset.schema, after, others, before=before, classifier=trees.classify(attacked))
     moves = np.asarray(subject.fgsm().threat_model(subject.dataset).moves(jets.features))
     share = float((attacked != jets.features)[moves].mean()) if moves.any() else 0.0
-    return {"tagger": name, "preserved": aim.title, "loss": loss.interval, "moved": share, **found.summary}
+    return {"moved": share, **found.summary}
 
 
-def _attacked(subject: Subject, name: str, aim: _Aim, half: np.ndarray, seed: int = 0) -> np.ndarray:
+def _attacked(subject: Subject, name: str, aim: _Aim, seed: int = 0) -> np.ndarray:
     """Attacked features `(jets, features)`; each half by itself, so that none holds a value of the other."""
     attacked = subject.attacked(name, subject.fgsm(), seed)
     if aim.options is None:
@@ -105,7 +103,7 @@ def _attacked(subject: Subject, name: str, aim: _Aim, half: np.ndarray, seed: in
         stay = [bool(feature.untied) and feature.slot is None for feature in subject.dataset.schema.features]
         attacked = np.where(stay, subject.jets.features, attacked)
     attack, jets, preserved = subject.attack(subject.fgsm()), subject.jets, attacked.copy()
-    model = subject.taggers[name][seed].model
+    model, half = subject.taggers[name][seed].model, halves(subject.jets.events)
     assert attack is not None
     for rows in (half, ~half):
         x, y = jets.features[rows], jets.y[rows]
