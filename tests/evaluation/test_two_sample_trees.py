@@ -39,6 +39,20 @@ def test_an_attack_that_moves_nothing_shows_nothing():
     assert trees.p == 0.5 and not trees.shows and trees.jets is None
 
 
+@pytest.mark.slow
+def test_trees_alarm_as_rarely_as_stated():
+    """Half of the jets are drawn anew from the same distribution, so there is nothing to see."""
+    found = []
+    for seed in range(30):
+        draw = np.random.default_rng(seed)
+        features, again, label = draw.normal(size=(800, 4)), draw.normal(size=(800, 4)), draw.integers(0, 3, 800)
+        attacked = np.where(draw.random((800, 1)) < 0.5, again, features)
+        found.append(Halves(features, label, np.arange(800) // 2).classify(attacked))
+    excesses, errors = np.array([[trees.excess.value, trees.excess.error] for trees in found]).T
+    assert np.mean([trees.shows for trees in found]) <= LEVEL + 2.5 * np.sqrt(LEVEL / len(found))
+    assert np.std(excesses) == pytest.approx(errors.mean(), rel=0.3)  # the error is neither too small nor too large
+
+
 def test_trees_that_see_nothing_at_once_look_at_both_halves_again(monkeypatch):
     """A small excess that one training cannot tell from its fluctuations shows in the mean of several."""
     attacked_rows, draws = [], np.random.default_rng(0)
