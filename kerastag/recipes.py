@@ -36,6 +36,8 @@ OF_DEFENSES = (
     "variations",
     "hold_out",
 )
+# Settings that say where data lie. They are the user's: what a run says of them is not followed.
+FOLDERS = ("data_dir", "manual_dir", "variations")
 # The margin of each column's own discriminator is a matter of tables.
 TRAINING_OBJECTIVES = tuple(name for name in OBJECTIVE_NAMES if name != "margin")
 _SAMPLE = {field.name: dict(field.metadata) for field in dataclasses.fields(Sample)}

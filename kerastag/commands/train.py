@@ -3,10 +3,12 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from kerastag.cli import load_tensorflow
+from kerastag.errors import UserError
 from kerastag.options import add_options as add_fields
-from kerastag.recipes import Recipe, Settings, read_toml
+from kerastag.recipes import FOLDERS, Recipe, Settings, read_toml
 
 EPILOG = """\
 examples:
@@ -31,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--adversarial", dest="defense", action="store_const", const="fgsm", help="the same as --defense fgsm")
     add = parser.add_argument_group("run").add_argument
     add("--output", type=Path, metavar="DIR", help="run directory (default: runs/<config>-<defence>)")
-    add("--resume", action="store_true", help="continue the run in --output")
+    add("--resume", action="store_true", help="continue the run in --output; folders of data are not taken from it")
     add("--settings", type=Path, metavar="FILE", help="TOML file of settings; options override it")
 
 
@@ -42,11 +44,24 @@ def main(options: argparse.Namespace) -> None:
     given = (read_toml(file) if file else {}) | {name: value for name, value in given.items() if value is not None}
     output = output or Path("runs") / f"{given.get('config', Settings.config)}-{given.get('defense', Settings.defense)}"
     if resume and (output / "config.json").is_file():
-        stored = Settings.stored(json.loads((output / "config.json").read_text())["settings"])
-        given = stored.to_dict() | given
+        given = _of_run(output, given)
     settings = Settings.resolve(given)
     load_tensorflow()
 
     from kerastag import runs
 
     runs.train(settings, output, resume)
+
+
+def _of_run(output: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """What a run was started with, overridden by what is given; but whose run it was does not decide what is read or called.
+
+    Raises:
+        UserError: if its model is a function that is not given here.
+    """
+    stored = Settings.stored(json.loads((output / "config.json").read_text())["settings"]).to_dict()
+    if ":" in stored["model"] and "model" not in given:
+        raise UserError(
+            f"The run in '{output}' has a model of its own; say with --model {stored['model']} that it may be called."
+        )
+    return {name: value for name, value in stored.items() if name not in FOLDERS} | given

@@ -1,5 +1,6 @@
 """Taggers: functions `(schema, statistics, ...)` that return a `keras.Model` from raw features to logits."""
 
+import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ def get(name: str) -> Callable[..., keras.Model]:
     """A model function by name, or the user's own by "module:function".
 
     Raises:
-        UserError: if there is none.
+        UserError: if there is none, or it does not take a schema and statistics by these names.
     """
     if name in MODELS:
         return imported(MODELS.find(name).path)
@@ -29,9 +30,13 @@ def get(name: str) -> Callable[..., keras.Model]:
     if os.getcwd() not in sys.path:  # a script's path starts at its own folder
         sys.path.append(os.getcwd())
     try:
-        return imported(name)
+        function = imported(name)
     except (ImportError, AttributeError) as error:
         raise UserError(f"The model '{name}' cannot be imported: {error}.") from error
+    # By the names of its arguments, so that nothing is called that was not written to be a model.
+    if not inspect.isfunction(function) or tuple(inspect.signature(function).parameters)[:2] != ("schema", "statistics"):
+        raise UserError(f"The model '{name}' is no function whose first arguments are called 'schema' and 'statistics'.")
+    return function
 
 
 def build(name: str, schema: Schema, statistics: Statistics, inputs: Sequence[str] = ()) -> keras.Model:

@@ -25,14 +25,11 @@ from kerastag.data import JetDataset, VariedJets
 from kerastag.errors import UserError
 from kerastag.evaluation.comparison import compare, markdown, to_json
 from kerastag.files import SCRATCH, remove_leftovers, replaced, write_json, write_text
-from kerastag.recipes import Settings
+from kerastag.recipes import FOLDERS, Settings
 from kerastag.request import AttackGrid
 from kerastag.training.assembly import digests_of_variations, make_attack, make_defense, make_varied
 from kerastag.training.checkpoint import TrainingState
 from kerastag.training.fitting import fit
-
-# Settings that say where data lie; what lies there is compared instead.
-_FOLDERS = ("data_dir", "manual_dir", "variations")
 
 
 def train(settings: Settings, output: Path, resume: bool = False) -> None:
@@ -114,8 +111,9 @@ def _started(output: Path, resume: bool) -> dict | None:
 def check_same(started: dict, settings: Settings, dataset: JetDataset, output: Path) -> None:
     """Raise a `UserError` unless the run in `output`, with config `started`, has these settings and this data set."""
     # Settings that the run does not know, it had at their defaults.
+    # Where data lie may have changed; what lies there is compared below.
     theirs, ours = (json.loads(json.dumps(s.to_dict())) for s in (Settings.stored(started["settings"]), settings))
-    changed = [name for name in ours if theirs.get(name) != ours[name] and name not in _FOLDERS]
+    changed = [name for name in ours if theirs.get(name) != ours[name] and name not in FOLDERS]
     if changed:
         name = changed[0]
         raise UserError(
@@ -123,7 +121,10 @@ def check_same(started: dict, settings: Settings, dataset: JetDataset, output: P
             "give the same options, or choose another --output."
         )
     if started["fingerprint"] != dataset.fingerprint:
-        raise UserError(f"The run in '{output}' was made with another data set than the one in '{dataset.path}'.")
+        raise UserError(
+            f"The run in '{output}' was made with another data set than the one in '{dataset.path}'; "
+            "give its --data-dir or --manual-dir, or choose another --output."
+        )
     before, now = started.get("variations", {}), digests_of_variations(settings)
     if changed := sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)):
         raise UserError(

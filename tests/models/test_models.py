@@ -62,6 +62,12 @@ def test_own_model_is_found_by_module_and_function_in_the_current_folder(tmp_pat
     assert models.get("my_tagger:build")("schema", "statistics") == ("schema", "statistics")
 
 
+@pytest.mark.parametrize("name", ("os:system", "os:rename", "kerastag:load", "keras:Model", "builtins:exec", "keras:version"))
+def test_nothing_is_called_that_was_not_written_to_be_a_model(name):
+    with pytest.raises(UserError, match=f"'{name}' is no function whose first arguments are called 'schema' and 'statistics'"):
+        models.get(name)
+
+
 @pytest.mark.parametrize("name", tuple(MODELS))
 def test_a_tagger_of_some_inputs_sees_no_others(dataset, name, tmp_path, jets):
     inputs = ("jet", "track:2")

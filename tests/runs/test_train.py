@@ -146,6 +146,20 @@ def test_existing_run_is_not_overwritten(run_directory, data_dir, tmp_path):
         runs.train(settings, tmp_path)
 
 
+def test_what_a_run_says_of_folders_and_functions_is_not_followed(run_directory, dataset, data_dir, tmp_path):
+    """It may have come from somebody else."""
+    for name in ("folders", "function"):
+        (tmp_path / name).mkdir()
+        config = json.loads((run_directory / "config.json").read_text())
+        config["settings"] |= {"data_dir": str(tmp_path / "theirs")} if name == "folders" else {"model": "theirs:build"}
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+    followed = run_command("train", "--resume", "--output", tmp_path / "folders", "--seed", 1, "--data-dir", data_dir)
+    assert followed.code == 2 and "seed=0, not 1" in followed.err
+    assert not (tmp_path / "theirs").exists()
+    called = run_command("train", "--resume", "--output", tmp_path / "function", "--data-dir", data_dir)
+    assert called.code == 2 and "say with --model theirs:build that it may be called" in called.err
+
+
 def test_run_killed_while_it_wrote_its_first_file_can_begin(tmp_path):
     (tmp_path / ".writing_left").mkdir()
     assert _started(tmp_path, resume=True) is None

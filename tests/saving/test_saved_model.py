@@ -64,24 +64,6 @@ def test_keras_file_of_a_tagger_or_its_trainer(tagger, jets, tmp_path):
         np.testing.assert_array_equal(kerastag.load(tmp_path / name)(jets[0]), tagger(jets[0]))
 
 
-def test_code_in_a_keras_file_is_not_run(tmp_path):
-    inputs = keras.Input((2,))
-    keras.Model(inputs, keras.layers.Lambda(lambda x: x * 2)(inputs)).save(tmp_path / "lambda.keras")
-    with pytest.raises(UserError, match=r"lambda\.keras' cannot be loaded"):
-        kerastag.load(tmp_path / "lambda.keras")
-
-
-def test_saved_model_that_reads_files_is_refused(tmp_path):
-    module = tf.Module()
-    specification = [tf.TensorSpec((None, 2), tf.float32)]
-    module.logits = tf.function(
-        lambda x: x + tf.cast(tf.strings.length(tf.io.read_file("/etc/hostname")), tf.float32), input_signature=specification
-    )
-    tf.saved_model.save(module, str(tmp_path / "evil"))
-    with pytest.raises(UserError, match="ReadFile"):
-        kerastag.load(tmp_path / "evil")
-
-
 def test_what_is_no_tagger_is_named(tmp_path):
     (tmp_path / "a.keras").write_text("nothing")
     (tmp_path / "damaged").mkdir()
