@@ -339,13 +339,16 @@ def _padded(special: Sequence[Sequence[float]]) -> np.ndarray | None:
 
 
 def _valid_range(schema: Schema) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds of each feature, float32 `(features,)` each, a little inside where a bound is the default, which means absent."""
+    """Bounds of each feature, float32 `(features,)` each; a little inside where a bound has a meaning of its own."""
     smallest = np.finfo(np.float32).tiny
     lower = np.array([-np.inf if f.valid_min is None else f.valid_min for f in schema.features], np.float32)
     upper = np.array([np.inf if f.valid_max is None else f.valid_max for f in schema.features], np.float32)
-    inside = np.maximum(np.abs(schema.defaults) * np.float32(1e-6), smallest)
-    lower = np.where(lower == schema.defaults, lower + inside, lower)
-    return lower, np.where(upper == schema.defaults, upper - inside, upper)
+    taken = [{np.float32(value) for value in (f.default, *f.special)} for f in schema.features]
+    for bounds, inwards in ((lower, 1), (upper, -1)):
+        for feature, values in enumerate(taken):
+            if bounds[feature] in values:
+                bounds[feature] += inwards * max(abs(bounds[feature]) * np.float32(1e-6), smallest)
+    return lower, upper
 
 
 def _factors(schema: Schema, by_flavour: Mapping[str, float]) -> list[float]:

@@ -183,6 +183,16 @@ def test_config_survives_json():
     )
 
 
+@pytest.mark.parametrize("direction", (-1.0, 1.0))
+def test_no_cell_becomes_special_at_the_end_of_its_range(direction):
+    """A mass of 0 means something else than the smallest mass."""
+    box = tied(epsilon=100.0).box(X)
+    moved = np.asarray(box.complete(box.corner(tf.fill(X.shape, direction))))
+    for name in ("mass_0", "mass_1"):
+        np.testing.assert_array_equal(column(moved, name) == 0, column(X, name) == 0)
+        assert (column(moved, name) >= 0).all() and (column(moved, name) != column(X, name)).any()
+
+
 def test_threat_models_of_older_versions_are_read():
     config = tied(physics=PAPER).get_config()
     for name in ("special", "ties", "alone", "limited", "proportional"):
