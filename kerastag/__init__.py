@@ -14,7 +14,9 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 _LAZY = {
     "AdversarialTagger": "kerastag.training",
     "FGSM": "kerastag.attacks",
+    "PAPER": "kerastag.attacks",
     "PGD": "kerastag.attacks",
+    "Physics": "kerastag.attacks",
     "ThreatModel": "kerastag.attacks",
     "load": "kerastag.saving",
 }
@@ -28,4 +30,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'kerastag' has no attribute '{name}'")
 
 
-__all__ = ["FGSM", "PGD", "AdversarialTagger", "ThreatModel", "__version__", "load"]
+__all__ = ["FGSM", "PAPER", "PGD", "AdversarialTagger", "Physics", "ThreatModel", "__version__", "load"]

@@ -3,12 +3,18 @@
 import argparse
 import importlib
 import logging
+import math
 import os
+import shlex
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
+from kerastag import __version__, outputs
 from kerastag.errors import UserError
 from kerastag.request import REPLICATES
 
@@ -16,18 +22,43 @@ from kerastag.request import REPLICATES
 def run(main: Callable[[], None]) -> None:
     """Call `main` and turn its outcome into an exit code.
 
-    0: done; 2: the user's mistake, one line on stderr; 130: interrupted. Anything else is a defect of ours: traceback, 1.
+    0: done; 2: the user's mistake, or a file that cannot be read or written, one line on stderr; 130: interrupted; 143:
+    terminated. Anything else is a defect of ours: traceback, 1.
     """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        _exit(f"error: {error}", 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        _exit(f"error: {outputs.sentence(error)}.", 2)
+    except _Terminated:
+        _exit("terminated; the same command goes on from what is done", 143)
+    except KeyboardInterrupt:
+        _exit("interrupted; the same command goes on from what is done", 130)
+    except Exception:
+        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        print(
+            f"This is a defect of kerastag {__version__}; please report what follows and the command: {command}",
+            file=sys.stderr,
+        )
+        raise
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which cluster managers send before they kill."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+def _exit(message: str, code: int) -> None:
+    print(message, file=sys.stderr)
+    sys.exit(code)
 
 
 def load_tensorflow() -> None:
@@ -52,6 +83,37 @@ def load_tensorflow() -> None:
             os.dup2(stderr, 2)
             os.close(stderr)
     logging.getLogger("absl").addFilter(lambda record: "FeatureConnector.dtype" not in record.getMessage())
+
+
+# Smallest number of each option that is no field of a dataclass.
+_AT_LEAST = {
+    "batch_size": 1,
+    "files": 1,
+    "jets": 1,
+    "max_jets": 1,
+    "processes": 1,
+    "relative_cap": 0,
+    "replicates": 2,
+    "seed": 0,
+    "seeds": 0,
+}
+
+
+def check_numbers(options: argparse.Namespace) -> None:
+    """Check the numbers of a command line.
+
+    Raises:
+        UserError: if one is not finite or too small.
+    """
+    for name, value in vars(options).items():
+        for item in value if isinstance(value, list) else [value]:
+            if not isinstance(item, int | float):
+                continue
+            flag = f"--{name.replace('_', '-')}"
+            if not math.isfinite(item):
+                raise UserError(f"{flag} must be a finite number, not {item:g}.")
+            if item < _AT_LEAST.get(name, -math.inf):
+                raise UserError(f"{flag} must be at least {_AT_LEAST[name]}, not {item:g}.")
 
 
 def add_tagger_argument(parser: argparse.ArgumentParser) -> None:
@@ -84,17 +146,19 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace what is in --output")
 
 
-def check_output(options: argparse.Namespace, result: str = "") -> None:
-    """Make sure that no results are overwritten unasked.
+def check_output(options: argparse.Namespace, command: str, result: str = "") -> None:
+    """Make sure that no results are overwritten unasked, and none of another command at all.
 
     Args:
         options: What `add_output_options` added to, parsed.
+        command: Name of the command.
         result: File whose presence in the folder means results; "" for any file.
 
     Raises:
-        UserError: if there are results already, and they are not to be overwritten.
+        UserError: if there are results of another command, or of this one that are not to be overwritten.
     """
     folder = options.output
-    exists = (folder / result).exists() if result else folder.exists() and any(folder.iterdir())
+    outputs.check(folder, command)
+    exists = (folder / result).exists() if result else bool(outputs.contents(folder))
     if exists and not options.overwrite:
         raise UserError(f"There are results in '{folder}' already; add --overwrite or choose another --output.")

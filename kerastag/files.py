@@ -3,13 +3,13 @@
 import contextlib
 import json
 import os
-import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from kerastag import results
+from kerastag.errors import UserError
 
 # How the names of temporary folders begin.
 SCRATCH = ".writing_"
@@ -38,12 +38,43 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(results.plain(content), indent=2) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file, with results in their types."""
-    return json.loads(path.read_text(encoding="utf-8"), object_hook=results.revived)
+def read_json(path: Path, fields: Mapping[str, type] | None = None) -> Any:
+    """The content of a JSON file of ours, with results in their types.
+
+    Args:
+        path: The file.
+        fields: What an object must have, each of what type; None if it need not be an object.
+
+    Raises:
+        UserError: if it cannot be read, is no JSON, or lacks a field.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"), object_hook=results.revived)
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read: {error.strerror}.") from error
+    except RecursionError as error:
+        raise UserError(f"'{path}' is damaged: it is nested too deeply.") from error
+    except (ValueError, TypeError) as error:
+        raise UserError(f"'{path}' is damaged: {error}.") from error
+    if fields is not None:
+        check_fields(path, content, fields)
+    return content
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed writer left in `folder`."""
-    for scratch in folder.glob(f"{SCRATCH}*"):
-        shutil.rmtree(scratch, ignore_errors=True)
+def check_fields(path: Path, content: Any, fields: Mapping[str, type]) -> None:
+    """Check what a file holds.
+
+    Args:
+        path: The file, for the message.
+        content: What was read.
+        fields: What it must have, each of what type.
+
+    Raises:
+        UserError: if it is no object, or a field is missing or of another type.
+    """
+    if not isinstance(content, dict):
+        raise UserError(f"'{path}' is damaged: it holds no object.")
+    for name, kind in fields.items():
+        value = content.get(name)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise UserError(f"'{path}' is damaged: its field '{name}' is missing or no {kind.__name__}.")

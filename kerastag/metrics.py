@@ -26,7 +26,8 @@ def discriminant(scores: np.ndarray, name: str) -> np.ndarray:
     """
     over, against = (scores[:, number].astype(np.float64) for number in DISCRIMINATORS[name])
     if not _are_probabilities(scores):
-        return over - against
+        with np.errstate(invalid="ignore"):  # of infinite logits; whoever takes them asks for NaN
+            return over - against
     total = over + against
     return np.divide(over, total, out=np.full_like(total, 0.5), where=total > 0)
 
@@ -64,9 +65,12 @@ class RankedPair:
     def __init__(self, y: np.ndarray, scores: np.ndarray, name: str):
         label = np.argmax(y, axis=1) if np.ndim(y) == 2 else np.asarray(y)
         over, against = DISCRIMINATORS[name]
-        self.missing = [FLAVOURS[number] for number in (over, against) if not (label == number).any()]
+        missing = [FLAVOURS[number] for number in (over, against) if not (label == number).any()]
         jets = np.flatnonzero((label == over) | (label == against))
         value = discriminant(np.asarray(scores)[jets], name)
+        self.undefined = NotDefined(f"no {' and no '.join(missing)} jets") if missing else None
+        if nans := np.count_nonzero(np.isnan(value)):
+            self.undefined = NotDefined(f"the outputs of {nans:,} jets are not finite")
         order = np.argsort(value, kind="stable")
         self._jets = jets[order]
         self._is_over = label[self._jets] == over
@@ -80,20 +84,20 @@ class RankedPair:
         Args:
             weights: `(jets,)`, of all jets; None for equal ones.
         """
-        if self.missing:
-            return NotDefined(f"no {' and no '.join(self.missing)} jets")
+        if self.undefined:
+            return self.undefined
         w = np.ones(len(self._jets)) if weights is None else np.asarray(weights, np.float64)[self._jets]
         over, against = (
             np.diff(np.cumsum(np.where(flag, w, 0))[self._ends], prepend=0) for flag in (self._is_over, ~self._is_over)
         )
-        if over.sum() <= 0 or against.sum() <= 0:
-            return NotDefined("the weights of a flavour do not add up to more than 0")
+        if not (0 < over.sum() < np.inf and 0 < against.sum() < np.inf):
+            return NotDefined("the weights of a flavour do not add up to a finite number above 0")
         below = np.cumsum(against) - against / 2
         return float((over * below).sum() / (over.sum() * against.sum()))
 
     def aucs(self, weights: np.ndarray) -> np.ndarray:
         """`auc` for many sets of weights `(sets, jets)` at once, `(sets,)`; NaN where it is not defined."""
-        if self.missing:
+        if self.undefined:
             return np.full(len(weights), np.nan)
         w = np.asarray(weights)[:, self._jets].astype(np.float64)
         against = np.where(self._is_over, 0, w)
@@ -125,8 +129,8 @@ class RankedPair:
         Returns:
             The rate, or `NotDefined` where a flavour has no jets or fewer than `MINIMUM_MISTAGGED` are mistagged.
         """
-        if self.missing:
-            return self.auc()
+        if self.undefined:
+            return self.undefined
         efficiencies, mistags, mistagged = self.roc(weights)
         if np.interp(efficiency, efficiencies, mistagged) < MINIMUM_MISTAGGED:
             return NotDefined(f"fewer than {MINIMUM_MISTAGGED} mistagged jets")

@@ -22,6 +22,7 @@ def option(
     metavar: str | None = None,
     choices: Container[str] | None = None,
     positive: bool = False,
+    at_least: float | None = None,
     flag: str | None = None,
     group: str | None = None,
 ) -> Any:
@@ -33,12 +34,13 @@ def option(
         metavar: Name of the value in the help.
         choices: Values that it may have; None for any.
         positive: Whether each number must be above 0.
+        at_least: Smallest number; None for any.
         flag: Name of the option where it is not that of the field.
         group: Heading of the help under which it stands; None for none.
     """
     help = help or (choices.help if isinstance(choices, Catalogue) else "")
-    about = {"help": help, "metavar": metavar, "choices": choices, "positive": positive, "flag": flag, "group": group}
-    return dataclasses.field(default=default, metadata=about)
+    about = {"help": help, "metavar": metavar, "choices": choices, "flag": flag, "group": group}
+    return dataclasses.field(default=default, metadata=about | {"positive": positive, "at_least": at_least})
 
 
 def section(default: Any, group: str | None = None) -> Any:
@@ -80,7 +82,7 @@ def add_options(
         heading = field.metadata["group"] or group
         if heading not in groups:
             groups[heading] = parser.add_argument_group(heading)
-        flag = field.metadata["flag"] or f"--{field.name.replace('_', '-')}"
+        flag = _flag(field)
         arguments = _arguments(field, getattr(defaults, field.name))
         groups[heading].add_argument(flag, dest=field.name, **arguments | ({"default": None} if unset else {}))
 
@@ -149,13 +151,23 @@ def check(values: Any) -> None:
 
 
 def _check(field: dataclasses.Field, value: Any) -> None:
-    choices = field.metadata["choices"]
+    choices, at_least = field.metadata["choices"], field.metadata["at_least"]
     if isinstance(choices, Catalogue):
         choices.find(value)
     elif choices is not None and value not in choices:
-        raise UserError(f"'{value}' is no value for '{field.name}'; choose {' or '.join(choices)}.")
-    if field.metadata["positive"] and not (np.isfinite(value) and value > 0):
-        raise UserError(f"'{field.name}' must be positive, not {value:g}.")
+        raise UserError(f"'{value}' is no value for {_flag(field)}; choose {' or '.join(choices)}.")
+    if isinstance(value, int | float):
+        if not np.isfinite(value):
+            raise UserError(f"{_flag(field)} must be a finite number, not {value:g}.")
+        if field.metadata["positive"] and value <= 0:
+            raise UserError(f"{_flag(field)} must be positive, not {value:g}.")
+        if at_least is not None and value < at_least:
+            raise UserError(f"{_flag(field)} must be at least {at_least:g}, not {value:g}.")
+
+
+def _flag(field: dataclasses.Field) -> str:
+    """The option of a field as a user writes it; in a settings file it has the same name."""
+    return field.metadata["flag"] or f"--{field.name.replace('_', '-')}"
 
 
 def typed(name: str, value: Any, kind: Any) -> Any:

@@ -20,10 +20,13 @@ from typing import Any
 from kerastag import options
 from kerastag.catalogue import ATTACKS, DEFENSES, LOSSES, MODELS, SCALES, SCHEDULES
 from kerastag.errors import UserError
+from kerastag.files import read_json
 from kerastag.options import option, section, typed
 from kerastag.request import EPSILON, OBJECTIVE_NAMES, PHYSICS, Physics, Sample
 
 PAPER_STEPS = 126
+# NumPy takes no larger one.
+_LARGEST_SEED = 2**32 - 1
 _ATTACK, _TRAINING = "attack and defence", "training"
 # Settings that only some defences use; the others refuse them.
 OF_DEFENSES = (
@@ -36,8 +39,8 @@ OF_DEFENSES = (
     "variations",
     "hold_out",
 )
-# Settings that say where data lie. They are the user's: what a run says of them is not followed.
-FOLDERS = ("data_dir", "manual_dir", "variations")
+# Settings that say where data lie, and how they are read. They are the user's: what a run says of them is not followed.
+FOLDERS = ("data_dir", "manual_dir", "strict", "variations")
 # The margin of each column's own discriminator is a matter of tables.
 TRAINING_OBJECTIVES = tuple(name for name in OBJECTIVE_NAMES if name != "margin")
 _SAMPLE = {field.name: dict(field.metadata) for field in dataclasses.fields(Sample)}
@@ -65,7 +68,7 @@ class Recipe:
     batch_size: int = option(512, "jets in a step", metavar="N", positive=True, group=_TRAINING)
     learning_rate: float = option(1e-3, "at the start", metavar="RATE", positive=True, group=_TRAINING)
     schedule: str = option("cosine", choices=SCHEDULES, group=_TRAINING)
-    weight_decay: float = 0.05
+    weight_decay: float = option(0.05, "of AdamW; 0 is Adam", metavar="RATE", at_least=0, group=_TRAINING)
     loss: str = option("cross_entropy", choices=LOSSES, group=_TRAINING)
     weights: str = option(
         "none", "(pT, η) weights: none, uniform or variable bins", choices=("none", "uniform", "variable"), group=_TRAINING
@@ -97,6 +100,7 @@ class Settings:
         config: Data set config, the name of a schema.
         data_dir: Folder where TFDS keeps data sets; None for its default.
         manual_dir: Folder of ROOT files to build from; None for a data set that exists, or the sample that comes along.
+        strict: Whether a build of the data set is refused if values look wrong.
         defense: What training does against attacks, a name in the catalogue of defences.
         epsilon: Size of the attack, in training and in the evaluation at each epoch.
         relative_cap: Cap of the attack in training; None for none.
@@ -127,10 +131,11 @@ class Settings:
     config: str = dataclasses.field(default=Sample.config, metadata=_SAMPLE["config"])
     data_dir: str | None = dataclasses.field(default=None, metadata=_SAMPLE["data_dir"])
     manual_dir: str | None = dataclasses.field(default=None, metadata=_SAMPLE["manual_dir"])
+    strict: bool = dataclasses.field(default=False, metadata=_SAMPLE["strict"])
     defense: str = option("nominal", choices=DEFENSES, group=_ATTACK)
-    epsilon: float = option(EPSILON, "size of the attack in units of --scale", metavar="E", group=_ATTACK)
+    epsilon: float = option(EPSILON, "size of the attack in units of --scale", metavar="E", at_least=0, group=_ATTACK)
     relative_cap: float | None = option(
-        None, "largest change relative to each value (default: none)", metavar="SHARE", group=_ATTACK
+        None, "largest change relative to each value (default: none)", metavar="SHARE", at_least=0, group=_ATTACK
     )
     scale: str = option("sigma", choices=SCALES, group=_ATTACK)
     only: tuple[str, ...] = option((), "features that attacks may move, with * (default: all)", group=_ATTACK)
@@ -153,10 +158,10 @@ class Settings:
         group=_ATTACK,
     )
     every: int = option(1, "attack every N-th batch alone", metavar="N", positive=True, group=_ATTACK)
-    warmup_epochs: int = option(0, "epochs without an attack", metavar="N", group=_ATTACK)
-    ramp_epochs: int = option(0, "epochs in which ε rises behind them", metavar="N", group=_ATTACK)
+    warmup_epochs: int = option(0, "epochs without an attack", metavar="N", at_least=0, group=_ATTACK)
+    ramp_epochs: int = option(0, "epochs in which ε rises behind them", metavar="N", at_least=0, group=_ATTACK)
     random_epsilon: bool = option(False, "each batch draws its ε between 0 and the full one", group=_ATTACK)
-    beta: float = option(3.0, "weight of the second term of TRADES", metavar="B", group=_ATTACK)
+    beta: float = option(3.0, "weight of the second term of TRADES", metavar="B", at_least=0, group=_ATTACK)
     variations: str | None = option(
         None,
         "for the defences variations and variations-fgsm: FOLDER of simulate --split train --variation nominal uncertainties "
@@ -174,7 +179,9 @@ class Settings:
         "default", f"hyper-parameters: {' or '.join(RECIPES)}, overridden one by one by other options", group=_TRAINING
     )
     hyperparameters: Recipe = Recipe()
-    monitor: tuple[float, ...] = option((), "further sizes of the attack to evaluate at each epoch", metavar="E", group=_ATTACK)
+    monitor: tuple[float, ...] = option(
+        (), "further sizes of the attack to evaluate at each epoch", metavar="E", at_least=0, group=_ATTACK
+    )
     select: str = option(
         "last", "'last' epoch, or the best by a log: val_BvL_auc, val_BvL_auc_fgsm, …", metavar="LOG", group=_TRAINING
     )
@@ -185,7 +192,7 @@ class Settings:
         positive=True,
         group=_TRAINING,
     )
-    seed: int = option(0, "seed of weights, dropout, order and attack", metavar="N", group=_TRAINING)
+    seed: int = option(0, "seed of weights, dropout, order and attack", metavar="N", at_least=0, group=_TRAINING)
     jit: str = option(
         "auto", "XLA: auto (on a GPU only), on or off", metavar="WHEN", choices=("auto", "on", "off"), group=_TRAINING
     )
@@ -199,7 +206,7 @@ class Settings:
         """
         given = {name: value for name, value in given.items() if value is not None}
         recipe = given.get("recipe", cls.recipe)
-        if recipe not in RECIPES:
+        if not isinstance(recipe, str) or recipe not in RECIPES:
             raise UserError(f"There is no recipe '{recipe}'; choose one of {', '.join(RECIPES)}.")
         of_run = {field.name: field for field in dataclasses.fields(cls) if field.name not in ("hyperparameters", "physics")}
         of_recipe = {field.name: field for field in dataclasses.fields(Recipe)}
@@ -227,6 +234,8 @@ class Settings:
         options.check(self.hyperparameters)
         if self.ema is not None and not 0 < self.ema < 1:
             raise UserError(f"'ema' must lie between 0 and 1, not be {self.ema}.")
+        if self.seed > _LARGEST_SEED:
+            raise UserError(f"--seed must be at most {_LARGEST_SEED}, not {self.seed}.")
         if self.patience is not None and self.select == "last":
             raise UserError("'patience' needs 'select', the entry of the logs that must get better.")
         uses = DEFENSES.find(self.defense).uses
@@ -236,7 +245,7 @@ class Settings:
         if "variations" in uses and self.variations is None:
             raise UserError(
                 f"The defence '{self.defense}' needs 'variations', a folder made by "
-                "simulate --split train --variation nominal uncertainties --output FOLDER."
+                "simulate --split train --variation nominal uncertainties --output FOLDER, of your own jets with --like."
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -249,6 +258,20 @@ class Settings:
     def stored(cls, content: dict[str, Any]) -> "Settings":
         """The settings that a run has stored; in runs of versions that knew no physics, attacks had the paper's box."""
         return cls.resolve({"paper": True} | content)
+
+
+def run_config(folder: Path) -> dict[str, Any]:
+    """What `config.json` of a run directory holds, `settings` as such.
+
+    Raises:
+        UserError: if it cannot be read or is damaged.
+    """
+    file = folder / "config.json"
+    content = read_json(file, {"settings": dict, "fingerprint": str, "jets": dict})
+    try:
+        return content | {"settings": Settings.stored(content["settings"])}
+    except UserError as error:
+        raise UserError(f"'{file}' is damaged, or of another version: {error}") from error
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class Sample:
         data_dir: Folder where TFDS keeps data sets; None for its default.
         split: Name of the split.
         max_jets: How many of its jets, from the first; None for all.
+        strict: Whether a build is refused if values look wrong.
 
     Raises:
         UserError: if the number is not positive.
@@ -45,6 +46,7 @@ class Sample:
     )
     split: str = option("test", "split to evaluate on", group="data")
     max_jets: int | None = option(None, "evaluate on the first N jets alone", metavar="N", positive=True, group="data")
+    strict: bool = option(False, "refuse to build a data set of values that look wrong, instead of a warning", group="data")
 
     def __post_init__(self) -> None:
         options.check(self)
@@ -63,7 +65,7 @@ OBJECTIVE_NAMES = (
 )
 
 # Options of a command that reads a whole data set.
-DATA_SET = ("config", "manual_dir", "data_dir")
+DATA_SET = ("config", "manual_dir", "data_dir", "strict")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +140,7 @@ class AttackGrid:
 
     attacks: tuple[str, ...] = option(("fgsm", "pgd-20"), choices=ATTACKS, flag="--attack", group="attacks")
     epsilons: tuple[float, ...] = option(
-        (EPSILON,), "sizes of the attacks in units of --scale", metavar="E", flag="--epsilon", group="attacks"
+        (EPSILON,), "sizes of the attacks in units of --scale", metavar="E", at_least=0, flag="--epsilon", group="attacks"
     )
     caps: tuple[float | None, ...] = (None, RELATIVE_CAP)
     objectives: tuple[str, ...] = option(

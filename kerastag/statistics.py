@@ -90,6 +90,11 @@ class Moments:
         self._jets += len(features)
 
     @property
+    def jets(self) -> int:
+        """Number of jets so far."""
+        return self._jets
+
+    @property
     def sigma(self) -> np.ndarray:
         """Standard deviation, float64 `(features,)`; 0 where a feature is always at its default."""
         return np.sqrt(self._squares / np.maximum(self._count, 1))

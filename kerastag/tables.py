@@ -3,9 +3,11 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from kerastag import results
+from kerastag.errors import UserError
 
 Row = Mapping[str, Any]
 
@@ -30,6 +32,21 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     lines = [header, ["-" * width for width in widths], *rows]
     return "\n".join("| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |" for line in lines)
+
+
+def numbers(file: Path, column: str) -> list[float]:
+    """A column of a CSV file of ours.
+
+    Raises:
+        UserError: if the file cannot be read, or the column is missing or holds anything but numbers.
+    """
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            return [float(row[column]) for row in csv.DictReader(stream)]
+    except OSError as error:
+        raise UserError(f"'{file}' cannot be read: {error.strerror}.") from error
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise UserError(f"'{file}' is damaged: its column '{column}' is missing or holds no numbers.") from error
 
 
 def comma_separated(rows: Sequence[Row]) -> str:

@@ -12,7 +12,7 @@ FLOORS = (
     ("errors", "jets", "statistics"),
     ("results",),
     ("files", "flavours", "tables"),
-    ("backend", "catalogue", "losses", "metrics", "schema"),
+    ("backend", "catalogue", "checksums", "losses", "metrics", "outputs", "schema"),
     ("histograms", "options", "results_page"),
     ("request",),
     ("cli", "recipes", "tfds_jets"),

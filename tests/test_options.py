@@ -63,8 +63,8 @@ def test_help_tells_defaults_and_fields_without_help_are_no_options():
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"minutes": 0}, "'minutes' must be positive, not 0"),
-        ({"way": "bake"}, "'bake' is no value for 'way'; choose boil or fry"),
+        ({"minutes": 0}, "--minutes must be positive, not 0"),
+        ({"way": "bake"}, "'bake' is no value for --way; choose boil or fry"),
     ],
 )
 def test_values_out_of_range_are_refused(values, sentence):

@@ -54,7 +54,9 @@ def test_flat_dictionary_and_back():
     ],
 )
 def test_mistakes_are_named(options):
-    with pytest.raises(UserError, match=f"'{next(iter(options.values()))}'|'{next(iter(options))}'"):
+    with pytest.raises(
+        UserError, match=f"'{next(iter(options.values()))}'|'{next(iter(options))}'|--{next(iter(options))} must be"
+    ):
         Settings.resolve(options)
 
 

@@ -17,6 +17,8 @@ class Cleaning:
         unknown_flavour: Jets that belong to no class, or to several.
         not_finite: int64 `(features,)`, NaN or infinite cells, which become the default.
         out_of_range: int64 `(features,)`, cells outside the valid range, which become the default.
+        copies: Jets with the same features as an earlier one; they are kept, in the split of that one.
+        bad_weights: Jets whose generator weight is not finite or negative; they are kept.
     """
 
     read: int
@@ -24,6 +26,8 @@ class Cleaning:
     unknown_flavour: int
     not_finite: np.ndarray
     out_of_range: np.ndarray
+    copies: int = 0
+    bad_weights: int = 0
 
     @classmethod
     def none(cls, schema: Schema) -> "Cleaning":

@@ -12,6 +12,8 @@ thousands, so each jet goes to an output file drawn at random.
 import gzip
 import itertools
 import json
+import os
+import shutil
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ import numpy as np
 import uproot
 from tqdm.auto import tqdm
 
+from kerastag import outputs
 from kerastag.errors import UserError
 from kerastag.files import replaced
 from kerastag.schema import JET_FLAVOR
@@ -55,22 +58,33 @@ def convert(source: Path, target: Path, files: int = 128, seed: int = 0, max_jet
         raise UserError(f"'{target}' exists already; choose another folder.")
     if not source.is_file():
         raise UserError(f"There is no file '{source}'.")
+    with outputs.workshop(target) as parts:
+        try:
+            with replaced(parts / target.name) as folder:
+                folder.mkdir()
+                jets = _write(source, folder, files, seed, max_jets)
+            os.replace(parts / target.name, target)
+        finally:
+            shutil.rmtree(parts)
+    return jets
+
+
+def _write(source: Path, folder: Path, files: int, seed: int, max_jets: int | None) -> int:
+    """Spread the jets of `source` over files of `folder`; return their number."""
     generator = np.random.default_rng(seed)
+    writers = [_Writer(folder / f"jets_{number:04d}.root") for number in range(files)]
     jets = 0
-    with replaced(target) as folder:
-        folder.mkdir()
-        writers = [_Writer(folder / f"jets_{number:04d}.root") for number in range(files)]
-        with tqdm(unit=" jets", unit_scale=True, disable=None) as progress:
-            for batch in _batches(source, max_jets):
-                destination = generator.integers(0, files, len(batch))
-                for number in np.unique(destination):
-                    writers[number].add(batch[destination == number])
-                jets += len(batch)
-                progress.update(len(batch))
-        if not jets:
-            raise UserError(f"'{source}' holds no jets.")
-        for writer in writers:
-            writer.close()
+    with tqdm(unit=" jets", unit_scale=True, disable=None) as progress:
+        for batch in _batches(source, max_jets):
+            destination = generator.integers(0, files, len(batch))
+            for number in np.unique(destination):
+                writers[number].add(batch[destination == number])
+            jets += len(batch)
+            progress.update(len(batch))
+    if not jets:
+        raise UserError(f"'{source}' holds no jets.")
+    for writer in writers:
+        writer.close()
     return jets
 
 

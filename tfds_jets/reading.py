@@ -5,7 +5,6 @@ bounded whatever a file's size, and vectorised: there is no Python loop over jet
 """
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import uproot
 from uproot.language.python import PythonLanguage
 
+from kerastag.checksums import sha256
 from kerastag.errors import UserError
 from kerastag.jets import Jets
 from kerastag.schema import Feature, Group, Schema
@@ -42,8 +42,7 @@ class RootFile:
     @classmethod
     def of(cls, path: Path) -> "RootFile":
         """The file at `path`."""
-        with path.open("rb") as stream:
-            return cls(path, hashlib.file_digest(stream, "sha256").hexdigest())
+        return cls(path, sha256(path))
 
     @property
     def source(self) -> int:
@@ -233,8 +232,8 @@ def _jets(
     cleaning: Cleaning,
 ) -> Jets:
     """Turn one chunk of expressions into cleaned jets."""
-    in_class = np.stack([ak.to_numpy(columns[flavour.branch]) for flavour in schema.classes], axis=1).astype(bool)
-    selected = ak.to_numpy(columns[selection]).astype(bool) if selection else np.ones(len(entry), bool)
+    in_class = np.stack([_flags(columns, flavour.branch) for flavour in schema.classes], axis=1)
+    selected = _flags(columns, selection) if selection else np.ones(len(entry), bool)
     has_class = in_class.sum(axis=1) == 1
     cleaning.read += len(entry)
     cleaning.not_selected += int((~selected).sum())
@@ -247,6 +246,20 @@ def _jets(
     clean(features, absent, schema, cleaning)
     spectators = {name: values[rows] for name, values in spectators.items()}
     return Jets(np.ascontiguousarray(features.T), in_class.argmax(axis=1)[rows], spectators, len(schema.classes))
+
+
+def _flags(columns: dict[str, ak.Array], expression: str) -> np.ndarray:
+    """Whether each jet has a property, bool `(jets,)`.
+
+    Raises:
+        UserError: if the expression is anything but 0 or 1, or false or true, in some jet.
+    """
+    values = ak.to_numpy(columns[expression])
+    flags = values == 1
+    if wrong := np.count_nonzero(~flags & (values != 0)):
+        example = values[~flags & (values != 0)][0]
+        raise UserError(f"'{expression}' must be 0 or 1 in every jet; {wrong:,} jets have other values, such as {example:g}.")
+    return flags
 
 
 def _features(columns: dict[str, ak.Array], schema: Schema, jets: int) -> tuple[np.ndarray, np.ndarray]:
@@ -278,11 +291,20 @@ def spectator_dtype(name: str) -> type:
 
 
 def _fill(values: np.ndarray, absent: np.ndarray, columns: dict[str, ak.Array], group: Group, features: list[Feature]) -> None:
-    """Fill the rows of one group in place, `values` and `absent` both `(features of the group, jets)`."""
+    """Fill the rows of one group in place, `values` and `absent` both `(features of the group, jets)`.
+
+    Raises:
+        UserError: if a branch that holds a list has one value in each jet.
+    """
     branch = features[0].branch
     if group.slots is not None and columns[branch].ndim > 1:
         _fill_jagged(values, absent, columns, group, features)
         return
+    if len({feature.branch for feature in features}) < len(features):
+        raise UserError(
+            f"'{branch}' has one value in each jet, but the {group.slots} {group.name}s of a jet are read from it; "
+            "it must be a list of any length."
+        )
     for row, feature in enumerate(features):
         values[row] = ak.to_numpy(columns[feature.branch])
         if group.count is not None:
@@ -303,6 +325,8 @@ def _fill_jagged(
     for row, feature in enumerate(features):
         if feature.branch not in objects:
             column = columns[feature.branch]
+            if column.ndim == 1:
+                raise UserError(f"'{feature.branch}' has one value in each jet, but '{features[0].branch}' a list of them.")
             if not np.array_equal(ak.to_numpy(ak.num(column)), counts):
                 raise UserError(
                     f"'{feature.branch}' and '{features[0].branch}' differ in their number of values in some jet, "

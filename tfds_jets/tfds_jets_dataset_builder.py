@@ -6,6 +6,8 @@
 import dataclasses
 import hashlib
 import json
+import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,12 +21,14 @@ from absl import logging
 from tqdm.auto import tqdm
 from typing_extensions import override
 
+from kerastag import outputs
 from kerastag import schema as schemas
 from kerastag.errors import UserError
 from kerastag.jets import Jets
 from kerastag.schema import Schema, discovery
 from kerastag.statistics import Moments, Statistics, quartiles
-from tfds_jets import reading, splitting
+from tfds_jets import integrity, reading, splitting, suspicion
+from tfds_jets.copies import Copies
 from tfds_jets.reading import SAMPLE_FILE
 from tfds_jets.spool import Spool
 
@@ -33,6 +37,15 @@ SAMPLE_CONFIGS = ("jet_flavor", "deepcsv")
 
 # Training jets for medians and quartiles, enough for 0.3 % of an interquartile range, and for the search of special values.
 QUARTILE_JETS = 200_000
+
+# Training jets in which every feature has different values; of fewer, some may be all alike.
+_ENOUGH_TO_VARY = 1_000
+
+# Last part of the version of every config: raised when the same files make other data sets, so that old ones are left alone.
+_PATCH = 1
+
+# How names of the folder begin in which jets wait, below that of the data set.
+_SPOOL = "spool_"
 
 Examples = Iterator[tuple[str, dict[str, np.ndarray]]]
 
@@ -55,7 +68,7 @@ class JetsConfig(tfds.core.BuilderConfig):
 
 def _config(schema: Schema) -> JetsConfig:
     """Configuration that reads all jets of a schema."""
-    version = tfds.core.Version(f"{schema.version}.0")
+    version = tfds.core.Version(f"{schema.version}.{_PATCH}")
     return JetsConfig(name=schema.name, schema=schema.name, description=schema.description, version=version)
 
 
@@ -75,10 +88,18 @@ _CONFIGS = {schema.name: _config(schema) for schema in schemas.SCHEMAS.values()}
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """Jets with their flavour, in blocks: `features` `(jets, features)`, `label` `(jets,)` and spectators `(jets,)`."""
+    """Jets with their flavour, in blocks: `features` `(jets, features)`, `label` `(jets,)` and spectators `(jets,)`.
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "Initial release: blocks of jets, statistics and fingerprint in the metadata."}
+    Attributes:
+        strict: Whether a build is refused if values look as if they meant something else than the schema says.
+    """
+
+    strict = False
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {
+        "1.0.0": "Initial release: blocks of jets, statistics and fingerprint in the metadata.",
+        "1.1.0": "Checksums of all files; copies of jets stay in one split; flags must be 0 or 1.",
+    }
     # `tfds build tfds_jets` makes every config in this list, so it holds the default alone; `builder_configs` has all.
     BUILDER_CONFIGS = [_CONFIGS[schemas.JET_FLAVOR.name]]
     MANUAL_DOWNLOAD_INSTRUCTIONS = "Put the ROOT files, at any depth, into a folder and name it with --manual_dir."
@@ -88,6 +109,20 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def builder_configs(cls) -> dict[str, JetsConfig]:
         """Configurations by name, one for each schema."""
         return _CONFIGS
+
+    @override
+    def __init__(self, **options: Any):
+        try:
+            super().__init__(**options)
+        except UserError:
+            raise
+        except Exception as error:  # TFDS reads here what an existing data set says of itself, in several formats
+            folder = options.get("data_dir") or tfds.core.constants.DATA_DIR
+            reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            raise UserError(
+                f"The data set of config '{options.get('config')}' in '{folder}' is damaged: {reason}; delete it, and it is "
+                "built anew."
+            ) from error
 
     @property
     def schema(self) -> Schema:
@@ -123,15 +158,21 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """
         directory = download_config.manual_dir if download_config else None
         self._manual_dir = Path(directory) if directory else None
-        if self.data_path.exists() and self._manual_dir and self._manual_dir.is_dir():
-            self.check_fingerprint(self._manual_dir)
-        options = {} if permissions is None else {"permissions": permissions}
-        self.data_path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="spool_", dir=self.data_path.parent) as spool:
-            self._spool_dir = Path(spool)
-            super().download_and_prepare(
-                download_dir=download_dir, download_config=download_config, file_format=file_format, **options
-            )
+        if self.data_path.exists() and not _is_to_be_replaced(download_config):
+            integrity.check(Path(self.data_path))
+            if self._manual_dir and self._manual_dir.is_dir():
+                self.check_fingerprint(self._manual_dir)
+            return
+        options = {"download_dir": download_dir, "download_config": download_config, "file_format": file_format}
+        options |= {} if permissions is None else {"permissions": permissions}
+        folder = Path(self.data_path.parent)
+        folder.mkdir(parents=True, exist_ok=True)
+        with outputs.locked(folder, "wait for it, or choose another data directory"):
+            _remove_leftovers(folder)
+            with tempfile.TemporaryDirectory(prefix=_SPOOL, dir=folder) as spool:
+                self._spool_dir = Path(spool)
+                super().download_and_prepare(**options)
+            integrity.seal(Path(self.data_path), self._sources)
 
     def check_fingerprint(self, directory: Path) -> None:
         """Check that the existing data set was made of the files below `directory`.
@@ -160,22 +201,28 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """Read the files once: clean, count, split, and spool each split to disk."""
         directory, files = self._files(dl_manager)
         cleaning = reading.Cleaning.none(self.schema)
+        self._sources = [] if directory == SAMPLE_FILE else [file.path for file in files]
         spools = {name: Spool(self._spool_dir / name) for name in splitting.FRACTIONS}
         moments = {name: Moments(self.schema.defaults) for name in spools}
         counts = np.zeros((len(spools), len(self.schema.classes)), np.int64)
+        copies = Copies(len(self.schema.features))
         progress = tqdm(desc="Reading ROOT files", unit=" jets", unit_scale=True, leave=False, disable=None)
         for jets in reading.read(files, self.schema, self.builder_config.selection, cleaning):
-            self._distribute(jets, spools, moments, counts)
+            self._distribute(jets, spools, moments, counts, copies)
             progress.update(len(jets))
+            cleaning.bad_weights += _bad_weights(jets)
         progress.close()
+        cleaning.copies = copies.number
         self._check_counts(counts, cleaning, directory)
         typical = next(name for name, spool in spools.items() if spool.jets)
         sample = spools[typical].sample(QUARTILE_JETS)
         median, iqr = quartiles(sample, self.schema.defaults)
         of_split = moments[typical]
+        self._check_sigma(of_split)
         statistics = Statistics(of_split.mean, of_split.sigma, median, iqr, of_split.default_fraction)
         self.info.metadata.update(self._metadata(files, cleaning, statistics, counts))
         self.info.metadata["values"] = self._values(sample)
+        self._suspect(sample)
         return {name: self._generate_examples(spool) for name, spool in spools.items() if spool.jets}
 
     def _files(self, dl_manager: tfds.download.DownloadManager) -> tuple[Path, list[reading.RootFile]]:
@@ -202,7 +249,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """
         variation = self.builder_config.variation
         if not variation:
-            return reading.find_files(directory)
+            files = reading.find_files(directory)
+            _check_versions(files)
+            return files
         path = directory / f"{variation}.root"
         content = reading.simulation_of(path) or {"settings": {}}
         if "+".join(content["settings"].get("variations", ())) != variation:
@@ -218,18 +267,41 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             logging.warning("%s", sentence)
         return discovery.to_json(findings)
 
+    def _check_sigma(self, moments: Moments) -> None:
+        """Refuse features that say nothing: no attack has a unit for them.
+
+        Raises:
+            UserError: if a feature is absent from, or the same in, all training jets.
+        """
+        constant = np.flatnonzero(moments.sigma == 0)
+        if len(constant) and moments.jets >= _ENOUGH_TO_VARY and not self.builder_config.variation:
+            names = ", ".join(f"'{self.schema.names[number]}'" for number in constant[:3])
+            absent = "absent from" if moments.default_fraction[constant[0]] == 1 else "the same in"
+            more = f" and {len(constant) - 3} more" if len(constant) > 3 else ""
+            raise UserError(f"{names}{more}: {absent} all training jets; look at its branch, or take a schema without it.")
+
+    def _suspect(self, features: np.ndarray) -> None:
+        """Warn of what looks wrong in float32 `(jets, features)`, or refuse it if the build is strict."""
+        found = suspicion.sentences(features, self.schema)
+        if found and self.strict:
+            raise UserError(f"{found[0]} --strict refuses it, and {len(found) - 1} more such findings.")
+        for sentence in found:
+            logging.warning("%s", sentence)
+
     @override
     def _generate_examples(self, spool: Spool) -> Examples:
         """Yield a key and a block of jets."""
         yield from spool.blocks()
 
-    def _distribute(self, jets: Jets, spools: dict[str, Spool], moments: dict[str, Moments], counts: np.ndarray) -> None:
+    def _distribute(
+        self, jets: Jets, spools: dict[str, Spool], moments: dict[str, Moments], counts: np.ndarray, copies: Copies
+    ) -> None:
         """Mix a chunk and append its jets to the spools of their splits."""
         if not len(jets):
             return
         seed = [int(jets.spectators["source"][0]), int(jets.spectators["entry"][0])]
         jets = jets.take(np.random.default_rng(seed).permutation(len(jets)))
-        split = splitting.split_of(jets.spectators)
+        split = copies.place(jets.features, splitting.split_of(jets.spectators))
         for number, (name, spool) in enumerate(spools.items()):
             in_split = jets.take(split == number)
             spool.append(in_split)
@@ -264,6 +336,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             logging.warning("The share of %s in '%s' is off by more than 4 binomial sigma.", name, splits[split])
         if cleaning.unknown_flavour:
             logging.warning("%d jets of unknown flavour were left out.", cleaning.unknown_flavour)
+        if cleaning.copies:
+            logging.warning("%d jets are copies of others; each is in the split of the first.", cleaning.copies)
+        if cleaning.bad_weights:
+            logging.warning("%d jets have a generator weight that is negative or not finite.", cleaning.bad_weights)
 
     def _metadata(
         self, files: list[reading.RootFile], cleaning: reading.Cleaning, statistics: Statistics, counts: np.ndarray
@@ -289,8 +365,40 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 "unknown_flavour": cleaning.unknown_flavour,
                 "not_finite": not_finite,
                 "out_of_range": out_of_range,
+                "copies": cleaning.copies,
+                "bad_weights": cleaning.bad_weights,
             },
         }
+
+
+def _check_versions(files: list[reading.RootFile]) -> None:
+    """Refuse a simulated file beside its variations: a jet would be there several times, each time measured otherwise.
+
+    Raises:
+        UserError: if there are such files.
+    """
+    found: dict[str, Path] = {}
+    for file in files:
+        if simulation := reading.simulation_of(file.path):
+            events = {name: value for name, value in simulation["settings"].items() if name != "variations"}
+            first = found.setdefault(json.dumps(events, sort_keys=True), file.path)
+            if first != file.path:
+                raise UserError(
+                    f"'{first}' and '{file.path}' are of the same sample, varied or not; give a folder of one of them."
+                )
+
+
+def _is_to_be_replaced(download_config: tfds.download.DownloadConfig | None) -> bool:
+    """Whether an existing data set is asked to be built anew, as `tfds build --overwrite` does."""
+    mode = download_config.download_mode if download_config else None
+    return mode is not None and mode.overwrite_dataset
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a killed build has left."""
+    for pattern in (f"{_SPOOL}*", "incomplete.*"):
+        for path in folder.glob(pattern):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _default_manual_dir(dl_manager: tfds.download.DownloadManager) -> Path | None:
@@ -307,18 +415,24 @@ def _tensor(dtype: type, *width: int) -> tfds.features.Tensor:
     return tfds.features.Tensor(shape=(None, *width), dtype=dtype, encoding=tfds.features.Encoding.BYTES)
 
 
+def _bad_weights(jets: Jets) -> int:
+    """Number of jets whose weight is not finite or negative."""
+    return int(np.count_nonzero(~(jets.weights >= 0) | np.isinf(jets.weights)))
+
+
 def _nonzero(names: tuple[str, ...], counts: np.ndarray) -> dict[str, int]:
     """Counts above 0 by name."""
     return {name: int(count) for name, count in zip(names, counts, strict=True) if count}
 
 
 def _print_user_errors_plainly() -> None:
-    """Let the `tfds` command end in one sentence where a user's mistake would give a traceback."""
+    """Let the `tfds` command end in one sentence and with 2 where a user's mistake would give a traceback."""
     default_hook = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         if issubclass(kind, UserError):
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            os._exit(2)  # a hook has no other way to say so
         else:
             default_hook(kind, error, traceback)
 

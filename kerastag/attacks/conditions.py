@@ -8,6 +8,7 @@ from kerastag.attacks.base import Attack
 from kerastag.attacks.threat_model import ThreatModel
 from kerastag.catalogue import ATTACKS, Entry
 from kerastag.data import JetDataset
+from kerastag.errors import UserError
 from kerastag.request import PHYSICS, AttackGrid, Physics
 
 
@@ -23,6 +24,9 @@ class Condition:
         scale: Name in the catalogue of scales.
         only: Names or patterns of the features that may move; none for all.
         physics: Which rules it obeys.
+
+    Raises:
+        UserError: if it has a scale and a budget.
     """
 
     attack: str | None = None
@@ -32,6 +36,10 @@ class Condition:
     scale: str = "sigma"
     only: tuple[str, ...] = ()
     physics: Physics = PHYSICS
+
+    def __post_init__(self) -> None:
+        if self.physics.budget is not None and self.scale != "sigma":
+            raise UserError(f"The budget '{self.physics.budget}' is in physical units; leave --scale out.")
 
     @property
     def _entry(self) -> Entry | None:

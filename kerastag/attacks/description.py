@@ -9,7 +9,7 @@ from kerastag.schema import Feature, Schema
 
 
 def describe(threat_model: ThreatModel, schema: Schema) -> str:
-    """A Markdown table of the largest shift of each feature, in its unit, of what else limits it and of what it follows.
+    """A Markdown table: the largest shift of each feature on its own, in its unit, what else limits it and what it follows.
 
     Where the threat model depends on the flavour there is a column for each.
 
@@ -22,7 +22,7 @@ def describe(threat_model: ThreatModel, schema: Schema) -> str:
     factors = np.broadcast_to(column_of_each, (len(by_flavour), len(schema.features)))
     flavours = ("all",) if threat_model.by_flavour is None else schema.class_names
     links = {link.follower: link for link in threat_model.ties.links} if threat_model.ties else {}
-    header = ["feature", "unit", *(f"largest shift, {name} jets" for name in flavours), "and"]
+    header = ["feature", "unit", *(f"largest shift of its own, {name} jets" for name in flavours), "and"]
     rows = []
     for column, feature in enumerate(schema.features):
         shifts = [_shift(threat_model, schema, column, factor) for factor in factors[:, column]]
@@ -75,7 +75,8 @@ def _what_it_follows(link: Link, schema: Schema) -> str:
     features = [[schema.features[column] for column, _ in sources] for sources in link.candidates]
     if link.factor is None:
         return f"follows {_product(features[0], link)}"
-    variables = " or ".join(dict.fromkeys(_product(candidate, link) for candidate in (features[0], features[-1])))
+    variables = " to ".join(dict.fromkeys(_product(candidate, link) for candidate in (features[0], features[-1])))
+    variables = f"one of {variables}" if len(features) > 2 else variables.replace(" to ", " or ")
     return f"follows {variables} where it is {'' if link.factor == 1 else f'{link.factor:g} times '}that"
 
 

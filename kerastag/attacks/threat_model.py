@@ -147,7 +147,7 @@ class ThreatModel:
         cls,
         schema: Schema,
         scale: ArrayLike,
-        epsilon: float | Mapping[str, float] = EPSILON,
+        epsilon: float | Mapping[str, float] | None = None,
         relative_cap: float | None = None,
         *,
         only: Sequence[str] = (),
@@ -161,7 +161,8 @@ class ThreatModel:
             schema: Schema of the features.
             scale: `(features,)`, positive.
             epsilon: In units of `scale`; or in physical units by name or pattern, `{"track_*_D0": 0.005}`, the last that
-                matches counting. Features that no pattern matches then follow others or stay.
+                matches counting. Features that no pattern matches then follow others or stay. None for 0.01, or for once the
+                budget that `physics` names.
             relative_cap: Largest |Δx|/|x|.
             only: Names or patterns of the features that may move; none for all. What is tied to them moves with them.
             freeze: Names or patterns of features that may not move at all.
@@ -171,8 +172,17 @@ class ThreatModel:
         Raises:
             UserError: if a name or pattern matches nothing, or as in `__init__`.
         """
+        scale = np.asarray(scale, np.float64)
+        if scale.shape != (len(schema.features),):
+            raise UserError(f"{schema.name} has {len(schema.features)} features, but `scale` is of shape {scale.shape}.")
+        if wrong := [name for name, size in zip(schema.names, scale, strict=True) if not 0 < size < np.inf]:
+            raise UserError(f"Invalid value for `scale`: that of '{wrong[0]}' must be finite and positive.")
+        if epsilon is None:
+            epsilon = EPSILON if physics.budget is None else 1.0
         budget = Budget.of(schema, scale, epsilon, physics.budget)
         named = budget.named & (matching_feature(schema, only) > 0 if only else True)
+        if not (named & ~schema.integer).any():
+            raise UserError("Nothing can move: no feature that is named, and is no whole number, has a budget.")
         ties = links(schema) if physics.tied else ()
         alone, limited = _roles(schema, named, ties, physics)
         lower, upper = _valid_range(schema) if physics.bounded else (None, None)

@@ -67,7 +67,9 @@ def execute(name: str, arguments: Sequence[str] | None = None, prog: str | None 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_options(parser)
-    command.main(parser.parse_args(arguments))
+    options = parser.parse_args(arguments)
+    cli.check_numbers(options)
+    command.main(options)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

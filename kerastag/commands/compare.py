@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     """Compare, write."""
-    cli.check_output(options, "comparison.json")
+    cli.check_output(options, "compare", "comparison.json")
     sample = collect(Sample(), options)
     grid = requested(COMPARISON, options, caps=(options.relative_cap,))
     cli.load_tensorflow()

@@ -30,7 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     """Compare, write."""
-    cli.check_output(options, "metrics.json")
+    cli.check_output(options, "evaluate", "metrics.json")
     sample, grid = collect(Sample(), options), requested(EVALUATION, options, caps=(options.relative_cap,))
     cli.load_tensorflow()
 

@@ -37,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     """Export, compare."""
-    cli.check_output(options)
+    cli.check_output(options, "export")
     sample = collect(Sample(), options)
     cli.load_tensorflow()
 

@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     """Make the report."""
-    cli.check_output(options, "report.html")
+    cli.check_output(options, "report", "report.html")
     sample, report_options = collect(Sample(), options), requested(ReportOptions(), options)
     cli.load_tensorflow()
 

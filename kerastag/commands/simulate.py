@@ -110,6 +110,11 @@ def simulate(options: argparse.Namespace) -> None:
         size = production.Size(last_event=variation_files.last_event(like))
     names = {field.name for field in dataclasses.fields(settings)}
     given = {name: value for name, value in vars(options).items() if name in names and value is not None}
+    if like and (others := sorted(given.keys() - {"split"})):
+        raise UserError(
+            f"--{others[0].replace('_', '-')} would make other jets than those of '{like}'; leave it out, or "
+            "make a sample of its own first and name it with --like."
+        )
     settings = dataclasses.replace(settings, **given)
     size = size if options.jets is None else production.Size(jets=options.jets)
     if not options.variation:

@@ -18,8 +18,9 @@ examples:
 
 Each attack is made within the paper's box and within the physical one. The first tagger is the one that others are compared
 with, and boosted trees meet the jets that were attacked on it. A NAME= given several times stands for the seeds of one
-training. Variations of the detector are paired with nominal.root, those
-of the physics are compared with reseeded.root, events of their own; both are made by simulate.
+training. Variations of the detector are paired with nominal.root, those of the physics are compared with reseeded.root, events
+of their own, or with nominal.root where that is missing; both are made by simulate. Of files with all jets of a sample the test
+split is taken; --split all takes all of them, which is right if no tagger has seen any.
 """
 
 
@@ -32,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--variation", nargs="+", default=[], metavar="NAME", help="variations to look at (default: all of the folder)"
     )
-    add_fields(parser, Sample(), DATA_SET)
+    add_fields(parser, Sample(), (*DATA_SET, "split"))
     add_fields(parser, SCAN, ["attacks", "epsilons"])
     parser.add_argument(
         "--budgets", nargs="+", default=[], metavar="NAME", help="further boxes: budgets by name or file, at ε = 1"
@@ -51,7 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     """Measure, write."""
-    cli.check_output(options, "systematics.json")
+    cli.check_output(options, "systematics", "systematics.json")
     if options.envelope is not None and options.envelope.exists() and not options.overwrite:
         raise UserError(f"There is a budget in '{options.envelope}' already; add --overwrite or choose another --envelope.")
     sample, grid = collect(Sample(), options), collect(SCAN, options, caps=(None,))

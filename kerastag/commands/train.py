@@ -1,14 +1,13 @@
 """Train a jet tagger, nominally or on attacked jets, and evaluate it clean and attacked."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from kerastag.cli import load_tensorflow
 from kerastag.errors import UserError
 from kerastag.options import add_options as add_fields
-from kerastag.recipes import FOLDERS, Recipe, Settings, read_toml
+from kerastag.recipes import FOLDERS, Recipe, Settings, read_toml, run_config
 
 EPILOG = """\
 examples:
@@ -59,7 +58,7 @@ def _of_run(output: Path, given: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: if its model is a function that is not given here.
     """
-    stored = Settings.stored(json.loads((output / "config.json").read_text())["settings"]).to_dict()
+    stored = run_config(output)["settings"].to_dict()
     if ":" in stored["model"] and "model" not in given:
         raise UserError(
             f"The run in '{output}' has a model of its own; say with --model {stored['model']} that it may be called."

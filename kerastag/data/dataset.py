@@ -23,6 +23,7 @@ from kerastag.jets import Jets
 from kerastag.request import Sample
 from kerastag.schema import Schema, discovery
 from kerastag.statistics import Statistics
+from tfds_jets import integrity
 
 
 def memory_limit() -> int:
@@ -69,6 +70,11 @@ class JetDataset:
     def path(self) -> Path:
         """Folder of the shards."""
         return Path(self._builder.data_path)
+
+    @property
+    def origin(self) -> str:
+        """Where it lies, of what it was built and when, and whether that is still there, in words."""
+        return f"Data set {self.path}, {integrity.origin(self.path)}"
 
     def scale(self, kind: str = "sigma") -> np.ndarray:
         """Unit of ε for each feature, float64 `(features,)`, from the training jets that have it.
@@ -190,16 +196,27 @@ class JetDataset:
         columns: dict[str, np.ndarray] = {}
         first = 0
         for block in self._blocks(split).prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+            if first + len(block["label"]) > jets:
+                break
             for name, values in block.items():
                 if name not in columns:
                     columns[name] = np.empty((jets, *values.shape[1:]), values.dtype)
                 columns[name][first : first + len(values)] = values
             first += len(block["label"])
+        if first != jets:
+            raise UserError(
+                f"The {split} split in '{self.path}' has {first:,} jets or other ones, not {jets:,}; build it anew."
+            )
         return Jets(columns.pop("features"), columns.pop("label"), columns, len(self.schema.classes))
 
 
 def prepare(
-    config: str, *, data_dir: str | Path | None = None, manual_dir: str | Path | None = None, variation: str = ""
+    config: str,
+    *,
+    data_dir: str | Path | None = None,
+    manual_dir: str | Path | None = None,
+    variation: str = "",
+    strict: bool = False,
 ) -> JetDataset:
     """Open a data set; build it first if it does not exist.
 
@@ -209,6 +226,7 @@ def prepare(
         manual_dir: Folder of the ROOT files to build from; an existing data set must be made of the same ones. None takes the
             sample of the package, for the configs that can read it.
         variation: Name of a variation whose file lies in `manual_dir`, made by `kerastag simulate`; "" for all files there.
+        strict: Whether a build is refused if values look wrong, such as one that stands for "absent" unknown to the schema.
 
     Raises:
         UserError: if there is no such config, the files cannot be read, or the existing data set is made of others.
@@ -221,6 +239,7 @@ def prepare(
         raise UserError(f"The folder '{manual_dir}' (--manual-dir) does not exist.")
     chosen = varied_config(config, variation) if variation else config
     builder = Builder(config=chosen, data_dir=data_dir and Path(data_dir).expanduser())
+    builder.strict = strict
     directory = manual_dir and Path(manual_dir).expanduser()
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=directory))
     return JetDataset(builder)

@@ -5,6 +5,7 @@ counterpart in the other. A few appear or vanish, when a jet crosses the thresho
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import uproot
@@ -18,7 +19,7 @@ from tfds_jets import reading, splitting
 SAME = 0.2
 
 
-def read_simulated(path: Path, schema: Schema, split: str = "all") -> Jets:
+def read_simulated(path: str | Path, schema: Schema, split: str = "all") -> Jets:
     """Read a simulated file, cleaned as a data set of it is.
 
     Args:
@@ -32,6 +33,7 @@ def read_simulated(path: Path, schema: Schema, split: str = "all") -> Jets:
     Raises:
         UserError: if there is no such file or split, or the file cannot be read.
     """
+    path = Path(path)
     if not path.is_file():
         raise UserError(f"There is no file '{path}'.")
     if split != "all" and split not in splitting.FRACTIONS:
@@ -46,7 +48,10 @@ def read_simulated(path: Path, schema: Schema, split: str = "all") -> Jets:
     jets = Jets(features, np.concatenate([chunk.label for chunk in chunks]), spectators, len(schema.classes))
     if split == "all":
         return jets
-    return jets.take(splitting.split_of(jets.spectators) == list(splitting.FRACTIONS).index(split))
+    chosen = jets.take(splitting.split_of(jets.spectators) == list(splitting.FRACTIONS).index(split))
+    if not len(chosen):
+        raise UserError(f"'{path}' has no jets of the {split} split; make it with simulate --split {split}.")
+    return chosen
 
 
 def variations_of(path: Path) -> tuple[str, ...]:
@@ -55,9 +60,24 @@ def variations_of(path: Path) -> tuple[str, ...]:
     Raises:
         UserError: if there is no such file, or it is none of `kerastag simulate`.
     """
+    return tuple(_content(path)["settings"].get("variations", ()))
+
+
+def sample_of(path: Path) -> dict[str, Any]:
+    """What a simulated file and its variations have in common: settings and the last event.
+
+    Raises:
+        UserError: if there is no such file, or it is none of `kerastag simulate`.
+    """
+    content = _content(path)
+    settings = {name: value for name, value in content["settings"].items() if name != "variations"}
+    return settings | {"last_event": content.get("last_event")}
+
+
+def _content(path: Path) -> dict[str, Any]:
     if (content := reading.simulation_of(path)) is None:
         raise UserError(f"'{path}' is no file that `kerastag simulate` made.")
-    return tuple(content["settings"].get("variations", ()))
+    return content
 
 
 def paired(nominal: Jets, varied: Jets) -> tuple[np.ndarray, np.ndarray]:

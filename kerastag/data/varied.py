@@ -2,13 +2,13 @@
 
 import dataclasses
 import fnmatch
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from kerastag.checksums import sha256
 from kerastag.data.dataset import memory_limit
 from kerastag.data.simulated import paired, read_simulated, variations_of
 from kerastag.errors import UserError
@@ -52,7 +52,7 @@ class VariedJets:
         if not (folder / _NOMINAL).is_file():
             raise UserError(
                 f"There is no '{_NOMINAL}' in '{folder}' (--variations); make it with "
-                f"simulate --split train --variation nominal uncertainties --output {folder}."
+                f"simulate --split train --variation nominal uncertainties --output {folder}, of your own jets with --like."
             )
         paths, left_out = chosen(folder, hold_out)
         _check_memory((1 + len(paths)) * jets.features.nbytes, folder)
@@ -106,7 +106,7 @@ def chosen(folder: Path, hold_out: Sequence[str] = ()) -> tuple[list[Path], dict
 def digests(folder: Path, hold_out: Sequence[str] = ()) -> dict[str, str]:
     """SHA-256 of the files that a training reads, by name. Arguments and errors as of `chosen`."""
     files = [folder / _NOMINAL, *chosen(folder, hold_out)[0]]
-    return {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()}
+    return {path.stem: sha256(path) for path in files if path.is_file()}
 
 
 def _check_memory(size: int, folder: Path) -> None:

@@ -24,9 +24,10 @@ _DRAWN_SIZES = (EPSILON, 5 * EPSILON)
 # Mistag rate of clean light jets that sets the threshold of b-tagging.
 MISTAG_RATE = 0.01
 
-Logits = dict[str, dict[Condition, np.ndarray]]
 # Logits `(jets, classes)` for each column of a table.
 ByDiscriminator = Mapping[str, np.ndarray]
+# By tagger and condition.
+Logits = dict[str, dict[Condition, ByDiscriminator]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Comparison:
 
     Attributes:
         evaluations: `evaluations[tagger][condition]`; the first condition is that of clean jets.
-        logits: `logits[tagger][condition]`, `(jets, classes)`; those of the BvL column.
+        logits: `logits[tagger][condition][discriminator]`, `(jets, classes)`.
         nonfinite_gradients: Gradient cells that were not finite and were taken as 0, where there were any.
     """
 
@@ -154,8 +155,8 @@ def compare(
     logits: Logits = {name: {} for name in taggers}
     for name, condition in progress([(name, condition) for name in taggers for condition in conditions]):
         by_discriminator = logits_by_discriminator(taggers[name], jets, condition, attacks)
-        logits[name][condition] = by_discriminator["BvL"]
-        clean = logits[name][conditions[0]]
+        logits[name][condition] = by_discriminator
+        clean = logits[name][conditions[0]]["BvL"]
         evaluations[name][condition] = evaluate(jets.y, by_discriminator, clean, bootstrap)
     return Comparison(evaluations, logits, nonfinite(conditions, attacks))
 
@@ -180,8 +181,8 @@ def to_draw(conditions: Sequence[Condition]) -> list[Condition]:
     return [conditions[0], *dict.fromkeys(sorted(nearest, key=lambda condition: condition.epsilon))]
 
 
-def drawn_logits(comparison: Comparison, conditions: Sequence[Condition]) -> dict[str, dict[str, np.ndarray]]:
-    """Logits by tagger and label, of the conditions that a ROC figure can show."""
+def drawn_logits(comparison: Comparison, conditions: Sequence[Condition]) -> dict[str, dict[str, ByDiscriminator]]:
+    """Logits by tagger, label and discriminator, of the conditions that a ROC figure can show."""
     drawn = to_draw(conditions)
     return {
         tagger: {condition.label: of_tagger[condition] for condition in drawn}

@@ -14,7 +14,16 @@ import numpy as np
 from kerastag import tables
 from kerastag.attacks import CLEAN, Condition, attacked_features, attacked_logits
 from kerastag.data import JetDataset
-from kerastag.evaluation.comparison import ByDiscriminator, Comparison, Evaluation, aims, build_attacks, evaluate, nonfinite
+from kerastag.evaluation.comparison import (
+    ByDiscriminator,
+    Comparison,
+    Evaluation,
+    Logits,
+    aims,
+    build_attacks,
+    evaluate,
+    nonfinite,
+)
 from kerastag.jets import Jets
 from kerastag.metrics import HEADLINE, Bootstrap, RankedPair
 from kerastag.request import REPLICATES
@@ -145,7 +154,7 @@ def cross_examine(
     bootstrap = Bootstrap(truth.events, replicates, weights=truth.weights)
     attacks = {contestant.name: build_attacks(conditions, contestant.dataset) for contestant in contestants}
     duels: dict[Condition, dict[str, dict[str, Duel | NotDefined]]] = {condition: {} for condition in conditions}
-    logits: dict[str, dict[Condition, np.ndarray]] = {contestant.name: {} for contestant in contestants}
+    logits: Logits = {contestant.name: {} for contestant in contestants}
     for condition, source in progress([(condition, contestant) for condition in conditions for contestant in contestants]):
         attacked = {
             aim: attacked_features(source.model, source.jets.features, truth.y, attacks[source.name][aim])
@@ -159,8 +168,8 @@ def cross_examine(
             scores = {aim: attacked_logits(target.model, features, truth.y, None) for aim, features in attacked.items()}
             by_discriminator = {name: scores[condition.aimed_at(name)] for name in HEADLINE}
             if target is source:
-                logits[source.name][condition] = by_discriminator["BvL"]
-            row[target.name] = _duel(truth.y, by_discriminator, logits[target.name][conditions[0]], bootstrap)
+                logits[source.name][condition] = by_discriminator
+            row[target.name] = _duel(truth.y, by_discriminator, logits[target.name][conditions[0]]["BvL"], bootstrap)
     evaluations = {
         contestant.name: {
             condition: duel.evaluation

@@ -17,7 +17,7 @@ _GAP = Interval(np.nan, np.nan, np.nan)
 @styled
 def roc(
     y: np.ndarray,
-    logits: Mapping[str, Mapping[str, np.ndarray]],
+    logits: Mapping[str, Mapping[str, np.ndarray | Mapping[str, np.ndarray]]],
     discriminators: Iterable[str],
     title: str,
     weights: np.ndarray | None = None,
@@ -26,7 +26,7 @@ def roc(
 
     Args:
         y: True flavours, one-hot `(jets, classes)`.
-        logits: `logits[tagger][condition]`, `(jets, classes)` each.
+        logits: `logits[tagger][condition]`, `(jets, classes)` each, or by discriminator where jets differ between panels.
         discriminators: Names in `DISCRIMINATORS`.
         title: Title of the figure.
         weights: Weights of the jets, `(jets,)`; None for equal ones.
@@ -35,12 +35,15 @@ def roc(
     figure, axes = panels(1, len(names), title, (10, 12))
     for axis, name in zip(axes[0], names, strict=True):
         for label, style, scores in _roc_styles(logits):
-            _roc_curve(axis, RankedPair(y, scores, name), weights, style, label)
+            of_panel = scores[name] if isinstance(scores, Mapping) else scores
+            _roc_curve(axis, RankedPair(y, of_panel, name), weights, style, label)
         _finish_roc(axis, y, name)
     return figure, axes
 
 
-def _roc_styles(logits: Mapping[str, Mapping[str, np.ndarray]]) -> Iterator[tuple[str, Style, np.ndarray]]:
+def _roc_styles(
+    logits: Mapping[str, Mapping[str, np.ndarray | Mapping[str, np.ndarray]]],
+) -> Iterator[tuple[str, Style, np.ndarray | Mapping[str, np.ndarray]]]:
     """Label, style and logits of each curve."""
     styles = tagger_styles(logits)
     for tagger, by_condition in logits.items():
@@ -49,7 +52,7 @@ def _roc_styles(logits: Mapping[str, Mapping[str, np.ndarray]]) -> Iterator[tupl
 
 
 def _roc_curve(axis: plt.Axes, pair: RankedPair, weights: np.ndarray | None, style: Style, label: str) -> None:
-    if pair.missing:
+    if pair.undefined:
         return
     efficiency, mistag, mistagged = pair.roc(weights)
     enough = mistagged >= MINIMUM_MISTAGGED

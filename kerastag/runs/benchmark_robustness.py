@@ -5,7 +5,6 @@ Every training and every evaluation is a file below the output folder, so a run 
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from kerastag import data, plots, tables
+from kerastag import outputs, plots, tables
 from kerastag.attacks import CLEAN, Attack, Condition, attacked_features, marginal_preserving
 from kerastag.catalogue import DEFENSES
 from kerastag.data import JetDataset
@@ -26,6 +25,7 @@ from kerastag.recipes import Settings
 from kerastag.report.subject import digest, fingerprint
 from kerastag.request import EPSILON, RELATIVE_CAP, REPLICATES
 from kerastag.results import Interval, Seeds, defined, plain
+from kerastag.runs.opening import opened
 from kerastag.runs.train import train_missing
 from kerastag.saving.taggers import NamedTagger, load, load_seeds
 from kerastag.training import fitting
@@ -80,6 +80,7 @@ class _Other(NamedTuple):
     tagger: Callable[[], Tagger]
 
 
+@outputs.keeps
 def benchmark_robustness(
     settings: Settings,
     output: Path,
@@ -109,7 +110,7 @@ def benchmark_robustness(
             does not fit the data set.
     """
     trainings = _trainings(settings, defenses, train_epsilons, variations)
-    dataset = data.prepare(settings.config, data_dir=settings.data_dir, manual_dir=settings.manual_dir)
+    dataset = opened(settings)
     others = _others(beside, trainings, dataset)
     for seeds in trainings.values():  # mistakes are found before the first training
         make_defense(seeds[0], dataset, steps_per_epoch=1)
@@ -177,7 +178,7 @@ def _speeds(trainings: Mapping[str, Settings], dataset: JetDataset, file: Path) 
     The size of an attack makes no difference.
     """
     of_defense = {training.defense: training for training in trainings.values()}
-    speeds = json.loads(file.read_text()) if file.is_file() else {}
+    speeds = read_json(file, {}) if file.is_file() else {}
     if not set(of_defense) <= set(speeds):
         timed = tqdm(of_defense.items(), "Timing", disable=None)
         speeds = {name: fitting.speed(one, dataset, make_varied(one, dataset)) for name, one in timed}

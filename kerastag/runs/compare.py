@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from kerastag import data, plots, tables
+from kerastag import outputs, plots, tables
 from kerastag.attacks import CLEAN, Condition, conditions
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
@@ -23,10 +23,12 @@ from kerastag.metrics import HEADLINE, RankedPair
 from kerastag.request import COMPARISON, REPLICATES, AttackGrid, Sample
 from kerastag.results import NotDefined
 from kerastag.runs.evaluate import print_nonfinite
+from kerastag.runs.opening import opened
 from kerastag.saving.taggers import NamedTagger, check_inputs, load_all
 from kerastag.schema import SCHEMAS
 
 
+@outputs.keeps
 def compare(
     taggers: Sequence[str],
     sample: Sample,
@@ -100,7 +102,7 @@ def _datasets(taggers: Sequence[NamedTagger], sample: Sample) -> dict[str, JetDa
     names = dict.fromkeys([sample.config, *(_config(tagger, sample) for tagger in taggers)])
     datasets = {}
     for name in names:
-        datasets[name] = data.prepare(name, data_dir=sample.data_dir, manual_dir=sample.manual_dir)
+        datasets[name] = opened(dataclasses.replace(sample, config=name))
         for tagger in taggers:
             if _config(tagger, sample) == name:
                 check_inputs(tagger, datasets[name].schema)
@@ -129,7 +131,7 @@ def _foreword(tagger: NamedTagger, jets: Jets, matrix: Matrix) -> str:
     name, record = tagger.name, tagger.record
     if record is None:
         return ""
-    logits = matrix.white_box.logits[name][CLEAN]
+    logits = matrix.white_box.logits[name][CLEAN]["BvL"]
     text = (
         f"{name} was trained for the CMS detector ({record.reference}); on these clean jets its BvL AUC is "
         f"{_area(jets.y, logits)}. On jets of any other detector, such as the sample that comes along, it is out of its "

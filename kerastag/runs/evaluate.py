@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 from tqdm.auto import tqdm
 
-from kerastag import data, plots
+from kerastag import outputs, plots
 from kerastag.attacks import ThreatModel, conditions
 from kerastag.evaluation import diagnostics
 from kerastag.evaluation.comparison import Comparison, compare, drawn_logits, markdown, to_json
@@ -16,12 +16,14 @@ from kerastag.files import write_json, write_text
 from kerastag.jets import Jets
 from kerastag.metrics import HEADLINE
 from kerastag.request import EVALUATION, REPLICATES, AttackGrid, Sample
+from kerastag.runs.opening import opened
 from kerastag.saving.taggers import check_inputs, load_all
 
 # Jets on which taggers are diagnosed.
 _DIAGNOSED = 5000
 
 
+@outputs.keeps
 def evaluate(
     taggers: Sequence[str],
     sample: Sample,
@@ -44,7 +46,8 @@ def evaluate(
     Raises:
         UserError: if a tagger does not fit the data set, or a split does not exist.
     """
-    dataset, jets = data.read(sample)
+    dataset = opened(sample)
+    jets = dataset.arrays(sample.split).take(slice(sample.max_jets))
     models: dict[str, keras.Model] = {}
     for tagger in load_all(taggers):
         check_inputs(tagger, dataset.schema)

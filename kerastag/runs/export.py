@@ -1,13 +1,15 @@
 """One tagger in every format, compared on stored jets."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 
-from kerastag import data, saving, schema, tables
+from kerastag import outputs, saving, schema, tables
 from kerastag.errors import UserError
 from kerastag.files import replaced, write_json
 from kerastag.request import Sample
+from kerastag.runs.opening import opened
 from kerastag.saving.taggers import NamedTagger, check_inputs, find
 from kerastag.schema import SCHEMAS, Schema
 from kerastag.statistics import Statistics
@@ -16,6 +18,7 @@ from kerastag.statistics import Statistics
 TOLERANCE = 1e-4
 
 
+@outputs.keeps
 def export(tagger: str, sample: Sample, output: Path, *, features: Path | None = None) -> None:
     """Write `tagger.keras`, `saved_model/`, `model.onnx` and `parity.json`.
 
@@ -38,7 +41,6 @@ def export(tagger: str, sample: Sample, output: Path, *, features: Path | None =
     else:
         x, of_training = _jets(named, inputs, sample)
         statistics = stored or of_training
-    output.mkdir(parents=True, exist_ok=True)
     with replaced(output / "tagger.keras") as new:
         named.model.save(new)
     saving.export(named.model, inputs, statistics, output / "saved_model")
@@ -57,7 +59,7 @@ def _jets(tagger: NamedTagger, inputs: Schema, sample: Sample) -> tuple[np.ndarr
     """Features `(jets, features)` from the data set of a tagger's inputs, and the statistics of its training jets."""
     if inputs.name not in SCHEMAS:
         raise UserError(f"There is no data set of the inputs of '{tagger.source}'; give jets with --features FILE.npy.")
-    dataset = data.prepare(inputs.name, data_dir=sample.data_dir, manual_dir=sample.manual_dir)
+    dataset = opened(dataclasses.replace(sample, config=inputs.name))
     check_inputs(tagger, dataset.schema)
     return dataset.arrays(sample.split).features[: sample.max_jets], dataset.statistics
 

@@ -15,17 +15,18 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 import kerastag
-from kerastag import data, plots, tables
+from kerastag import outputs, plots, tables
 from kerastag.errors import UserError
 from kerastag.evaluation import input_scan
 from kerastag.evaluation import systematics as measure
-from kerastag.files import read_json, remove_leftovers, write_json, write_text
+from kerastag.files import read_json, write_json, write_text
 from kerastag.report import claims, verdict
 from kerastag.report.page import Page, Section, Table, html, markdown
 from kerastag.report.part import Numbers, Part
 from kerastag.report.parts import PARTS, areas, directions, epochs, flatness, hidden, inputs, mismodelling, shapes
 from kerastag.report.subject import Subject, fingerprint
 from kerastag.request import ReportOptions, Sample
+from kerastag.runs.opening import opened
 
 # Resolution of figures, dots per inch.
 _DPI = 60
@@ -43,6 +44,7 @@ _FORMATS = {
 _Made = tuple[Numbers, list[str]]
 
 
+@outputs.keeps
 def report(
     taggers: Sequence[str],
     sample: Sample,
@@ -66,13 +68,11 @@ def report(
         UserError: if a tagger does not fit the data set, or the scan or the systematics were made of other jets.
     """
     start = time.perf_counter()
-    dataset = data.prepare(sample.config, data_dir=sample.data_dir, manual_dir=sample.manual_dir)
+    dataset = opened(sample)
     store = output / "parts"
     subject = Subject(taggers, dataset, sample, options, store, scan, systematics)
     _check_scan(subject)
     _check_systematics(subject)
-    if store.is_dir():
-        remove_leftovers(store)
     parts = _stored_parts(subject, output)
     numbers = {name: stored["numbers"] for name, stored in parts.items()}
     page = _page(subject, numbers, sum(stored["nonfinite_gradients"] for stored in parts.values()))

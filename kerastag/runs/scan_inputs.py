@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from kerastag import data, plots, saving, tables
+from kerastag import outputs, plots, saving, tables
 from kerastag.attacks import conditions
 from kerastag.data import JetDataset
 from kerastag.evaluation.comparison import compare
@@ -20,6 +20,7 @@ from kerastag.files import read_json, write_json, write_text
 from kerastag.recipes import Settings
 from kerastag.request import SCAN, AttackGrid
 from kerastag.results import Interval, Seeds, defined
+from kerastag.runs.opening import opened
 from kerastag.runs.train import train_missing
 from kerastag.schema import Schema
 
@@ -40,6 +41,7 @@ def default_inputs(schema: Schema) -> list[tuple[str, ...]]:
     return sets
 
 
+@outputs.keeps
 def scan_inputs(
     settings: Settings,
     output: Path,
@@ -59,7 +61,7 @@ def scan_inputs(
     Raises:
         UserError: if there is no such group, or the test split lacks b or light jets.
     """
-    dataset = data.prepare(settings.config, data_dir=settings.data_dir, manual_dir=settings.manual_dir)
+    dataset = opened(settings)
     sets = [tuple(inputs) for inputs in sets] or default_inputs(dataset.schema)
     numbers = {tuple(inputs): len(dataset.schema.restricted(inputs).features) for inputs in sets}
     trainings = [(inputs, training, seed) for inputs in numbers for training in TRAININGS for seed in seeds]

@@ -3,7 +3,6 @@
 All trainings share recipe and number of updates, and the last epoch counts, so nothing is chosen after the fact.
 """
 
-import csv
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from kerastag import data, plots, saving, tables
+from kerastag import outputs, plots, saving, tables
 from kerastag.attacks import CLEAN, Condition, conditions
 from kerastag.data import JetDataset
 from kerastag.evaluation.comparison import Comparison, compare
@@ -21,6 +20,7 @@ from kerastag.metrics import HEADLINE, discriminator_auc
 from kerastag.recipes import Settings
 from kerastag.request import STUDY, AttackGrid
 from kerastag.results import Seeds, defined
+from kerastag.runs.opening import opened
 from kerastag.runs.train import train_missing
 from kerastag.training.assembly import make_attack
 
@@ -29,6 +29,7 @@ Results = dict[str, dict[str, dict[str, Seeds]]]
 _TREES = "boosted trees"
 
 
+@outputs.keeps
 def study(
     settings: Settings,
     output: Path,
@@ -48,7 +49,7 @@ def study(
     Raises:
         UserError: if a folder has a run of other settings or data.
     """
-    dataset = data.prepare(settings.config, data_dir=settings.data_dir, manual_dir=settings.manual_dir)
+    dataset = opened(settings)
     for epsilon in train_epsilons:  # mistakes are found before the first training
         make_attack(settings, dataset, epsilon)
     runs = _train(settings, dataset, output, seeds, train_epsilons)
@@ -141,8 +142,4 @@ def _histories(
 
 def _mean_history(folders: list[Path], name: str) -> np.ndarray:
     """Mean over runs of a column of their histories, `(epochs,)`."""
-    columns = []
-    for folder in folders:
-        with (folder / "history.csv").open(newline="") as stream:
-            columns.append([float(row[name]) for row in csv.DictReader(stream)])
-    return np.mean(columns, axis=0)
+    return np.mean([tables.numbers(folder / "history.csv", name) for folder in folders], axis=0)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from kerastag import data, plots, tables
+from kerastag import data, outputs, plots, tables
 from kerastag.attacks import Attack, Condition, attacked_features, conditions
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
@@ -24,6 +24,7 @@ from kerastag.jets import Jets
 from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.request import PAPER, PHYSICS, REPLICATES, SCAN, AttackGrid, Sample
 from kerastag.results import NotDefined, Resampled
+from kerastag.runs.opening import opened
 from kerastag.saving.taggers import load_seeds
 from kerastag.schema import Schema
 from kerastag.simulation import catalogue
@@ -53,6 +54,7 @@ class File:
     same_events: bool
 
 
+@outputs.keeps
 def systematics(
     taggers: Sequence[str],
     folder: Path,
@@ -72,7 +74,8 @@ def systematics(
         taggers: Each a path, a legacy tagger, or NAME=one of these; the first is the one that others are compared with. A
             NAME= that is given several times stands for the seeds of one training.
         folder: Folder of files of `kerastag simulate`, `nominal.root` among them.
-        sample: Names the data set, which gives attacks their scale and trees their training jets.
+        sample: Names the data set, which gives attacks their scale and trees their training jets, and the split of the files
+            whose jets are taken, or "all".
         output: Folder of the results.
         grid: Attacks, each made within the paper's box and within the physical one.
         variations: Names of the files to look at; none for all.
@@ -85,13 +88,13 @@ def systematics(
         UserError: if a file is missing or none of `kerastag simulate`, or a tagger does not fit the data set.
     """
     files = list_files(folder, variations)
-    dataset = data.prepare(sample.config, data_dir=sample.data_dir, manual_dir=sample.manual_dir)
-    jets = data.read_simulated(files[NOMINAL].path, dataset.schema)
+    dataset = opened(sample)
+    jets = data.read_simulated(files[NOMINAL].path, dataset.schema, sample.split)
     if envelope is not None:
-        write_envelope(envelope, dataset.schema, jets, files, chosen=bool(variations))
+        write_envelope(envelope, dataset.schema, jets, files, sample.split, chosen=bool(variations))
     models = _load(taggers, dataset, trees)
     areas, losses = _attack(models, dataset, jets, boxes(grid, budgets), replicates)
-    changes, about = _vary(models, dataset.schema, jets, files, replicates)
+    changes, about = _vary(models, dataset.schema, jets, files, sample.split, replicates)
     groups = _groups(about)
     trainings = _trainings(models)
     summary = systematics_tables.summary_rows(areas, changes, losses, groups)
@@ -131,6 +134,14 @@ def list_files(folder: Path, names: Sequence[str] = ()) -> dict[str, File]:
         if name not in paths:
             raise UserError(f"There is no '{name}.root' in '{folder}'; there are {', '.join(paths)}.")
     files = {name: _describe(name, path, paths) for name, path in paths.items()}
+    sample = data.sample_of(paths[NOMINAL])
+    for path in paths.values():
+        if (other := data.sample_of(path)) != sample:
+            name = next(name for name in sample if other.get(name) != sample[name])
+            raise UserError(
+                f"'{path}' and '{paths[NOMINAL]}' are of different samples, with {name} {other.get(name)} and {sample[name]}; "
+                "make both with the same --like."
+            )
     listed: dict[str, File] = {}
     for name in names or files:
         _list_with_references(name, files, listed)
@@ -158,6 +169,10 @@ def _describe(name: str, path: Path, paths: Mapping[str, Path]) -> File:
     reference = simulated.find(changed[0]).reference if len(changed) == 1 else CONTROL
     if not physics or reference not in paths:
         reference = CONTROL if physics and CONTROL in paths else NOMINAL
+        if reference == NOMINAL and physics:
+            print(
+                f"'{path}' has other events than '{NOMINAL}.root', with which it is compared; --variation {CONTROL} is better."
+            )
     return File(name, path, kind, help, reference, same_events=not physics)
 
 
@@ -224,7 +239,7 @@ def _attacked(
 
 
 def _vary(
-    models: Sequence[Tagger], schema: Schema, nominal: Jets, files: Mapping[str, File], replicates: int
+    models: Sequence[Tagger], schema: Schema, nominal: Jets, files: Mapping[str, File], split: str, replicates: int
 ) -> tuple[dict[str, dict[str, Change]], dict[str, dict[str, Any]]]:
     """What each variation does to each tagger, and what is known of each variation."""
     references = {NOMINAL: nominal}
@@ -235,7 +250,7 @@ def _vary(
     about: dict[str, dict[str, Any]] = {}
     varied_files = [file for name, file in files.items() if name != NOMINAL]
     for number, file in enumerate(tqdm(varied_files, "Variations", disable=None), start=1):
-        jets = data.read_simulated(file.path, schema)
+        jets = data.read_simulated(file.path, schema, split)
         of_file = {tagger.name: tagger.logits(jets.features) for tagger in models}
         if file.name in wanted:
             references[file.name], logits[file.name] = jets, of_file
@@ -262,7 +277,7 @@ def _groups(about: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
     return {group: names for group, names in {simulated.PLAUSIBLE: plausible, **of_kind}.items() if names}
 
 
-def write_envelope(path: Path, schema: Schema, nominal: Jets, files: Mapping[str, File], chosen: bool) -> None:
+def write_envelope(path: Path, schema: Schema, nominal: Jets, files: Mapping[str, File], split: str, *, chosen: bool) -> None:
     """Write a budget of the largest shifts that variations of the detector make.
 
     Args:
@@ -270,6 +285,7 @@ def write_envelope(path: Path, schema: Schema, nominal: Jets, files: Mapping[str
         schema: Schema of the features.
         nominal: Nominal jets.
         files: The files.
+        split: Split whose jets are taken, or "all".
         chosen: Whether the user named the variations; otherwise those that are larger than an uncertainty are left out.
 
     Raises:
@@ -282,7 +298,8 @@ def write_envelope(path: Path, schema: Schema, nominal: Jets, files: Mapping[str
     ]
     if not names:
         raise UserError("An envelope needs variations of the detector that are as large as an uncertainty; name some.")
-    varied: Iterator[Jets] = (data.read_simulated(files[name].path, schema) for name in tqdm(names, "Envelope", disable=None))
+    files_read = tqdm(names, "Envelope", disable=None)
+    varied: Iterator[Jets] = (data.read_simulated(files[name].path, schema, split) for name in files_read)
     shifts = quantile_shifts(schema, nominal, varied)
     title = (
         f"Largest shift of the quantiles, 5 to 95 %, of {len(nominal):,} simulated jets over {', '.join(names)}; "

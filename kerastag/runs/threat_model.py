@@ -3,11 +3,13 @@
 import numpy as np
 import tensorflow as tf
 
-from kerastag import data, tables
-from kerastag.attacks import Condition, describe, untied
+from kerastag import tables
+from kerastag.attacks import Condition, budgets, describe, untied
 from kerastag.attacks.threat_model import ThreatModel
+from kerastag.catalogue import SCALES
 from kerastag.data import JetDataset
 from kerastag.request import EPSILON, PHYSICS, Physics, Sample
+from kerastag.runs.opening import opened
 from kerastag.schema import Feature, discovery
 
 # Training jets that are looked at.
@@ -33,10 +35,14 @@ def threat_model(
     Raises:
         UserError: if there is no such data set or budget, or a number is out of range.
     """
-    dataset = data.prepare(sample.config, data_dir=sample.data_dir, manual_dir=sample.manual_dir)
+    dataset = opened(sample)
     epsilon = (1.0 if physics.budget else EPSILON) if epsilon is None else epsilon
     model = Condition("fgsm", epsilon, relative_cap, scale=scale, physics=physics).threat_model(dataset)
-    print(f"{dataset.schema.name}, ε = {epsilon:g}{f', {physics.label}' if physics.label else ''}\n")
+    unit = SCALES.find(scale).help
+    if physics.budget:
+        unit = f"times the budget '{physics.budget}' ({budgets.read(physics.budget).get('title', 'without title')})"
+    cap = "" if relative_cap is None else f", at most {relative_cap:.0%} of each value"
+    print(f"{dataset.schema.name}, ε = {epsilon:g} {unit}{cap}{f', {physics.label}' if physics.label else ''}\n")
     print(describe(model, dataset.schema))
     print(f"\nIn the first {_JETS:,} training jets:\n\n{table(dataset, model)}")
     print(f"\nSpecial values and tabulated inputs that were found:\n\n{discovery.markdown(_findings(dataset), dataset.schema)}")

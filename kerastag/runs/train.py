@@ -18,20 +18,22 @@ import numpy as np
 import tensorflow as tf
 
 import kerastag
-from kerastag import data, plots, saving, tables
+from kerastag import outputs, plots, saving, tables
 from kerastag.attacks import conditions
 from kerastag.catalogue import DEFENSES
 from kerastag.data import JetDataset, VariedJets
 from kerastag.errors import UserError
 from kerastag.evaluation.comparison import compare, markdown, to_json
-from kerastag.files import SCRATCH, remove_leftovers, replaced, write_json, write_text
-from kerastag.recipes import FOLDERS, Settings
+from kerastag.files import replaced, write_json, write_text
+from kerastag.recipes import FOLDERS, Settings, run_config
 from kerastag.request import AttackGrid
+from kerastag.runs.opening import opened
 from kerastag.training.assembly import digests_of_variations, make_attack, make_defense, make_varied
 from kerastag.training.checkpoint import TrainingState
 from kerastag.training.fitting import fit
 
 
+@outputs.keeps
 def train(settings: Settings, output: Path, resume: bool = False) -> None:
     """Train, evaluate and export into the folder `output`.
 
@@ -39,16 +41,14 @@ def train(settings: Settings, output: Path, resume: bool = False) -> None:
         UserError: if the folder has a run and `resume` is false, or the run was made with other settings or data.
     """
     started = _started(output, resume)
-    dataset = data.prepare(settings.config, data_dir=settings.data_dir, manual_dir=settings.manual_dir)
+    dataset = opened(settings)
     if started:
         check_same(started, settings, dataset, output)
-    # Mistakes in these are found before there is a folder, which would have to be removed before the next try.
+    # Mistakes in these are found before there is a run, which would have to be removed before the next try.
     make_attack(settings, dataset)
     make_defense(settings, dataset, steps_per_epoch=1)
     dataset.schema.restricted(settings.inputs)
     varied = make_varied(settings, dataset)
-    output.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(output)
     _print_cleaning(dataset)
     _print_varied(varied)
     _print_budget(settings, dataset)
@@ -65,7 +65,7 @@ def train_missing(settings: Settings, dataset: JetDataset, output: Path) -> None
         UserError: if the folder has a run of other settings or data.
     """
     if (output / "metrics.json").is_file():
-        check_same(json.loads((output / "config.json").read_text()), settings, dataset, output)
+        check_same(run_config(output), settings, dataset, output)
     else:
         train(settings, output, resume=(output / "config.json").is_file())
 
@@ -97,22 +97,18 @@ def _evaluate(settings: Settings, dataset: JetDataset, tagger: keras.Model, outp
 
 def _started(output: Path, resume: bool) -> dict | None:
     """The config of the run in the folder, if it is to be resumed; None where a run may begin."""
-    file = output / "config.json"
-    if not file.is_file():
-        # A run that was killed while it wrote its first file has left nothing but scratch.
-        if output.exists() and any(not path.name.startswith(SCRATCH) for path in output.iterdir()):
-            raise UserError(f"The folder '{output}' is not empty and holds no run; choose another --output.")
+    if not (output / "config.json").is_file():
         return None
     if not resume:
         raise UserError(f"There is a run in '{output}' already; continue it with --resume, or choose another --output.")
-    return json.loads(file.read_text())
+    return run_config(output)
 
 
 def check_same(started: dict, settings: Settings, dataset: JetDataset, output: Path) -> None:
     """Raise a `UserError` unless the run in `output`, with config `started`, has these settings and this data set."""
     # Settings that the run does not know, it had at their defaults.
     # Where data lie may have changed; what lies there is compared below.
-    theirs, ours = (json.loads(json.dumps(s.to_dict())) for s in (Settings.stored(started["settings"]), settings))
+    theirs, ours = (json.loads(json.dumps(s.to_dict())) for s in (started["settings"], settings))
     changed = [name for name in ours if theirs.get(name) != ours[name] and name not in FOLDERS]
     if changed:
         name = changed[0]
@@ -159,9 +155,10 @@ def _print_cleaning(dataset: JetDataset) -> None:
     cells = sum(cleaning["not_finite"].values()) + sum(cleaning["out_of_range"].values())
     counts = {split: sum(by_class.values()) for split, by_class in dataset.jets.items()}
     print(
-        f"Data set {dataset.path}: " + ", ".join(f"{split} {jets:,}" for split, jets in counts.items()) + " jets; "
+        "Jets: " + ", ".join(f"{split} {jets:,}" for split, jets in counts.items()) + "; "
         f"left out {cleaning['not_selected']:,} not selected and {cleaning['unknown_flavour']:,} of unknown flavour; "
-        f"{cells:,} values set to their default (by feature in metadata.json there)."
+        f"{cells:,} values set to their default (by feature in metadata.json there); {cleaning['copies']:,} jets are copies of "
+        f"others, {cleaning['bad_weights']:,} have a weight that is negative or not finite."
     )
 
 

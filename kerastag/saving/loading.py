@@ -1,17 +1,22 @@
 """One `load` for everything that kerastag writes, and what may not be loaded."""
 
-import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import keras
 
+from kerastag import checksums
 from kerastag.errors import UserError
+from kerastag.files import read_json
 from kerastag.flavours import FLAVOURS
 from kerastag.layers import ClassLogits
 from kerastag.saving import archive, screen
 from kerastag.saving.saved_model import ASSET
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
+
+T = TypeVar("T")
 
 
 def load(path: str | Path) -> keras.Model:
@@ -33,20 +38,32 @@ def load(path: str | Path) -> keras.Model:
 def description(path: str | Path) -> Schema | None:
     """The schema that travels with a run directory or SavedModel; None for a bare `.keras` file."""
     content = _asset(path)
-    return Schema.from_dict(content["schema"]) if content else None
+    return _made(Schema.from_dict, content["schema"], path) if content else None
 
 
 def statistics(path: str | Path) -> Statistics | None:
     """The statistics that travel with a run directory or SavedModel; None for a bare `.keras` file."""
     content = _asset(path)
-    return Statistics.from_dict(content["statistics"]) if content else None
+    return _made(Statistics.from_dict, content["statistics"], path) if content else None
+
+
+def _made(make: Callable[[dict], T], content: dict, path: str | Path) -> T:
+    """What stored content stands for.
+
+    Raises:
+        UserError: if it is of another form.
+    """
+    try:
+        return make(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"'{ASSET}' in '{path}' is damaged: {type(error).__name__}: {error}.") from error
 
 
 def _asset(path: str | Path) -> dict | None:
     """What kerastag wrote into a SavedModel, or into that of a run directory; None if there is none."""
     path = Path(path)
     asset = (path / "saved_model" if (path / "tagger.keras").is_file() else path) / "assets" / ASSET
-    return json.loads(asset.read_text()) if asset.is_file() else None
+    return read_json(asset, {"schema": dict, "statistics": dict, "classes": list}) if asset.is_file() else None
 
 
 def _load_keras(path: Path) -> keras.Model:
@@ -61,6 +78,8 @@ def _load_keras(path: Path) -> keras.Model:
 
 
 def _load_saved_model(path: Path) -> keras.Model:
+    if checksums.is_sealed(path):  # what others exported has no list
+        checksums.check(path, "export the tagger anew")
     screen.check(path)
     try:
         layer = keras.layers.TFSMLayer(str(path), call_endpoint="logits", trainable=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from kerastag import checksums
 from kerastag.files import replaced
 from kerastag.layers.class_logits import class_names
 from kerastag.schema import Schema
@@ -44,3 +45,4 @@ def export(tagger: keras.Model, schema: Schema, statistics: Statistics, path: Pa
         # Without the gradient of `symlog` an exported tagger could not be attacked.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
         tf.saved_model.save(module, str(new), signatures=signatures, options=options)
+        checksums.seal(new)

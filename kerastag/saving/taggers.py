@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from kerastag import legacy, saving
 from kerastag.errors import UserError
@@ -54,9 +55,11 @@ def load(argument: str) -> NamedTagger:
     """A tagger as `find` gives it, with one logit per flavour.
 
     Raises:
-        UserError: if there is none, or it does not tell flavours apart.
+        UserError: if there is none, it does not tell flavours apart, or its weights are not finite.
     """
     tagger = find(argument)
+    if not all(np.isfinite(weights).all() for weights in tagger.model.get_weights()):
+        raise UserError(f"'{tagger.source}' has weights that are not finite, so its outputs mean nothing; train it anew.")
     try:
         model = class_logits.by_flavour(tagger.model)
     except UserError as error:

@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 
+from kerastag.errors import UserError
 from kerastag.simulation.changes import Change, Detector, Physics
 
 DETECTOR, PHYSICS = "detector", "physics"
@@ -67,12 +68,18 @@ class Line:
         return self.name.replace("[{}]", "{}").format(f"{number:g}")
 
     def match(self, name: str) -> Variation | None:
-        """The variation of a name, or None if it is not one of this line."""
+        """The variation of a name, or None if it is not one of this line.
+
+        Raises:
+            UserError: if it takes more away than there is.
+        """
         number = r"(\d+(?:\.\d+)?)"
         pattern = re.escape(self.name).replace(r"_\[\{\}\]", f"(?:_{number})?").replace(r"\{\}", number)
         if not (match := re.fullmatch(pattern, name)):
             return None
         value = next((float(group) for group in match.groups() if group), self.standard[0] if self.standard else 0.0)
+        if "down" in self.name and "{} %" in self.help and value >= 100:
+            raise UserError(f"'{name}' would take away {value:g} % of it; a number below 100 leaves some.")
         change = self.change(value)
         detector = change if isinstance(change, Detector) else Detector()
         physics = change if isinstance(change, Physics) else Physics()

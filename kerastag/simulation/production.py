@@ -26,8 +26,9 @@ import numpy as np
 import uproot
 from tqdm.auto import tqdm
 
+from kerastag import outputs
 from kerastag.errors import UserError
-from kerastag.files import remove_leftovers, replaced, write_json
+from kerastag.files import read_json, replaced, write_json
 from kerastag.schema import JET_FLAVOR
 from kerastag.simulation.precision import columns
 from kerastag.simulation.settings import SimulationSettings
@@ -146,16 +147,15 @@ def produce_all(samples: Mapping[Path, SimulationSettings], size: Size, processe
         if number is not None and number < 1:
             raise UserError(f"The number of {name} must be positive, not {number}.")
     groups: dict[SimulationSettings, list[_Sample]] = {}
-    for target, settings in samples.items():
-        groups.setdefault(settings.generation, []).append(_Sample(target, settings))
-        _begin_parts(target.with_name(f"{target.name}.parts"), description(settings))
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(processes, context, _begin_worker) as pool:
-        try:
-            for group in groups.values():
-                yield from _produce_group(pool, group, size, processes)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with contextlib.ExitStack() as stack:
+        for target, settings in samples.items():
+            groups.setdefault(settings.generation, []).append(_Sample(target, settings))
+            _check_parts(stack.enter_context(outputs.workshop(target)), description(settings))
+        pool = stack.enter_context(concurrent.futures.ProcessPoolExecutor(processes, context, _begin_worker))
+        stack.callback(pool.shutdown, cancel_futures=True)
+        for group in groups.values():
+            yield from _produce_group(pool, group, size, processes)
 
 
 def _produce_group(
@@ -199,17 +199,12 @@ def versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("kerastag", "pythia8mc", "fastjet", "numpy")}
 
 
-def _begin_parts(parts: Path, description: dict[str, Any]) -> None:
-    """Make a folder of parts, or go on with one of the same description."""
+def _check_parts(parts: Path, description: dict[str, Any]) -> None:
+    """Begin a folder of parts, or go on with one of the same description."""
     note = parts / "production.json"
-    try:
-        parts.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"'{parts}' cannot be made: {error.strerror}; choose another file.") from error
-    remove_leftovers(parts)
     if not note.exists():
         write_json(note, description)
-    elif json.loads(note.read_text(encoding="utf-8")) != description:
+    elif read_json(note) != description:
         raise UserError(f"'{parts}' holds parts made with other settings or versions; delete it or choose another file.")
 
 

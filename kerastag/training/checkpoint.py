@@ -2,10 +2,9 @@
 
 Keras' own parts fall short: `BackupAndRestore` writes in place, `EarlyStopping` forgets its best epoch at a restart.
 A checkpoint is one folder, renamed into place: `state.npz` (weights, optimizer, random states, callbacks' arrays) and
-`state.json` (epoch, history, callbacks' numbers). Nothing in it is pickled.
+`state.json` (epoch, history, callbacks' numbers), with their checksums. Nothing in it is pickled.
 """
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +13,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerastag import checksums
 from kerastag.errors import UserError
-from kerastag.files import remove_leftovers, replaced, write_json
+from kerastag.files import read_json, replaced, write_json
 
 _STATE = {
     keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch", "best_weights"),
@@ -46,14 +46,15 @@ class TrainingState(keras.callbacks.Callback):
             (callback, names) for callback in callbacks for kind, names in _STATE.items() if isinstance(callback, kind)
         ]
         directory.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(directory)
         self._newest = max(directory.glob("epoch-*"), default=None)
-        state: dict[str, Any] = {"epoch": 0, "history": []}
+        state: dict[str, Any] = {"epoch": 0, "history": [], "callbacks": []}
         if self._newest:
-            state = json.loads((self._newest / "state.json").read_text())
+            if checksums.is_sealed(self._newest):  # those of earlier versions have no list
+                checksums.check(self._newest, f"delete '{self._newest}', and the training begins anew")
+            state = read_json(self._newest / "state.json", {"epoch": int, "history": list, "callbacks": list})
         self.epoch: int = state["epoch"]
         self.history: list[dict[str, float]] = state["history"]
-        self._numbers: list[dict[str, Any]] = state.get("callbacks", [])
+        self._numbers: list[dict[str, Any]] = state["callbacks"]
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Restore; by now Keras has reset the other callbacks."""
@@ -71,6 +72,7 @@ class TrainingState(keras.callbacks.Callback):
         with replaced(self._newest) as folder:
             folder.mkdir()
             self._write(folder)
+            checksums.seal(folder)
         if before:
             shutil.rmtree(before)
 
@@ -92,16 +94,31 @@ class TrainingState(keras.callbacks.Callback):
         write_json(folder / "state.json", {"epoch": self.epoch, "history": self.history, "callbacks": numbers})
 
     def _restore(self, folder: Path) -> None:
-        with np.load(folder / "state.npz", allow_pickle=False) as arrays:
-            variables = self._variables()
-            stored = [name for name in arrays.files if name.startswith("variable_")]
-            shapes = [arrays[name].shape for name in stored]
-            if shapes != [tuple(variable.shape) for variable in variables]:
-                raise UserError(f"The checkpoint in '{folder}' belongs to another model; start a new run directory.")
-            for variable, name in zip(variables, stored, strict=True):
-                variable.assign(arrays[name])
-            for place, (callback, names) in enumerate(self._callbacks):
-                for name in names:
-                    key = f"callback_{place}.{name}."
-                    stored_arrays = [arrays[file] for file in arrays.files if file.startswith(key)]
-                    setattr(callback, name, stored_arrays or self._numbers[place].get(name))
+        arrays = _arrays(folder / "state.npz")
+        variables = self._variables()
+        stored = [name for name in arrays if name.startswith("variable_")]
+        shapes = [arrays[name].shape for name in stored]
+        if shapes != [tuple(variable.shape) for variable in variables] or len(self._numbers) != len(self._callbacks):
+            raise UserError(f"The checkpoint in '{folder}' belongs to another model; start a new run directory.")
+        for variable, name in zip(variables, stored, strict=True):
+            variable.assign(arrays[name])
+        for place, (callback, names) in enumerate(self._callbacks):
+            for name in names:
+                key = f"callback_{place}.{name}."
+                stored_arrays = [arrays[array] for array in arrays if array.startswith(key)]
+                setattr(callback, name, stored_arrays or self._numbers[place].get(name))
+
+
+def _arrays(file: Path) -> dict[str, np.ndarray]:
+    """The arrays of a checkpoint, all read before any is used.
+
+    Raises:
+        UserError: if they cannot be read.
+    """
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except Exception as error:  # zipfile, zlib and NumPy raise several kinds for a damaged file
+        raise UserError(
+            f"'{file}' cannot be read, it may be damaged: {error}; delete '{file.parent}', and the training begins anew."
+        ) from error

@@ -76,12 +76,21 @@ def test_those_that_come_along_fit_their_schemas(name):
     [
         ("toy = 3", "says nothing of toy"),
         ("[other]", "says nothing of toy; it knows other"),
-        ("[toy]\neta = 'x'", "must give a number for 'eta, b jets', not 'x'"),
-        ("[toy]\neta = {b = 1}", "must give a number for 'eta, c jets', not None"),
-        ("[toy]\neta = {share = 'a'}", "must give a number for 'share', not 'a'"),
-        ("[toy]\neta = -1", "negative or not finite"),
-        ("[toy]\neta = nan", "negative or not finite"),
-        ("[toy]\neta = {share = 1, of = 'phi'}", "has no feature 'phi'"),
+        ("[toy]\neta = 'x'", "must give a finite number for 'eta, b jets', not 'x'"),
+        ("[toy]\neta = {b = 1}", "gives no number for 'eta, c jets'"),
+        ("[toy]\neta = {share = 'a'}", "must give a finite number for 'eta, share', not 'a'"),
+        ("[toy]\neta = -1", "must give at least 0 for 'eta, b jets', not -1"),
+        ("[toy]\neta = nan", "must give a finite number for 'eta, b jets', not nan"),
+        ("[toy]\neta = {share = -1}", "must give at least 0 for 'eta, share', not -1"),
+        ("[toy]\neta = {share = 1, of = 'phi'}", "takes a share of 'phi' for 'eta', which is no feature; the nearest are"),
+        ("[toy]\neta = {share = 1, of = 3}", "must name a feature by 'of' of 'eta', not 3"),
+        ("[toy]\neta = {share = 1, pwr = 2}", "says 'pwr' of 'eta', which means nothing there; it may say of, power, share"),
+        ("[toy]\neta = {share = 1, power = -800}", "has a power of -800 for 'eta', beyond ±4"),
+        ("[toy]\neta = {share = 1, b = 1}", "says 'b' of 'eta', which means nothing there"),
+        ("[toy]\neta = {b = 1, c = 1, light = 1, gluon = 9}", "says 'gluon' of 'eta'"),
+        ("[toy]", "Nothing can move"),
+        ("[toy]\neta = 0", "Nothing can move"),
+        ("[toy]\nn = 1", "Nothing can move"),
         ("[toy]\nphi = 1", "No feature of toy matches 'phi'"),
         ("toy", "is not valid TOML"),
     ],
@@ -90,6 +99,41 @@ def test_nonsense_ends_in_a_sentence(tmp_path, text, sentence):
     (tmp_path / "b.toml").write_text(text)
     with pytest.raises(UserError, match=sentence):
         box(tmp_path / "b.toml", TOY)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "sentence"),
+    [
+        ({"eta": -1.0}, "'eta' must have a number of at least 0. Received: -1.0"),
+        ({"eta": np.nan}, "'eta' must have a number of at least 0. Received: nan"),
+        ({"eta": {"b": 1.0}}, "'eta' must have a number of at least 0"),
+        ({}, "Nothing can move"),
+    ],
+)
+def test_sizes_by_name_are_checked(sizes, sentence):
+    with pytest.raises(UserError, match=sentence):
+        ThreatModel.from_schema(TOY, np.ones(len(TOY.names)), sizes)
+
+
+def test_sizes_by_name_and_a_budget_exclude_each_other():
+    with pytest.raises(UserError, match="the budget 'alignment-5um' exclude each other"):
+        ThreatModel.from_schema(JET_FLAVOR, np.ones(184), {"jet_pt": 1.0}, physics=Physics(budget="alignment-5um"))
+
+
+def test_a_budget_that_is_named_is_meant_once():
+    model = ThreatModel.from_schema(JET_FLAVOR, np.ones(184), physics=Physics(budget="alignment-5um"))
+    assert model.epsilon == 1.0
+    assert ThreatModel.from_schema(JET_FLAVOR, np.ones(184)).epsilon == 0.01
+
+
+def test_a_scale_of_another_length_is_named():
+    with pytest.raises(UserError, match="jet_flavor has 184 features, but `scale` is of shape"):
+        ThreatModel.from_schema(JET_FLAVOR, np.ones(5))
+
+
+def test_a_budget_that_is_a_folder(tmp_path):
+    with pytest.raises(UserError, match="is a folder; name a file in it"):
+        box(tmp_path, TOY)
 
 
 def test_a_budget_that_does_not_exist():

@@ -119,7 +119,7 @@ def test_bounds_of_a_schema_keep_cells_off_their_default():
 def test_description_is_in_physical_units():
     text = describe(toy_threat_model(0.1, 0.2, by_flavour={"b": 2.0}, freeze=["eta"], bounds=True), TOY)
     rows = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in text.splitlines()}
-    assert rows["feature"][1] == "largest shift, b jets"
+    assert rows["feature"][1] == "largest shift of its own, b jets"
     column = TOY.index("vertex_mass")
     assert rows["vertex_mass"][1:3] == [f"{0.2 * SCALE[column]:.3g}", f"{0.1 * SCALE[column]:.3g}"]
     assert rows["eta"][-1] == "frozen, stays" and rows["eta"][1] == "0"

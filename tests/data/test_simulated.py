@@ -67,6 +67,8 @@ def test_files_that_are_there_are_not_made_again(sample, varied, capsys):
     assert "3 of 3 variations are there already" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in varied.glob("*.root")} == before
     with pytest.raises(UserError, match="other settings"):
+        simulate(sample, varied, "--split", "validation")
+    with pytest.raises(UserError, match=r"--seed would make other jets than those of '.*'; leave it out"):
         simulate(sample, varied, "--seed", "4")
 
 

@@ -136,7 +136,7 @@ def test_a_training_on_variations_says_what_it_saw_and_goes_on(folder, tmp_path,
     assert "under one of 2 variations: d0_bias_10um, momentum_scale_up_1" in capsys.readouterr().out
     # Files may move.
     shutil.copytree(folder / "variations", tmp_path / "copy")
-    arguments = ["--resume", "--output", tmp_path / "run", "--variations", tmp_path / "copy"]
+    arguments = ["--resume", "--output", tmp_path / "run", "--variations", tmp_path / "copy", "--data-dir", folder / "tfds"]
     assert run_command("train", *arguments).code == 0
     (tmp_path / "moved").mkdir()
     for name in ("nominal", "d0_bias_10um"):

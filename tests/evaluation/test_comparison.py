@@ -35,7 +35,7 @@ def test_areas_and_paired_losses_of_each_condition(dataset, comparison):
     labels = [condition.label for condition in comparison.evaluations["a"]]
     assert labels == ["clean", "FGSM ε=0.01", "PGD-2 ε=0.01", "FGSM ε=0.01 cap 20%", "PGD-2 ε=0.01 cap 20%"]
     for condition, scores in comparison.logits["a"].items():
-        areas = discriminator_auc(dataset.arrays("test").y, scores)
+        areas = {name: discriminator_auc(dataset.arrays("test").y, scores[name])[name] for name in HEADLINE}
         assert {name: comparison.area("a", condition, name).value for name in HEADLINE} == pytest.approx(areas)
     attacked, clean, loss = comparison.area("a", FGSM), comparison.area("a", CLEAN), comparison.loss("a", FGSM)
     assert loss.value == pytest.approx(clean.value - attacked.value)
@@ -103,7 +103,7 @@ def test_jets_of_one_flavour_attacked_and_thresholds_frozen_on_clean_jets(datase
     from sklearn.metrics import roc_auc_score
 
     jets = dataset.arrays("test")
-    clean, attacked = (comparison.logits["a"][condition] for condition in (CLEAN, FGSM))
+    clean, attacked = (comparison.logits["a"][condition]["BvL"] for condition in (CLEAN, FGSM))
     evaluation = comparison.evaluations["a"][FGSM]
     of_pair = np.isin(jets.label, (0, 2))
     for flavour, number in (("b", 0), ("light", 2)):

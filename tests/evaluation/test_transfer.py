@@ -63,7 +63,8 @@ def test_diagonal_is_the_white_box_comparison(dataset, jets, contestants, matrix
                 assert matrix.white_box.area(*question).value == pytest.approx(expected.area(*question).value, abs=1e-6)
                 losses = [dataclasses.astuple(found.loss(*question).interval) for found in (matrix.white_box, expected)]
                 assert losses[0] == pytest.approx(losses[1], abs=1e-6)
-            np.testing.assert_allclose(matrix.white_box.logits[name][condition], expected.logits[name][condition], atol=1e-5)
+            for discriminator, logits in expected.logits[name][condition].items():
+                np.testing.assert_allclose(matrix.white_box.logits[name][condition][discriminator], logits, atol=1e-5)
 
 
 def test_other_cells_are_jets_attacked_on_one_and_shown_to_another(dataset, jets, contestants, matrix):

@@ -100,7 +100,7 @@ def test_results_are_not_overwritten_unasked(compared):
     [
         (SAVED / "deepcsv_nominal", {"attacks": ("nonsense",)}, "There is no attack 'nonsense'"),
         (SAVED / "deepcsv_nominal", {"split": "nonsense"}, "no split 'nonsense'"),
-        (SAVED / "deepcsv_nominal", {"epsilons": (-1.0,)}, "`epsilon`"),
+        (SAVED / "deepcsv_nominal", {"epsilons": (-1.0,)}, "epsilon must be at least 0"),
         (SAVED / "deepcsv_nominal", {"only": ("trak*",)}, "No feature of deepcsv matches 'trak"),
         ("DeepCSV", {}, "raw.githubusercontent.com"),
         ("DeepCVS", {}, "'DeepCVS' is no tagger"),

@@ -111,6 +111,7 @@ def test_references_come_first_and_are_those_of_the_catalogue(folder, tmp_path, 
         (tmp_path / f"{name}.root").touch()
     # What real files say is tested where they are made.
     monkeypatch.setattr(data, "variations_of", lambda path: () if path.stem == "nominal" else (path.stem,))
+    monkeypatch.setattr(data, "sample_of", lambda path: {"seed": 1})
     files = list_files(tmp_path)
     assert list(files) == list(list_files(tmp_path, names[1:2])) == ["nominal", "reseeded", "mpi", "mpi_without_reconnection"]
     assert [file.reference for file in files.values()] == ["nominal", "nominal", "reseeded", "mpi"]
@@ -121,6 +122,14 @@ def test_references_come_first_and_are_those_of_the_catalogue(folder, tmp_path, 
     assert _groups({name: {"kind": file.kind} for name, file in list_files(tmp_path).items() if name != "nominal"}) == {
         "physics": ["mpi", "mpi_without_reconnection"]
     }
+
+
+def test_files_of_another_sample_are_not_compared(folder, tmp_path):
+    """Chance matches of jets would pass as pairs."""
+    production.produce(tmp_path / "nominal.root", 20, SimulationSettings(seed=4, events_per_unit=150), 1)
+    (tmp_path / "d0_bias_5um.root").symlink_to(folder / "d0_bias_5um.root")
+    with pytest.raises(UserError, match="are of different samples, with seed 3 and 4; make both with the same --like"):
+        list_files(tmp_path)
 
 
 def test_every_attack_is_made_in_both_boxes():

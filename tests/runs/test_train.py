@@ -17,6 +17,7 @@ from kerastag import runs
 from kerastag.attacks import CLEAN, Condition
 from kerastag.errors import UserError
 from kerastag.evaluation.taggers import TREES
+from kerastag.files import write_json
 from kerastag.recipes import Settings
 from kerastag.request import AttackGrid
 from kerastag.runs.train import _started
@@ -62,6 +63,8 @@ def test_run_directory_holds_everything(run_directory, dataset):
         "tagger.keras",
         "saved_model",
         "history.csv",
+        ".lock",
+        "made_by.json",
         "checkpoints",
         "logs",
         "figures",
@@ -169,6 +172,7 @@ def test_finished_run_with_other_settings_is_not_mixed_into_a_study(run_director
     import shutil
 
     shutil.copytree(run_directory, tmp_path / "nominal-seed0")
+    write_json(tmp_path / "made_by.json", {"command": "study"})
     settings = Settings.resolve({**OPTIONS, "epochs": 1, "data_dir": str(data_dir)})
     with pytest.raises(UserError, match="was started with"):
         runs.study(settings, tmp_path, [0], [0.01], AttackGrid(epsilons=(0.01,)))
@@ -232,7 +236,7 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
     [
         (["train", "--config", "nonsense"], "There is no data set config 'nonsense'"),
         (["train", "--manual-dir", "/no/such/folder"], "'/no/such/folder' (--manual-dir) does not exist"),
-        (["train", "--epsilon", "-1", "--config", "jet_flavor", "--adversarial"], "`epsilon`"),
+        (["train", "--epsilon", "-1", "--config", "jet_flavor", "--adversarial"], "epsilon"),
         (
             ["train", "--only", "trak_*", "--config", "jet_flavor", "--adversarial"],
             "No feature of jet_flavor matches 'trak_*'",
@@ -328,9 +332,9 @@ def test_no_size_in_training_tells_the_flavour(dataset, defense):
 
 def test_a_wrong_size_is_refused_before_anything_is_trained(dataset, data_dir, tmp_path):
     settings = Settings.resolve({"config": "jet_flavor", "data_dir": str(data_dir)})
-    with pytest.raises(UserError, match="`epsilon`"):
+    with pytest.raises(UserError, match="epsilon"):
         runs.benchmark_robustness(settings, tmp_path, {"nominal": [0], "fgsm": [0]}, train_epsilons=(-1.0,))
-    with pytest.raises(UserError, match="`epsilon`"):
+    with pytest.raises(UserError, match="epsilon"):
         runs.study(settings, tmp_path, train_epsilons=(0.01, -1.0))
     assert not list(tmp_path.iterdir())
 

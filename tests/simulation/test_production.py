@@ -116,7 +116,7 @@ def test_an_existing_file_is_left_alone(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be made"):
+    with pytest.raises(UserError, match="Not a directory"):
         production.produce(tmp_path / "file" / "jets.root", 10, SMALL, 1)
 
 

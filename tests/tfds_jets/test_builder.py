@@ -14,7 +14,7 @@ from kerastag import data, schema
 from kerastag.errors import UserError
 from kerastag.schema import JET_FLAVOR
 from tests.conftest import jet_lines, needs_ntuple, write_lines
-from tfds_jets import tfds_jets_dataset_builder
+from tfds_jets import integrity, tfds_jets_dataset_builder
 from tfds_jets.conversion import convert
 from tfds_jets.splitting import FRACTIONS, split_of, straying_fractions
 from tfds_jets.tfds_jets_dataset_builder import Builder
@@ -120,7 +120,7 @@ def tfds_build(*options) -> subprocess.CompletedProcess:
 
 def test_tfds_command_ends_in_that_sentence(tmp_path):
     result = tfds_build("--config", "deepntuple", "--data_dir", tmp_path)
-    assert result.returncode != 0
+    assert result.returncode == 2
     assert "Traceback" not in result.stderr
     assert result.stderr.strip().splitlines()[-1].startswith("error: No ROOT files were given for config 'deepntuple'")
 
@@ -251,6 +251,7 @@ def test_data_set_that_is_older_than_the_search_loads(tmp_path, jet_files):
     content = json.loads(metadata.read_text())
     del content["values"]
     metadata.write_text(json.dumps(content))
+    integrity.seal(built.path, [])
     assert data.prepare("jet_flavor", data_dir=tmp_path, manual_dir=jet_files).findings == ()
 
 

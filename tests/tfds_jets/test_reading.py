@@ -96,6 +96,28 @@ def test_impossible_values_become_the_default_and_are_counted(tmp_path):
     assert cleaning.out_of_range[0] == 1
 
 
+@pytest.mark.parametrize("flag", (2, -1, 0.5, np.nan))
+def test_a_flag_that_is_neither_0_nor_1_is_refused(tmp_path, flag):
+    write(tmp_path / "a.root", raw=np.array([1, 0, flag, 1], np.float32))
+    schema = dataclasses.replace(TOY, classes=(FlavourClass("b", "raw", "b", "red"), CLASSES[1]))
+    with pytest.raises(UserError, match=rf"'raw' must be 0 or 1 in every jet; 1 jets have other values, such as {flag:g}"):
+        read(tmp_path, schema)
+    with pytest.raises(UserError, match="'raw' must be 0 or 1"):
+        read(tmp_path, selection="raw")
+
+
+def test_one_value_where_a_list_is_needed_is_refused(tmp_path):
+    """All slots would hold the same value."""
+    flat = ak.Array([[1], [2], [3], [4]])
+    schema = dataclasses.replace(TOY, groups=(TOY.groups[0], dataclasses.replace(TOY.groups[1], order=None, select=None)))
+    write(tmp_path / "a.root", track=None, track_d0=np.array([0.1, 0.2, 0.3, 0.4]), track_n=np.array([1, 2, 3, 4]))
+    with pytest.raises(UserError, match="'track_d0' has one value in each jet, but the 2 tracks of a jet are read from it"):
+        read(tmp_path, schema)
+    write(tmp_path / "a.root", track=ak.zip({"d0": ak.values_astype(flat, float)}), track_n=np.array([1, 2, 3, 4]))
+    with pytest.raises(UserError, match="'track_n' has one value in each jet, but 'track_d0' a list of them"):
+        read(tmp_path, schema)
+
+
 def test_selection_is_counted(tmp_path):
     write(tmp_path / "a.root")
     jets, cleaning = read(tmp_path, selection="jet_pt > 55")

@@ -24,6 +24,8 @@ from kerastag.schema import Schema
 from kerastag.schema.structure import nearest
 
 _FOLDER = Path(__file__).parent
+# Power above which a share of another feature is a slip.
+_LARGEST_POWER = 4
 # Scale of a feature whose budget depends on the jet alone; scales are positive.
 _NOTHING = float(np.finfo(np.float32).tiny)
 
@@ -81,11 +83,20 @@ class Budget(NamedTuple):
         """
         scale = np.asarray(scale, np.float64)
         if isinstance(epsilon, Mapping):
+            _check_mapping(epsilon, name)
             reach = np.array([0.0, *epsilon.values()])[matching_feature(schema, tuple(epsilon))]
             return cls(1.0, np.where(reach > 0, reach, scale), reach > 0)
         if name is None:
             return cls(epsilon, scale, np.ones(len(scale), bool))
         return _named(schema, scale, epsilon, name)
+
+
+def _check_mapping(epsilon: Mapping[str, float], name: str | None) -> None:
+    if name is not None:
+        raise UserError(f"Sizes by name and the budget '{name}' exclude each other; give one of them.")
+    for feature, size in epsilon.items():
+        if isinstance(size, bool) or not isinstance(size, int | float) or not 0 <= size < np.inf:
+            raise UserError(f"Invalid value for `epsilon`: '{feature}' must have a number of at least 0. Received: {size!r}.")
 
 
 def names() -> list[str]:
@@ -103,6 +114,8 @@ def read(name: str) -> dict[str, Any]:
         UserError: if there is none, or it is not TOML.
     """
     path = _FOLDER / f"{name}.toml" if name in names() else Path(name)
+    if path.is_dir():
+        raise UserError(f"The budget '{name}' is a folder; name a file in it.")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -130,17 +143,19 @@ def _named(schema: Schema, scale: np.ndarray, epsilon: float, name: str) -> Budg
         others = ", ".join(key for key, value in content.items() if isinstance(value, dict))
         raise UserError(f"The budget '{name}' says nothing of {schema.name}; it knows {others or 'no schema'}.")
     entries = content[schema.name]
+    for feature, entry in entries.items():
+        _check_entry(schema, name, feature, entry)
     number = matching_feature(schema, tuple(entries))
     sizes = np.zeros((len(schema.classes), len(scale)))
     share, column, power = np.zeros(len(scale)), np.arange(len(scale)), np.ones(len(scale))
     for feature, entry in zip(np.flatnonzero(number), (list(entries.values())[i - 1] for i in number[number > 0]), strict=True):
         if isinstance(entry, dict) and "share" in entry:
-            share[feature], power[feature] = (_number(name, key, entry.get(key, 1.0)) for key in ("share", "power"))
-            column[feature] = _other(schema, int(feature), entry.get("of"))
+            share[feature], power[feature] = (
+                _number(name, f"{schema.names[feature]}, {key}", entry.get(key, 1.0)) for key in ("share", "power")
+            )
+            column[feature] = _other(schema, name, int(feature), entry.get("of"))
         else:
             sizes[:, feature] = list(_by_flavour(schema, name, schema.names[feature], entry))
-    if not (np.isfinite(sizes).all() and (sizes >= 0).all() and np.isfinite(share).all() and (share >= 0).all()):
-        raise UserError(f"The budget '{name}' has a size that is negative or not finite.")
     largest = sizes.max(axis=0)
     factors = np.divide(sizes, largest, out=np.ones_like(sizes), where=largest > 0)
     return Budget(
@@ -152,12 +167,35 @@ def _named(schema: Schema, scale: np.ndarray, epsilon: float, name: str) -> Budg
     )
 
 
-def _other(schema: Schema, feature: int, pattern: str | None) -> int:
+def _check_entry(schema: Schema, budget: str, feature: str, entry: Any) -> None:
+    """Check the form of an entry: a number, numbers by flavour, or a share."""
+    if not isinstance(entry, dict):
+        return
+    of_share = {"share", "of", "power"}
+    known = of_share if "share" in entry else set(schema.class_names)
+    if unknown := sorted(entry.keys() - known):
+        raise UserError(
+            f"The budget '{budget}' says '{unknown[0]}' of '{feature}', which means nothing there; "
+            f"it may say {', '.join(sorted(known))}."
+        )
+    if not isinstance(entry.get("of", ""), str):
+        raise UserError(f"The budget '{budget}' must name a feature by 'of' of '{feature}', not {entry['of']!r}.")
+    if not abs(_number(budget, f"{feature}, power", entry.get("power", 1.0))) <= _LARGEST_POWER:
+        raise UserError(f"The budget '{budget}' has a power of {entry['power']} for '{feature}', beyond ±{_LARGEST_POWER}.")
+
+
+def _other(schema: Schema, budget: str, feature: int, pattern: str | None) -> int:
     """Column that `of` names, in the slot of the feature; the feature itself without."""
     if pattern is None:
         return feature
     slot = schema.features[feature].slot
-    return schema.index(pattern.replace("*", str(slot)))
+    other = pattern if slot is None else pattern.replace("*", str(slot))
+    if other not in schema.names:
+        raise UserError(
+            f"The budget '{budget}' takes a share of '{other}' for '{schema.names[feature]}', which is no feature; "
+            f"the nearest are {nearest(other, schema.names)}."
+        )
+    return schema.index(other)
 
 
 def _by_flavour(schema: Schema, budget: str, feature: str, entry: Any) -> Iterator[float]:
@@ -167,6 +205,10 @@ def _by_flavour(schema: Schema, budget: str, feature: str, entry: Any) -> Iterat
 
 
 def _number(budget: str, what: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UserError(f"The budget '{budget}' must give a number for '{what}', not {value!r}.")
+    if value is None:
+        raise UserError(f"The budget '{budget}' gives no number for '{what}'.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise UserError(f"The budget '{budget}' must give a finite number for '{what}', not {value!r}.")
+    if value < 0 and not what.endswith("power"):
+        raise UserError(f"The budget '{budget}' must give at least 0 for '{what}', not {value!r}.")
     return float(value)

@@ -1,7 +1,6 @@
 """The trade-off: clean area and susceptibility, epoch by epoch."""
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from kerastag import plots
 from kerastag.evaluation.trends import correlation_of_seeds, rank_correlation
 from kerastag.plots.style import Drawn
+from kerastag.recipes import run_config
 from kerastag.report.page import Figure, Section, Table
 from kerastag.report.part import Numbers
 from kerastag.report.subject import Subject
@@ -38,16 +38,16 @@ def numbers(subject: Subject) -> Numbers:
         "missing": [name for name in runs if name not in histories],
         "trends": {name: of_seed[0] for name, of_seed in trends.items() if of_seed},
         "trends_of_seeds": {name: trend_of_seeds(of_seed) for name, of_seed in trends.items() if of_seed},
-        "samples": list(dict.fromkeys(_sample(runs[name] / "config.json") for name in histories)),
+        "samples": list(dict.fromkeys(_sample(runs[name]) for name in histories)),
     }
 
 
-def _sample(file: Path) -> str:
+def _sample(folder: Path) -> str:
     """Validation jets and size of the attack of a run, from its settings."""
-    if not file.is_file():
+    if not (folder / "config.json").is_file():
         return "validation jets, ε unknown"
-    config = json.loads(file.read_text())
-    return f"{sum(config['jets']['validation'].values()):,} validation jets, FGSM ε = {config['settings']['epsilon']:g}"
+    config = run_config(folder)
+    return f"{sum(config['jets']['validation'].values()):,} validation jets, FGSM ε = {config['settings'].epsilon:g}"
 
 
 def _history(file: Path) -> list[list[float]]:

@@ -1,0 +1,17 @@
+"""The data set that a command works on, opened or built, with a first line that says what it is."""
+
+from kerastag import data
+from kerastag.data import JetDataset
+from kerastag.recipes import Settings
+from kerastag.request import Sample
+
+
+def opened(of: Sample | Settings) -> JetDataset:
+    """The data set of a sample or of a training, built first if it is not there.
+
+    Raises:
+        UserError: if it cannot be prepared.
+    """
+    dataset = data.prepare(of.config, data_dir=of.data_dir, manual_dir=of.manual_dir, strict=of.strict)
+    print(f"{dataset.origin}.")
+    return dataset

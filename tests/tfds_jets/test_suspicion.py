@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+from tests.toy import TOY
+from tfds_jets import suspicion
+
+
+@pytest.fixture
+def x():
+    """Plausible jets `(2000, 20)`."""
+    generator = np.random.default_rng(1)
+    x = generator.normal(size=(2000, 20)).astype(np.float32)
+    x[:, TOY.index("pt")] = 50 + 20 * abs(x[:, TOY.index("pt")])
+    x[:, TOY.integer] = np.rint(x[:, TOY.integer])
+    return x
+
+
+def test_nothing_is_said_of_plausible_jets(x):
+    assert suspicion.sentences(x, TOY) == []
+
+
+@pytest.mark.parametrize("value", (-999.0, 1e6))
+def test_a_value_for_absent_that_the_schema_does_not_know(x, value):
+    """Five percent of it make σ some hundred times too large."""
+    x[::20, TOY.index("vertex_mass")] = value
+    first, second = suspicion.sentences(x, TOY)
+    assert first.startswith(f"'vertex_mass' is {value:g} in 0.05 of its cells")
+    assert "times that of its core" in second
+
+
+def test_what_a_schema_says_is_no_suspicion(x):
+    x[::20, TOY.index("eta")] = -9.0  # the default
+    x[::20, TOY.index("track_0_var")] = 0.0  # the end of its range
+    x[:, TOY.index("track_0_var")] = abs(x[:, TOY.index("track_0_var")])
+    assert suspicion.sentences(x, TOY) == []
+
+
+def test_momenta_in_mev(x):
+    x[:, TOY.index("pt")] *= 1000
+    (sentence,) = suspicion.sentences(x, TOY)
+    assert "looks like MeV" in sentence

@@ -1,0 +1,51 @@
+"""What in the training jets of a data set looks as if files meant something else by a value than the schema does."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from kerastag.schema import Feature, Schema
+
+# Share of the present cells, and their number, above which a smallest or largest value is no coincidence.
+_REPEATED, _CELLS = 1e-3, 5
+# σ in units of the core's, that of the values between the 20 % and 80 % quantiles; the heaviest tail of the sample has 17.
+_HEAVIEST = 50.0
+# Width between these quantiles of a normal distribution, in σ.
+_QUANTILES, _WIDTH = (0.2, 0.8), 1.6832
+# Median transverse momentum of jets in GeV that no collider reaches.
+_LARGEST_PT = 5_000.0
+
+
+def sentences(features: np.ndarray, schema: Schema) -> list[str]:
+    """A sentence for each thing that looks wrong.
+
+    Args:
+        features: float32 `(jets, features)`, physical units; cells at their default are absent.
+        schema: Features.
+    """
+    found = []
+    for column, feature in enumerate(schema.features):
+        values = features[:, column]
+        values = values[values != np.float32(feature.default)]
+        if len(values) >= _CELLS:
+            found += [f"'{feature.name}' {what}" for what in _of_feature(feature, values, feature.name == schema.pt)]
+    return found
+
+
+def _of_feature(feature: Feature, values: np.ndarray, is_pt: bool) -> Iterator[str]:
+    bounds = (bound for bound in (feature.valid_min, feature.valid_max) if bound is not None)
+    meant = np.array([*feature.special, *bounds], np.float32)
+    if not (feature.integer or feature.tabulated):
+        for extreme in dict.fromkeys((values.min(), values.max())):
+            count = np.count_nonzero(values == extreme)
+            if count >= max(_CELLS, _REPEATED * len(values)) and extreme not in meant:
+                yield (
+                    f'is {extreme:g} in {count / len(values):.2g} of its cells, and never beyond; if that means "absent", '
+                    "declare it as the sentinel of the variable."
+                )
+        low, high = np.quantile(values.astype(np.float64), _QUANTILES)
+        core, sigma = (high - low) / _WIDTH, values.astype(np.float64).std()
+        if core > 0 and sigma > _HEAVIEST * core:
+            yield f"has a σ of {sigma:.3g}, {sigma / core:.0f} times that of its core; look for values that are none."
+    if is_pt and np.median(values) > _LARGEST_PT:
+        yield f"has a median of {np.median(values):.3g}, which looks like MeV; the schema wants {feature.unit}."
