@@ -87,11 +87,10 @@ class RankedPair:
         if self.undefined:
             return self.undefined
         w = np.ones(len(self._jets)) if weights is None else np.asarray(weights, np.float64)[self._jets]
-        over, against = (
-            np.diff(np.cumsum(np.where(flag, w, 0))[self._ends], prepend=0) for flag in (self._is_over, ~self._is_over)
-        )
-        if not (0 < over.sum() < np.inf and 0 < against.sum() < np.inf):
+        flags = (self._is_over, ~self._is_over)
+        if not all(0 < w[flag].sum() < np.inf for flag in flags):
             return NotDefined("the weights of a flavour do not add up to a finite number above 0")
+        over, against = (np.diff(np.cumsum(np.where(flag, w, 0))[self._ends], prepend=0) for flag in flags)
         below = np.cumsum(against) - against / 2
         return float((over * below).sum() / (over.sum() * against.sum()))
 

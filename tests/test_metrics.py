@@ -180,3 +180,81 @@ def test_resamples_without_a_value_are_not_finite_and_jets_without_one_say_why()
     assert area.value == 0.5 and np.isnan(area.values).any() and np.nanmax(area.values) == 0.5
     assert (area.interval.low, area.interval.high) == (0.5, 0.5)
     assert bootstrap.resample(RankedPair(label, logits, "CvL").auc) == NotDefined("no c jets")
+
+
+LABELS = np.array([0, 0, 2, 2, 1])
+LOGITS = np.array([[2.0, 0, 0], [1, 0, 2], [0, 0, 1], [0, 0, -1], [0, 3, 0]])
+
+
+@pytest.mark.parametrize(
+    ("weights", "reason"),
+    (
+        ([1, 1, np.nan, 1, 1], "do not add up to a finite number above 0"),
+        ([np.inf, 1, 1, 1, 1], "do not add up to a finite number above 0"),
+        ([1, 1, np.inf, 1, 1], "do not add up to a finite number above 0"),
+        ([0, 0, 1, 1, 1], "do not add up to a finite number above 0"),
+        ([1, 1, 1, -1, 1], "do not add up to a finite number above 0"),
+    ),
+)
+def test_areas_of_impossible_weights_are_not_defined(weights, reason):
+    area = discriminator_auc(LABELS, LOGITS, np.array(weights, float))["BvL"]
+    assert isinstance(area, NotDefined) and reason in area.reason
+
+
+def test_tiny_weights_are_weights():
+    area = discriminator_auc(LABELS, LOGITS, np.full(5, 1e-3))["BvL"]
+    assert area == pytest.approx(discriminator_auc(LABELS, LOGITS)["BvL"])
+
+
+@pytest.mark.parametrize("value", (np.nan, np.inf))
+def test_areas_of_outputs_that_are_not_finite_are_not_defined(value):
+    """Two infinite logits have no difference; one alone is only very large."""
+    logits = LOGITS.copy()
+    logits[1, [0, 2]] = value
+    pair = RankedPair(LABELS, logits, "BvL")
+    assert pair.auc() == pair.mistag(0.5) == NotDefined("the outputs of 1 jets are not finite")
+    assert np.isnan(pair.aucs(np.ones((2, 5)))).all()
+    logits[1, 2] = 0
+    if np.isinf(value):
+        assert RankedPair(LABELS, logits, "BvL").auc() == 1.0
+
+
+def test_both_flavours_may_be_missing():
+    assert RankedPair(np.array([1, 1]), LOGITS[:2], "BvL").auc() == NotDefined("no b and no light jets")
+
+
+def test_areas_of_many_weights_are_those_of_each():
+    generator = np.random.default_rng(0)
+    label, scores = generator.integers(0, 3, 300), np.round(generator.normal(size=(300, 3)), 1)  # with ties
+    weights = generator.exponential(size=(5, 300)).astype(np.float32)
+    weights[2] *= 1e-6
+    for row, flavour in ((3, 1), (4, 2)):
+        weights[row, label == flavour] = 0
+    pair = RankedPair(label, scores, "CvL")
+    np.testing.assert_allclose(pair.aucs(weights)[:3], [pair.auc(row) for row in weights[:3]], rtol=1e-12)
+    assert np.isnan(pair.aucs(weights)[3:]).all()
+    assert all(isinstance(pair.auc(row), NotDefined) for row in weights[3:])
+
+
+def test_probabilities_are_told_from_logits():
+    """Also certain ones, ones of neither flavour, and ones that add up to 1 within the rounding of 16 bits."""
+    label = np.array([0, 2, 0, 2])
+    probabilities = np.array([[0.02, 0.94, 0.04], [0.3, 0.3, 0.4005], [1, 0, 0], [0, 1, 0]])
+    # b/(b + light) is 0.33, 0.43, 1 and, where neither is possible, a half.
+    assert discriminator_auc(label, probabilities)["BvL"] == 2 / 4
+    # As logits, by their differences: -0.02, -0.1, 1 and 0.
+    for factor in (0.5, 2):
+        assert discriminator_auc(label, factor * probabilities)["BvL"] == 3 / 4
+    assert discriminator_auc(label, probabilities + [[2, -1, -1]])["BvL"] == 3 / 4
+
+
+def test_each_resample_draws_as_many_events_as_there_are():
+    events = np.repeat(np.arange(50), 3)
+    for times in Bootstrap(events, 20).times():
+        assert times[::3].sum() == 50 and (times.reshape(50, 3) == times[::3, None]).all()
+
+
+def test_a_roc_curve_ends_at_1():
+    efficiency, mistag, mistagged = RankedPair(LABELS, LOGITS, "BvL").roc(np.array([2.0, 1, 1, 3, 1]))
+    assert efficiency.tolist() == pytest.approx([2 / 3, 2 / 3, 1, 1]) or efficiency[-1] == 1
+    assert mistag[-1] == 1 and mistagged[-1] == 2 and (np.diff(efficiency) >= 0).all()

@@ -14,4 +14,7 @@ def opened(of: Sample | Settings) -> JetDataset:
     """
     dataset = data.prepare(of.config, data_dir=of.data_dir, manual_dir=of.manual_dir, strict=of.strict)
     print(f"{dataset.origin}.")
+    for number, what in (("copies", "are copies of others"), ("bad_weights", "have a weight that is negative or not finite")):
+        if dataset.cleaning[number]:
+            print(f"{dataset.cleaning[number]:,} of its jets {what}.")
     return dataset

@@ -157,8 +157,7 @@ def _print_cleaning(dataset: JetDataset) -> None:
     print(
         "Jets: " + ", ".join(f"{split} {jets:,}" for split, jets in counts.items()) + "; "
         f"left out {cleaning['not_selected']:,} not selected and {cleaning['unknown_flavour']:,} of unknown flavour; "
-        f"{cells:,} values set to their default (by feature in metadata.json there); {cleaning['copies']:,} jets are copies of "
-        f"others, {cleaning['bad_weights']:,} have a weight that is negative or not finite."
+        f"{cells:,} values set to their default (by feature in metadata.json there)."
     )
 
 

@@ -126,7 +126,8 @@ COMMANDS = {
     "study": Command(f"study {_SMALL} --seeds 0 --train-epsilon 0.01 --output {{out}}/study", _json("study/metrics.json")),
     "scan": Command(f"scan_inputs {_SMALL} --inputs jet --inputs jet vertex --output {{out}}/scan", _json("scan/inputs.json")),
     "benchmark": Command(
-        f"benchmark_robustness {_SMALL} --defense nominal fgsm --seeds 0 --no-trees --output {{out}}/robustness",
+        "benchmark_robustness --data-dir {base}/data --model paper_mlp --epochs 1 "
+        "--defense nominal fgsm --seeds 0 --no-trees --output {out}/robustness",
         _rows("robustness/robustness.csv"),
     ),
     "report": Command(
