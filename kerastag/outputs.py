@@ -45,8 +45,9 @@ def made_by(folder: Path) -> str | None:
     """The command whose results a folder holds; None if none has left its mark."""
     if (folder / MARKER).is_file():
         return str(read_json(folder / MARKER, {"command": str})["command"])
-    # Training marked its folders by this file before there were marks.
-    return "train" if (folder / "config.json").is_file() else None
+    # What marked folders before there were marks.
+    earlier = {"config.json": "train", "production.json": "simulate"}
+    return next((command for name, command in earlier.items() if (folder / name).is_file()), None)
 
 
 def contents(folder: Path) -> list[Path]:
@@ -79,34 +80,34 @@ def claimed(folder: Path, command: str) -> Iterator[None]:
     """
     check(folder, command)
     existed = folder.is_dir()
-    try:
-        with _one_sentence(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            with locked(folder, "choose another --output, or wait for it"):
+    with _one_sentence(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder, "choose another --output, or wait for it"):
+            try:
                 _remove_leftovers(folder)
                 write_json(folder / MARKER, _description(command))
                 yield
-    finally:
-        if folder.is_dir() and not contents(folder):
-            for name in (MARKER, _LOCK):
-                (folder / name).unlink(missing_ok=True)
-            if not existed:
-                shutil.rmtree(folder)
+            finally:
+                if not contents(folder):
+                    (folder / MARKER).unlink(missing_ok=True)
+                    if not existed:
+                        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def workshop(target: Path) -> Iterator[Path]:
-    """The folder `<target>.parts` in which a file or folder is made, kept for this process; what is there already stays.
+def workshop(target: Path, command: str) -> Iterator[Path]:
+    """The folder `<target>.parts` in which a command makes a file or folder, kept for this process; what is there stays.
 
     Raises:
-        UserError: if another process works there; or if it or a file in it cannot be written.
+        UserError: if it holds anything else; if another process works there; or if it or a file in it cannot be written.
     """
     parts = target.with_name(f"{target.name}.parts")
+    check(parts, command)
     with _one_sentence(parts):
         parts.mkdir(parents=True, exist_ok=True)
         with locked(parts, "choose another file, or wait for it"):
             _remove_leftovers(parts)
-            write_json(parts / MARKER, _description(Path(sys.argv[0]).stem))
+            write_json(parts / MARKER, _description(command))
             yield parts
 
 

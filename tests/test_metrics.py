@@ -245,7 +245,7 @@ def test_probabilities_are_told_from_logits():
     # As logits, by their differences: -0.02, -0.1, 1 and 0.
     for factor in (0.5, 2):
         assert discriminator_auc(label, factor * probabilities)["BvL"] == 3 / 4
-    assert discriminator_auc(label, probabilities + [[2, -1, -1]])["BvL"] == 3 / 4
+    assert discriminator_auc(label, np.add(probabilities, [2, -1, -1]))["BvL"] == 3 / 4
 
 
 def test_each_resample_draws_as_many_events_as_there_are():

@@ -77,6 +77,28 @@ def test_the_second_process_is_told_at_once_who_has_the_folder_and_a_kill_frees_
     process.stdout.close()
 
 
+def test_who_is_turned_away_takes_nothing_along(tmp_path):
+    """Also when the first process has written nothing yet."""
+    folder = tmp_path / "run"
+    with outputs.claimed(folder, "train"):
+        with pytest.raises(UserError, match="writes into"), outputs.claimed(folder, "train"):
+            raise AssertionError
+        assert outputs.made_by(folder) == "train" and (folder / ".lock").exists()
+        (folder / "config.json").write_text("{}")
+    assert outputs.made_by(folder) == "train"
+
+
+def test_a_workshop_is_no_folder_of_the_user(tmp_path):
+    (tmp_path / "jets.parts").mkdir()
+    (tmp_path / "jets.parts" / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match="was not made by kerastag simulate"), outputs.workshop(tmp_path / "jets", "simulate"):
+        raise AssertionError
+    (tmp_path / "old.parts").mkdir()
+    (tmp_path / "old.parts" / "production.json").write_text("{}")  # of versions without marks
+    with outputs.workshop(tmp_path / "old", "simulate") as parts:
+        assert (parts / "production.json").exists()
+
+
 def test_what_a_run_inside_is_writing_is_not_removed(tmp_path):
     with outputs.claimed(tmp_path, "study"):
         (tmp_path / "figures" / ".writing_a").mkdir(parents=True)

@@ -58,7 +58,7 @@ def convert(source: Path, target: Path, files: int = 128, seed: int = 0, max_jet
         raise UserError(f"'{target}' exists already; choose another folder.")
     if not source.is_file():
         raise UserError(f"There is no file '{source}'.")
-    with outputs.workshop(target) as parts:
+    with outputs.workshop(target, "convert_jet_flavor") as parts:
         try:
             with replaced(parts / target.name) as folder:
                 folder.mkdir()

@@ -83,11 +83,11 @@ def _load_saved_model(path: Path) -> keras.Model:
     screen.check(path)
     try:
         layer = keras.layers.TFSMLayer(str(path), call_endpoint="logits", trainable=False)
-    except Exception as error:  # TensorFlow says nowhere what variables of the wrong form raise
+        (specification,) = layer.call_endpoint_fn.input_signature
+        inputs = keras.Input(specification.shape[1:], name="features")
+        logits = layer(inputs)
+    except Exception as error:  # TensorFlow says nowhere what variables or endpoints of the wrong form raise
         raise archive.damaged(path, error) from error
-    specification = layer.call_endpoint_fn.input_signature[0]
-    inputs = keras.Input(specification.shape[1:], name="features")
-    logits = layer(inputs)
     names = tuple((_asset(path) or {}).get("classes", FLAVOURS))
     if names != FLAVOURS:
         logits = ClassLogits(names)(logits)

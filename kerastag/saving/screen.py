@@ -74,9 +74,11 @@ def _savers(graph: Any) -> set[str]:
     library = graph.graph_def.library
     others = [node for node in graph.graph_def.node if node.name not in declared]
     others += [node for function in library.function for node in function.node_def]
-    elsewhere = {name for node in others for name in _named(node)} | set(graph.object_graph_def.concrete_functions)
+    elsewhere = {name for node in others for name in _named(node)}
     elsewhere |= {gradient.gradient_func for gradient in (*library.gradient, *library.registered_gradients)}
-    return {name for node in callers for name in _named(node)} - elsewhere
+    # Objects name functions in several places, and loading may call any of them.
+    objects = graph.object_graph_def.SerializeToString()
+    return {name for node in callers for name in _named(node) if name and name.encode() not in objects} - elsewhere
 
 
 def _named(node: Any) -> Iterator[str]:
@@ -100,4 +102,8 @@ def _unknown(nodes: Any, known: frozenset[str] | set[str]) -> Iterator[str]:
 def _bytes(shape: Any, dtype: int) -> int:
     import tensorflow as tf
 
-    return math.prod(max(dimension.size, 0) for dimension in shape.dim) * (tf.dtypes.as_dtype(dtype).size if dtype else 0)
+    try:
+        size = tf.dtypes.as_dtype(dtype).size if dtype else 0
+    except TypeError:  # no type of TensorFlow's, which it says itself when it loads
+        size = 0
+    return math.prod(max(dimension.size, 0) for dimension in shape.dim) * size

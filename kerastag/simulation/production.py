@@ -151,7 +151,7 @@ def produce_all(samples: Mapping[Path, SimulationSettings], size: Size, processe
     with contextlib.ExitStack() as stack:
         for target, settings in samples.items():
             groups.setdefault(settings.generation, []).append(_Sample(target, settings))
-            _check_parts(stack.enter_context(outputs.workshop(target)), description(settings))
+            _check_parts(stack.enter_context(outputs.workshop(target, "simulate")), description(settings))
         pool = stack.enter_context(concurrent.futures.ProcessPoolExecutor(processes, context, _begin_worker))
         stack.callback(pool.shutdown, cancel_futures=True)
         for group in groups.values():

@@ -216,8 +216,27 @@ def _restored_as_a_gradient(graph):
     graph.graph_def.library.registered_gradients.add(gradient_func=restore.signature.name, registered_op_type="Sin")
 
 
+def _restored_by_an_object(graph):
+    restore = next(f for f in graph.graph_def.library.function if "traced_restore" in f.signature.name)
+    node = graph.object_graph_def.nodes.add()
+    node.bare_concrete_function.concrete_function_name = restore.signature.name
+
+
+def _restored_by_a_function_object(graph):
+    restore = next(f for f in graph.graph_def.library.function if "traced_restore" in f.signature.name)
+    graph.object_graph_def.nodes.add().function.concrete_functions.append(restore.signature.name)
+
+
 @pytest.mark.parametrize(
-    "change", (_restored_by_an_endpoint, _restored_in_place_of_another, _restored_as_a_gradient), ids=lambda f: f.__name__
+    "change",
+    (
+        _restored_by_an_endpoint,
+        _restored_in_place_of_another,
+        _restored_as_a_gradient,
+        _restored_by_an_object,
+        _restored_by_a_function_object,
+    ),
+    ids=lambda f: f.__name__,
 )
 def test_the_functions_that_restore_variables_serve_nothing_else(file, tmp_path, change):
     changed(file, tmp_path / "evil", change)
@@ -259,6 +278,10 @@ def _huge_constant(graph):
     node.attr["value"].tensor.tensor_shape.dim.add(size=10**12)
 
 
+def _unknown_type(graph):
+    next(node for node in graph.object_graph_def.nodes if node.HasField("variable")).variable.dtype = 99
+
+
 def _of_tensorflow_1(graph):
     graph.ClearField("object_graph_def")
 
@@ -275,6 +298,7 @@ def _without_endpoint(graph):
         (_huge_constant, "a constant larger than any program"),
         (_of_tensorflow_1, "one graph written by TensorFlow 2"),
         (_without_endpoint, "has no endpoint 'logits'"),
+        (_unknown_type, "cannot be loaded"),
     ),
     ids=lambda value: getattr(value, "__name__", ""),
 )
