@@ -133,7 +133,13 @@ class Settings:
     manual_dir: str | None = dataclasses.field(default=None, metadata=_SAMPLE["manual_dir"])
     strict: bool = dataclasses.field(default=False, metadata=_SAMPLE["strict"])
     defense: str = option("nominal", choices=DEFENSES, group=_ATTACK)
-    epsilon: float = option(EPSILON, "size of the attack in units of --scale", metavar="E", at_least=0, group=_ATTACK)
+    epsilon: float = option(
+        EPSILON,
+        "size of the attack in units of --scale; with --budget a multiple of it, once unless told",
+        metavar="E",
+        at_least=0,
+        group=_ATTACK,
+    )
     relative_cap: float | None = option(
         None, "largest change relative to each value (default: none)", metavar="SHARE", at_least=0, group=_ATTACK
     )

@@ -80,13 +80,19 @@ class Physics:
         budget: Name or file of a budget in physical units, of which ε is then the multiple; None for units of a scale.
     """
 
-    paper: bool = option(False, "the box of arXiv:2203.13890: every continuous input moves on its own, without bounds")
+    paper: bool = option(
+        False, "the box of arXiv:2203.13890: every continuous input moves on its own, without bounds, also if --bounds is given"
+    )
     bounds: bool = option(True, "inputs keep to their valid range")
-    untied: bool = option(False, "inputs that are one measurement may part, such as an impact parameter and its significance")
+    untied: bool = option(
+        False,
+        "inputs that are one measurement, so tied to each other, may part, such as an impact parameter and its significance",
+    )
     budget: str | None = option(
         None,
         "sizes in physical units, of which ε is then a multiple: resolution-10, alignment-5um, momentum-scale-1, "
-        "envelope, or a TOML file (default: units of --scale)",
+        "envelope, or a TOML file, see threat_model --help (default: units of --scale)",
+        metavar="NAME|FILE",
     )
 
     @property
@@ -140,7 +146,12 @@ class AttackGrid:
 
     attacks: tuple[str, ...] = option(("fgsm", "pgd-20"), choices=ATTACKS, flag="--attack", group="attacks")
     epsilons: tuple[float, ...] = option(
-        (EPSILON,), "sizes of the attacks in units of --scale", metavar="E", at_least=0, flag="--epsilon", group="attacks"
+        (EPSILON,),
+        "sizes of the attacks in units of --scale; with --budget multiples of it, once unless told",
+        metavar="E",
+        at_least=0,
+        flag="--epsilon",
+        group="attacks",
     )
     caps: tuple[float | None, ...] = (None, RELATIVE_CAP)
     objectives: tuple[str, ...] = option(
@@ -182,7 +193,9 @@ class ReportOptions:
         UserError: if a number is out of range.
     """
 
-    epsilon: float = option(EPSILON, "size of the attacks in σ", metavar="E", positive=True)
+    epsilon: float = option(
+        EPSILON, "size of the attacks in σ; with --budget a multiple of it, once unless told", metavar="E", positive=True
+    )
     epsilons: tuple[float, ...] = option(_CURVE, "sizes of the curves", metavar="E", positive=True)
     uncertainty: float = option(
         0.2, "of a distribution's bins, for the question whether it looks normal", metavar="SHARE", positive=True

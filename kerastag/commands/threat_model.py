@@ -13,6 +13,16 @@ examples:
   %(prog)s                            the default: ε = 0.01 σ in the physical box
   %(prog)s --paper                    the box of arXiv:2203.13890
   %(prog)s --budget alignment-5um     impact parameters off by 5 µm, and what follows from them
+
+An attack moves a jet within a box: so far from the clean value of each input, and no further. A budget of your own is a file
+such as this, a table for each data set with sizes in the units that are printed. What no line names follows others or stays.
+
+  title = "tracks off by 5 µm, momenta by 1 %%"
+  [jet_flavor]
+  "track_*_D0" = 0.005
+  "track_*_QOVERP" = {share = 0.01}                                  # of its own value
+  "track_*_Z0" = {share = 0.1, of = "track_*_Z0Z0", power = 0.5}     # 0.1·|Z0Z0|^0.5 of the same slot
+  "jet_prob" = {b = 0.02, c = 0.01, light = 0.01}                    # every flavour
 """
 
 

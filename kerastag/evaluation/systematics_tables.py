@@ -7,6 +7,7 @@ import numpy as np
 
 from kerastag import tables
 from kerastag.evaluation.systematics import QUANTITIES, Change, mean, predict
+from kerastag.evaluation.taggers import TREES
 from kerastag.request import PAPER
 from kerastag.results import Interval, NotDefined, Resampled, Seeds, plus_minus
 from kerastag.tables import Row
@@ -293,6 +294,7 @@ def markdown(content: Mapping[str, Any]) -> str:
     groups, rows = list(content["groups"]), training_rows(content["summary"], content["trainings"])
     numbers = ", ".join(f"{len(names)} of {group}" for group, names in content["groups"].items())
     smallest = max(min((row["p"] for row in content["predictions"] if isinstance(row["p"], float)), default=1.0), 1e-4)
+    trees = ", for boosted trees of jets that were attacked on the first tagger" if TREES in content["trainings"] else ""
     parts = [
         f"{content['jets']:,} nominal jets; variations: {numbers}. Mean change: mean absolute change of the BvL area. "
         "Variations of the detector are paired jet by jet with the nominal sample; those of the physics have events of their "
@@ -301,7 +303,7 @@ def markdown(content: Mapping[str, Any]) -> str:
         "Mean absolute changes: of the area over 1 - AUC; of b efficiency and light mistag rate, relative, at the threshold "
         "that 1 % of the nominal light jets pass; and mean Kolmogorov-Smirnov distance of the discriminator:",
         tables.markdown(*quantity_table(rows, groups)),
-        "Loss of BvL area under attack, for boosted trees of jets that were attacked on the first tagger:",
+        f"Loss of BvL area under attack{trees}:",
         tables.markdown(*loss_table(rows)),
         "Rank correlation over trainings of networks of this loss with the mean change under variations (Spearman, 68 % "
         f"interval of so few, two-sided p from permutations; the least of {len(content['predictions'])} is {smallest:.2g}):",

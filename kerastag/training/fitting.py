@@ -86,7 +86,7 @@ def fitting_batch(recipe: Recipe, dataset: JetDataset) -> int:
     jets = dataset.count("train")
     if recipe.fixed_steps and jets // recipe.batch_size < recipe.fixed_steps:
         batch_size = max(1, jets // recipe.fixed_steps)
-        print(f"Batch of {batch_size} instead of {recipe.batch_size} jets: {jets} jets make {recipe.fixed_steps} steps.")
+        print(f"Batch of {batch_size} instead of {recipe.batch_size} jets: {jets} jets make {jets // batch_size} steps.")
         return batch_size
     return min(recipe.batch_size, jets)
 

@@ -136,6 +136,17 @@ def test_a_budget_that_is_a_folder(tmp_path):
         box(tmp_path, TOY)
 
 
+def test_the_example_in_the_help_is_a_budget(tmp_path):
+    """And it says what an attack then may do."""
+    from kerastag.commands import threat_model
+
+    lines = [line[2:] for line in threat_model.EPILOG.splitlines() if line.startswith(("  title", "  [", '  "'))]
+    (tmp_path / "mine.toml").write_text("\n".join(lines).replace("%%", "%"))
+    budget = box(tmp_path / "mine.toml", untied=True)
+    np.testing.assert_allclose(column(budget, "track_0_D0"), 0.005, rtol=1e-5)
+    np.testing.assert_allclose(column(budget, "track_0_QOVERP"), 0.01 * abs(column(X, "track_0_QOVERP")), rtol=1e-5)
+
+
 def test_a_budget_that_does_not_exist():
     with pytest.raises(UserError, match="There is no budget 'nowhere'"):
         box("nowhere", TOY)
