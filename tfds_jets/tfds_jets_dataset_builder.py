@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import logging
 from tqdm.auto import tqdm
@@ -171,7 +172,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             _remove_leftovers(folder)
             with tempfile.TemporaryDirectory(prefix=_SPOOL, dir=folder) as spool:
                 self._spool_dir = Path(spool)
-                super().download_and_prepare(**options)
+                try:
+                    super().download_and_prepare(**options)
+                except (OSError, tf.errors.OpError) as error:
+                    reason = outputs.sentence(error) if isinstance(error, OSError) else str(error.message)
+                    raise UserError(f"The data set cannot be built in '{folder}': {reason}.") from error
             integrity.seal(Path(self.data_path), self._sources)
 
     def check_fingerprint(self, directory: Path) -> None:

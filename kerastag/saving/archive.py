@@ -18,15 +18,18 @@ _MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
 # Weights shrink by less than this; an archive that shrinks more was made to fill a disk.
 _LARGEST_RATIO, _SMALL = 10, 2**20
 _DEEPEST = 100
-# Where Keras keeps what a network is made of.
+# Where Keras keeps what a network, also a compiled one inside it, is made of.
 _MODULES = (
     "keras.activations",
     "keras.constraints",
     "keras.dtype_policies",
     "keras.initializers",
     "keras.layers",
+    "keras.losses",
+    "keras.metrics",
     "keras.models",
     "keras.ops",
+    "keras.optimizers",
     "keras.random",
     "keras.regularizers",
     "keras.src.models",
@@ -59,7 +62,7 @@ def check(path: Path) -> None:
         raise damaged(path, error) from error
     _check_config(config, path)
     declared = _declared(config, path)
-    if declared > stored:
+    if declared > _LARGEST_RATIO * stored + _SMALL:
         raise UserError(f"'{path}' is damaged: its network has {declared:,} weights, but {stored:,} are stored.")
 
 
@@ -104,6 +107,8 @@ def _sizes(group: h5py.Group, path: Path) -> Iterator[int]:
 
 def _check_config(config: Any, path: Path) -> None:
     """Everything that the config names must be a part of a network, or registered with Keras in this process."""
+    if isinstance(config, dict):  # loading leaves out what the network itself was compiled with, but not what those inside were
+        config = config | {"compile_config": None}
     values: list[tuple[Any, int]] = [(config, 0)]
     while values:
         value, depth = values.pop()
@@ -112,7 +117,7 @@ def _check_config(config: Any, path: Path) -> None:
         if isinstance(value, dict):
             if isinstance(value.get("class_name"), str) and isinstance(value.get("module"), str):
                 _check_object(value, path)
-            values += [(item, depth + 1) for key, item in value.items() if key != "compile_config"]
+            values += [(item, depth + 1) for item in value.values()]
         elif isinstance(value, list):
             values += [(item, depth + 1) for item in value]
 
@@ -129,12 +134,19 @@ def _check_object(config: dict, path: Path) -> None:
         )
 
 
+def _uncompiled(config: Any) -> Any:
+    """A config without optimizers, also of networks inside."""
+    if isinstance(config, dict):
+        return {key: None if key == "compile_config" else _uncompiled(value) for key, value in config.items()}
+    return [_uncompiled(value) for value in config] if isinstance(config, list) else config
+
+
 def _declared(config: Any, path: Path) -> int:
     """How many numbers the network of a config has as weights; none are made."""
 
     def count() -> int:
         with keras.StatelessScope(initialize_variables=False):
-            network = keras.saving.deserialize_keras_object(config | {"compile_config": None}, safe_mode=True)
+            network = keras.saving.deserialize_keras_object(_uncompiled(config), safe_mode=True)
         return sum(math.prod(weight.shape) for weight in network.weights)
 
     try:

@@ -15,13 +15,16 @@ All Any ApproximateEqual BitwiseAnd BitwiseOr BitwiseXor Equal Greater GreaterEq
 LogicalNot LogicalOr NotEqual RightShift Select SelectV2
 """
 _NETWORKS = """
-AvgPool AvgPool3D BiasAdd BiasAddV1 Conv Conv2D Conv3D DepthwiseConv2dNative Elu FusedBatchNorm FusedBatchNormV2
-FusedBatchNormV3 L2Loss LRN LeakyRelu LogSoftmax MaxPool MaxPool3D MaxPoolV2 Relu Relu6 Selu Softmax Softplus Softsign
+AvgPool AvgPool3D BiasAdd BiasAddV1 Conv Conv2D Conv2DBackpropInput Conv3D Conv3DBackpropInputV2 DepthwiseConv2dNative
+DepthwiseConv2dNativeBackpropInput Elu FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 L2Loss LRN LeakyRelu LogSoftmax
+MaxPool MaxPool3D MaxPoolV2 Relu Relu6 ResizeArea ResizeBicubic ResizeBilinear ResizeNearestNeighbor Selu Softmax Softplus
+Softsign
 """
 _LINEAR_ALGEBRA = """
-BatchMatMul BatchMatMulV2 BatchMatMulV3 Cholesky Cross Diag DiagPart Einsum MatMul MatrixBandPart MatrixDeterminant MatrixDiag
-MatrixDiagPart MatrixDiagPartV2 MatrixDiagPartV3 MatrixDiagV2 MatrixDiagV3 MatrixInverse MatrixSetDiag MatrixSetDiagV2
-MatrixSetDiagV3 MatrixSolve MatrixTriangularSolve
+Angle BatchMatMul BatchMatMulV2 BatchMatMulV3 Cholesky Complex ComplexAbs Conj Cross Diag DiagPart Einsum FFT FFT2D IFFT
+IFFT2D IRFFT IRFFT2D Imag LogMatrixDeterminant Lu MatMul MatrixBandPart MatrixDeterminant MatrixDiag MatrixDiagPart
+MatrixDiagPartV2 MatrixDiagPartV3 MatrixDiagV2 MatrixDiagV3 MatrixInverse MatrixSetDiag MatrixSetDiagV2 MatrixSetDiagV3
+MatrixSolve MatrixTriangularSolve Qr RFFT RFFT2D Real SelfAdjointEigV2 Svd
 """
 _REDUCTIONS = """
 ArgMax ArgMin Bincount Bucketize Cumprod Cumsum CumulativeLogsumexp DenseBincount EuclideanNorm Max Mean Min Prod SegmentMax
@@ -29,12 +32,12 @@ SegmentMaxV2 SegmentMean SegmentMin SegmentMinV2 SegmentProd SegmentProdV2 Segme
 UnsortedSegmentMax UnsortedSegmentMin UnsortedSegmentProd UnsortedSegmentSum
 """
 _SHAPES = """
-BatchToSpaceND BroadcastArgs BroadcastTo Concat ConcatV2 Const DepthToSpace EnsureShape ExpandDims Fill Gather GatherNd
-GatherV2 Identity IdentityN InvertPermutation LinSpace LowerBound MirrorPad OneHot OnesLike Pack Pad PadV2
+BatchToSpaceND Bitcast BroadcastArgs BroadcastTo CheckNumerics Concat ConcatV2 Const DepthToSpace EnsureShape ExpandDims Fill
+Gather GatherNd GatherV2 Identity IdentityN InvertPermutation LinSpace LowerBound MirrorPad OneHot OnesLike Pack Pad PadV2
 PlaceholderWithDefault PreventGradient Range Rank Reshape Reverse ReverseSequence ReverseV2 Roll ScatterNd
 ScatterNdNonAliasingAdd Shape ShapeN Size Slice SpaceToBatchND SpaceToDepth Split SplitV Squeeze StopGradient StridedSlice
-TensorScatterAdd TensorScatterMax TensorScatterMin TensorScatterSub TensorScatterUpdate Tile Transpose Unpack UpperBound Where
-ZerosLike
+TensorScatterAdd TensorScatterMax TensorScatterMin TensorScatterSub TensorScatterUpdate Tile Transpose Unique UniqueV2 Unpack
+UpperBound Where ZerosLike
 """
 _CONTROL = """
 Case If NoOp PartitionedCall StatefulPartitionedCall StatelessCase StatelessIf StatelessWhile While EmptyTensorList

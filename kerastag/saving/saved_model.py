@@ -1,5 +1,6 @@
 """Taggers as SavedModels, for experiments."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -20,6 +21,9 @@ def export(tagger: keras.Model, schema: Schema, statistics: Statistics, path: Pa
 
     Endpoints: `logits` and `probabilities`, `(batch, classes)`; `serving_default` is the latter. The asset `kerastag.json`
     holds the schema (defaults, integer flags), the statistics (scale) and the names of the tagger's classes.
+
+    Raises:
+        OSError: if it cannot be written.
     """
     signature = [tf.TensorSpec((None, len(schema.features)), tf.float32, name="features")]
     module = tf.Module()
@@ -44,5 +48,9 @@ def export(tagger: keras.Model, schema: Schema, statistics: Statistics, path: Pa
         module.description = tf.saved_model.Asset(str(asset))
         # Without the gradient of `symlog` an exported tagger could not be attacked.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
-        tf.saved_model.save(module, str(new), signatures=signatures, options=options)
+        try:
+            tf.saved_model.save(module, str(new), signatures=signatures, options=options)
+        except tf.errors.OpError as error:  # what the system refused, in TensorFlow's words
+            reason = str(error.message).rpartition("; ")[2].partition(" [Op:")[0]
+            raise OSError(errno.EIO, reason or "cannot be written", str(path)) from error
         checksums.seal(new)

@@ -10,6 +10,8 @@ from kerastag.saving.operations import DECLARATIONS, PURE, SAVER
 
 # Parts of a SavedModel's object graph that hold no code of their own; a resource would bring functions that loading calls.
 _OBJECTS = {"asset", "bare_concrete_function", "captured_tensor", "constant", "function", "user_object", "variable"}
+# Classes registered with TensorFlow that bring no code: constants that Keras keeps in a layer.
+_REGISTERED = ("", "tf.TrackableConstant")
 # Constants are part of a program; weights are variables, whose size is that of their file.
 _LARGEST_PROGRAM = 2**30
 
@@ -63,7 +65,8 @@ def _impure(graph: Any) -> Iterator[str]:
         saves = function.signature.name in savers and "api_implements" not in function.attr
         yield from _unknown(function.node_def, PURE | SAVER if saves else PURE | functions)
     for node in graph.object_graph_def.nodes:
-        if node.WhichOneof("kind") not in _OBJECTS or node.saveable_objects or node.registered_name or node.registered_saver:
+        unknown = node.registered_name not in _REGISTERED or bool(node.registered_saver or node.saveable_objects)
+        if node.WhichOneof("kind") not in _OBJECTS or unknown:
             yield f"an object '{node.registered_name or node.registered_saver or node.WhichOneof('kind')}'"
 
 
