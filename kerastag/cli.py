@@ -16,6 +16,7 @@ from types import FrameType
 
 from kerastag import __version__, outputs
 from kerastag.errors import UserError
+from kerastag.options import check_finite
 from kerastag.request import REPLICATES
 
 
@@ -110,8 +111,7 @@ def check_numbers(options: argparse.Namespace) -> None:
             if not isinstance(item, int | float):
                 continue
             flag = f"--{name.replace('_', '-')}"
-            if not math.isfinite(item):
-                raise UserError(f"{flag} must be a finite number, not {item:g}.")
+            check_finite(flag, item)
             if item < _AT_LEAST.get(name, -math.inf):
                 raise UserError(f"{flag} must be at least {_AT_LEAST[name]}, not {item:g}.")
 

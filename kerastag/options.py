@@ -2,12 +2,11 @@
 
 import argparse
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Container, Iterable
 from typing import Any, TypeVar
-
-import numpy as np
 
 from kerastag.catalogue import Catalogue
 from kerastag.errors import UserError
@@ -157,12 +156,23 @@ def _check(field: dataclasses.Field, value: Any) -> None:
     elif choices is not None and value not in choices:
         raise UserError(f"'{value}' is no value for {_flag(field)}; choose {' or '.join(choices)}.")
     if isinstance(value, int | float):
-        if not np.isfinite(value):
-            raise UserError(f"{_flag(field)} must be a finite number, not {value:g}.")
+        check_finite(_flag(field), value)
         if field.metadata["positive"] and value <= 0:
             raise UserError(f"{_flag(field)} must be positive, not {value:g}.")
         if at_least is not None and value < at_least:
             raise UserError(f"{_flag(field)} must be at least {at_least:g}, not {value:g}.")
+
+
+def check_finite(name: str, value: int | float) -> None:
+    """Check that a number is one that a computer can reckon with.
+
+    Raises:
+        UserError: if it is not finite, or has more than 64 bits.
+    """
+    if isinstance(value, int) and value.bit_length() > 63:
+        raise UserError(f"{name} is too large.")
+    if not math.isfinite(value):
+        raise UserError(f"{name} must be a finite number, not {value:g}.")
 
 
 def _flag(field: dataclasses.Field) -> str:

@@ -290,6 +290,6 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"The settings file '{path}' cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"The settings file '{path}' is not valid TOML: {error}.") from error
     return {name.replace("-", "_"): value for name, value in content.items()}

@@ -31,7 +31,7 @@ def get(name: str) -> Callable[..., keras.Model]:
         sys.path.append(os.getcwd())
     try:
         function = imported(name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UserError(f"The model '{name}' cannot be imported: {error}.") from error
     # By the names of its arguments, so that nothing is called that was not written to be a model.
     if not inspect.isfunction(function) or tuple(inspect.signature(function).parameters)[:2] != ("schema", "statistics"):

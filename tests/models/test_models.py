@@ -1,3 +1,4 @@
+import re
 import sys
 
 import keras
@@ -49,8 +50,8 @@ def test_deep_sets_does_not_care_in_which_slot_a_track_is(random_deepntuple):
 
 
 def test_unknown_models_are_refused():
-    for name in ("transformer", "no_such_module:model", "json:no_such_function"):
-        with pytest.raises(UserError, match=name.split(":")[-1]):
+    for name in ("transformer", "no_such_module:model", "json:no_such_function", ":", ":x", "..:x", "json:"):
+        with pytest.raises(UserError, match=re.escape(f"'{name}'")):
             models.get(name)
 
 

@@ -119,6 +119,7 @@ def test_a_damaged_saved_model_is_not_evaluated(copy, data_dir, tmp_path, name, 
     (
         ("train", "--seed", "-1"),
         ("train", "--seed", 2**40),
+        ("train", "--batch-size", 10**20),
         ("train", "--epsilon", "nan"),
         ("train", "--epsilon", "-1"),
         ("train", "--epochs", "0"),

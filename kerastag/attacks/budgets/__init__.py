@@ -120,7 +120,7 @@ def read(name: str) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"There is no budget '{name}'; name a file, or choose one of {', '.join(names())}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"The budget '{path}' is not valid TOML: {error}.") from error
 
 
