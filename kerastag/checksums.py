@@ -49,12 +49,12 @@ def check(folder: Path, remedy: str, *, remember: bool = False) -> None:
         remember: Whether to write down there that it was right, so that large files are not hashed again.
 
     Raises:
-        UserError: if a file is missing, has changed, or was added.
+        UserError: if a file is missing or has changed. Others may have been added.
     """
     sealed, files = _list(folder)["files"], _files(folder)
-    if different := sorted(sealed.keys() ^ files.keys()):
-        what = "is missing from" if different[0] in sealed else "does not belong to"
-        raise UserError(f"'{different[0]}' {what} '{folder}'; {remedy}.")
+    if missing := sorted(sealed.keys() - files.keys()):
+        raise UserError(f"'{missing[0]}' is missing from '{folder}'; {remedy}.")
+    files = {name: path for name, path in files.items() if name in sealed}
     known, states = _verified(folder), {name: _state(path) for name, path in files.items()}
     if states == known:
         return

@@ -20,7 +20,7 @@ from typing import Any
 from kerastag import options
 from kerastag.catalogue import ATTACKS, DEFENSES, LOSSES, MODELS, SCALES, SCHEDULES
 from kerastag.errors import UserError
-from kerastag.files import read_json
+from kerastag.files import check_fields, read_json
 from kerastag.options import option, section, typed
 from kerastag.request import EPSILON, OBJECTIVE_NAMES, PHYSICS, Physics, Sample
 
@@ -273,7 +273,9 @@ def run_config(folder: Path) -> dict[str, Any]:
         UserError: if it cannot be read or is damaged.
     """
     file = folder / "config.json"
-    content = read_json(file, {"settings": dict, "fingerprint": str, "jets": dict})
+    # Which variations a run saw, runs of early versions do not say.
+    content = {"variations": {}} | read_json(file, {"settings": dict, "fingerprint": str, "jets": dict})
+    check_fields(file, content, {"variations": dict})
     try:
         return content | {"settings": Settings.stored(content["settings"])}
     except UserError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from kerastag import checksums
 from kerastag.checksums import size_and_time
 from kerastag.errors import UserError
+from kerastag.files import check_fields
 
 
 def seal(folder: Path, sources: Sequence[Path]) -> None:
@@ -19,7 +20,7 @@ def check(folder: Path) -> None:
     """Make sure that a data set is what was built.
 
     Raises:
-        UserError: if a file is missing, has changed, or was added.
+        UserError: if a file is missing or has changed.
     """
     remedy = f"delete '{folder}', and the data set is built anew"
     if not checksums.is_sealed(folder):
@@ -28,8 +29,13 @@ def check(folder: Path) -> None:
 
 
 def origin(folder: Path) -> str:
-    """Of what a data set was built and when, and whether that is still there, in words."""
+    """Of what a data set was built and when, and whether that is still there, in words.
+
+    Raises:
+        UserError: if what was written down is damaged.
+    """
     about = checksums.about(folder)
+    check_fields(folder / checksums.LIST, about, {"built": str, "sources": dict})
     when, sources = f"built {about['built'][:16].replace('T', ' ')}", about["sources"]
     if not sources:
         return f"{when} from the sample that comes along"

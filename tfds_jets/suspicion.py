@@ -12,8 +12,8 @@ _REPEATED, _CELLS = 1e-3, 5
 _HEAVIEST = 50.0
 # Width between these quantiles of a normal distribution, in σ.
 _QUANTILES, _WIDTH = (0.2, 0.8), 1.6832
-# Median transverse momentum of jets in GeV that no collider reaches.
-_LARGEST_PT = 5_000.0
+# Median transverse momenta of jets in GeV between which those of a collider lie, and pseudorapidity that none reaches.
+_SMALLEST_PT, _LARGEST_PT, _LARGEST_ETA = 1.0, 5_000.0, 10.0
 
 
 def sentences(features: np.ndarray, schema: Schema) -> list[str]:
@@ -28,11 +28,11 @@ def sentences(features: np.ndarray, schema: Schema) -> list[str]:
         values = features[:, column]
         values = values[values != np.float32(feature.default)]
         if len(values) >= _CELLS:
-            found += [f"'{feature.name}' {what}" for what in _of_feature(feature, values, feature.name == schema.pt)]
+            found += [f"'{feature.name}' {what}" for what in (*_of_feature(feature, values), *_units(feature, values, schema))]
     return found
 
 
-def _of_feature(feature: Feature, values: np.ndarray, is_pt: bool) -> Iterator[str]:
+def _of_feature(feature: Feature, values: np.ndarray) -> Iterator[str]:
     bounds = (bound for bound in (feature.valid_min, feature.valid_max) if bound is not None)
     meant = np.array([*feature.special, *bounds], np.float32)
     if not (feature.integer or feature.tabulated):
@@ -47,5 +47,13 @@ def _of_feature(feature: Feature, values: np.ndarray, is_pt: bool) -> Iterator[s
         core, sigma = (high - low) / _WIDTH, values.astype(np.float64).std()
         if core > 0 and sigma > _HEAVIEST * core:
             yield f"has a σ of {sigma:.3g}, {sigma / core:.0f} times that of its core; look for values that are none."
-    if is_pt and np.median(values) > _LARGEST_PT:
-        yield f"has a median of {np.median(values):.3g}, which looks like MeV; the schema wants {feature.unit}."
+
+
+def _units(feature: Feature, values: np.ndarray, schema: Schema) -> Iterator[str]:
+    """What looks like another unit: of transverse momentum and pseudorapidity alone is known how large they can be."""
+    median = np.median(values)
+    if feature.name == schema.pt and not _SMALLEST_PT <= median <= _LARGEST_PT:
+        other = "MeV" if median > _LARGEST_PT else "TeV"
+        yield f"has a median of {median:.3g}, which looks like {other}; the schema wants {feature.unit}."
+    if feature.name == schema.eta and abs(values).max() > _LARGEST_ETA:
+        yield f"reaches {abs(values).max():.3g}, which looks like degrees; a pseudorapidity is below {_LARGEST_ETA:g}."

@@ -39,6 +39,8 @@ SAMPLE_CONFIGS = ("jet_flavor", "deepcsv")
 # Training jets for medians and quartiles, enough for 0.3 % of an interquartile range, and for the search of special values.
 QUARTILE_JETS = 200_000
 
+# Share of values that became their default above which this is said at the build.
+_MANY = 0.01
 # Training jets in which every feature has different values; of fewer, some may be all alike.
 _ENOUGH_TO_VARY = 1_000
 
@@ -353,6 +355,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         not_finite = _nonzero(self.schema.names, cleaning.not_finite)
         out_of_range = _nonzero(self.schema.names, cleaning.out_of_range)
         logging.info("Set to default, not finite: %s; outside the valid range: %s.", not_finite, out_of_range)
+        for name, number in out_of_range.items():  # what is not finite stands for "absent" in many files
+            if number > _MANY * cleaning.read:
+                share = number / cleaning.read
+                logging.warning("%.2g of the values of '%s' lie outside its valid range; they became the default.", share, name)
         return {
             "schema": self.schema.to_dict(),
             "selection": self.builder_config.selection,

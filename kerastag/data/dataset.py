@@ -7,6 +7,7 @@ cases the order of the jets depends only on (seed, epoch), so a resumed training
 
 import functools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -191,11 +192,20 @@ class JetDataset:
         config = tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1)
         return self._builder.as_dataset(split=split, read_config=config, shuffle_files=False)
 
+    def _readable_blocks(self, split: str) -> Iterator[dict[str, np.ndarray]]:
+        try:
+            yield from self._blocks(split).prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+        except tf.errors.OpError as error:
+            reason = str(error.message).partition("\n")[0]
+            raise UserError(
+                f"The {split} split in '{self.path}' is damaged: {reason}; delete it, and it is built anew."
+            ) from error
+
     def _decode(self, split: str) -> Jets:
         jets = self.count(split)
         columns: dict[str, np.ndarray] = {}
         first = 0
-        for block in self._blocks(split).prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+        for block in self._readable_blocks(split):
             if first + len(block["label"]) > jets:
                 break
             for name, values in block.items():
@@ -242,7 +252,12 @@ def prepare(
     builder.strict = strict
     directory = manual_dir and Path(manual_dir).expanduser()
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=directory))
-    return JetDataset(builder)
+    try:
+        return JetDataset(builder)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"The metadata in '{builder.data_path}' are damaged: {error}; delete it, and it is built anew."
+        ) from error
 
 
 def read(sample: Sample) -> tuple[JetDataset, Jets]:

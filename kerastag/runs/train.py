@@ -79,7 +79,7 @@ def _finish(settings: Settings, dataset: JetDataset, tagger: keras.Model, state:
     write_text(output / "history.csv", tables.comma_separated(rows))
     plots.save(plots.history(state.history, settings.attack, settings.epsilon)[0], output / "figures" / "history.png")
     _evaluate(settings, dataset, tagger, output)
-    speed = np.median([row["jets_per_second"] for row in state.history])
+    speed = np.median([row.get("jets_per_second", np.nan) for row in state.history])
     print(f"Trained at {speed:,.0f} jets/s (median over {len(state.history)} epochs, callbacks apart).")
     print(f"Tagger {output / 'tagger.keras'}, SavedModel {output / 'saved_model'}, numbers {output / 'metrics.json'},")
     print(f"epochs {output / 'history.csv'}, figure {output / 'figures' / 'history.png'}.")
@@ -121,7 +121,7 @@ def check_same(started: dict, settings: Settings, dataset: JetDataset, output: P
             f"The run in '{output}' was made with another data set than the one in '{dataset.path}'; "
             "give its --data-dir or --manual-dir, or choose another --output."
         )
-    before, now = started.get("variations", {}), digests_of_variations(settings)
+    before, now = started["variations"], digests_of_variations(settings)
     if changed := sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)):
         raise UserError(
             f"The run in '{output}' was started on other files of variations: {', '.join(changed)}; give the same with "

@@ -89,6 +89,8 @@ def _load_saved_model(path: Path) -> keras.Model:
     except Exception as error:  # TensorFlow says nowhere what variables or endpoints of the wrong form raise
         raise archive.damaged(path, error) from error
     names = tuple((_asset(path) or {}).get("classes", FLAVOURS))
+    if not all(isinstance(name, str) for name in names):
+        raise UserError(f"'{ASSET}' in '{path}' is damaged: its classes are no names.")
     if names != FLAVOURS:
         logits = ClassLogits(names)(logits)
     return keras.Model(inputs, logits, name="saved_model")

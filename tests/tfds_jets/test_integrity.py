@@ -73,12 +73,11 @@ def test_a_damaged_shard_is_one_sentence(copy):
         opened(copy[0])
 
 
-def test_shards_that_are_missing_or_added(copy):
+def test_shards_that_are_missing(copy):
+    """What the user or the system adds, such as notes, is no business of ours."""
+    (copy[1] / "notes.txt").write_text("seen")
+    opened(copy[0])
     shard = next(copy[1].glob("*test.tfrecord*"))
-    shutil.copy(shard, copy[1] / "more")
-    with pytest.raises(UserError, match="'more' does not belong to"):
-        opened(copy[0])
-    (copy[1] / "more").unlink()
     shard.unlink()
     with pytest.raises(UserError, match=r"test.tfrecord.*' is missing from"):
         opened(copy[0])

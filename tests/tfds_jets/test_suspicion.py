@@ -35,7 +35,10 @@ def test_what_a_schema_says_is_no_suspicion(x):
     assert suspicion.sentences(x, TOY) == []
 
 
-def test_momenta_in_mev(x):
-    x[:, TOY.index("pt")] *= 1000
+@pytest.mark.parametrize(
+    ("name", "factor", "unit"), (("pt", 1000, "MeV"), ("pt", 0.001, "TeV"), ("eta", 180 / np.pi, "degrees"))
+)
+def test_other_units(x, name, factor, unit):
+    x[:, TOY.index(name)] *= factor
     (sentence,) = suspicion.sentences(x, TOY)
-    assert "looks like MeV" in sentence
+    assert sentence.startswith(f"'{name}'") and f"looks like {unit}" in sentence
