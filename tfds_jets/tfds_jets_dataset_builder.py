@@ -28,7 +28,7 @@ from kerastag.errors import UserError
 from kerastag.jets import Jets
 from kerastag.schema import Schema, discovery
 from kerastag.statistics import Moments, Statistics, quartiles
-from tfds_jets import integrity, reading, splitting, suspicion
+from tfds_jets import checks, integrity, reading, splitting
 from tfds_jets.copies import Copies
 from tfds_jets.reading import SAMPLE_FILE
 from tfds_jets.spool import Spool
@@ -38,11 +38,6 @@ SAMPLE_CONFIGS = ("jet_flavor", "deepcsv")
 
 # Training jets for medians and quartiles, enough for 0.3 % of an interquartile range, and for the search of special values.
 QUARTILE_JETS = 200_000
-
-# Share of values that became their default above which this is said at the build.
-_MANY = 0.01
-# Training jets in which every feature has different values; of fewer, some may be all alike.
-_ENOUGH_TO_VARY = 1_000
 
 # Last part of the version of every config: raised when the same files make other data sets, so that old ones are left alone.
 _PATCH = 1
@@ -217,19 +212,22 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         for jets in reading.read(files, self.schema, self.builder_config.selection, cleaning):
             self._distribute(jets, spools, moments, counts, copies)
             progress.update(len(jets))
-            cleaning.bad_weights += _bad_weights(jets)
+            cleaning.bad_weights += checks.bad_weights(jets)
         progress.close()
         cleaning.copies = copies.number
-        self._check_counts(counts, cleaning, directory)
+        checks.check_counts(self.schema, counts, cleaning, directory, self.builder_config.selection)
+        if not counts[0].sum() and not self.builder_config.variation:
+            raise UserError(f"The {counts.sum()} jets in '{directory}' are too few to train on.")
         typical = next(name for name, spool in spools.items() if spool.jets)
         sample = spools[typical].sample(QUARTILE_JETS)
         median, iqr = quartiles(sample, self.schema.defaults)
         of_split = moments[typical]
-        self._check_sigma(of_split)
+        if not self.builder_config.variation:
+            checks.refuse_constants(self.schema, of_split)
         statistics = Statistics(of_split.mean, of_split.sigma, median, iqr, of_split.default_fraction)
         self.info.metadata.update(self._metadata(files, cleaning, statistics, counts))
         self.info.metadata["values"] = self._values(sample)
-        self._suspect(sample)
+        checks.look_for_nonsense(self.schema, sample, self.strict)
         return {name: self._generate_examples(spool) for name, spool in spools.items() if spool.jets}
 
     def _files(self, dl_manager: tfds.download.DownloadManager) -> tuple[Path, list[reading.RootFile]]:
@@ -257,7 +255,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         variation = self.builder_config.variation
         if not variation:
             files = reading.find_files(directory)
-            _check_versions(files)
+            checks.refuse_versions(files)
             return files
         path = directory / f"{variation}.root"
         content = reading.simulation_of(path) or {"settings": {}}
@@ -273,27 +271,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         for sentence in discovery.sentences(findings, self.schema):
             logging.warning("%s", sentence)
         return discovery.to_json(findings)
-
-    def _check_sigma(self, moments: Moments) -> None:
-        """Refuse features that say nothing: no attack has a unit for them.
-
-        Raises:
-            UserError: if a feature is absent from, or the same in, all training jets.
-        """
-        constant = np.flatnonzero(moments.sigma == 0)
-        if len(constant) and moments.jets >= _ENOUGH_TO_VARY and not self.builder_config.variation:
-            names = ", ".join(f"'{self.schema.names[number]}'" for number in constant[:3])
-            absent = "absent from" if moments.default_fraction[constant[0]] == 1 else "the same in"
-            more = f" and {len(constant) - 3} more" if len(constant) > 3 else ""
-            raise UserError(f"{names}{more}: {absent} all training jets; look at its branch, or take a schema without it.")
-
-    def _suspect(self, features: np.ndarray) -> None:
-        """Warn of what looks wrong in float32 `(jets, features)`, or refuse it if the build is strict."""
-        found = suspicion.sentences(features, self.schema)
-        if found and self.strict:
-            raise UserError(f"{found[0]} --strict refuses it, and {len(found) - 1} more such findings.")
-        for sentence in found:
-            logging.warning("%s", sentence)
 
     @override
     def _generate_examples(self, spool: Spool) -> Examples:
@@ -315,39 +292,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             counts[number] += np.bincount(in_split.label, minlength=counts.shape[1])
             moments[name].update(in_split.features)
 
-    def _check_counts(self, counts: np.ndarray, cleaning: reading.Cleaning, directory: Path) -> None:
-        """Refuse a data set without jets; warn of empty splits, empty classes and straying flavour fractions.
-
-        Args:
-            counts: int64 `(splits, classes)`, jets.
-            cleaning: Counts of the reading.
-            directory: Folder of the files.
-
-        Raises:
-            UserError: if there are no jets, or none to train on.
-        """
-        if not counts.sum():
-            raise UserError(
-                f"None of the {cleaning.read} jets in '{directory}' is left: {cleaning.not_selected} do not pass "
-                f"the selection '{self.builder_config.selection}', {cleaning.unknown_flavour} have no known flavour."
-            )
-        splits = list(splitting.FRACTIONS)
-        if not counts[0].sum() and not self.builder_config.variation:
-            raise UserError(f"The {counts.sum()} jets in '{directory}' are too few to train on.")
-        for number in np.flatnonzero(counts.sum(axis=1) == 0):
-            logging.warning("Split '%s' is left out: none of the %d jets falls into it.", splits[number], counts.sum())
-        for number in np.flatnonzero(counts.sum(axis=0) == 0):
-            logging.warning("There are no %s.", self.schema.classes[number].label)
-        for split, label in splitting.straying_fractions(counts):
-            name = self.schema.class_names[label]
-            logging.warning("The share of %s in '%s' is off by more than 4 binomial sigma.", name, splits[split])
-        if cleaning.unknown_flavour:
-            logging.warning("%d jets of unknown flavour were left out.", cleaning.unknown_flavour)
-        if cleaning.copies:
-            logging.warning("%d jets are copies of others; each is in the split of the first.", cleaning.copies)
-        if cleaning.bad_weights:
-            logging.warning("%d jets have a generator weight that is negative or not finite.", cleaning.bad_weights)
-
     def _metadata(
         self, files: list[reading.RootFile], cleaning: reading.Cleaning, statistics: Statistics, counts: np.ndarray
     ) -> dict[str, Any]:
@@ -355,10 +299,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         not_finite = _nonzero(self.schema.names, cleaning.not_finite)
         out_of_range = _nonzero(self.schema.names, cleaning.out_of_range)
         logging.info("Set to default, not finite: %s; outside the valid range: %s.", not_finite, out_of_range)
-        for name, number in out_of_range.items():  # what is not finite stands for "absent" in many files
-            if number > _MANY * cleaning.read:
-                share = number / cleaning.read
-                logging.warning("%.2g of the values of '%s' lie outside its valid range; they became the default.", share, name)
+        checks.warn_of_cleaning(self.schema, cleaning)
         return {
             "schema": self.schema.to_dict(),
             "selection": self.builder_config.selection,
@@ -380,23 +321,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 "bad_weights": cleaning.bad_weights,
             },
         }
-
-
-def _check_versions(files: list[reading.RootFile]) -> None:
-    """Refuse a simulated file beside its variations: a jet would be there several times, each time measured otherwise.
-
-    Raises:
-        UserError: if there are such files.
-    """
-    found: dict[str, Path] = {}
-    for file in files:
-        if simulation := reading.simulation_of(file.path):
-            events = {name: value for name, value in simulation["settings"].items() if name != "variations"}
-            first = found.setdefault(json.dumps(events, sort_keys=True), file.path)
-            if first != file.path:
-                raise UserError(
-                    f"'{first}' and '{file.path}' are of the same sample, varied or not; give a folder of one of them."
-                )
 
 
 def _is_to_be_replaced(download_config: tfds.download.DownloadConfig | None) -> bool:
@@ -424,11 +348,6 @@ def _default_manual_dir(dl_manager: tfds.download.DownloadManager) -> Path | Non
 def _tensor(dtype: type, *width: int) -> tfds.features.Tensor:
     """Column of a block: any number of jets, stored as raw bytes, which makes blocks fast."""
     return tfds.features.Tensor(shape=(None, *width), dtype=dtype, encoding=tfds.features.Encoding.BYTES)
-
-
-def _bad_weights(jets: Jets) -> int:
-    """Number of jets whose weight is not finite or negative."""
-    return int(np.count_nonzero(~(jets.weights >= 0) | np.isinf(jets.weights)))
 
 
 def _nonzero(names: tuple[str, ...], counts: np.ndarray) -> dict[str, int]:
