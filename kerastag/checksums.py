@@ -51,10 +51,10 @@ def check(folder: Path, remedy: str, *, remember: bool = False) -> None:
     Raises:
         UserError: if a file is missing or has changed. Others may have been added.
     """
-    sealed, files = _list(folder)["files"], _files(folder)
-    if missing := sorted(sealed.keys() - files.keys()):
+    sealed = _list(folder)["files"]
+    files = {name: folder / name for name in sealed}
+    if missing := [name for name, path in files.items() if not path.is_file()]:
         raise UserError(f"'{missing[0]}' is missing from '{folder}'; {remedy}.")
-    files = {name: path for name, path in files.items() if name in sealed}
     known, states = _verified(folder), {name: _state(path) for name, path in files.items()}
     if states == known:
         return

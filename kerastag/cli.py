@@ -16,7 +16,7 @@ from types import FrameType
 
 from kerastag import __version__, outputs
 from kerastag.errors import UserError
-from kerastag.options import check_finite
+from kerastag.options import LARGEST_SEED, check_finite
 from kerastag.request import REPLICATES
 
 
@@ -107,11 +107,15 @@ def check_numbers(options: argparse.Namespace) -> None:
         UserError: if one is not finite or too small.
     """
     for name, value in vars(options).items():
+        if name == "seeds" and isinstance(value, list) and len(set(value)) < len(value):
+            raise UserError("--seeds names a seed twice, which would count as two trainings.")
         for item in value if isinstance(value, list) else [value]:
             if not isinstance(item, int | float):
                 continue
             flag = f"--{name.replace('_', '-')}"
             check_finite(flag, item)
+            if name in ("seed", "seeds") and item > LARGEST_SEED:
+                raise UserError(f"{flag} must be at most {LARGEST_SEED}, not {item:g}.")
             if item < _AT_LEAST.get(name, -math.inf):
                 raise UserError(f"{flag} must be at least {_AT_LEAST[name]}, not {item:g}.")
 

@@ -12,6 +12,8 @@ from kerastag.catalogue import Catalogue
 from kerastag.errors import UserError
 
 T = TypeVar("T")
+# NumPy takes no larger one.
+LARGEST_SEED = 2**32 - 1
 
 
 def option(

@@ -46,8 +46,11 @@ def made_by(folder: Path) -> str | None:
     if (folder / MARKER).is_file():
         return str(read_json(folder / MARKER, {"command": str})["command"])
     # What marked folders before there were marks.
-    earlier = {"config.json": "train", "production.json": "simulate"}
-    return next((command for name, command in earlier.items() if (folder / name).is_file()), None)
+    earlier = {"config.json": ("settings", "train"), "production.json": ("settings", "simulate")}
+    for name, (field, command) in earlier.items():
+        if (folder / name).is_file() and field in (folder / name).read_text(encoding="utf-8", errors="replace"):
+            return command
+    return None
 
 
 def contents(folder: Path) -> list[Path]:

@@ -21,12 +21,10 @@ from kerastag import options
 from kerastag.catalogue import ATTACKS, DEFENSES, LOSSES, MODELS, SCALES, SCHEDULES
 from kerastag.errors import UserError
 from kerastag.files import check_fields, read_json
-from kerastag.options import option, section, typed
+from kerastag.options import LARGEST_SEED, option, section, typed
 from kerastag.request import EPSILON, OBJECTIVE_NAMES, PHYSICS, Physics, Sample
 
 PAPER_STEPS = 126
-# NumPy takes no larger one.
-_LARGEST_SEED = 2**32 - 1
 _ATTACK, _TRAINING = "attack and defence", "training"
 # Settings that only some defences use; the others refuse them.
 OF_DEFENSES = (
@@ -240,8 +238,8 @@ class Settings:
         options.check(self.hyperparameters)
         if self.ema is not None and not 0 < self.ema < 1:
             raise UserError(f"'ema' must lie between 0 and 1, not be {self.ema}.")
-        if self.seed > _LARGEST_SEED:
-            raise UserError(f"--seed must be at most {_LARGEST_SEED}, not {self.seed}.")
+        if self.seed > LARGEST_SEED:
+            raise UserError(f"--seed must be at most {LARGEST_SEED}, not {self.seed}.")
         if self.patience is not None and self.select == "last":
             raise UserError("'patience' needs 'select', the entry of the logs that must get better.")
         uses = DEFENSES.find(self.defense).uses

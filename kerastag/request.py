@@ -46,7 +46,7 @@ class Sample:
     )
     split: str = option("test", "split to evaluate on", group="data")
     max_jets: int | None = option(None, "evaluate on the first N jets alone", metavar="N", positive=True, group="data")
-    strict: bool = option(False, "refuse to build a data set of values that look wrong, instead of a warning", group="data")
+    strict: bool = option(False, "refuse a data set with values that look wrong, instead of a warning", group="data")
 
     def __post_init__(self) -> None:
         options.check(self)

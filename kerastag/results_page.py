@@ -29,6 +29,8 @@ def fill(page: Path, root: Path = Path()) -> None:
         text = page.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"The page '{page}' cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"The page '{page}' is no text.") from error
     commands = [match["command"] for match in _BLOCK.finditer(text)]
     tables = {command: _table(command, root) for command in commands}
     written = [command for command, table in tables.items() if table is not None]

@@ -34,10 +34,13 @@ def test_what_is_not_ours_is_left_alone(tmp_path):
 
 
 def test_runs_of_versions_without_marks_are_those_of_train(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text('{"settings": {}}')
     outputs.check(tmp_path, "train")
     with pytest.raises(UserError, match="holds results of kerastag train"):
         outputs.check(tmp_path, "evaluate")
+    (tmp_path / "config.json").write_text('{"theme": "dark"}')  # somebody's own
+    with pytest.raises(UserError, match="was not made by kerastag train"):
+        outputs.check(tmp_path, "train")
 
 
 def test_a_folder_of_which_nothing_comes_is_removed(tmp_path):
@@ -94,7 +97,7 @@ def test_a_workshop_is_no_folder_of_the_user(tmp_path):
     with pytest.raises(UserError, match="was not made by kerastag simulate"), outputs.workshop(tmp_path / "jets", "simulate"):
         raise AssertionError
     (tmp_path / "old.parts").mkdir()
-    (tmp_path / "old.parts" / "production.json").write_text("{}")  # of versions without marks
+    (tmp_path / "old.parts" / "production.json").write_text('{"settings": {}}')  # of versions without marks
     with outputs.workshop(tmp_path / "old", "simulate") as parts:
         assert (parts / "production.json").exists()
 

@@ -1,6 +1,7 @@
 """What a build refuses, and what it warns of."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -96,17 +97,28 @@ def refuse_constants(schema: Schema, moments: Moments) -> None:
         raise UserError(f"{names}{more}: {absent} all training jets; look at its branch, or take a schema without it.")
 
 
-def look_for_nonsense(schema: Schema, features: np.ndarray, strict: bool) -> None:
-    """Warn of what looks wrong in float32 `(jets, features)`.
+def look_for_nonsense(schema: Schema, features: np.ndarray, strict: bool) -> list[str]:
+    """Warn of what looks wrong in float32 `(jets, features)`, and return it, a sentence each.
 
     Raises:
         UserError: if anything does, and the build is strict.
     """
     found = suspicion.sentences(features, schema)
-    if found and strict:
-        raise UserError(f"{found[0]} --strict refuses it, and {len(found) - 1} more such findings.")
+    if strict:
+        refuse_nonsense(found)
     for sentence in found:
         logging.warning("%s", sentence)
+    return found
+
+
+def refuse_nonsense(found: Sequence[str]) -> None:
+    """Refuse a data set in which something looks wrong.
+
+    Raises:
+        UserError: if there is anything.
+    """
+    if found:
+        raise UserError(f"{found[0]} --strict refuses it, and {len(found) - 1} more such findings.")
 
 
 def bad_weights(jets: Jets) -> int:

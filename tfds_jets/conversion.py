@@ -155,7 +155,7 @@ def _parse(lines: list[bytes], first: int, source: Path) -> ak.Array:
     for number, line in enumerate(lines, start=first):
         try:
             jet, jet_tracks = _parse_line(line)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"Line {number} of '{source}' is not a jet of Jet Flavor 2016: {error}.") from error
         jets.append(jet)
         tracks.extend(jet_tracks)
@@ -182,4 +182,9 @@ def _parse_line(line: bytes) -> tuple[list[float], list[list[float]]]:
     jet = [flavour, pt, eta, *track_based, *vertex_based]
     if len(jet) != 1 + len(_JET_BRANCHES) or any(tuple(map(len, track)) != _TRACK_PARTS for track in tracks):
         raise ValueError("it has another number of values")
-    return jet, [list(itertools.chain.from_iterable(track)) for track in tracks]
+    tracks = [list(itertools.chain.from_iterable(track)) for track in tracks]
+    if not all(isinstance(value, int | float) for value in itertools.chain(jet, *tracks)):
+        raise ValueError("a value is no number")
+    if flavour not in range(-100, 101):
+        raise ValueError(f"its flavour is {flavour}")
+    return jet, tracks

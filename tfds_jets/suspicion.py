@@ -8,6 +8,8 @@ from kerastag.schema import Feature, Schema
 
 # Share of the present cells, and their number, above which a smallest or largest value is no coincidence.
 _REPEATED, _CELLS = 1e-3, 5
+# Distance of a whole number from all others, in units of their range, that looks like a mark.
+_APART = 3.0
 # σ in units of the core's, that of the values between the 20 % and 80 % quantiles; the heaviest tail of the sample has 17.
 _HEAVIEST = 50.0
 # Width between these quantiles of a normal distribution, in σ.
@@ -33,20 +35,39 @@ def sentences(features: np.ndarray, schema: Schema) -> list[str]:
 
 
 def _of_feature(feature: Feature, values: np.ndarray) -> Iterator[str]:
+    if feature.integer:
+        yield from _of_whole_numbers(values)
+    elif not feature.tabulated:
+        yield from _of_extremes(feature, values)
+    low, high = np.quantile(values.astype(np.float64), _QUANTILES)
+    core, sigma = (high - low) / _WIDTH, values.astype(np.float64).std()
+    if core > 0 and sigma > _HEAVIEST * core:
+        yield f"has a σ of {sigma:.3g}, {sigma / core:.0f} times that of its core; look for values that are none."
+
+
+def _of_whole_numbers(values: np.ndarray) -> Iterator[str]:
+    """A number that stands far apart, as 99 or -999 do."""
+    distinct, counts = np.unique(values, return_counts=True)
+    if len(distinct) < 3:
+        return
+    for extreme, next_to_it, others in ((0, 1, distinct[1:]), (-1, -2, distinct[:-1])):
+        apart = abs(distinct[extreme] - distinct[next_to_it])
+        if apart > _APART * (others[-1] - others[0]) and counts[extreme] >= _CELLS:
+            share = counts[extreme] / len(values)
+            yield f"is {distinct[extreme]:g} in {share:.2g} of its cells, far from all others; is that a number?"
+
+
+def _of_extremes(feature: Feature, values: np.ndarray) -> Iterator[str]:
+    """A smallest or largest value that is too frequent to be a measurement."""
     bounds = (bound for bound in (feature.valid_min, feature.valid_max) if bound is not None)
     meant = np.array([*feature.special, *bounds], np.float32)
-    if not (feature.integer or feature.tabulated):
-        for extreme in dict.fromkeys((values.min(), values.max())):
-            count = np.count_nonzero(values == extreme)
-            if count >= max(_CELLS, _REPEATED * len(values)) and extreme not in meant:
-                yield (
-                    f'is {extreme:g} in {count / len(values):.2g} of its cells, and never beyond; if that means "absent", '
-                    "declare it as the sentinel of the variable."
-                )
-        low, high = np.quantile(values.astype(np.float64), _QUANTILES)
-        core, sigma = (high - low) / _WIDTH, values.astype(np.float64).std()
-        if core > 0 and sigma > _HEAVIEST * core:
-            yield f"has a σ of {sigma:.3g}, {sigma / core:.0f} times that of its core; look for values that are none."
+    for extreme in dict.fromkeys((values.min(), values.max())):
+        count = np.count_nonzero(values == extreme)
+        if count >= max(_CELLS, _REPEATED * len(values)) and extreme not in meant:
+            yield (
+                f'is {extreme:g} in {count / len(values):.2g} of its cells, and never beyond; if that means "absent", '
+                "declare it as the sentinel of the variable."
+            )
 
 
 def _units(feature: Feature, values: np.ndarray, schema: Schema) -> Iterator[str]:

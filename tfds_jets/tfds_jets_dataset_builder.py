@@ -110,6 +110,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     @override
     def __init__(self, **options: Any):
+        if isinstance(config := options.get("config"), str) and config not in _CONFIGS:
+            raise UserError(f"There is no data set config '{config}'; choose one of {', '.join(_CONFIGS)}.")
         try:
             super().__init__(**options)
         except UserError:
@@ -158,6 +160,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         self._manual_dir = Path(directory) if directory else None
         if self.data_path.exists() and not _is_to_be_replaced(download_config):
             integrity.check(Path(self.data_path))
+            if self.strict:
+                checks.refuse_nonsense(self.info.metadata["suspicions"])
             if self._manual_dir and self._manual_dir.is_dir():
                 self.check_fingerprint(self._manual_dir)
             return
@@ -227,7 +231,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         statistics = Statistics(of_split.mean, of_split.sigma, median, iqr, of_split.default_fraction)
         self.info.metadata.update(self._metadata(files, cleaning, statistics, counts))
         self.info.metadata["values"] = self._values(sample)
-        checks.look_for_nonsense(self.schema, sample, self.strict)
+        self.info.metadata["suspicions"] = checks.look_for_nonsense(self.schema, sample, self.strict)
         return {name: self._generate_examples(spool) for name, spool in spools.items() if spool.jets}
 
     def _files(self, dl_manager: tfds.download.DownloadManager) -> tuple[Path, list[reading.RootFile]]:

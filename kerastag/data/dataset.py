@@ -236,7 +236,7 @@ def prepare(
         manual_dir: Folder of the ROOT files to build from; an existing data set must be made of the same ones. None takes the
             sample of the package, for the configs that can read it.
         variation: Name of a variation whose file lies in `manual_dir`, made by `kerastag simulate`; "" for all files there.
-        strict: Whether a build is refused if values look wrong, such as one that stands for "absent" unknown to the schema.
+        strict: Whether a data set is refused if values look wrong, such as one that stands for "absent" unknown to the schema.
 
     Raises:
         UserError: if there is no such config, the files cannot be read, or the existing data set is made of others.
@@ -246,7 +246,8 @@ def prepare(
     if config not in Builder.builder_configs:
         raise UserError(f"There is no data set config '{config}'; choose one of {', '.join(Builder.builder_configs)}.")
     if manual_dir is not None and not Path(manual_dir).expanduser().is_dir():
-        raise UserError(f"The folder '{manual_dir}' (--manual-dir) does not exist.")
+        wrong = "is a file, not a folder" if Path(manual_dir).expanduser().exists() else "does not exist"
+        raise UserError(f"The folder '{manual_dir}' (--manual-dir) {wrong}.")
     chosen = varied_config(config, variation) if variation else config
     builder = Builder(config=chosen, data_dir=data_dir and Path(data_dir).expanduser())
     builder.strict = strict

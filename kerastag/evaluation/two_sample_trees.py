@@ -20,7 +20,7 @@ from sklearn.model_selection import StratifiedKFold
 from kerastag.evaluation.two_samples import LEVEL, halves
 from kerastag.flavours import FLAVOURS
 from kerastag.metrics import DISCRIMINATORS, Bootstrap, RankedPair
-from kerastag.results import Interval, Resampled, defined
+from kerastag.results import Interval, NotDefined, Resampled, defined
 
 _FOLDS, _REPLICATES = 3, 100
 _SEEDS = (0, 1)
@@ -137,8 +137,14 @@ def classifier_area(first: np.ndarray, second: np.ndarray, events: np.ndarray | 
             trees.fit(x[train], is_first[train])
         folds.append((test, _ranked(is_first[test], trees.decision_function(x[test]))))
 
-    def mean(weights: np.ndarray) -> float:
-        return float(np.mean([pair.auc(weights[test]) for test, pair in folds]))
+    def mean(weights: np.ndarray) -> float | NotDefined:
+        areas: list[float] = []
+        for test, pair in folds:
+            area = pair.auc(weights[test])
+            if isinstance(area, NotDefined):
+                return area
+            areas.append(area)
+        return float(np.mean(areas))
 
     area = Bootstrap(np.arange(len(x)) if events is None else events, _REPLICATES).resample(mean)
     return defined(area, "Area of the two-sample classifier")

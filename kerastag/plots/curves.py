@@ -8,7 +8,7 @@ import numpy as np
 from kerastag.flavours import FLAVOURS
 from kerastag.metrics import DISCRIMINATORS, HEADLINE, MINIMUM_MISTAGGED, RankedPair
 from kerastag.plots.style import COLORS, LINES, MARKERS, Drawn, Style, legend_below, panels, styled, tagger_styles
-from kerastag.results import Interval
+from kerastag.results import Interval, NotDefined
 from kerastag.tables import Row, unique, where
 
 _GAP = Interval(np.nan, np.nan, np.nan)
@@ -52,11 +52,12 @@ def _roc_styles(
 
 
 def _roc_curve(axis: plt.Axes, pair: RankedPair, weights: np.ndarray | None, style: Style, label: str) -> None:
-    if pair.undefined:
+    area = pair.auc(weights)
+    if isinstance(area, NotDefined):
         return
     efficiency, mistag, mistagged = pair.roc(weights)
     enough = mistagged >= MINIMUM_MISTAGGED
-    axis.plot(efficiency[enough], mistag[enough], label=f"{label} ({pair.auc(weights):.3f})", **style)
+    axis.plot(efficiency[enough], mistag[enough], label=f"{label} ({area:.3f})", **style)
 
 
 def _finish_roc(axis: plt.Axes, y: np.ndarray, name: str) -> None:

@@ -92,7 +92,7 @@ def _check_scan(subject: Subject) -> None:
     file = subject.scan / input_scan.RESULT
     if not file.is_file():
         raise UserError(f"There is no '{input_scan.RESULT}' in '{subject.scan}' (--scan); make it with scripts/scan_inputs.py.")
-    if read_json(file)["fingerprint"] != subject.dataset.fingerprint:
+    if read_json(file, {"fingerprint": str, "rows": list})["fingerprint"] != subject.dataset.fingerprint:
         raise UserError(f"The scan in '{subject.scan}' (--scan) was made with another data set than '{subject.dataset.path}'.")
 
 
@@ -104,7 +104,8 @@ def _check_systematics(subject: Subject) -> None:
     where = f"'{subject.systematics}' (--systematics)"
     if not file.is_file():
         raise UserError(f"There is no '{measure.RESULT}' in {where}; make it with scripts/systematics.py.")
-    if read_json(file)["fingerprint"] != subject.dataset.fingerprint:
+    fields = {"fingerprint": str, "rows": list, "summary": list, "predictions": list, "groups": dict}
+    if read_json(file, fields)["fingerprint"] != subject.dataset.fingerprint:
         raise UserError(f"The systematics in {where} were made with another data set than '{subject.dataset.path}'.")
 
 

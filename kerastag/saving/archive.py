@@ -17,7 +17,7 @@ from kerastag.errors import UserError
 _MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
 # Weights shrink by less than this; an archive that shrinks more was made to fill a disk.
 _LARGEST_RATIO, _SMALL = 10, 2**20
-_DEEPEST = 100
+_DEEPEST = 500
 # Where Keras keeps what a network, also a compiled one inside it, is made of.
 _MODULES = (
     "keras.activations",
@@ -35,6 +35,8 @@ _MODULES = (
     "keras.src.models",
     "keras.src.ops",
 )
+# What Keras writes of tensors and numbers, without saying where it is from.
+_PLAIN = ("__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__", "__tuple__", "__bytes__")
 # Layers that hold code, or read files that their config names.
 _CODE = ("FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper")
 _FILES = ("Hashing", "IntegerLookup", "StringLookup", "TextVectorization")
@@ -115,7 +117,7 @@ def _check_config(config: Any, path: Path) -> None:
         if depth > _DEEPEST:
             raise UserError(f"'{path}' is refused: its config is nested more than {_DEEPEST} times.")
         if isinstance(value, dict):
-            if isinstance(value.get("class_name"), str) and isinstance(value.get("module"), str):
+            if "class_name" in value:
                 _check_object(value, path)
             values += [(item, depth + 1) for item in value.values()]
         elif isinstance(value, list):
@@ -123,14 +125,17 @@ def _check_config(config: Any, path: Path) -> None:
 
 
 def _check_object(config: dict, path: Path) -> None:
-    name, module = config["class_name"], config["module"]
+    name, module = config["class_name"], config.get("module")
+    if module is None and str(name) in _PLAIN:
+        return
     if name == "function":  # its name stands in the config
         name = config.get("config")
-    of_keras = module in ("keras", "builtins") or any(module == part or module.startswith(f"{part}.") for part in _MODULES)
+    of_keras = module in ("keras", "builtins") or any(f"{module}.".startswith(f"{part}.") for part in _MODULES)
     registered = keras.saving.get_registered_object(config.get("registered_name") or "") is not None
     if name in CODE_OR_FILES or not (of_keras or registered):
         raise UserError(
-            f"'{path}' is refused: it holds {module}.{name}, which is no part of a network, or not registered with Keras here."
+            f"'{path}' is refused: it holds {f'{module}.' if module else ''}{name}, which is no part of a network, or not "
+            "registered with Keras here."
         )
 
 

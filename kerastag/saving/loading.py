@@ -74,7 +74,10 @@ def _load_keras(path: Path) -> keras.Model:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras says nowhere what weights of the wrong form raise
         raise archive.damaged(path, error) from error
-    return getattr(model, "tagger", model)
+    tagger = getattr(model, "tagger", model)
+    if not isinstance(tagger, keras.Model) or len(tagger.inputs) != 1 or len(tagger.outputs) != 1:
+        raise UserError(f"'{path}' is no tagger: it must be a model of one input, raw features, and one output, logits.")
+    return tagger
 
 
 def _load_saved_model(path: Path) -> keras.Model:

@@ -79,9 +79,10 @@ def _savers(graph: Any) -> set[str]:
     others += [node for function in library.function for node in function.node_def]
     elsewhere = {name for node in others for name in _named(node)}
     elsewhere |= {gradient.gradient_func for gradient in (*library.gradient, *library.registered_gradients)}
-    # Objects name functions in several places, and loading may call any of them.
-    objects = graph.object_graph_def.SerializeToString()
-    return {name for node in callers for name in _named(node) if name and name.encode() not in objects} - elsewhere
+    # Objects, signatures and aliases name functions in several places, and loading may call any of them.
+    parts = (graph.object_graph_def, graph.meta_info_def, *graph.signature_def.values(), *graph.collection_def.values())
+    content = b"".join(part.SerializeToString() for part in parts)
+    return {name for node in callers for name in _named(node) if name and name.encode() not in content} - elsewhere
 
 
 def _named(node: Any) -> Iterator[str]:

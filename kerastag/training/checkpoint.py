@@ -52,7 +52,8 @@ class TrainingState(keras.callbacks.Callback):
             if checksums.is_sealed(self._newest):  # those of earlier versions have no list
                 checksums.check(self._newest, f"delete '{self._newest}', and the training begins anew")
             state = read_json(self._newest / "state.json", {"epoch": int, "history": list, "callbacks": list})
-        if not all(isinstance(row, dict) for row in (*state["history"], *state["callbacks"])):
+        rows = (*state["history"], *state["callbacks"])
+        if not all(isinstance(row, dict) for row in rows) or state["epoch"] != len(state["history"]):
             raise UserError(
                 f"'{self._newest}' is damaged: it holds no logs of epochs; delete it, and the training begins anew."
             )

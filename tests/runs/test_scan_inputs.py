@@ -56,5 +56,5 @@ def test_unknown_groups_are_refused(dataset, data_dir, tmp_path):
         (["jet:1"], "which has no slots"),
     ):
         with pytest.raises(UserError, match=sentence):
-            scan_inputs(settings, tmp_path, [inputs])
+            scan_inputs(settings, tmp_path / "out", [inputs])
     assert not list(tmp_path.iterdir())

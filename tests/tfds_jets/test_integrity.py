@@ -168,7 +168,9 @@ def test_strict_refuses_what_looks_wrong(built, tmp_path):
     words = ("--data-dir", tmp_path / "data", "--manual-dir", tmp_path / "root", "--output", tmp_path / "run", "--epochs", 1)
     refused = run_command("train", *words, "--strict")
     assert refused.code == 2 and "'vertex_mass' is 4321 in" in refused.err
-    assert not list((tmp_path / "data").glob("tfds_jets/jet_flavor/*")) or not list(
-        (tmp_path / "data").glob("tfds_jets/jet_flavor/1*")
-    )
+    assert not list((tmp_path / "data").glob("tfds_jets/jet_flavor/1*"))
     assert not Path(tmp_path / "run").exists()
+    # Built with a warning, it is still no data set for those who are strict.
+    data.prepare("jet_flavor", data_dir=tmp_path / "data", manual_dir=tmp_path / "root")
+    with pytest.raises(UserError, match="'vertex_mass' is 4321 in"):
+        data.prepare("jet_flavor", data_dir=tmp_path / "data", strict=True)

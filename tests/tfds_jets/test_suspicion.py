@@ -28,6 +28,13 @@ def test_a_value_for_absent_that_the_schema_does_not_know(x, value):
     assert "times that of its core" in second
 
 
+@pytest.mark.parametrize("value", (99, -99))
+def test_a_whole_number_far_from_all_others(x, value):
+    x[::50, TOY.index("n")] = value
+    (sentence,) = suspicion.sentences(x, TOY)
+    assert sentence.startswith(f"'n' is {value} in 0.0") and "far from all others" in sentence
+
+
 def test_what_a_schema_says_is_no_suspicion(x):
     x[::20, TOY.index("eta")] = -9.0  # the default
     x[::20, TOY.index("track_0_var")] = 0.0  # the end of its range
