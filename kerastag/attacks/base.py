@@ -95,7 +95,7 @@ class Attack:
         self.threat_model = threat_model
         self.objective = objective
         self.labels = labels
-        self.nonfinite_gradients = keras.Variable(0, dtype="int64", trainable=False, name="nonfinite_gradients")
+        self.nonfinite_gradients = keras.Variable("zeros", shape=(), dtype="int64", trainable=False, name="nonfinite_gradients")
 
     def __call__(
         self,

@@ -237,7 +237,7 @@ def test_mistakes_are_said(dataset, taggers, runs, data_dir, tmp_path):
         (taggers, {"features": ("track_0_d0",)}, "the nearest are"),
         (taggers, {"split": "nonsense"}, "has no split 'nonsense'"),
         (taggers, {"scan": tmp_path}, "make it with scripts/scan_inputs.py"),
-        (taggers, {"epsilon": -1.0}, "'epsilon' must be"),
+        (taggers, {"epsilon": -1.0}, "--epsilon must be"),
         (taggers, {"replicates": 1}, "'replicates' must be"),
     ):
         with pytest.raises(UserError, match=re.escape(sentence)):

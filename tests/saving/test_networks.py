@@ -22,6 +22,18 @@ class Gate(layers.Layer):
         return x * ops.sigmoid(self.weight)
 
 
+@keras.saving.register_keras_serializable("tests")
+class Counter(layers.Layer):
+    """One that makes a variable by itself, with a value."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.calls = keras.Variable(0.0, trainable=False)
+
+    def call(self, x):
+        return x + 0 * self.calls
+
+
 def normalized():
     layer = layers.Normalization()
     layer.adapt(np.random.default_rng(0).normal(size=(50, 20)))
@@ -99,6 +111,7 @@ NETWORKS = {
     "lora": lambda x: with_lora()(x),
     "nested": lambda x: nested()(x),
     "registered layer": lambda x: Gate()(x),
+    "layer with a variable of its own": lambda x: Counter()(x),
 }
 
 
