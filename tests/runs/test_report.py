@@ -242,7 +242,7 @@ def test_mistakes_are_said(dataset, taggers, runs, data_dir, tmp_path):
     ):
         with pytest.raises(UserError, match=re.escape(sentence)):
             make(wrong, tmp_path / "never", data_dir, **options)
-    (tmp_path / "inputs.json").write_text(json.dumps({"fingerprint": "another"}))
+    (tmp_path / "inputs.json").write_text(json.dumps({"fingerprint": "another", "rows": []}))
     with pytest.raises(UserError, match="was made with another data set"):
         make(taggers, tmp_path / "never", data_dir, scan=tmp_path)
     assert not (tmp_path / "never" / "report.html").exists()
