@@ -19,6 +19,8 @@ from kerastag.errors import UserError
 from kerastag.options import LARGEST_SEED, check_finite
 from kerastag.request import REPLICATES
 
+_GO_ON = "called again, train with --resume, it goes on from what is done, where it keeps any"
+
 
 def run(main: Callable[[], None]) -> None:
     """Call `main` and turn its outcome into an exit code.
@@ -37,9 +39,9 @@ def run(main: Callable[[], None]) -> None:
     except OSError as error:
         _exit(f"error: {outputs.sentence(error)}.", 2)
     except _Terminated:
-        _exit("terminated; the same command goes on from what is done", 143)
+        _exit(f"terminated; {_GO_ON}", 143)
     except KeyboardInterrupt:
-        _exit("interrupted; the same command goes on from what is done", 130)
+        _exit(f"interrupted; {_GO_ON}", 130)
     except Exception:
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
         print(

@@ -145,8 +145,8 @@ def outcome(body):
     ("body", "code", "message"),
     (
         ("open('/nowhere/file')", 2, "error: '/nowhere/file': No such file or directory.\n"),
-        ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)", 143, "terminated; the same command goes on"),
-        ("os.kill(os.getpid(), signal.SIGINT); time.sleep(9)", 130, "interrupted; the same command goes on"),
+        ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)", 143, "terminated; called again"),
+        ("os.kill(os.getpid(), signal.SIGINT); time.sleep(9)", 130, "interrupted; called again"),
         ("{}['a defect']", 1, "This is a defect of kerastag"),
     ),
 )

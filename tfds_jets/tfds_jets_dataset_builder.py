@@ -3,7 +3,6 @@
 `tfds build tfds_jets --config deepntuple --manual_dir DIR`
 """
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -29,6 +28,7 @@ from kerastag.jets import Jets
 from kerastag.schema import Schema, discovery
 from kerastag.statistics import Moments, Statistics, quartiles
 from tfds_jets import checks, integrity, reading, splitting
+from tfds_jets.configs import CONFIGS, JetsConfig
 from tfds_jets.copies import Copies
 from tfds_jets.reading import SAMPLE_FILE
 from tfds_jets.spool import Spool
@@ -39,50 +39,10 @@ SAMPLE_CONFIGS = ("jet_flavor", "deepcsv")
 # Training jets for medians and quartiles, enough for 0.3 % of an interquartile range, and for the search of special values.
 QUARTILE_JETS = 200_000
 
-# Last part of the version of every config: raised when the same files make other data sets, so that old ones are left alone.
-_PATCH = 1
-
 # How names of the folder begin in which jets wait, below that of the data set.
 _SPOOL = "spool_"
 
 Examples = Iterator[tuple[str, dict[str, np.ndarray]]]
-
-
-@dataclasses.dataclass
-class JetsConfig(tfds.core.BuilderConfig):
-    """Schema of the files and selection of jets.
-
-    Attributes:
-        schema: Name of the schema in `kerastag.schema`.
-        selection: Expression of branches that a jet must fulfil; "" keeps all.
-        variation: Name of what is varied, as `kerastag simulate --variation` takes it; its file alone is read. It may hold a
-            single split, whose jets then stand for the training jets in the statistics. "" reads every file.
-    """
-
-    schema: str = "jet_flavor"
-    selection: str = ""
-    variation: str = ""
-
-
-def _config(schema: Schema) -> JetsConfig:
-    """Configuration that reads all jets of a schema."""
-    version = tfds.core.Version(f"{schema.version}.{_PATCH}")
-    return JetsConfig(name=schema.name, schema=schema.name, description=schema.description, version=version)
-
-
-def varied_config(name: str, variation: str) -> JetsConfig:
-    """Configuration that reads the file of a variation alone.
-
-    Args:
-        name: Name of the schema.
-        variation: Name of the variation.
-    """
-    config = _config(schemas.get(name))
-    config.name, config.variation = f"{name}-{variation.replace('+', '-')}", variation
-    return config
-
-
-_CONFIGS = {schema.name: _config(schema) for schema in schemas.SCHEMAS.values()}
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -99,19 +59,19 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         "1.1.0": "Checksums of all files; copies of jets stay in one split; flags must be 0 or 1.",
     }
     # `tfds build tfds_jets` makes every config in this list, so it holds the default alone; `builder_configs` has all.
-    BUILDER_CONFIGS = [_CONFIGS[schemas.JET_FLAVOR.name]]
+    BUILDER_CONFIGS = [CONFIGS[schemas.JET_FLAVOR.name]]
     MANUAL_DOWNLOAD_INSTRUCTIONS = "Put the ROOT files, at any depth, into a folder and name it with --manual_dir."
 
     @tfds.core.utils.classproperty
     @classmethod
     def builder_configs(cls) -> dict[str, JetsConfig]:
         """Configurations by name, one for each schema."""
-        return _CONFIGS
+        return CONFIGS
 
     @override
     def __init__(self, **options: Any):
-        if isinstance(config := options.get("config"), str) and config not in _CONFIGS:
-            raise UserError(f"There is no data set config '{config}'; choose one of {', '.join(_CONFIGS)}.")
+        if isinstance(config := options.get("config"), str) and config not in CONFIGS:
+            raise UserError(f"There is no data set config '{config}'; choose one of {', '.join(CONFIGS)}.")
         try:
             super().__init__(**options)
         except UserError:

@@ -1,6 +1,6 @@
 """The TFDS data set of jets as batches, and weights of jets. Only this package uses the builder in `tfds_jets`."""
 
-from kerastag.data.dataset import JetDataset, prepare, read
+from kerastag.data.dataset import JetDataset, prepare
 from kerastag.data.simulated import paired, read_simulated, sample_of, variations_of
 from kerastag.data.varied import VariedJets
 from kerastag.data.weights import KinematicWeights
@@ -11,7 +11,6 @@ __all__ = [
     "VariedJets",
     "paired",
     "prepare",
-    "read",
     "read_simulated",
     "sample_of",
     "variations_of",

@@ -21,7 +21,6 @@ from kerastag.data import epochs
 from kerastag.data.weights import KinematicWeights
 from kerastag.errors import UserError
 from kerastag.jets import Jets
-from kerastag.request import Sample
 from kerastag.schema import Schema, discovery
 from kerastag.statistics import Statistics
 from tfds_jets import integrity
@@ -241,7 +240,8 @@ def prepare(
     Raises:
         UserError: if there is no such config, the files cannot be read, or the existing data set is made of others.
     """
-    from tfds_jets.tfds_jets_dataset_builder import Builder, varied_config
+    from tfds_jets.configs import varied_config
+    from tfds_jets.tfds_jets_dataset_builder import Builder
 
     if config not in Builder.builder_configs:
         raise UserError(f"There is no data set config '{config}'; choose one of {', '.join(Builder.builder_configs)}.")
@@ -259,19 +259,3 @@ def prepare(
         raise UserError(
             f"The metadata in '{builder.data_path}' are damaged: {error}; delete it, and it is built anew."
         ) from error
-
-
-def read(sample: Sample) -> tuple[JetDataset, Jets]:
-    """A data set and some of its jets.
-
-    Args:
-        sample: Data set, split and number of jets.
-
-    Returns:
-        The data set, which is built first if it does not exist, and the first jets of the split.
-
-    Raises:
-        UserError: if the data set cannot be prepared or has no such split.
-    """
-    dataset = prepare(sample.config, data_dir=sample.data_dir, manual_dir=sample.manual_dir)
-    return dataset, dataset.arrays(sample.split).take(slice(sample.max_jets))

@@ -16,7 +16,7 @@ from kerastag.files import write_json, write_text
 from kerastag.jets import Jets
 from kerastag.metrics import HEADLINE
 from kerastag.request import EVALUATION, REPLICATES, AttackGrid, Sample
-from kerastag.runs.opening import opened
+from kerastag.runs.opening import read
 from kerastag.saving.taggers import check_inputs, load_all
 
 # Jets on which taggers are diagnosed.
@@ -46,8 +46,7 @@ def evaluate(
     Raises:
         UserError: if a tagger does not fit the data set, or a split does not exist.
     """
-    dataset = opened(sample)
-    jets = dataset.arrays(sample.split).take(slice(sample.max_jets))
+    dataset, jets = read(sample)
     models: dict[str, keras.Model] = {}
     for tagger in load_all(taggers):
         check_inputs(tagger, dataset.schema)

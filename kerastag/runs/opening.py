@@ -2,6 +2,7 @@
 
 from kerastag import data
 from kerastag.data import JetDataset
+from kerastag.jets import Jets
 from kerastag.recipes import Settings
 from kerastag.request import Sample
 
@@ -18,3 +19,13 @@ def opened(of: Sample | Settings) -> JetDataset:
         if dataset.cleaning[number]:
             print(f"{dataset.cleaning[number]:,} of its jets {what}.")
     return dataset
+
+
+def read(sample: Sample) -> tuple[JetDataset, Jets]:
+    """The data set of a sample, and its jets.
+
+    Raises:
+        UserError: if the data set cannot be prepared or has no such split.
+    """
+    dataset = opened(sample)
+    return dataset, dataset.arrays(sample.split).take(slice(sample.max_jets))

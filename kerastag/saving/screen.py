@@ -71,26 +71,24 @@ def _impure(graph: Any) -> Iterator[str]:
 
 
 def _savers(graph: Any) -> set[str]:
-    """Functions that a SavedModel declares to write and read its variables, and that nothing else names."""
+    """Functions that a SavedModel declares to write and read its variables, and that nothing else in it names.
+
+    Objects, other operations, gradients, signatures and aliases can name a function, and whoever is named may be called; so the
+    names must not occur anywhere else at all.
+    """
     declared = {graph.saver_def.save_tensor_name.partition(":")[0], graph.saver_def.restore_op_name}
     callers = [node for node in graph.graph_def.node if node.name in declared]
-    library = graph.graph_def.library
-    others = [node for node in graph.graph_def.node if node.name not in declared]
-    others += [node for function in library.function for node in function.node_def]
-    elsewhere = {name for node in others for name in _named(node)}
-    elsewhere |= {gradient.gradient_func for gradient in (*library.gradient, *library.registered_gradients)}
-    # Objects, signatures and aliases name functions in several places, and loading may call any of them.
-    parts = (graph.object_graph_def, graph.meta_info_def, *graph.signature_def.values(), *graph.collection_def.values())
-    content = b"".join(part.SerializeToString() for part in parts)
-    return {name for node in callers for name in _named(node) if name and name.encode() not in content} - elsewhere
-
-
-def _named(node: Any) -> Iterator[str]:
-    """Functions that an operation calls."""
-    yield node.op
-    for value in node.attr.values():
-        yield value.func.name
-        yield from (function.name for function in value.list.func)
+    names = {name for node in callers if (name := node.attr["f"].func.name)}
+    rest = type(graph)()
+    rest.CopyFrom(graph)
+    for nodes, gone in (
+        (rest.graph_def.node, [node for node in rest.graph_def.node if node.name in declared]),
+        (rest.graph_def.library.function, [f for f in rest.graph_def.library.function if f.signature.name in names]),
+    ):
+        for item in gone:
+            nodes.remove(item)
+    content = rest.SerializeToString()
+    return {name for name in names if name.encode() not in content}
 
 
 def _unknown(nodes: Any, known: frozenset[str] | set[str]) -> Iterator[str]:

@@ -2,9 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerastag import data
 from kerastag.errors import UserError
-from kerastag.request import Sample
 
 BOTH = pytest.mark.parametrize("in_memory", [True, False], ids=["in memory", "streamed"])
 
@@ -103,16 +101,3 @@ def test_core_scale_is_the_spread_between_the_quantiles(dataset):
     np.testing.assert_array_equal(dataset.scale(), dataset.statistics.sigma)
     with pytest.raises(UserError, match="no scale 'iqr'"):
         dataset.scale("iqr")
-
-
-def test_sample_is_the_first_jets_of_a_split(jet_files, data_dir, dataset):
-    sample = Sample(config="jet_flavor", manual_dir=str(jet_files), data_dir=str(data_dir), max_jets=20)
-    read, jets = data.read(sample)
-    assert read.fingerprint == dataset.fingerprint
-    np.testing.assert_array_equal(jets.features, dataset.arrays("test").features[:20])
-    assert {len(values) for values in jets.spectators.values()} == {20}
-
-
-def test_sample_of_an_unknown_split_is_refused(data_dir, dataset):
-    with pytest.raises(UserError, match="no split 'tests', only"):
-        data.read(Sample(config="jet_flavor", data_dir=str(data_dir), split="tests"))

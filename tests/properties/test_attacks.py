@@ -63,23 +63,42 @@ def losses(model, x):
     return tf.nn.softmax_cross_entropy_with_logits(Y, model(x)).numpy()
 
 
-@given(WEIGHTS, SMALL, st.floats(0.01, 1), st.integers(0, 2**31 - 1))
-def test_stronger_attacks_raise_the_loss_more(weights, x, epsilon, seed):
-    """Clean, a random corner, FGSM, PGD, which looks at that corner too; and more with a larger box."""
+@given(WEIGHTS, SMALL, st.floats(0.01, 1))
+def test_stronger_attacks_raise_the_loss_more(weights, x, epsilon):
+    """Clean, FGSM, PGD, which looks at FGSM's point too; and more in a larger box."""
     tagger = linear(weights)
-    model = threat_model(epsilon, None, False)
     clean = losses(tagger, x)
-    fgsm = losses(tagger, np.asarray(FGSM(model)(tagger, x, Y)))
-    pgd = losses(tagger, np.asarray(PGD(model, steps=3, seed=0)(tagger, x, Y)))
-    twice = losses(tagger, np.asarray(PGD(threat_model(2 * epsilon, None, False), steps=3, seed=0)(tagger, x, Y)))
-    tolerance = 1e-4 * (1 + np.abs(fgsm))
+    fgsm, pgd, twice = (
+        losses(tagger, np.asarray(attack(tagger, x, Y)))
+        for attack in (
+            FGSM(threat_model(epsilon, None, False)),
+            PGD(threat_model(epsilon, None, False), steps=3, seed=0),
+            PGD(threat_model(2 * epsilon, None, False), steps=3, seed=0),
+        )
+    )
+    tolerance = 1e-4 * (1 + np.abs(pgd))
     assert (fgsm >= clean - tolerance).all()  # of a convex loss the step along its gradient cannot go down
     assert (pgd >= fgsm - tolerance).all()
-    assert (twice >= clean - tolerance).all()
-    # A random corner of the box of two classes is never worse than the best one.
-    corner = np.asarray(model.box(x).corner(np.sign(np.random.default_rng(seed).normal(size=x.shape)).astype(np.float32)))
-    other = (losses(tagger, corner) - clean)[:, None]
-    assert np.isfinite(other).all()
+    assert (twice >= pgd - 0.02 * (1 + pgd)).all()  # three steps come near the best point, not onto it
+
+
+@given(WEIGHTS, SMALL, st.floats(0.01, 1), st.integers(0, 2**31 - 1))
+def test_no_point_of_the_box_moves_a_linear_margin_further_than_fgsm(weights, x, epsilon, seed):
+    """The best corner is known: each cell moves by its budget against the sign of its weight."""
+    tagger, model = linear(weights), threat_model(epsilon, None, False)
+    budget = np.asarray(model.box(x).budget, np.float64)
+    slope = (weights[:, 0] - weights[:, 2]).astype(np.float64)
+    sign = np.array([1, 0, -1])[np.arange(JETS) % 3]  # b jets are pushed down, light jets up, c jets have no margin here
+
+    def margin(points):
+        logits = tagger(points).numpy().astype(np.float64)
+        return sign * (logits[:, 0] - logits[:, 2])
+
+    attacked = margin(np.asarray(FGSM(model, objective="BvL")(tagger, x, Y)))
+    expected = margin(x) - np.abs(sign) * (budget * abs(slope)).sum(axis=1)
+    np.testing.assert_allclose(attacked, expected, rtol=1e-4, atol=1e-3)
+    corner = np.sign(np.random.default_rng(seed).normal(size=x.shape)).astype(np.float32)
+    assert (margin(np.asarray(model.box(x).corner(corner))) >= attacked - 1e-3).all()
 
 
 @given(WEIGHTS, SMALL, st.permutations(range(20)), arrays(np.int8, 20, elements=st.integers(-8, 8)))

@@ -34,6 +34,18 @@ class Counter(layers.Layer):
         return x + 0 * self.calls
 
 
+@keras.saving.register_keras_serializable("tests")
+class Subclassed(keras.Model):
+    """A tagger whose graph Keras does not know."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.logits = layers.Dense(3)
+
+    def call(self, x):
+        return self.logits(x)
+
+
 def normalized():
     layer = layers.Normalization()
     layer.adapt(np.random.default_rng(0).normal(size=(50, 20)))
@@ -113,6 +125,13 @@ NETWORKS = {
     "registered layer": lambda x: Gate()(x),
     "layer with a variable of its own": lambda x: Counter()(x),
 }
+
+
+def test_a_subclassed_model_is_loaded(tmp_path):
+    tagger, x = Subclassed(), np.ones((2, 20), np.float32)
+    logits = tagger(x)
+    tagger.save(tmp_path / "tagger.keras")
+    np.testing.assert_array_equal(kerastag.load(tmp_path / "tagger.keras")(x), logits)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
