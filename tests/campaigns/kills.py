@@ -229,6 +229,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the first (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=list(COMMANDS), default=list(COMMANDS), metavar="NAME")
     options = parser.parse_args()
+    # A shell starts what it puts in the background with SIGINT ignored; the commands would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     tried, fell_short = collections.Counter(), collections.Counter()
     with tempfile.TemporaryDirectory() as scratch:
         make(Path(scratch))

@@ -150,22 +150,21 @@ def test_a_layer_that_is_not_registered_here_is_named(file):
         kerastag.load(file)
 
 
-def test_weights_may_not_lie_in_another_file(file):
-    def link(opened):
+def as_link(opened, path):
+    opened[path] = h5py.ExternalLink("/etc/hostname", "/")
+
+
+def as_bytes(opened, path):
+    opened.create_dataset(path, (2, 3), "f4", external=[("/etc/passwd", 0, 24)])
+
+
+@pytest.mark.parametrize("elsewhere", [as_link, as_bytes])
+def test_weights_may_not_lie_in_another_file(file, elsewhere):
+    def replace(opened):
         del opened["layers/dense/vars/0"]
-        opened["layers/dense/vars/0"] = h5py.ExternalLink("/etc/hostname", "/")
+        elsewhere(opened, "layers/dense/vars/0")
 
-    rewritten(file, weights=link)
-    with pytest.raises(UserError, match="'/layers/dense/vars/0' lie elsewhere"):
-        kerastag.load(file)
-
-
-def test_weights_may_not_be_the_bytes_of_another_file(file):
-    def external(opened):
-        del opened["layers/dense/vars/0"]
-        opened.create_dataset("layers/dense/vars/0", (2, 3), "f4", external=[("/etc/passwd", 0, 24)])
-
-    rewritten(file, weights=external)
+    rewritten(file, weights=replace)
     with pytest.raises(UserError, match="'/layers/dense/vars/0' lie elsewhere"):
         kerastag.load(file)
 
