@@ -185,12 +185,14 @@ def _patterns(box: Box) -> np.ndarray:
     if box.ties is None:
         return pattern
     generator = np.random.default_rng(0)
-    masks = (mask for block in box.chosen for mask in np.asarray(block))
+    masks = (mask for block in box.chosen.masks for mask in np.asarray(block))
     for link, mask in zip(box.ties.links, masks, strict=True):
         mark = generator.integers(1, 2**62)
         for sources, follows in zip(link.candidates, mask, strict=False):
             for column, _ in sources:
                 pattern[follows, column] ^= mark
+    for summary, holds in zip(box.ties.summaries, box.chosen.holds, strict=True):
+        pattern[np.ix_(np.asarray(holds), np.unique(summary.sources))] ^= generator.integers(1, 2**62)
     return pattern
 
 
@@ -200,6 +202,9 @@ def _leaders(threat_model: ThreatModel) -> dict[int, set[int]]:
     for link in threat_model.ties.links if threat_model.ties else ():
         sources = {column for content in link.candidates for column, _ in content}
         leaders[link.follower] = sources.union(*(leaders.get(column, set()) for column in sources))
+    for summary in threat_model.ties.summaries if threat_model.ties else ():
+        sources = set(np.unique(summary.sources).tolist())
+        leaders[summary.follower] = sources.union(*(leaders.get(column, set()) for column in sources))
     return leaders
 
 

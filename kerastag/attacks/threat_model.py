@@ -10,7 +10,8 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from kerastag.attacks.budgets import Budget, Proportional, matching_feature
-from kerastag.attacks.ties import Link, Ties, links
+from kerastag.attacks.summaries import SummaryLink, summary_links
+from kerastag.attacks.ties import Chosen, Link, Ties, links
 from kerastag.errors import UserError
 from kerastag.request import EPSILON, PHYSICS, Physics
 from kerastag.schema import Schema
@@ -39,7 +40,7 @@ class Box(NamedTuple):
     low: tf.Tensor
     high: tf.Tensor
     ties: Ties | None = None
-    chosen: tuple[tf.Tensor, ...] = ()
+    chosen: Chosen | None = None
 
     def project(self, point: tf.Tensor) -> tf.Tensor:
         """Move a point `(batch, features)` into the box; cells that are not free become bit-equal to the clean ones."""
@@ -80,6 +81,8 @@ class ThreatModel:
         group: `(features,)`, number of the group of inputs to which each feature belongs; None for one group.
         special: For each feature the values with a meaning of their own; None for none.
         ties: Which features follow others, as `kerastag.attacks.ties.links` makes it.
+        summaries: Which features follow all slots of a group, as `kerastag.attacks.summaries.summary_links` makes it; ε and cap
+            do not limit them where they do.
         alone: `(features,)`, true where a feature may move on its own; None for all.
         limited: `(features,)`, true where ε limits a feature. Those that follow others need no limit of their own; one that
             moves on its own without must lead others that have one. None for all.
@@ -104,6 +107,7 @@ class ThreatModel:
         group: ArrayLike | None = None,
         special: Sequence[Sequence[float]] | None = None,
         ties: Sequence[Link] = (),
+        summaries: Sequence[SummaryLink] = (),
         alone: ArrayLike | None = None,
         limited: ArrayLike | None = None,
         proportional: Proportional | None = None,
@@ -123,7 +127,7 @@ class ThreatModel:
         self.limited = np.ones_like(self.integer) if limited is None else np.asarray(limited, bool)
         self.proportional = proportional
         self._check()
-        self.ties = Ties(ties, len(self.scale)) if ties else None
+        self.ties = Ties(ties, summaries, len(self.scale)) if ties or summaries else None
         self._special = _padded(self.special)
 
     def _check(self) -> None:
@@ -201,6 +205,7 @@ class ThreatModel:
             group=[numbers[feature.group] for feature in schema.features],
             special=[feature.special for feature in schema.features] if physics.special else None,
             ties=ties,
+            summaries=summary_links(schema) if physics.tied else (),
             alone=alone,
             limited=limited,
             proportional=budget.proportional,
@@ -272,18 +277,27 @@ class ThreatModel:
         if self._special is not None:
             live &= ~keras.ops.any(keras.ops.equal(x[..., None], self._special), axis=-1)
         limit = keras.ops.where(live & ~self.frozen, limit, keras.ops.zeros_like(limit))
+        if self.ties is None:
+            low, high = self._range(x, limit)
+            return Box(x, unit, reach, keras.ops.where(self.alone, limit, keras.ops.zeros_like(limit)), low, high)
+        chosen = self.ties.choose(x, live)
+        if self.frozen.any():
+            limit = keras.ops.where(self.ties.held_by_summaries(chosen, x, self.frozen), 0.0, limit)
+        unlimited = self.ties.summarised(chosen, x) & ~self.frozen
+        low, high = self._range(x, keras.ops.where(unlimited, np.inf, limit))
+        low, high = self.ties.tighten(x, low, high, chosen)
+        free = self.alone & ~self.ties.followers(chosen, x)
+        budget = keras.ops.where(free, keras.ops.minimum(limit, keras.ops.maximum(high - x, x - low)), 0.0)
+        return Box(x, unit, reach, budget, low, high, self.ties, chosen)
+
+    def _range(self, x: tf.Tensor, limit: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Smallest and largest value of each cell that may move by `limit`, `(batch, features)` each."""
         low, high = x - limit, x + limit
         if self.lower is not None:
             low = keras.ops.maximum(low, keras.ops.minimum(self.lower, x))
         if self.upper is not None:
             high = keras.ops.minimum(high, keras.ops.maximum(self.upper, x))
-        if self.ties is None:
-            return Box(x, unit, reach, keras.ops.where(self.alone, limit, keras.ops.zeros_like(limit)), low, high)
-        chosen = self.ties.choose(x, live)
-        low, high = self.ties.tighten(x, low, high, chosen)
-        free = self.alone & ~self.ties.followers(chosen, x)
-        budget = keras.ops.where(free, keras.ops.minimum(limit, keras.ops.maximum(high - x, x - low)), 0.0)
-        return Box(x, unit, reach, budget, low, high, self.ties, chosen)
+        return low, high
 
     def get_config(self) -> dict:
         """Everything that `__init__` takes."""
@@ -304,6 +318,7 @@ class ThreatModel:
             "group": self.group.tolist(),
             "special": [list(values) for values in self.special],
             "ties": [dataclasses.asdict(link) for link in self.ties.links] if self.ties else [],
+            "summaries": [dataclasses.asdict(link) for link in self.ties.summaries] if self.ties else [],
             "alone": self.alone.tolist(),
             "limited": self.limited.tolist(),
             "proportional": dataclasses.asdict(self.proportional) if self.proportional else None,
@@ -313,8 +328,9 @@ class ThreatModel:
     def from_config(cls, config: dict) -> "ThreatModel":
         """The inverse of `get_config`; one that an older version stored has no ties and no special values."""
         ties = [Link.from_config(link) for link in config.get("ties", ())]
-        proportional = config.get("proportional")
-        return cls(**{**config, "ties": ties, "proportional": Proportional(**proportional) if proportional else None})
+        summaries = [SummaryLink.from_config(link) for link in config.get("summaries", ())]
+        proportional = Proportional(**config["proportional"]) if config.get("proportional") else None
+        return cls(**{**config, "ties": ties, "summaries": summaries, "proportional": proportional})
 
 
 def _roles(schema: Schema, named: np.ndarray, ties: Sequence[Link], physics: Physics) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """Features that follow others: from the ties of a schema to cells that move together in an attack.
 
-An attack climbs in the cells that are free; those that follow are recomputed from them, x' = x · Π (s'/s)^p. The gradient in a
-free cell then holds what its followers do.
+An attack climbs in the cells that are free; those that follow are recomputed from them, x' = x · Π (s'/s)^p, and after these
+the summaries of a jet. The gradient in a free cell then holds what its followers do.
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from kerastag.attacks.summaries import SummaryLink
 from kerastag.schema import Schema, Tie
 
 # Relative rounding of stored numbers, within which a feature equals what it follows.
@@ -36,6 +37,7 @@ class Link:
         factor: None if it follows the only candidate whatever the values.
         tolerance: Largest difference for that comparison beside rounding.
         repeats: Whether the candidates are the same variable in earlier slots.
+        beside: Column of a feature that must follow the same slot; None for none.
     """
 
     follower: int
@@ -43,18 +45,20 @@ class Link:
     factor: float | None
     tolerance: float
     repeats: bool = False
+    beside: int | None = None
 
     @property
-    def kind(self) -> tuple[bool, bool]:
-        """Whether it always holds; whether the follower equals what it follows."""
-        single = all(len(sources) == 1 and sources[0][1] == 1 for sources in self.candidates)
-        return self.factor is None, self.factor == 1 and single
+    def kind(self) -> tuple[bool, bool, int]:
+        """Whether it always holds; whether the follower equals what it follows; how many features it follows."""
+        width = max(map(len, self.candidates))
+        single = width == 1 and all(sources[0][1] == 1 for sources in self.candidates)
+        return self.factor is None, self.factor == 1 and single, width
 
     @classmethod
     def from_config(cls, config: dict) -> "Link":
         """A link of plain data, also after JSON has made lists of tuples."""
         candidates = tuple(tuple((int(column), float(power)) for column, power in sources) for sources in config["candidates"])
-        return cls(config["follower"], candidates, config["factor"], config["tolerance"], config["repeats"])
+        return cls(**{**config, "candidates": candidates})
 
 
 def links(schema: Schema) -> tuple[Link, ...]:
@@ -72,7 +76,8 @@ def _links(schema: Schema, tie: Tie) -> Iterator[Link]:
             tuple((schema.index(source.format(slot=other)), power) for source, power in tie.sources) for other in others
         )
         if candidates:
-            yield Link(schema.index(name), candidates, tie.factor, tie.tolerance, itself)
+            beside = schema.index(tie.beside) if tie.beside else None
+            yield Link(schema.index(name), candidates, tie.factor, tie.tolerance, itself, beside)
 
 
 def _slots(schema: Schema, templates: Sequence[str]) -> int:
@@ -95,6 +100,7 @@ class _Block(NamedTuple):
         factor: `(links, 1, 1)`, NaN where a link always holds.
         tolerance: `(links, 1, 1)`.
         equal: Whether followers equal what they follow.
+        beside: For each link that whose candidates must hold as well, itself for none, `(links,)`.
     """
 
     followers: np.ndarray
@@ -105,6 +111,7 @@ class _Block(NamedTuple):
     factor: np.ndarray
     tolerance: np.ndarray
     equal: bool
+    beside: np.ndarray
 
 
 def _block(links: Sequence[Link], place: np.ndarray) -> _Block:
@@ -123,7 +130,12 @@ def _block(links: Sequence[Link], place: np.ndarray) -> _Block:
     tolerance = np.array([link.tolerance for link in links], np.float32)
     followers = np.array([link.follower for link in links])
     equal = links[0].kind[1]
-    return _Block(followers, sources, place[sources], powers, real, factor[:, None, None], tolerance[:, None, None], equal)
+    number = {link.follower: number for number, link in enumerate(links)}
+    beside = np.array([number[link.follower if link.beside is None else link.beside] for link in links])
+    shape = (-1, 1, 1)
+    return _Block(
+        followers, sources, place[sources], powers, real, factor.reshape(shape), tolerance.reshape(shape), equal, beside
+    )
 
 
 def _blocks(links: Sequence[Link], features: int) -> tuple[list[_Block], np.ndarray]:
@@ -151,62 +163,97 @@ def _independent(links: Sequence[Link]) -> list[list[Link]]:
     return groups
 
 
+class Chosen(NamedTuple):
+    """What followers follow in some jets.
+
+    Attributes:
+        masks: For each block of links bool `(links, candidates, batch)`, true at most once for a follower.
+        counts: For each summary the slots that it counts, bool `(slots, batch)`.
+        logs: For each summary the logarithm of its function at the clean jets, `(batch,)`.
+        holds: For each summary the jets in which the feature follows, bool `(batch,)`.
+    """
+
+    masks: tuple[tf.Tensor, ...]
+    counts: tuple[tf.Tensor, ...]
+    logs: tuple[tf.Tensor, ...]
+    holds: tuple[tf.Tensor, ...]
+
+
 class Ties:
     """The links of a threat model. Tensors inside are `(features, batch)`, so that a feature is one stretch of memory.
 
     Args:
         links: Ties by column; sources of a link may be followers of earlier ones.
+        summaries: Summaries by column; nothing follows them.
         features: Number of features.
     """
 
-    def __init__(self, links: Sequence[Link], features: int):
-        self.links = tuple(links)
+    def __init__(self, links: Sequence[Link], summaries: Sequence[SummaryLink], features: int):
+        self.links, self.summaries = tuple(links), tuple(summaries)
         self._blocks, self._place = _blocks(self.links, features)
+        rows = features + len(self.links)
+        self._last = self._place.copy()
+        self._last[[summary.follower for summary in self.summaries]] = rows + np.arange(len(self.summaries))
 
-    def choose(self, x: tf.Tensor, live: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def choose(self, x: tf.Tensor, live: tf.Tensor) -> Chosen:
         """What each follower follows in each jet.
 
         Args:
             x: Clean features `(batch, features)`.
             live: Whether a cell may change at all, bool `(batch, features)`.
-
-        Returns:
-            For each block of links bool `(links, candidates, batch)`, true at most once for a follower.
         """
         x, live = tf.transpose(x), tf.transpose(live)
-        return tuple(_chosen(block, x, live) for block in self._blocks)
+        masks = tuple(_chosen(block, x, live) for block in self._blocks)
+        of_objects = {s.objects: s.counts(x, live) for s in {s.objects: s for s in self.summaries}.values()}
+        counts = tuple(of_objects[summary.objects] for summary in self.summaries)
+        logs = tuple(summary.log(count, x) for summary, count in zip(self.summaries, counts, strict=True))
+        summaries = zip(self.summaries, counts, logs, strict=True)
+        return Chosen(masks, counts, logs, tuple(summary.holds(count, log, x, live) for summary, count, log in summaries))
 
-    def followers(self, chosen: Sequence[tf.Tensor], like: tf.Tensor) -> tf.Tensor:
+    def followers(self, chosen: Chosen, like: tf.Tensor) -> tf.Tensor:
         """Whether a cell follows others, bool `(batch, features)`, which is the shape of `like`."""
-        rows = [tf.zeros_like(tf.transpose(like), tf.bool), *(tf.reduce_any(mask, axis=1) for mask in chosen)]
-        return tf.transpose(tf.gather(tf.concat(rows, axis=0), self._place))
+        links = [tf.reduce_any(mask, axis=1) for mask in chosen.masks]
+        return self._features([tf.zeros_like(tf.transpose(like), tf.bool), *links], chosen.holds)
 
-    def carried(self, chosen: Sequence[tf.Tensor], free: tf.Tensor) -> tf.Tensor:
+    def summarised(self, chosen: Chosen, like: tf.Tensor) -> tf.Tensor:
+        """Whether a cell is a summary that follows, bool `(batch, features)`, which is the shape of `like`."""
+        return _spread(like, [({summary.follower}, holds) for summary, holds in zip(self.summaries, chosen.holds, strict=True)])
+
+    def held_by_summaries(self, chosen: Chosen, like: tf.Tensor, frozen: np.ndarray) -> tf.Tensor:
+        """Whether a cell must stay since a frozen summary is made of it, bool `(batch, features)`, the shape of `like`."""
+        pairs = zip(self.summaries, chosen.holds, strict=True)
+        return _spread(like, [({c for row in s.sources for c in row}, holds) for s, holds in pairs if frozen[s.follower]])
+
+    def carried(self, chosen: Chosen, free: tf.Tensor) -> tf.Tensor:
         """Whether a cell is free or follows one that is, bool `(batch, features)` as `free`."""
         rows = tf.transpose(free)
-        for block, mask in zip(self._blocks, chosen, strict=True):
+        for block, mask in zip(self._blocks, chosen.masks, strict=True):
             sources = tf.gather(rows, block.rows) & (block.powers != 0)[..., None]
             follows = tf.reduce_any(mask & tf.reduce_any(sources, axis=2), axis=1)
             rows = tf.concat([rows, tf.gather(rows, block.followers) | follows], axis=0)
-        return tf.transpose(tf.gather(rows, self._place))
+        features = tf.gather(rows, self._place)
+        summaries = []
+        for summary, counts, holds in zip(self.summaries, chosen.counts, chosen.holds, strict=True):
+            sources = tf.reduce_any(counts & tf.gather(features, summary.sources), axis=(0, 1))
+            summaries.append(features[summary.follower] | (holds & sources))
+        return self._features([rows], summaries)
 
-    def tighten(
-        self, x: tf.Tensor, low: tf.Tensor, high: tf.Tensor, chosen: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def tighten(self, x: tf.Tensor, low: tf.Tensor, high: tf.Tensor, chosen: Chosen) -> tuple[tf.Tensor, tf.Tensor]:
         """Limits of each cell such that its followers stay within theirs; all `(batch, features)`.
 
-        Where a feature follows several, each may use an equal share of its range, on a logarithmic scale.
+        Where a feature follows several, each may use an equal share of its range, on a logarithmic scale. Summaries set no
+        limit to what they are made of.
         """
         x, low, high = (tf.transpose(values) for values in (x, low, high))
-        for block, mask in zip(reversed(self._blocks), reversed(tuple(chosen)), strict=True):
+        for block, mask in zip(reversed(self._blocks), reversed(chosen.masks), strict=True):
             low, high = _tightened(block, x, low, high, mask)
         return tf.transpose(low), tf.transpose(high)
 
-    def follow(self, x: tf.Tensor, point: tf.Tensor, low: tf.Tensor, high: tf.Tensor, chosen: Sequence[tf.Tensor]) -> tf.Tensor:
+    def follow(self, x: tf.Tensor, point: tf.Tensor, low: tf.Tensor, high: tf.Tensor, chosen: Chosen) -> tf.Tensor:
         """A point with the cells that follow recomputed; all `(batch, features)`, differentiable in `point`."""
         x, low, high = (tf.stop_gradient(tf.transpose(values)) for values in (x, low, high))
         clean, rows = x, tf.transpose(point)
-        for block, mask in zip(self._blocks, chosen, strict=True):
+        for block, mask in zip(self._blocks, chosen.masks, strict=True):
             followers = tf.gather(x, block.followers)
             moved = _equals(block, mask, clean, rows) if block.equal else followers * _factors(block, mask, clean, rows)
             # Rounding must not carry a cell out of its box; a clip would hide the gradient there.
@@ -215,7 +262,27 @@ class Ties:
             here = tf.gather(rows, block.followers)
             rows = tf.concat([rows, tf.where(tf.reduce_any(mask, axis=1), moved, here)], axis=0)
             clean = tf.concat([clean, followers], axis=0)
-        return tf.transpose(tf.gather(rows, self._place))
+        features = tf.gather(rows, self._place)
+        summaries = []
+        for summary, counts, log, holds in zip(self.summaries, *chosen[1:], strict=True):
+            column = summary.follower
+            moved = x[column] * tf.exp(summary.log(counts, features) - log)
+            moved += tf.stop_gradient(tf.clip_by_value(moved, low[column], high[column]) - moved)
+            summaries.append(tf.where(holds, moved, features[column]))
+        return self._features([rows], summaries)
+
+    def _features(self, rows: Sequence[tf.Tensor], summaries: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Cells `(batch, features)` from the rows of features and of followers, and from summaries `(batch,)`."""
+        every = tf.concat([*rows, tf.stack(summaries)] if summaries else rows, axis=0)
+        return tf.transpose(tf.gather(every, self._last))
+
+
+def _spread(like: tf.Tensor, parts: Sequence[tuple[set[int], tf.Tensor]]) -> tf.Tensor:
+    """True in the columns of each part in its jets `(batch,)`; bool `(batch, features)`, the shape of `like`."""
+    spread = tf.zeros_like(like, tf.bool)
+    for columns, jets in parts:
+        spread |= np.isin(np.arange(like.shape[1]), list(columns)) & jets[:, None]
+    return spread
 
 
 def _equals(block: _Block, mask: tf.Tensor, x: tf.Tensor, point: tf.Tensor) -> tf.Tensor:
@@ -242,7 +309,9 @@ def _ratios(block: _Block, x: tf.Tensor, point: tf.Tensor) -> tf.Tensor:
 def _products(block: _Block, terms: tf.Tensor, smallest: float) -> tf.Tensor:
     """Π t^p over the sources of each candidate, `(links, candidates, batch)`; t is at least `smallest` where p is not 1."""
     plain = block.powers == 1
-    if not plain.all():
+    if (block.powers == 0.5).all():
+        terms = tf.sqrt(tf.maximum(tf.abs(terms), smallest))
+    elif not plain.all():
         powers = tf.maximum(tf.abs(terms), smallest) ** block.powers[..., None]
         terms = tf.where(plain[..., None], terms, powers)
     return functools.reduce(tf.multiply, tf.unstack(terms, axis=2))
@@ -258,7 +327,10 @@ def _chosen(block: _Block, x: tf.Tensor, live: tf.Tensor) -> tf.Tensor:
         return possible
     value = tf.abs(tf.gather(x, block.followers))[:, None]
     expected = tf.abs(block.factor) * _products(block, tf.abs(sources), float(np.finfo(np.float32).tiny))
-    possible &= tf.abs(expected - value) <= block.tolerance + _ROUNDING * value
+    matches = tf.abs(expected - value) <= block.tolerance + _ROUNDING * value
+    possible &= matches
+    if (block.beside != np.arange(len(block.beside))).any():
+        possible &= tf.gather(matches, block.beside)
     return _first(possible)
 
 

@@ -10,7 +10,7 @@ from kerastag.schema.deepdoublex import DEEPDOUBLEX
 from kerastag.schema.deepflavour import DEEPFLAVOUR
 from kerastag.schema.deepntuple import DEEPNTUPLE
 from kerastag.schema.jet_flavor import JET_FLAVOR
-from kerastag.schema.structure import FlavourClass, Helix, Schema, Spectator, Tie
+from kerastag.schema.structure import FlavourClass, Helix, Schema, Spectator, Summary, Tie
 from kerastag.schema.variables import Feature, Group, Variable
 
 # Schemas with a data set, and all. No public file holds the inputs of DeepDoubleX.
@@ -56,6 +56,7 @@ __all__ = [
     "Helix",
     "Schema",
     "Spectator",
+    "Summary",
     "Tie",
     "Variable",
     "current",

@@ -6,10 +6,16 @@ where physics allows only positive values.
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
-from kerastag.schema.structure import FlavourClass, Helix, Schema, Spectator, Tie
+from kerastag.schema.structure import FlavourClass, Helix, Schema, Spectator, Summary, Tie
 from kerastag.schema.variables import Group, Variable
+
+# Probability that a prompt track lies farther out than its unsigned d0 significance, with Gaussian integrals that lack √2:
+# √π/2·Σ w·erfc(s/√2w') over cores of weight w and width w', and Σ exp(-a - b·s)/b over tails.
+JET_PROBABILITY_CORES = ((0.32 * 0.56, 0.56), (0.19 * 0.89, 0.89))
+JET_PROBABILITY_TAILS = ((3.09, 0.81), (6.07, 0.23))
 
 _PION_MASS = 0.1395721435546875  # of a vertex of one track, as files keep it, GeV
 _OF_ALL_TRACKS = "it is made of all tracks, not of the six leading ones alone"
@@ -73,7 +79,6 @@ _VERTEX = Group(
             "",
             r"$\Delta R$(vertex, jet)",
             valid_min=0.0,
-            untied="it is a root of a sum of squares, and a mean over all vertices",
         ),
         Variable("vertex_mass", "vertex_mass", "GeV", "vertex mass", valid_min=0.0, sentinel=-1.0),
         Variable(
@@ -179,26 +184,48 @@ _SAME_VERTEX = ("mass", "displacement", "delta_eta_jet", "delta_phi_jet", "energ
 # The significances of the jet are |d0|/σ rounded to 1/256 of σ.
 _ROUNDED_SIGNIFICANCE = 0.003
 
-_COVARIANCES = [variable.name for variable in _TRACK.variables if variable.tabulated and variable.name != "track_{slot}_D0D0"]
+_PARAMETERS = ("D0", "Z0", "PHI", "THETA", "QOVERP")
+
+
+def _covariances() -> Iterator[Tie]:
+    """A covariance of two parameters follows the variances of both: where resolutions change, correlations stay."""
+    for row, first in enumerate(_PARAMETERS):
+        for second in _PARAMETERS[:row]:
+            variances = tuple((f"track_{{slot}}_{name}{name}", 0.5) for name in (first, second))
+            yield Tie(f"track_{{slot}}_{first}{second}", variances)
+
 
 _TIES = (
     *(Tie(f"track_{{slot}}_vertex_{name}", ((f"track_{{slot}}_vertex_{name}", 1.0),), factor=1.0) for name in _SAME_VERTEX),
-    # A covariance matrix times a number stays one.
-    *(Tie(name, (("track_{slot}_D0D0", 1.0),)) for name in _COVARIANCES),
+    *_covariances(),
     Tie("track_{slot}_vertex_displacement_significance", (("track_{slot}_vertex_displacement", 1.0),)),
-    Tie("vertex_mass", (("track_{slot}_vertex_mass", 1.0),), factor=1.0),
-    Tie("vertex_energy_fraction", (("track_{slot}_vertex_energy_fraction", 1.0),), factor=1.0),
-    Tie("vertex_significance", (("track_{slot}_vertex_displacement_significance", 1.0),), factor=10.0),
     *(
         Tie(
             f"track_{number}_{name.lower()}_significance",
             ((f"track_{{slot}}_{name}", 1.0), (f"track_{{slot}}_{name}{name}", -0.5)),
             1.0,
             _ROUNDED_SIGNIFICANCE,
+            beside=f"track_{number}_{other.lower()}_significance",
         )
         for number in (2, 3)
-        for name in ("D0", "Z0")
+        for name, other in (("D0", "Z0"), ("Z0", "D0"))
     ),
+)
+
+
+def _of_vertices(feature: str, function: str, *sources: str) -> Summary:
+    """A summary of the secondary vertices, which several tracks share."""
+    names = tuple(f"track_{{slot}}_vertex_{source}" for source in sources)
+    return Summary(feature, function, names, "track_{slot}_vertex_displacement", distinct=True)
+
+
+_SUMMARIES = (
+    # The inputs of the probability are rounded, its logarithm is a sum over tracks.
+    Summary("jet_prob", "jet_probability", ("track_{slot}_D0", "track_{slot}_D0D0"), "track_{slot}_D0D0", tolerance=0.01),
+    _of_vertices("vertex_mass", "total", "mass"),
+    _of_vertices("vertex_energy_fraction", "total", "energy_fraction"),
+    _of_vertices("vertex_significance", "vertex_significance", "displacement", "displacement_significance"),
+    _of_vertices("delta_r_vertex", "mean_delta_r", "n_tracks", "delta_eta_jet", "delta_phi_jet"),
 )
 
 JET_FLAVOR = Schema(
@@ -231,4 +258,5 @@ JET_FLAVOR = Schema(
         q_over_p="track_{slot}_QOVERP",
     ),
     ties=_TIES,
+    summaries=_SUMMARIES,
 )

@@ -46,12 +46,35 @@ class Tie:
         factor: None if the feature follows in all jets. Otherwise it follows the first slot in which it is `factor` times
             Π |s|^p, and moves on its own where there is no such slot.
         tolerance: Largest difference for that comparison beside rounding, in the feature's unit.
+        beside: Feature whose tie must hold in the same slot, since both are of one object; "" for none.
     """
 
     feature: str
     sources: tuple[tuple[str, float], ...]
     factor: float | None = None
     tolerance: float = 0.0
+    beside: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """A feature of the jet that is made of all objects of a kind: where those in the slots give its value, it follows them.
+
+    Attributes:
+        feature: Name of the feature that follows.
+        function: Name in `kerastag.attacks.summaries.FUNCTIONS`.
+        sources: Features that the function takes, in its order, with `{slot}`.
+        present: Feature that tells whether a slot holds such an object: it is neither its default nor a special value.
+        distinct: Whether slots where `present` is the same are one object.
+        tolerance: Largest relative difference between the feature and the function.
+    """
+
+    feature: str
+    function: str
+    sources: tuple[str, ...]
+    present: str
+    distinct: bool = False
+    tolerance: float = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +139,7 @@ class Schema:
         eta: Name of the feature that is the jet's pseudorapidity, for weights.
         helix: Features that are the helices of tracks; None if there are none.
         ties: Which features follow others in an attack; what a tie follows may be held by an earlier one.
+        summaries: Which features of the jet follow all slots of a group in an attack.
     """
 
     name: str
@@ -129,6 +153,7 @@ class Schema:
     eta: str
     helix: Helix | None = None
     ties: tuple[Tie, ...] = ()
+    summaries: tuple[Summary, ...] = ()
 
     @functools.cached_property
     def features(self) -> tuple[Feature, ...]:
@@ -199,7 +224,7 @@ class Schema:
     def restricted(self, inputs: Sequence[str]) -> "Schema":
         """The schema with only some groups, or some of their leading slots.
 
-        The helix is dropped with its tracks or the jet's pseudorapidity, a tie with any of its features.
+        The helix is dropped with its tracks or the jet's pseudorapidity, a tie or summary with any of its features.
 
         Args:
             inputs: Names of groups, with a number of slots to limit them: ("jet", "track:2"). Empty for all groups.
@@ -216,7 +241,8 @@ class Schema:
         groups = tuple(dataclasses.replace(group, slots=slots[group.name]) for group in self.groups if group.name in slots)
         names = {variable.name for group in groups for variable in group.variables}
         ties = tuple(tie for tie in self.ties if names.issuperset([tie.feature, *dict(tie.sources)]))
-        schema = dataclasses.replace(self, groups=groups, helix=None, ties=ties)
+        summaries = tuple(s for s in self.summaries if names.issuperset([s.feature, *s.sources, s.present]))
+        schema = dataclasses.replace(self, groups=groups, helix=None, ties=ties, summaries=summaries)
         has_helix = self.helix is not None and self.helix.group in slots and self.eta in schema.names
         return dataclasses.replace(schema, helix=self.helix) if has_helix else schema
 
@@ -240,7 +266,7 @@ class Schema:
     def facts_of_data(self) -> dict[str, Any]:
         """What of `to_dict` shapes a data set; what tells attacks alone is left out."""
         content = self.to_dict()
-        del content["ties"]
+        del content["ties"], content["summaries"]
         for variable in (variable for group in content["groups"] for variable in group["variables"]):
             for name in OF_ATTACKS:
                 del variable[name]
@@ -260,8 +286,9 @@ class Schema:
         ties = tuple(
             Tie(**{**tie, "sources": tuple((name, power) for name, power in tie["sources"])}) for tie in content.get("ties", ())
         )
-        parts = {"tree": tree, "groups": groups, "classes": classes, "spectators": spectators, "helix": helix, "ties": ties}
-        return cls(**{**content, **parts})
+        summaries = tuple(Summary(**{**entry, "sources": tuple(entry["sources"])}) for entry in content.get("summaries", ()))
+        parts = {"tree": tree, "groups": groups, "classes": classes, "spectators": spectators, "helix": helix}
+        return cls(**{**content, **parts, "ties": ties, "summaries": summaries})
 
 
 def nearest(name: str, choices: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ import dataclasses
 import numpy as np
 from scipy import special
 
+from kerastag.schema.jet_flavor import JET_PROBABILITY_CORES, JET_PROBABILITY_TAILS
 from kerastag.simulation import helix, vertexing
 from kerastag.simulation.association import Cones
 from kerastag.simulation.calorimeter import CaloJets
@@ -108,9 +109,8 @@ def jet_probability(significance: np.ndarray) -> np.ndarray:
     Args:
         significance: `(tracks,)`, |d0| over its uncertainty.
     """
-    cores = 0.32 * 0.56 * special.erfc(significance / (np.sqrt(2) * 0.56))
-    cores += 0.19 * 0.89 * special.erfc(significance / (np.sqrt(2) * 0.89))
-    tails = np.exp(-3.09 - 0.81 * significance) / 0.81 + np.exp(-6.07 - 0.23 * significance) / 0.23
+    cores = sum(weight * special.erfc(significance / (np.sqrt(2) * width)) for weight, width in JET_PROBABILITY_CORES)
+    tails = sum(np.exp(-a - b * significance) / b for a, b in JET_PROBABILITY_TAILS)
     return np.sqrt(np.pi) / 2 * cores + tails
 
 

@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerastag.attacks import FGSM, PAPER, PGD, GaussianNoise, Physics, ThreatModel, attacked_features
+from kerastag.attacks import PAPER, PGD, GaussianNoise, Physics, ThreatModel, attacked_features
 from kerastag.schema import JET_FLAVOR, Group, Schema, Tie, Variable
-from tfds_jets import reading
-from tfds_jets.tfds_jets_dataset_builder import SAMPLE_FILE
+from tests.attacks.conftest import slots
 
 # A jet with a value and its significance, two slots with a quantity that they may share, and a table of two.
 TIED = Schema(
@@ -200,23 +199,6 @@ def test_threat_models_of_older_versions_are_read():
     assert np.asarray(ThreatModel.from_config(config).moves(X))[X != -5].all()
 
 
-@pytest.fixture(scope="module")
-def attacked():
-    """Some jets of the sample that comes along, and the same after FGSM in the physical box on an untrained network."""
-    keras.utils.set_random_seed(0)
-    jets = next(reading.read([reading.RootFile.of(SAMPLE_FILE)], JET_FLAVOR, "", reading.Cleaning.none(JET_FLAVOR)))
-    x, y = jets.features[:3000], np.eye(3, dtype=np.float32)[jets.label[:3000]]
-    sigma = x.std(axis=0) + 1e-12
-    tagger = keras.Sequential(
-        [keras.Input((x.shape[1],)), keras.layers.Rescaling(1 / sigma), keras.layers.Dense(16, "elu"), keras.layers.Dense(3)]
-    )
-    return x, attacked_features(tagger, x, y, FGSM(ThreatModel.from_schema(JET_FLAVOR, sigma, 0.01)))
-
-
-def slots(x, name):
-    return np.stack([x[:, JET_FLAVOR.index(f"track_{slot}_{name}")] for slot in range(6)], axis=1).astype(np.float64)
-
-
 def test_real_jets_keep_zeros_and_ranges(attacked):
     x, moved = attacked
     assert (x != moved).any(axis=0).sum() > 150
@@ -241,11 +223,14 @@ def test_covariances_of_real_jets_stay_positive_definite(attacked):
         for row, first in enumerate(names):
             for col, second in enumerate(names[: row + 1]):
                 matrices[kind][:, row, col] = matrices[kind][:, col, row] = slots(values, first + second)[present]
-    factor = matrices["attacked"][:, 0, 0] / matrices["clean"][:, 0, 0]
-    assert factor.std() > 1e-4
-    np.testing.assert_allclose(matrices["attacked"], factor[:, None, None] * matrices["clean"], rtol=1e-5)
-    scale = np.sqrt(np.einsum("nii->ni", matrices["attacked"]))
-    assert np.linalg.eigvalsh(matrices["attacked"] / scale[:, :, None] / scale[:, None, :]).min() > 0
+    variances = {kind: np.einsum("nii->ni", values) for kind, values in matrices.items()}
+    factors = variances["attacked"] / variances["clean"]
+    assert (factors.std(axis=0) > 1e-4).all() and (abs(np.corrcoef(factors.T) - np.eye(5)) < 0.9).all()
+    correlations = {
+        kind: values / np.sqrt(variances[kind][:, :, None] * variances[kind][:, None]) for kind, values in matrices.items()
+    }
+    np.testing.assert_allclose(correlations["attacked"], correlations["clean"], atol=1e-5)
+    assert np.linalg.eigvalsh(correlations["attacked"]).min() > 0
 
 
 def test_tracks_of_a_vertex_share_it_and_significances_follow(attacked):
@@ -254,17 +239,41 @@ def test_tracks_of_a_vertex_share_it_and_significances_follow(attacked):
         clean, after = slots(x, f"vertex_{name}"), slots(moved, f"vertex_{name}")
         equal = clean[:, :, None] == clean[:, None, :]
         assert (after[:, :, None] == after[:, None, :])[equal].all()
-    d0, variance = slots(x, "D0"), slots(x, "D0D0")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        before, after = abs(d0) / np.sqrt(variance), abs(slots(moved, "D0")) / np.sqrt(slots(moved, "D0D0"))
+    significances = {}
+    for name in ("D0", "Z0"):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            significances[name] = [abs(slots(jets, name)) / np.sqrt(slots(jets, 2 * name)) for jets in (x, moved)]
     for number in (2, 3):
-        column = JET_FLAVOR.index(f"track_{number}_d0_significance")
-        difference = np.where(d0 != 0, abs(before - x[:, [column]]), np.inf)
-        match = difference < 0.003
-        # Jets in which no other track comes near.
-        rows = np.flatnonzero((x[:, column] > 0) & match.any(axis=1) & ((difference < 0.01).sum(axis=1) == 1))
-        assert len(rows) > 0.8 * (x[:, column] > 0).sum()
-        np.testing.assert_allclose(moved[rows, column], after[rows][match[rows]], atol=0.01, rtol=0.01)
+        columns = [JET_FLAVOR.index(f"track_{number}_{name}_significance") for name in ("d0", "z0")]
+        pairs = zip(("D0", "Z0"), columns, strict=True)
+        difference = np.maximum(*(abs(significances[name][0] - x[:, [column]]) for name, column in pairs))
+        # What is exactly 0 has no ratio to follow.
+        match = (slots(x, "D0D0") > 0) & (difference < 0.003) & (slots(x, "D0") != 0) & (slots(x, "Z0") != 0)
+        has = x[:, columns[0]] > 0
+        # Jets in which one track alone has both.
+        rows = np.flatnonzero(has & (match.sum(axis=1) == 1))
+        assert len(rows) > 0.8 * has.sum()
+        for name, column in zip(("D0", "Z0"), columns, strict=True):
+            np.testing.assert_allclose(moved[rows, column], significances[name][1][rows][match[rows]], atol=0.01, rtol=0.01)
+
+
+def test_both_significances_of_a_track_follow_the_same_slot():
+    """Of jets in which two slots have the same d0 significance, the z0 significance says which one it is."""
+    rows = np.tile(JET_FLAVOR.defaults, (2, 1))
+    for slot, z0 in ((0, (1.0, 2.0)), (1, (2.0, 1.0))):
+        for name, value in (("D0", 0.3), ("D0D0", 0.01), ("Z0", np.array(z0)), ("Z0Z0", 0.25)):
+            rows[:, JET_FLAVOR.index(f"track_{slot}_{name}")] = value
+    rows[:, JET_FLAVOR.index("track_2_d0_significance")] = 3.0
+    rows[:, JET_FLAVOR.index("track_2_z0_significance")] = 4.0
+    box = ThreatModel.from_schema(JET_FLAVOR, np.ones(184), {"track_*_D0": 1e-4, "track_*_Z0": 1e-4}).box(rows)
+    point = rows.copy()
+    for slot, shift in ((0, 1e-4), (1, -1e-4)):
+        for name in ("D0", "Z0"):
+            point[:, JET_FLAVOR.index(f"track_{slot}_{name}")] += shift
+    moved = box.complete(box.project(point)).numpy() - rows
+    for name in ("d0", "z0"):
+        signs = np.sign(moved[:, JET_FLAVOR.index(f"track_2_{name}_significance")])
+        np.testing.assert_array_equal(signs, [-1, 1])
 
 
 def test_distortions_leave_what_a_budget_does_not_name():
