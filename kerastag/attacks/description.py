@@ -21,12 +21,12 @@ def describe(threat_model: ThreatModel, schema: Schema) -> str:
     column_of_each = by_flavour if by_flavour.ndim == 2 else by_flavour[:, None]
     factors = np.broadcast_to(column_of_each, (len(by_flavour), len(schema.features)))
     flavours = ("all",) if threat_model.by_flavour is None else schema.class_names
-    links = {link.follower: link for link in threat_model.ties.links} if threat_model.ties else {}
+    follows = _followers(threat_model, schema)
     header = ["feature", "unit", *(f"largest shift of its own, {name} jets" for name in flavours), "and"]
     rows = []
     for column, feature in enumerate(schema.features):
         shifts = [_shift(threat_model, schema, column, factor) for factor in factors[:, column]]
-        rows.append([feature.name, feature.unit, *shifts, _limits(threat_model, schema, column, links.get(column))])
+        rows.append([feature.name, feature.unit, *shifts, _limits(threat_model, schema, column, follows.get(column))])
     return tables.markdown(header, rows)
 
 
@@ -52,15 +52,27 @@ def _shift(threat_model: ThreatModel, schema: Schema, column: int, factor: float
     return f"{share:.3g}·\\|{schema.names[other]}\\|" + ("" if power == 1 else f"^{power:g}")
 
 
-def _limits(threat_model: ThreatModel, schema: Schema, column: int, link: Link | None) -> str:
+def _followers(threat_model: ThreatModel, schema: Schema) -> dict[int, str]:
+    """What each feature that follows others follows, by its column."""
+    if threat_model.ties is None:
+        return {}
+    follows = {link.follower: _what_it_follows(link, schema) for link in threat_model.ties.links}
+    for summary in threat_model.ties.summaries:
+        function = summary.function.replace("_", " ")
+        variables = ", ".join(schema.features[columns[0]].variable for columns in summary.sources)
+        follows[summary.follower] = f"follows the {function} ({variables}) of all slots, without a limit, where it is that"
+    return follows
+
+
+def _limits(threat_model: ThreatModel, schema: Schema, column: int, follows: str | None) -> str:
     """What limits a feature beside its largest shift."""
     if threat_model.integer[column]:
         return "whole number, stays"
     if threat_model.frozen[column]:
         return "frozen, stays"
-    if not (threat_model.alone[column] or link):
+    if not (threat_model.alone[column] or follows):
         return "stays"
-    limits = [] if link is None else [_what_it_follows(link, schema)]
+    limits = [] if follows is None else [follows]
     if threat_model.relative_cap is not None:
         limits.append(f"at most {threat_model.relative_cap:.0%} of the value")
     if threat_model.lower is not None and np.isfinite(threat_model.lower[column]):

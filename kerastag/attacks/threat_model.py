@@ -187,7 +187,7 @@ class ThreatModel:
         named = budget.named & (matching_feature(schema, only) > 0 if only else True)
         if not (named & ~schema.integer).any():
             raise UserError("Nothing can move: no feature that is named, and is no whole number, has a budget.")
-        ties = links(schema) if physics.tied else ()
+        ties, summaries = _followers(schema, budget.links, physics)
         alone, limited = _roles(schema, named, ties, physics)
         lower, upper = _valid_range(schema) if physics.bounded else (None, None)
         factors = budget.by_flavour if by_flavour is None else _factors(schema, by_flavour)
@@ -205,7 +205,7 @@ class ThreatModel:
             group=[numbers[feature.group] for feature in schema.features],
             special=[feature.special for feature in schema.features] if physics.special else None,
             ties=ties,
-            summaries=summary_links(schema) if physics.tied else (),
+            summaries=summaries,
             alone=alone,
             limited=limited,
             proportional=budget.proportional,
@@ -331,6 +331,16 @@ class ThreatModel:
         summaries = [SummaryLink.from_config(link) for link in config.get("summaries", ())]
         proportional = Proportional(**config["proportional"]) if config.get("proportional") else None
         return cls(**{**config, "ties": ties, "summaries": summaries, "proportional": proportional})
+
+
+def _followers(
+    schema: Schema, of_budget: tuple[Link, ...], physics: Physics
+) -> tuple[tuple[Link, ...], tuple[SummaryLink, ...]]:
+    """What follows what: by the budget's word, otherwise by the schema's unless all is untied."""
+    taken = {link.follower for link in of_budget}
+    of_schema = (links(schema), summary_links(schema)) if physics.tied else ((), ())
+    ties, summaries = (tuple(link for link in found if link.follower not in taken) for found in of_schema)
+    return (*of_budget, *ties), summaries
 
 
 def _roles(schema: Schema, named: np.ndarray, ties: Sequence[Link], physics: Physics) -> tuple[np.ndarray, np.ndarray]:

@@ -1,23 +1,30 @@
-"""The budget that covers simulated variations: how far the quantiles of each feature shift, as a file for `ThreatModel`."""
+"""The budget that covers simulated variations: how far inputs of the same jets and tracks move, as a file for `ThreatModel`."""
 
-import itertools
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from kerastag.attacks.ties import links
 from kerastag.data import paired
 from kerastag.flavours import FLAVOURS
 from kerastag.jets import Jets
 from kerastag.schema import Schema
 
-_QUANTILES = np.linspace(0.05, 0.95, 19)
+# Share of the jets that move by less than the budget, under the variation that moves a feature most.
+SHARE = 0.68
+# Tracks are the same if their angles differ by less, rad; no two tracks of a jet are so close.
+_SAME = 1e-4
+
+# The size of a feature by flavour; or a single one, relative to its value.
+Size = Mapping[str, float] | float
 
 
-def quantile_shifts(schema: Schema, reference: Jets, varied: Iterable[Jets]) -> dict[str, dict[str, float]]:
-    """Largest shift of the quantiles of each feature, 5 to 95 %, over several variations, by flavour.
+def largest_shifts(schema: Schema, reference: Jets, varied: Iterable[Jets]) -> dict[str, Size]:
+    """How far each feature moves: 68 % of the same jets and tracks move by less, whatever the variation.
 
-    Paired jets alone count, and of a feature those in which it is present on both sides and at no special value: how often a
-    track leaves a displacement of 0 is no shift of its displacement. Whole numbers are left out, and so is what does not move.
+    Paired jets alone count, and of a feature those in which it is present on both sides and at no special value. Tracks are
+    found again by their direction, whatever their slot; other objects are taken to keep theirs. Tabulated features move by a
+    share of their value. Whole numbers are left out, and so is what does not move, or follows others in all jets.
 
     Args:
         schema: Schema of the features.
@@ -25,43 +32,73 @@ def quantile_shifts(schema: Schema, reference: Jets, varied: Iterable[Jets]) -> 
         varied: Jets with each variation, of the same events.
 
     Returns:
-        The shift in the unit of the feature, by feature and flavour.
+        Size by feature, in the unit of the feature.
     """
+    relative = np.array([feature.tabulated for feature in schema.features])
     largest = np.zeros((len(FLAVOURS), len(schema.features)))
     for jets in varied:
         rows, partners = paired(reference, jets)
-        before, after, label = reference.features[rows], jets.features[partners], reference.label[rows]
-        for number, (column, feature) in itertools.product(range(len(FLAVOURS)), enumerate(schema.features)):
-            of_flavour, absent = label == number, np.array([feature.default, *feature.special], np.float32)
-            shift = _shift(before[of_flavour, column], after[of_flavour, column], absent)
-            largest[number, column] = max(float(largest[number, column]), shift)
-    return {
-        feature.name: dict(zip(FLAVOURS, map(float, largest[:, column]), strict=True))
-        for column, feature in enumerate(schema.features)
-        if largest[:, column].any() and not schema.integer[column]
-    }
+        before, after = _values(schema, reference.features[rows]), _values(schema, jets.features[partners])
+        shift = np.abs(_same_tracks(schema, before, after) - before)
+        shift[:, relative] /= np.abs(before[:, relative])
+        for number in range(len(FLAVOURS)):
+            largest[number] = np.maximum(largest[number], _quantiles(shift[reference.label[rows] == number]))
+    follow = {link.follower for link in links(schema) if link.factor is None}
+    sizes: dict[str, Size] = {}
+    for column, feature in enumerate(schema.features):
+        if largest[:, column].any() and not feature.integer and column not in follow:
+            by_flavour = dict(zip(FLAVOURS, map(float, largest[:, column]), strict=True))
+            sizes[feature.name] = max(by_flavour.values()) if feature.tabulated else by_flavour
+    return sizes
 
 
-def _shift(before: np.ndarray, after: np.ndarray, absent: np.ndarray) -> float:
-    """Largest shift of the quantiles of a feature, of the jets in which it has none of some values on both sides."""
-    present = ~(np.isin(before, absent) | np.isin(after, absent))
-    if not present.any():
-        return 0.0
-    first, second = (np.quantile(values[present].astype(np.float64), _QUANTILES) for values in (before, after))
-    return float(np.abs(second - first).max())
+def _values(schema: Schema, x: np.ndarray) -> np.ndarray:
+    """Features, NaN where one is absent or at a special value; float64 `(jets, features)`."""
+    values = x.astype(np.float64)
+    for column, feature in enumerate(schema.features):
+        values[np.isin(x[:, column], np.array([feature.default, *feature.special], np.float32)), column] = np.nan
+    return values
 
 
-def budget_file(title: str, schema: str, shifts: Mapping[str, Mapping[str, float]]) -> str:
-    """A budget as `kerastag.attacks.budgets` reads it, numbers with three digits; features that round to nothing are left out.
+def _same_tracks(schema: Schema, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """`after` with each track in the slot that it has in `before`, NaN where it is in none; `(jets, features)`."""
+    if schema.helix is None:
+        return after
+    angles = [[schema.index(name) for name in schema.helix_features[angle]] for angle in ("phi", "theta")]
+    here, there = (np.stack([values[:, columns] for columns in angles]) for values in (before, after))
+    same = (np.abs(here[..., :, None] - there[..., None, :]) < _SAME).all(axis=0)
+    slot, found = same.argmax(axis=2), same.any(axis=2)
+    moved = after.copy()
+    variables: dict[str, list[int]] = {}
+    for column, feature in enumerate(schema.features):
+        if feature.group == schema.helix.group:
+            variables.setdefault(feature.variable, []).append(column)
+    for columns in variables.values():
+        moved[:, columns] = np.where(found, np.take_along_axis(after[:, columns], slot, axis=1), np.nan)
+    return moved
+
+
+def _quantiles(shift: np.ndarray) -> np.ndarray:
+    """Shift that a share of the jets stay below, of those that have the feature; 0 where none has; `(features,)`."""
+    sizes = np.zeros(shift.shape[1])
+    for column, values in enumerate(shift.T):
+        present = values[np.isfinite(values)]
+        sizes[column] = np.quantile(present, SHARE) if len(present) else 0.0
+    return sizes
+
+
+def budget_file(title: str, schema: str, sizes: Mapping[str, Size]) -> str:
+    """A budget as `kerastag.attacks.budgets` reads it, numbers with three digits.
 
     Args:
         title: Title of the file.
         schema: Name of the schema.
-        shifts: Size by feature and flavour.
+        sizes: Size by feature.
     """
     lines = [f"title = {_toml_string(title)}", "", f"[{schema}]"]
-    for feature, sizes in shifts.items():
-        content = ", ".join(f"{flavour} = {float(f'{size:.3g}')!r}" for flavour, size in sizes.items())
+    for feature, size in sizes.items():
+        entries = size.items() if isinstance(size, Mapping) else [("share", size)]
+        content = ", ".join(f"{key} = {float(f'{value:.3g}')!r}" for key, value in entries)
         lines.append(f'"{feature}" = {{{content}}}')
     return "\n".join(lines) + "\n"
 

@@ -16,7 +16,7 @@ from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.evaluation import systematics as measure
 from kerastag.evaluation import systematics_tables
-from kerastag.evaluation.envelope import budget_file, quantile_shifts
+from kerastag.evaluation.envelope import SHARE, budget_file, largest_shifts
 from kerastag.evaluation.systematics import Change, Sides
 from kerastag.evaluation.taggers import TREES, Tagger
 from kerastag.files import write_json, write_text
@@ -300,13 +300,13 @@ def write_envelope(path: Path, schema: Schema, nominal: Jets, files: Mapping[str
         raise UserError("An envelope needs variations of the detector that are as large as an uncertainty; name some.")
     files_read = tqdm(names, "Envelope", disable=None)
     varied: Iterator[Jets] = (data.read_simulated(files[name].path, schema, split) for name in files_read)
-    shifts = quantile_shifts(schema, nominal, varied)
+    sizes = largest_shifts(schema, nominal, varied)
     title = (
-        f"Largest shift of the quantiles, 5 to 95 %, of {len(nominal):,} simulated jets over {', '.join(names)}; "
-        f"made by kerastag systematics --envelope {path.name}"
+        f"Shift that {SHARE:.0%} of the same jets and tracks stay below, of {len(nominal):,} simulated jets under each of "
+        f"{', '.join(names)}; made by kerastag systematics --envelope {path.name}"
     )
-    write_text(path, budget_file(title, schema.name, shifts))
-    print(f"Budget {path}: {len(shifts)} of {len(schema.features)} inputs move.")
+    write_text(path, budget_file(title, schema.name, sizes))
+    print(f"Budget {path}: {len(sizes)} of {len(schema.features)} inputs have a size, others follow or stay.")
 
 
 def _write(content: Mapping[str, Any], output: Path) -> None:

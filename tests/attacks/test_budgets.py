@@ -35,7 +35,24 @@ def test_resolution_is_a_share_of_that_of_the_track():
 def test_alignment_is_a_length_and_a_momentum_scale_a_share():
     np.testing.assert_allclose(column(box("alignment-5um"), "track_3_Z0"), 0.005, rtol=1e-5)
     budget = box("momentum-scale-1")
-    np.testing.assert_allclose(column(budget, "track_1_QOVERP"), 0.01 * column(X, "track_1_QOVERP"), rtol=1e-5)
+    np.testing.assert_allclose(column(budget, "track_0_QOVERP"), 0.01 * column(X, "track_0_QOVERP"), rtol=1e-5)
+    assert (budget > 0).any(axis=0).sum() == 1
+
+
+@pytest.mark.parametrize("untied", [False, True])
+def test_a_momentum_scale_is_one_number_for_all_tracks(untied):
+    physics = Physics(budget="momentum-scale-1", untied=untied)
+    found = ThreatModel.from_schema(JET_FLAVOR, np.ones(184), physics=physics).box(X, Y)
+    signs = np.random.default_rng(2).choice([-1.0, 1.0], X.shape).astype(np.float32)
+    moved = found.complete(found.corner(signs)).numpy()
+    scale = column(X, "track_0_QOVERP") / column(moved, "track_0_QOVERP")
+    np.testing.assert_allclose(np.unique(scale.round(4)), [0.9901, 1.0101])
+    for slot in range(6):
+        ratio = column(moved, f"track_{slot}_QOVERP") / column(X, f"track_{slot}_QOVERP")
+        np.testing.assert_allclose(ratio, 1 / scale, rtol=1e-5)
+        ratio = column(moved, f"track_{slot}_vertex_mass") / column(X, f"track_{slot}_vertex_mass")
+        np.testing.assert_allclose(ratio, scale, rtol=1e-5)
+    np.testing.assert_array_equal(column(moved, "track_0_D0"), column(X, "track_0_D0"))
 
 
 def test_what_is_tied_follows_without_a_size_of_its_own():
@@ -82,12 +99,17 @@ def test_those_that_come_along_fit_their_schemas(name):
         ("[toy]\neta = -1", "must give at least 0 for 'eta, b jets', not -1"),
         ("[toy]\neta = nan", "must give a finite number for 'eta, b jets', not nan"),
         ("[toy]\neta = {share = -1}", "must give at least 0 for 'eta, share', not -1"),
-        ("[toy]\neta = {share = 1, of = 'phi'}", "takes a share of 'phi' for 'eta', which is no feature; the nearest are"),
+        ("[toy]\neta = {share = 1, of = 'phi'}", "names 'phi' for 'eta', which is no feature; the nearest are"),
         ("[toy]\neta = {share = 1, of = 3}", "must name a feature by 'of' of 'eta', not 3"),
         ("[toy]\neta = {share = 1, pwr = 2}", "says 'pwr' of 'eta', which means nothing there; it may say of, power, share"),
         ("[toy]\neta = {share = 1, power = -800}", "has a power of -800 for 'eta', beyond ±4"),
         ("[toy]\neta = {share = 1, b = 1}", "says 'b' of 'eta', which means nothing there"),
         ("[toy]\neta = {b = 1, c = 1, light = 1, gluon = 9}", "says 'gluon' of 'eta'"),
+        ("[toy]\neta = {follows = 'phi'}", "names 'phi' for 'eta', which is no feature; the nearest are"),
+        ("[toy]\neta = {follows = 3}", "must name a feature by 'follows' of 'eta', not 3"),
+        ("[toy]\neta = {follows = 'pt', share = 1}", "says 'follows' of 'eta', which means nothing there"),
+        ("[toy]\neta = {follows = 'eta'}", "makes 'eta' follow 'eta', which follows another; give that a size of its own"),
+        ("[toy]\neta = {follows = 'pt'}", "Nothing can move"),
         ("[toy]", "Nothing can move"),
         ("[toy]\neta = 0", "Nothing can move"),
         ("[toy]\nn = 1", "Nothing can move"),

@@ -6,6 +6,7 @@ A budget file is TOML: `title`, then a table for each schema with a line for eac
     "track_*_QOVERP" = {share = 0.01}                                       # of its own value
     "track_*_Z0" = {share = 0.1, of = "track_*_Z0Z0", power = 0.5}          # 0.1·|Z0Z0|^0.5 of the same slot
     "jet_prob" = {b = 0.02, c = 0.01, light = 0.01}                         # by flavour
+    "track_*_vertex_mass" = {follows = "track_0_QOVERP", power = -1}        # by the factor of another feature, to a power
 """
 
 import dataclasses
@@ -19,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from kerastag.attacks.ties import Link
 from kerastag.errors import UserError
 from kerastag.schema import Schema
 from kerastag.schema.structure import nearest
@@ -60,6 +62,7 @@ class Budget(NamedTuple):
         named: Whether the budget names a feature, bool `(features,)`.
         by_flavour: Factors on the scale, `(classes, features)`; None for 1.
         proportional: What is added and depends on the jet; None for nothing.
+        links: What follows another feature by the budget's word, in all jets.
     """
 
     epsilon: float
@@ -67,6 +70,7 @@ class Budget(NamedTuple):
     named: np.ndarray
     by_flavour: np.ndarray | None = None
     proportional: Proportional | None = None
+    links: tuple[Link, ...] = ()
 
     @classmethod
     def of(cls, schema: Schema, scale: ArrayLike, epsilon: float | Mapping[str, float], name: str | None = None) -> "Budget":
@@ -148,14 +152,19 @@ def _named(schema: Schema, scale: np.ndarray, epsilon: float, name: str) -> Budg
     number = matching_feature(schema, tuple(entries))
     sizes = np.zeros((len(schema.classes), len(scale)))
     share, column, power = np.zeros(len(scale)), np.arange(len(scale)), np.ones(len(scale))
+    links = []
     for feature, entry in zip(np.flatnonzero(number), (list(entries.values())[i - 1] for i in number[number > 0]), strict=True):
         if isinstance(entry, dict) and "share" in entry:
             share[feature], power[feature] = (
                 _number(name, f"{schema.names[feature]}, {key}", entry.get(key, 1.0)) for key in ("share", "power")
             )
             column[feature] = _other(schema, name, int(feature), entry.get("of"))
+        elif isinstance(entry, dict) and "follows" in entry:
+            leader = _other(schema, name, int(feature), entry["follows"])
+            links.append(Link(int(feature), (((leader, float(entry.get("power", 1.0))),),), None, 0.0))
         else:
             sizes[:, feature] = list(_by_flavour(schema, name, schema.names[feature], entry))
+    _check_leaders(schema, name, links)
     largest = sizes.max(axis=0)
     factors = np.divide(sizes, largest, out=np.ones_like(sizes), where=largest > 0)
     return Budget(
@@ -164,35 +173,49 @@ def _named(schema: Schema, scale: np.ndarray, epsilon: float, name: str) -> Budg
         (largest > 0) | (share > 0),
         factors if (factors != 1).any() else None,
         Proportional(share.tolist(), column.tolist(), power.tolist()) if (share > 0).any() else None,
+        tuple(links),
     )
 
 
+def _check_leaders(schema: Schema, budget: str, links: Sequence[Link]) -> None:
+    """What others follow must not follow itself."""
+    followers = {link.follower for link in links}
+    for link in links:
+        leader = link.candidates[0][0][0]
+        if leader in followers:
+            raise UserError(
+                f"The budget '{budget}' makes '{schema.names[link.follower]}' follow '{schema.names[leader]}', which follows "
+                "another; give that a size of its own, in a later line."
+            )
+
+
 def _check_entry(schema: Schema, budget: str, feature: str, entry: Any) -> None:
-    """Check the form of an entry: a number, numbers by flavour, or a share."""
+    """Check the form of an entry: a number, numbers by flavour, a share, or what it follows."""
     if not isinstance(entry, dict):
         return
-    of_share = {"share", "of", "power"}
-    known = of_share if "share" in entry else set(schema.class_names)
+    forms = {"share": {"share", "of", "power"}, "follows": {"follows", "power"}}
+    known = next((keys for key, keys in forms.items() if key in entry), set(schema.class_names))
     if unknown := sorted(entry.keys() - known):
         raise UserError(
             f"The budget '{budget}' says '{unknown[0]}' of '{feature}', which means nothing there; "
             f"it may say {', '.join(sorted(known))}."
         )
-    if not isinstance(entry.get("of", ""), str):
-        raise UserError(f"The budget '{budget}' must name a feature by 'of' of '{feature}', not {entry['of']!r}.")
+    for key in ("of", "follows"):
+        if not isinstance(entry.get(key, ""), str):
+            raise UserError(f"The budget '{budget}' must name a feature by '{key}' of '{feature}', not {entry[key]!r}.")
     if not abs(_number(budget, f"{feature}, power", entry.get("power", 1.0))) <= _LARGEST_POWER:
         raise UserError(f"The budget '{budget}' has a power of {entry['power']} for '{feature}', beyond ±{_LARGEST_POWER}.")
 
 
 def _other(schema: Schema, budget: str, feature: int, pattern: str | None) -> int:
-    """Column that `of` names, in the slot of the feature; the feature itself without."""
+    """Column that an entry names, in the slot of the feature; the feature itself without."""
     if pattern is None:
         return feature
     slot = schema.features[feature].slot
     other = pattern if slot is None else pattern.replace("*", str(slot))
     if other not in schema.names:
         raise UserError(
-            f"The budget '{budget}' takes a share of '{other}' for '{schema.names[feature]}', which is no feature; "
+            f"The budget '{budget}' names '{other}' for '{schema.names[feature]}', which is no feature; "
             f"the nearest are {nearest(other, schema.names)}."
         )
     return schema.index(other)
