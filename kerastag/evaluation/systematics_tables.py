@@ -297,8 +297,8 @@ def markdown(content: Mapping[str, Any]) -> str:
     trees = ", for boosted trees of jets that were attacked on the first tagger" if TREES in content["trainings"] else ""
     parts = [
         f"{content['jets']:,} nominal jets; variations: {numbers}. Mean change: mean absolute change of the BvL area. "
-        "Variations of the detector are paired jet by jet with the nominal sample; those of the physics have events of their "
-        f"own, whose fluctuations are in every row and the same for all taggers. {OF_SEEDS}",
+        "Variations of the detector are paired jet by jet with the nominal sample. Those of the physics have events of their "
+        f"own, which fluctuate more than most of them change anything; they have rows and enter no mean. {OF_SEEDS}",
         tables.markdown(*summary_table(rows, groups)),
         "Mean absolute changes: of the area over 1 - AUC; of b efficiency and light mistag rate, relative, at the threshold "
         "that 1 % of the nominal light jets pass; and mean Kolmogorov-Smirnov distance of the discriminator:",

@@ -27,6 +27,8 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 # Tol's muted palette without the hues of the flavours, which are red, orange and blue.
 TAGGERS = ("#332288", "#44AA99", "#882255", "#999933", "#AA4499", "#117733", "#88CCEE", "#DDCC77", "#CC6677")
 LINES = ("-", "--", "-.", ":")
+# Characters that fit side by side under an axis, in all columns of a legend.
+_LINE = 88
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 
 styled = plt.style.context(STYLE)
@@ -63,7 +65,10 @@ def panels(rows: int, columns: int, title: str, size: tuple[float, float] = (10,
 
 
 def legend_below(axis: plt.Axes, columns: int = 2) -> None:
-    """Add a legend under the axis, where it hides nothing."""
+    """Add a legend under the axis, where it hides nothing; long labels have a line each."""
+    _, labels = axis.get_legend_handles_labels()
+    if any(len(label) > _LINE / columns for label in labels):
+        columns = 1
     axis.legend(fontsize="xx-small", loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=columns)
 
 

@@ -87,13 +87,13 @@ def systematics(
     Raises:
         UserError: if a file is missing or none of `kerastag simulate`, or a tagger does not fit the data set.
     """
-    files = list_files(folder, variations)
+    files, attacks = list_files(folder, variations), boxes(grid, budgets)
     dataset = opened(sample)
     jets = data.read_simulated(files[NOMINAL].path, dataset.schema, sample.split)
     if envelope is not None:
         write_envelope(envelope, dataset.schema, jets, files, sample.split, chosen=bool(variations))
     models = _load(taggers, dataset, trees)
-    areas, losses = _attack(models, dataset, jets, boxes(grid, budgets), replicates)
+    areas, losses = _attack(models, dataset, jets, attacks, replicates)
     changes, about = _vary(models, dataset.schema, jets, files, sample.split, replicates)
     groups = _groups(about)
     trainings = _trainings(models)
@@ -177,9 +177,16 @@ def _describe(name: str, path: Path, paths: Mapping[str, Path]) -> File:
 
 
 def boxes(grid: AttackGrid, budgets: Sequence[str] = ()) -> list[Condition]:
-    """The attacks within the paper's box, within the physical one, and within each budget."""
+    """The attacks within the paper's box, within the physical one, and within each budget.
+
+    Raises:
+        UserError: if two budgets have the same name in tables.
+    """
     rules = [(PAPER, grid.epsilons), (PHYSICS, grid.epsilons)]
     rules += [(dataclasses.replace(PHYSICS, budget=budget), (1.0,)) for budget in budgets]
+    labels = [physics.label for physics, _ in rules]
+    if same := next((label for label in labels if labels.count(label) > 1), None):
+        raise UserError(f"Two of --budgets are called '{same}' in tables; leave one out, or rename its file.")
     grids = [dataclasses.replace(grid, physics=physics, epsilons=epsilons) for physics, epsilons in rules]
     return [condition for of_box in grids for condition in conditions(of_box) if not condition.is_clean]
 
@@ -269,12 +276,15 @@ def _sides(file: File, reference: Jets, varied: Jets, replicates: int, number: i
 
 
 def _groups(about: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Variations over which means are taken: those that are as large as an uncertainty, all of the detector, the physics."""
-    of_kind = {
-        kind: [name for name, row in about.items() if row["kind"] == kind] for kind in (catalogue.DETECTOR, catalogue.PHYSICS)
-    }
-    plausible = [name for name in of_kind[catalogue.DETECTOR] if name in catalogue.UNCERTAINTIES]
-    return {group: names for group, names in {simulated.PLAUSIBLE: plausible, **of_kind}.items() if names}
+    """Variations over which means are taken: those that are as large as an uncertainty, and all of the detector.
+
+    Variations of the physics have events of their own. These fluctuate more than most of them change anything, so a mean of
+    absolute changes would say how much.
+    """
+    detector = [name for name, row in about.items() if row["kind"] == catalogue.DETECTOR]
+    plausible = [name for name in detector if name in catalogue.UNCERTAINTIES]
+    groups = {simulated.PLAUSIBLE: plausible, catalogue.DETECTOR: detector}
+    return {group: names for group, names in groups.items() if names}
 
 
 def write_envelope(path: Path, schema: Schema, nominal: Jets, files: Mapping[str, File], split: str, *, chosen: bool) -> None:

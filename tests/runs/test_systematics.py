@@ -47,7 +47,7 @@ def test_command_measures_and_writes(tagger, folder, dataset, data_dir, tmp_path
     words = arguments(tagger, folder, data_dir, output, "--envelope", envelope, "--no-trees", "--budgets", "alignment-5um")
     execute("systematics", words)
     content = json.loads((output / "systematics.json").read_text(), object_hook=revived)
-    assert content["groups"] == {"uncertainties": ["d0_bias_5um"], "detector": ["d0_bias_5um"], "physics": ["tune_a14"]}
+    assert content["groups"] == {"uncertainties": ["d0_bias_5um"], "detector": ["d0_bias_5um"]}
     rows = {(row["variation"], row["tagger"]): row for row in content["rows"]}
     assert len(rows) == 4
     assert rows["d0_bias_5um", "first"]["paired"] > 0.95
@@ -119,9 +119,9 @@ def test_references_come_first_and_are_those_of_the_catalogue(folder, tmp_path, 
     (tmp_path / "pseudo_data_1.root").touch()
     mixture = list_files(tmp_path)["pseudo_data_1"]
     assert mixture.kind not in ("detector", "physics") and not mixture.same_events  # it has its row, and enters no mean
-    assert _groups({name: {"kind": file.kind} for name, file in list_files(tmp_path).items() if name != "nominal"}) == {
-        "physics": ["mpi", "mpi_without_reconnection"]
-    }
+    kinds = {name: {"kind": file.kind} for name, file in list_files(tmp_path).items() if name != "nominal"}
+    assert _groups(kinds) == {}
+    assert _groups(kinds | {"fakes": {"kind": "detector"}}) == {"detector": ["fakes"]}
 
 
 def test_files_of_another_sample_are_not_compared(folder, tmp_path):
@@ -136,6 +136,11 @@ def test_every_attack_is_made_in_both_boxes():
     conditions = boxes(SCAN, ["resolution-10"])
     assert [condition.physics.paper for condition in conditions if condition.cap is None] == [True, False, False]
     assert conditions[-1].physics.budget == "resolution-10"
+
+
+def test_budgets_of_one_name_are_refused(tmp_path):
+    with pytest.raises(UserError, match="Two of --budgets are called 'own' in tables"):
+        boxes(SCAN, [str(tmp_path / "own.toml"), "own.toml"])
 
 
 def test_uncertainties_are_variations_of_the_detector():
