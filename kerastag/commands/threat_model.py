@@ -23,6 +23,7 @@ such as this, a table for each data set with sizes in the units that are printed
   "track_*_QOVERP" = {share = 0.01}                                  # of its own value
   "track_*_Z0" = {share = 0.1, of = "track_*_Z0Z0", power = 0.5}     # 0.1·|Z0Z0|^0.5 of the same slot
   "jet_prob" = {b = 0.02, c = 0.01, light = 0.01}                    # every flavour
+  "track_*_vertex_mass" = {follows = "track_0_QOVERP", power = -1}   # by the factor of another feature, to a power
 """
 
 

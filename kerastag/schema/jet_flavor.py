@@ -49,7 +49,7 @@ _JET = Group(
             default=-0.001,
             valid_min=0.0,
             sentinel=-1.0,
-            untied=_OF_ALL_TRACKS,
+            untied="where more tracks make it than the six leading ones; elsewhere it follows these",
         ),
         Variable("jet_width_eta", "jet_width_eta", "", r"jet width in $\eta$", valid_min=0.0, untied=_OF_ALL_TRACKS),
         Variable("jet_width_phi", "jet_width_phi", "rad", r"jet width in $\phi$", valid_min=0.0, untied=_OF_ALL_TRACKS),
