@@ -175,8 +175,8 @@ def test_jets_with_features_that_follow_others(dataset, rules):
     attacked, marginals = marginal_preserving(attack, tagger, x, y)
     assert marginals.moved > 0.02
     np.testing.assert_allclose(attack.threat_model.project(x, attacked, y), attacked, rtol=1e-5)
-    links = attack.threat_model.ties.links if attack.threat_model.ties else ()
-    followers = sorted({link.follower for link in links})
+    ties = attack.threat_model.ties
+    followers = sorted({link.follower for link in (*ties.links, *ties.summaries)}) if ties else []
     free = np.setdiff1d(np.arange(x.shape[1]), followers)
     assert marginals.distance[:, free].max() == 0
     for flavour, rows in enumerate(y.T == 1):
