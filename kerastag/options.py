@@ -153,6 +153,8 @@ def check(values: Any) -> None:
 
 def _check(field: dataclasses.Field, value: Any) -> None:
     choices, at_least = field.metadata["choices"], field.metadata["at_least"]
+    if value == "":
+        raise UserError(f"{_flag(field)} is empty; give it a value, or leave it out.")
     if isinstance(choices, Catalogue):
         choices.find(value)
     elif choices is not None and value not in choices:

@@ -60,6 +60,12 @@ def test_help_tells_defaults_and_fields_without_help_are_no_options():
     assert "secret" not in text
 
 
+def test_an_empty_value_is_refused():
+    """Of a folder it would mean the default, or the folder where one is."""
+    with pytest.raises(UserError, match="--spice is empty; give it a value, or leave it out"):
+        options.check(Cooking(spices=("salt", "")))
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
