@@ -70,12 +70,20 @@ def test_an_empty_value_is_refused():
     ("values", "sentence"),
     [
         ({"minutes": 0}, "--minutes must be positive, not 0"),
+        ({"heat": 1e300}, r"--heat is too large: numbers have single precision, up to 3.4e\+38, not 1e\+300"),
+        ({"heat": -3.5e38}, "--heat is too large"),
+        ({"heat": 1e-300}, "--heat is too small: numbers have single precision, down to 1.2e-38, not 1e-300"),
         ({"way": "bake"}, "'bake' is no value for --way; choose boil or fry"),
     ],
 )
 def test_values_out_of_range_are_refused(values, sentence):
     with pytest.raises(UserError, match=sentence):
         options.check(Cooking(**values))
+
+
+def test_the_ends_of_single_precision_are_allowed():
+    for heat in (0.0, -0.0, 3.4e38, -3.4e38, 1.2e-38):
+        options.check(Cooking(heat=heat))
 
 
 @pytest.mark.parametrize(
