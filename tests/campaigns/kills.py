@@ -172,10 +172,10 @@ def make(base: Path) -> None:
 def started(words: str, base: Path, out: Path) -> subprocess.Popen[str]:
     """The process of a command."""
     line = [word.format(base=base, out=out) for word in words.split()]
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-m", "kerastag", *line]
     return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT, start_new_session=True
     )
 
 

@@ -297,8 +297,7 @@ def _copy(path: Path) -> Iterator[Path]:
 def made(folder: Path) -> None:
     """Make the files in another process: TensorFlow must not have run before a fork."""
     code = f"from pathlib import Path; from tests.campaigns.mutants import make; make(Path({str(folder)!r}))"
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     if result.returncode:
         raise RuntimeError(f"The files cannot be made: {result.stderr[-2000:]}")
 
