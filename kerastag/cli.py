@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import itertools
 import logging
 import math
 import os
@@ -10,7 +11,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -100,6 +101,22 @@ _AT_LEAST = {
     "seed": 0,
     "seeds": 0,
 }
+
+
+def check_words(name: str, words: Sequence[str]) -> None:
+    """Check that no word of a command line is empty, as is a shell variable that was never set: a path would be this folder.
+
+    Args:
+        name: Name of the command.
+        words: What follows it.
+
+    Raises:
+        UserError: if one is.
+    """
+    parts = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    for before, part in itertools.pairwise((name, *parts)):
+        if not part.strip():
+            raise UserError(f"The value after '{before}' is empty; give one, or leave the option out.")
 
 
 def check_numbers(options: argparse.Namespace) -> None:

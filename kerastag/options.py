@@ -8,12 +8,16 @@ import typing
 from collections.abc import Container, Iterable
 from typing import Any, TypeVar
 
+import numpy as np
+
 from kerastag.catalogue import Catalogue
 from kerastag.errors import UserError
 
 T = TypeVar("T")
 # NumPy takes no larger one.
 LARGEST_SEED = 2**32 - 1
+# Networks, boxes and attacks reckon in single precision: beyond the first is infinity, below the second 0.
+_LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 
 
 def option(
@@ -153,6 +157,8 @@ def check(values: Any) -> None:
 
 def _check(field: dataclasses.Field, value: Any) -> None:
     choices, at_least = field.metadata["choices"], field.metadata["at_least"]
+    if value == "":
+        raise UserError(f"{_flag(field)} is empty; give it a value, or leave it out.")
     if isinstance(choices, Catalogue):
         choices.find(value)
     elif choices is not None and value not in choices:
@@ -166,15 +172,19 @@ def _check(field: dataclasses.Field, value: Any) -> None:
 
 
 def check_finite(name: str, value: int | float) -> None:
-    """Check that a number is one that a computer can reckon with.
+    """Check that a number is one that a computer can reckon with, in single precision if it is a real one.
 
     Raises:
-        UserError: if it is not finite, or has more than 64 bits.
+        UserError: if it is not finite, or too large or small: of more than 64 bits, infinite or 0 in single precision.
     """
     if isinstance(value, int) and value.bit_length() > 63:
         raise UserError(f"{name} is too large.")
     if not math.isfinite(value):
         raise UserError(f"{name} must be a finite number, not {value:g}.")
+    if isinstance(value, float) and abs(value) > _LARGEST:
+        raise UserError(f"{name} is too large: numbers have single precision, up to {_LARGEST:.2g}, not {value:g}.")
+    if isinstance(value, float) and 0 < abs(value) < _SMALLEST:
+        raise UserError(f"{name} is too small: numbers have single precision, down to {_SMALLEST:.2g}, not {value:g}.")
 
 
 def _flag(field: dataclasses.Field) -> str:

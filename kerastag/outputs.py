@@ -32,6 +32,7 @@ def check(folder: Path, command: str) -> None:
     Raises:
         UserError: if it is no folder, or holds anything that this command has not made.
     """
+    _refuse_dangling_link(folder)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"'{folder}' is a file; choose a folder for --output.")
     maker = made_by(folder)
@@ -39,6 +40,15 @@ def check(folder: Path, command: str) -> None:
         raise UserError(f"'{folder}' holds results of kerastag {maker}; choose another --output.")
     if maker is None and contents(folder):
         raise UserError(f"The folder '{folder}' is not empty and was not made by kerastag {command}; choose another --output.")
+
+
+def _refuse_dangling_link(path: Path) -> None:
+    """Of a link to nothing the system says that it exists when it is to be made, and that it does not when it is to be read."""
+    for link in (path, *path.parents):
+        if link.is_symlink() and not link.exists():
+            raise UserError(
+                f"'{link}' is a link to '{link.readlink()}', which does not exist; make that, or choose another name."
+            )
 
 
 def made_by(folder: Path) -> str | None:
@@ -104,6 +114,7 @@ def workshop(target: Path, command: str) -> Iterator[Path]:
     Raises:
         UserError: if it holds anything else; if another process works there; or if it or a file in it cannot be written.
     """
+    _refuse_dangling_link(target)
     parts = target.with_name(f"{target.name}.parts")
     check(parts, command)
     with _one_sentence(parts):

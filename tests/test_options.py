@@ -60,16 +60,30 @@ def test_help_tells_defaults_and_fields_without_help_are_no_options():
     assert "secret" not in text
 
 
+def test_an_empty_value_is_refused():
+    """Of a folder it would mean the default, or the folder where one is."""
+    with pytest.raises(UserError, match="--spice is empty; give it a value, or leave it out"):
+        options.check(Cooking(spices=("salt", "")))
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
         ({"minutes": 0}, "--minutes must be positive, not 0"),
+        ({"heat": 1e300}, r"--heat is too large: numbers have single precision, up to 3.4e\+38, not 1e\+300"),
+        ({"heat": -3.5e38}, "--heat is too large"),
+        ({"heat": 1e-300}, "--heat is too small: numbers have single precision, down to 1.2e-38, not 1e-300"),
         ({"way": "bake"}, "'bake' is no value for --way; choose boil or fry"),
     ],
 )
 def test_values_out_of_range_are_refused(values, sentence):
     with pytest.raises(UserError, match=sentence):
         options.check(Cooking(**values))
+
+
+def test_the_ends_of_single_precision_are_allowed():
+    for heat in (0.0, -0.0, 3.4e38, -3.4e38, 1.2e-38):
+        options.check(Cooking(heat=heat))
 
 
 @pytest.mark.parametrize(

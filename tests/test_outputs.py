@@ -10,6 +10,7 @@ import pytest
 from kerastag import outputs
 from kerastag.errors import UserError
 from kerastag.files import read_json, write_json
+from tests.conftest import run_command
 
 
 def test_a_folder_says_what_made_it_and_takes_nothing_else(tmp_path):
@@ -126,6 +127,35 @@ def test_what_the_system_refuses_is_one_sentence_with_the_path(tmp_path):
         outputs.claimed(tmp_path / "file" / "below", "train"),
     ):
         raise AssertionError
+
+
+@pytest.mark.parametrize("name", ("results", "results/below"))
+def test_a_link_to_nothing_is_one_sentence(tmp_path, name):
+    (tmp_path / "results").symlink_to("scratch/gone")
+    sentence = r"'.*results' is a link to 'scratch/gone', which does not exist; make that, or choose another name"
+    for keep in (outputs.claimed, outputs.workshop):
+        with pytest.raises(UserError, match=sentence), keep(tmp_path / name, "train"):
+            raise AssertionError
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
+    (tmp_path / "scratch" / "gone").mkdir(parents=True)
+    with outputs.claimed(tmp_path / name, "train"):
+        (tmp_path / name / "table.md").write_text("numbers")
+    assert list((tmp_path / "scratch" / "gone").rglob("table.md"))
+
+
+def test_every_command_says_so_before_it_works(tmp_path):
+    (tmp_path / "link").symlink_to("gone")
+    (tmp_path / "jets.gz").write_bytes(b"")
+    for words in (
+        ("train", "--output"),
+        ("evaluate", "tagger.keras", "--output"),
+        ("report", "tagger.keras", "--output"),
+        ("simulate", "--jets", 10, "--output"),
+        ("convert_jet_flavor", tmp_path / "jets.gz"),
+    ):
+        result = run_command(*words, tmp_path / "link")
+        assert result.code == 2 and result.err.startswith(f"error: '{tmp_path / 'link'}' is a link to 'gone'"), result
+        assert result.err.count("\n") == 1
 
 
 def test_a_full_disk_is_one_sentence(tmp_path):

@@ -51,11 +51,14 @@ def test_flat_dictionary_and_back():
         {"random_epsilon": 1},
         {"only": "track"},
         {"learning_rate": True},
+        {"epsilon": 1e300},
+        {"epsilon": 1e-300},
+        {"monitor": [0.01, 1e39]},
     ],
 )
 def test_mistakes_are_named(options):
     with pytest.raises(
-        UserError, match=f"'{next(iter(options.values()))}'|'{next(iter(options))}'|--{next(iter(options))} must be"
+        UserError, match=f"'{next(iter(options.values()))}'|'{next(iter(options))}'|--{next(iter(options))} (must be|is too)"
     ):
         Settings.resolve(options)
 

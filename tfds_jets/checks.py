@@ -97,13 +97,20 @@ def refuse_constants(schema: Schema, moments: Moments) -> None:
         raise UserError(f"{names}{more}: {absent} all training jets; look at its branch, or take a schema without it.")
 
 
-def look_for_nonsense(schema: Schema, features: np.ndarray, strict: bool) -> list[str]:
-    """Warn of what looks wrong in float32 `(jets, features)`, and return it, a sentence each.
+def look_for_nonsense(schema: Schema, features: np.ndarray, cleaning: Cleaning, jets: int, strict: bool) -> list[str]:
+    """Warn of what looks wrong, and return it, a sentence each.
+
+    Args:
+        schema: Schema of the jets.
+        features: float32 `(jets, features)`, some training jets.
+        cleaning: Counts of the reading.
+        jets: Number of all jets that are left.
+        strict: Whether to refuse it.
 
     Raises:
         UserError: if anything does, and the build is strict.
     """
-    found = suspicion.sentences(features, schema)
+    found = suspicion.sentences(features, schema) + suspicion.of_weights(cleaning.zero_weights, jets, schema)
     if strict:
         refuse_nonsense(found)
     for sentence in found:

@@ -19,6 +19,7 @@ class Cleaning:
         out_of_range: int64 `(features,)`, cells outside the valid range, which become the default.
         copies: Jets with the same features as an earlier one; they are kept, in the split of that one.
         bad_weights: Jets whose generator weight is not finite or negative; they are kept.
+        zero_weights: Jets whose generator weight is 0; they are kept, and count nowhere.
     """
 
     read: int
@@ -28,6 +29,7 @@ class Cleaning:
     out_of_range: np.ndarray
     copies: int = 0
     bad_weights: int = 0
+    zero_weights: int = 0
 
     @classmethod
     def none(cls, schema: Schema) -> "Cleaning":

@@ -1,11 +1,12 @@
 """ROOT files of jets → cleaned NumPy chunks in the column order of a schema.
 
-A tree has one entry per jet, or one per event with the jets nested in it, as in NanoAOD. Reading is chunked, so memory stays
-bounded whatever a file's size, and vectorised: there is no Python loop over jets.
+A tree, or RNTuple, has one entry per jet, or one per event with the jets nested in it, as in NanoAOD. Reading is chunked, so
+memory stays bounded whatever a file's size, and vectorised: there is no Python loop over jets.
 """
 
 import dataclasses
 import json
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import uproot
+from uproot.behaviors.RNTuple import HasFields
 from uproot.language.python import PythonLanguage
 
 from kerastag.checksums import sha256
@@ -121,11 +123,27 @@ def _read_file(file: RootFile, schema: Schema, selection: str, cleaning: Cleanin
         if not tree.num_entries:
             raise UserError(f"Tree '{tree.name}' in '{file.path}' is empty; remove the file.")
         first = 0
-        for chunk in tree.iterate(expressions, step_size=CHUNK):
-            columns = _by_jet({expression: chunk[expression] for expression in expressions}, schema)
+        for chunk in _chunks(tree, file.path, expressions):
+            columns = _by_jet(chunk, schema)
             entry = np.arange(first, first + len(columns[schema.classes[0].branch]), dtype=np.int64)
             first += len(entry)
             yield _jets(columns, entry, file, schema, selection, absent_spectators, cleaning)
+
+
+def _chunks(tree: uproot.TTree, path: Path, expressions: list[str]) -> Iterator[dict[str, ak.Array]]:
+    """Values of each expression, some entries at a time. Of an RNTuple uproot gives fields alone, and computes nothing."""
+    if not isinstance(tree, HasFields):
+        for chunk in tree.iterate(expressions, step_size=CHUNK):
+            yield {expression: chunk[expression] for expression in expressions}
+        return
+    language, keys = PythonLanguage(), set(tree.keys())
+    symbols = (language.free_symbols(expression, keys, [], str(path), tree.name) for expression in expressions)
+    names = list(dict.fromkeys(name for some in symbols for name in some))
+    fields = [types.SimpleNamespace(name=name, cache_key=name, parent=tree) for name in names]
+    context = [(expression, {"is_primary": True, "is_cut": False, "branches": fields}) for expression in expressions]
+    for chunk in tree.iterate(names, step_size=CHUNK):
+        values = {name: chunk[name] for name in names}
+        yield language.compute_expressions(tree, values, context, set(names), {}, str(path), tree.name)
 
 
 def _check_header(path: Path) -> None:

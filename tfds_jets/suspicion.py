@@ -34,6 +34,20 @@ def sentences(features: np.ndarray, schema: Schema) -> list[str]:
     return found
 
 
+def of_weights(zero: int, jets: int, schema: Schema) -> list[str]:
+    """A sentence if no jet has a weight.
+
+    Args:
+        zero: Number of jets whose generator weight is 0.
+        jets: Number of all jets.
+        schema: Schema of the jets.
+    """
+    branches = [spectator.branch for spectator in schema.spectators if spectator.name == "generator_weight"]
+    if not branches or zero < jets:
+        return []
+    return [f"'generator_weight' is 0 in all jets, so that none counts in any area; look at the branch '{branches[0]}'."]
+
+
 def _of_feature(feature: Feature, values: np.ndarray) -> Iterator[str]:
     if feature.integer:
         yield from _of_whole_numbers(values)

@@ -177,6 +177,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             self._distribute(jets, spools, moments, counts, copies)
             progress.update(len(jets))
             cleaning.bad_weights += checks.bad_weights(jets)
+            cleaning.zero_weights += int(np.count_nonzero(jets.weights == 0))
         progress.close()
         cleaning.copies = copies.number
         checks.check_counts(self.schema, counts, cleaning, directory, self.builder_config.selection)
@@ -191,7 +192,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         statistics = Statistics(of_split.mean, of_split.sigma, median, iqr, of_split.default_fraction)
         self.info.metadata.update(self._metadata(files, cleaning, statistics, counts))
         self.info.metadata["values"] = self._values(sample)
-        self.info.metadata["suspicions"] = checks.look_for_nonsense(self.schema, sample, self.strict)
+        found = checks.look_for_nonsense(self.schema, sample, cleaning, counts.sum(), self.strict)
+        self.info.metadata["suspicions"] = found
         return {name: self._generate_examples(spool) for name, spool in spools.items() if spool.jets}
 
     def _files(self, dl_manager: tfds.download.DownloadManager) -> tuple[Path, list[reading.RootFile]]:
@@ -283,6 +285,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 "out_of_range": out_of_range,
                 "copies": cleaning.copies,
                 "bad_weights": cleaning.bad_weights,
+                "zero_weights": cleaning.zero_weights,
             },
         }
 

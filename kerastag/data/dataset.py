@@ -245,6 +245,9 @@ def prepare(
 
     if config not in Builder.builder_configs:
         raise UserError(f"There is no data set config '{config}'; choose one of {', '.join(Builder.builder_configs)}.")
+    for name, folder in (("manual-dir", manual_dir), ("data-dir", data_dir)):
+        if folder == "":
+            raise UserError(f"The name of the folder for --{name} is empty; give one, or leave it out.")
     if manual_dir is not None and not Path(manual_dir).expanduser().is_dir():
         wrong = "is a file, not a folder" if Path(manual_dir).expanduser().exists() else "does not exist"
         raise UserError(f"The folder '{manual_dir}' (--manual-dir) {wrong}.")

@@ -35,6 +35,8 @@ _MODULES = (
     "keras.src.models",
     "keras.src.ops",
 )
+# How weights are kept in fewer bits. Else there are functions, data for calibration, and float8, which has no gradients here.
+_QUANTIZERS = ("AbsMaxQuantizer", "Int4QuantizationConfig", "Int8QuantizationConfig")
 # What Keras writes of tensors and numbers, without saying where it is from.
 _PLAIN = ("__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__", "__tuple__", "__bytes__")
 # Layers that hold code, or read files that their config names.
@@ -126,7 +128,7 @@ def _check_config(config: Any, path: Path) -> None:
 
 def _check_object(config: dict, path: Path) -> None:
     name, module = config["class_name"], config.get("module")
-    if module is None and str(name) in _PLAIN:
+    if (module is None and str(name) in _PLAIN) or (module == "keras.quantizers" and str(name) in _QUANTIZERS):
         return
     if name == "function":  # its name stands in the config
         name = config.get("config")

@@ -41,6 +41,8 @@ def find(argument: str) -> NamedTagger:
         UserError: if there is none.
     """
     name, _, source = argument.rpartition("=")
+    if not source:
+        raise UserError(f"'{argument}' names no tagger; put a path or a legacy name behind it.")
     name = name or Path(source).name
     if Path(source).exists():
         return NamedTagger(name, source, saving.load(source), saving.description(source))

@@ -4,12 +4,14 @@
 
 Each trial starts a command, sends it SIGKILL, SIGTERM or SIGINT after a random share of the time that it takes undisturbed, and
 calls it again until it ends. What comes out is compared with the undisturbed result. SIGTERM and SIGINT must end in a sentence.
+The seed of a failure becomes a file in the folder `corpus` beside this one; commit it. What is there is tried first.
 """
 
 import argparse
 import collections
 import csv
 import dataclasses
+import functools
 import hashlib
 import io
 import json
@@ -26,6 +28,8 @@ from typing import Any
 
 import numpy as np
 
+ROOT = Path(__file__).parents[2]
+CORPUS = Path(__file__).parent / "corpus"
 # What differs from one run to the next.
 _OF_THE_MOMENT = ("command", "jets_per_second", "seconds")
 # Names that only a writer at work may have.
@@ -136,6 +140,12 @@ COMMANDS = {
         _json("report/metrics.json"),
         "--overwrite",
     ),
+    "systematics": Command(
+        "systematics {base}/tagger.keras --variations {base}/variations --data-dir {base}/data --no-trees --replicates 10 "
+        "--output {out}/systematics",
+        _json("systematics/systematics.json"),
+        "--overwrite",
+    ),
 }
 
 
@@ -144,6 +154,8 @@ def make(base: Path) -> None:
     import keras
 
     from kerastag import data, models
+    from kerastag.simulation import production
+    from kerastag.simulation.settings import SimulationSettings
     from tests.conftest import jet_lines, write_lines
     from tfds_jets.conversion import convert
 
@@ -151,15 +163,19 @@ def make(base: Path) -> None:
     dataset = data.prepare("jet_flavor", data_dir=base / "data", manual_dir=base / "jets")
     keras.utils.set_random_seed(0)
     models.mlp(dataset.schema, dataset.statistics, hidden=(8,)).save(base / "tagger.keras")
+    (base / "variations").mkdir()
+    for name, changes in (("nominal", ()), ("d0_bias_5um", ("d0_bias_5um",))):
+        settings = SimulationSettings(seed=3, events_per_unit=150, variations=changes)
+        production.produce(base / "variations" / f"{name}.root", 300, settings, 1)
 
 
 def started(words: str, base: Path, out: Path) -> subprocess.Popen[str]:
     """The process of a command."""
     line = [word.format(base=base, out=out) for word in words.split()]
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": os.getcwd()}
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-m", "kerastag", *line]
     return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT, start_new_session=True
     )
 
 
@@ -200,30 +216,42 @@ def trial(command: Command, base: Path, out: Path, seconds: float, number: signa
 
 
 def campaign(base: Path, names: list[str], trials: int, seed: int) -> Iterator[tuple[str, str, str]]:
-    """Disturb commands in turn.
+    """Disturb commands, first as it went wrong once, then in turn; keep the seeds of what goes wrong.
 
     Yields:
         Command, signal with its moment, and what is not well.
     """
-    undisturbed = {}
-    for name in names:
+
+    @functools.cache
+    def undisturbed(name: str) -> tuple[float, Any]:
         with tempfile.TemporaryDirectory() as scratch:
-            seconds = finished(COMMANDS[name].words, base, Path(scratch))
-            undisturbed[name] = seconds, COMMANDS[name].result(Path(scratch))
-    for number in range(seed, seed + trials):
+            return finished(COMMANDS[name].words, base, Path(scratch)), COMMANDS[name].result(Path(scratch))
+
+    in_turn = [(names[number % len(names)], number) for number in range(seed, seed + trials)]
+    for name, number in [*kept(names), *in_turn]:
         generator = np.random.default_rng(number)
-        name = names[number % len(names)]
-        seconds, expected = undisturbed[name]
+        seconds, expected = undisturbed(name)
         sent = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)[generator.integers(3)]
         # Half of the moments lie in the last quarter, where results are written.
         moment = seconds * (generator.random() if generator.random() < 0.5 else 0.75 + 0.25 * generator.random())
         with tempfile.TemporaryDirectory() as scratch:
             wrong = trial(COMMANDS[name], base, Path(scratch), moment, sent, expected)
-        yield name, f"seed {number}, {sent.name} after {moment:.1f} of {seconds:.1f} s", wrong
+        how = f"seed {number}, {sent.name} after {moment:.1f} of {seconds:.1f} s"
+        if wrong:
+            CORPUS.mkdir(exist_ok=True)
+            (CORPUS / f"{name}-{number}.txt").write_text(f"{how}: {wrong}\n")
+        yield name, how, wrong
+
+
+def kept(names: list[str]) -> list[tuple[str, int]]:
+    """Commands and seeds of the corpus."""
+    found = [path.stem.rpartition("-") for path in sorted(CORPUS.glob("*-*.txt"))]
+    return [(name, int(number)) for name, _, number in found if name in names]
 
 
 def main() -> None:
-    """Run a campaign and print what came out."""
+    """Run a campaign, print what came out, and end with 1 if anything fell short."""
+    sys.path.insert(0, str(ROOT))  # where `tests` is ours, however this was started
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=50, metavar="N", help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the first (default: %(default)s)")
@@ -232,6 +260,8 @@ def main() -> None:
     # A shell starts what it puts in the background with SIGINT ignored; the commands would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     tried, fell_short = collections.Counter(), collections.Counter()
+    if not options.trials and not kept(options.only):
+        return
     with tempfile.TemporaryDirectory() as scratch:
         make(Path(scratch))
         for name, moment, wrong in campaign(Path(scratch), options.only, options.trials, options.seed):
@@ -240,6 +270,7 @@ def main() -> None:
             print(f"{name}, {moment}: {wrong or 'well'}", flush=True)
     for name in tried:
         print(f"{name:10} {tried[name]} tried, {fell_short[name]} fell short")
+    sys.exit(any(fell_short.values()))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ refused  a `UserError`, one line
 other    other numbers: for a text that a user writes this is right, for all else it is a failure
 failed   any other exception, a crash, more memory or time than allowed
 
-The seeds of failures are printed; `--seed N --only KIND` repeats one.
+A failure is printed, and kept in the folder `corpus` beside this file, as it was before and after; commit it. What is there is
+read first, by every campaign and by the tests. `--seed N --only KIND` makes a mutant again.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import collections
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import os
 import resource
 import shutil
@@ -34,6 +36,8 @@ import numpy as np
 if TYPE_CHECKING:
     from kerastag.training import AdversarialTagger
 
+ROOT = Path(__file__).parents[2]
+CORPUS = Path(__file__).parent / "corpus"
 _SECONDS, _BYTES = 120, 6 * 2**30
 SETTINGS = """\
 model = "mlp"
@@ -222,25 +226,64 @@ def _read(kind: Kind, path: Path) -> str:
         return f"failed {type(error).__name__}: {str(error)[:300]}"
 
 
-def campaign(folder: Path, kinds: list[str], mutants: int, seed: int) -> Iterator[tuple[str, int, str, str, str]]:
-    """Read mutants in turn.
+def campaign(
+    folder: Path, kinds: list[str], mutants: int, seed: int, corpus: Path = CORPUS
+) -> Iterator[tuple[str, int, str, str, str]]:
+    """Read mutants in turn, and keep those that fall short.
 
     Yields:
         Kind, seed, what was changed, what came out, and the message.
     """
-    expected = {}
-    for name in kinds:
-        with _copy(folder / name) as path:
-            word, expected[name] = outcome(KINDS[name], path)
-        assert word == "value", (name, expected[name])
+    expected = {name: numbers(folder / name) for name in kinds}
     for number in range(seed, seed + mutants):
         name = kinds[number % len(kinds)]
         with _copy(folder / name) as path:
             change = mutate(path, np.random.default_rng(number))
-            word, said = outcome(KINDS[name], path)
-        if word == "value":
-            word = "equal" if said == expected[name] or KINDS[name].free else "other"
+            word, said = judged(path, expected[name])
+        if word in ("other", "failed"):
+            keep(folder / name, number, corpus)
         yield name, number, change, word, said
+
+
+def replay(kinds: list[str], corpus: Path = CORPUS) -> Iterator[tuple[str, int, str, str, str]]:
+    """Read what fell short once.
+
+    Yields:
+        As `campaign`.
+    """
+    for entry in sorted(path for path in corpus.glob("*-*") if path.is_dir()):
+        name, _, number = entry.name.rpartition("-")
+        if name in kinds:
+            with _copy(entry / "after" / name) as path:
+                yield name, int(number), "of the corpus", *judged(path, numbers(entry / "before" / name))
+
+
+def keep(original: Path, number: int, corpus: Path) -> None:
+    """Put a mutant and its original into a corpus."""
+    entry = corpus / f"{original.name}-{number}"
+    shutil.rmtree(entry, ignore_errors=True)
+    for name in ("before", "after"):
+        (entry / name).mkdir(parents=True)
+        (shutil.copytree if original.is_dir() else shutil.copy)(original, entry / name / original.name)
+    mutate(entry / "after" / original.name, np.random.default_rng(number))
+
+
+def numbers(original: Path) -> str:
+    """The digest of a file as it was, by its name."""
+    with _copy(original) as path:
+        word, said = outcome(KINDS[original.name], path)
+    if word != "value":
+        raise RuntimeError(f"'{original}' cannot be read as it was: {said}")
+    return said
+
+
+def judged(path: Path, expected: str) -> tuple[str, str]:
+    """What comes out of a mutant, and the message."""
+    kind = KINDS[path.name]
+    word, said = outcome(kind, path)
+    if word == "value":
+        word = "equal" if said == expected or kind.free else "other"
+    return word, said
 
 
 @contextlib.contextmanager
@@ -251,30 +294,42 @@ def _copy(path: Path) -> Iterator[Path]:
         yield target
 
 
-def prepared(folder: Path) -> None:
-    """Make the files elsewhere, and import here all that reading them needs: TensorFlow must not have run before a fork."""
+def made(folder: Path) -> None:
+    """Make the files in another process: TensorFlow must not have run before a fork."""
     code = f"from pathlib import Path; from tests.campaigns.mutants import make; make(Path({str(folder)!r}))"
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    if result.returncode:
+        raise RuntimeError(f"The files cannot be made: {result.stderr[-2000:]}")
+
+
+def imported() -> None:
+    """Import all that reading needs."""
     for module in ("kerastag.data", "kerastag.saving", "kerastag.training", "tfds_jets.tfds_jets_dataset_builder"):
         __import__(module)
 
 
 def main() -> None:
-    """Run a campaign and print what came out."""
+    """Run a campaign, print what came out, and end with 1 if anything fell short."""
+    sys.path.insert(0, str(ROOT))  # where `tests` is ours, however this was started
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mutants", type=int, default=2000, metavar="N", help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the first (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=list(KINDS), default=list(KINDS), metavar="KIND", help=", ".join(KINDS))
     options = parser.parse_args()
     counts: dict[str, collections.Counter[str]] = {name: collections.Counter() for name in options.only}
+    imported()
     with tempfile.TemporaryDirectory() as scratch:
-        prepared(Path(scratch))
-        for name, number, change, word, said in campaign(Path(scratch), options.only, options.mutants, options.seed):
+        outcomes = replay(options.only)
+        if options.mutants:
+            made(Path(scratch))
+            outcomes = itertools.chain(outcomes, campaign(Path(scratch), options.only, options.mutants, options.seed))
+        for name, number, change, word, said in outcomes:
             counts[name][word] += 1
             if word in ("other", "failed"):
                 print(f"{name}, seed {number}, {change}: {word}: {said}", flush=True)
     for name, counter in counts.items():
         print(f"{name:14} " + ", ".join(f"{counter[word]} {word}" for word in ("equal", "refused", "other", "failed")))
+    sys.exit(any(counter["other"] + counter["failed"] for counter in counts.values()))
 
 
 if __name__ == "__main__":

@@ -55,6 +55,40 @@ def test_a_parser_loads_no_tensorflow():
     assert run(sys.executable, "-c", loaded).stdout.strip() == "set()"
 
 
+@pytest.mark.parametrize(
+    ("words", "before"),
+    [
+        (("evaluate", "tagger.keras", "--output", "x", "--data-dir", ""), "--data-dir"),
+        (("evaluate", "tagger.keras", "--output="), "--output"),
+        (("train", "--manual-dir", " "), "--manual-dir"),
+        (("report", "", "--output", "x"), "report"),
+        (("threat_model", "--budget", ""), "--budget"),
+    ],
+)
+def test_an_empty_value_is_one_sentence(words, before):
+    result = run_command(*words)
+    assert (result.code, result.err) == (
+        2,
+        f"error: The value after '{before}' is empty; give one, or leave the option out.\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "--epsilon", "1e300"),
+        ("train", "--learning-rate", "1e39"),
+        ("threat_model", "--epsilon", "1e300"),
+        ("evaluate", "tagger.keras", "--output", "x", "--relative-cap", "1e39"),
+        ("study", "--output", "x", "--train-epsilon", "0.01", "1e39"),
+    ],
+)
+def test_a_number_beyond_single_precision_is_one_sentence(words):
+    result = run_command(*words)
+    option = [word for word in words if word.startswith("--")][-1]
+    assert result.code == 2 and result.err.startswith(f"error: {option} is too large") and result.err.count("\n") == 1
+
+
 def test_unknown_schema_is_one_sentence():
     result = run_command("schema", "nonsense")
     assert result.code == 2 and result.err.count("\n") == 1 and "There is no schema 'nonsense'" in result.err

@@ -62,7 +62,7 @@ def jets(draw, schema):
     return draw(st.lists(jet, min_size=1, max_size=8))
 
 
-def written(path, schema, content):
+def written(path, schema, content, events=None):
     names = [variable.branch.removeprefix("track_") for variable in schema.groups[1].variables]
     counts = [len(objects) for *_, objects in content]
     flat = np.array([values for *_, objects in content for values in objects], np.float32).reshape(-1, len(names))
@@ -70,7 +70,7 @@ def written(path, schema, content):
         "jet_pt": np.array([pt for pt, *_ in content], np.float32),
         "jet_eta": np.array([eta for _, eta, *_ in content], np.float32),
         "flavour": np.array([flavour for _, _, flavour, _ in content], np.int32),
-        "event": np.arange(len(content)),
+        "event": np.arange(len(content)) if events is None else events,
         "track": ak.unflatten(ak.zip({name: flat[:, number] for number, name in enumerate(names)}), counts),
     }
     types = {
@@ -81,8 +81,8 @@ def written(path, schema, content):
         file["jets"].extend(columns)
 
 
-def expected(schema, content):
-    """The features of the jets that have a flavour, jet by jet and cell by cell."""
+def expected(schema, content, found=None):
+    """The features of the jets that have a flavour, jet by jet and cell by cell; reasons are counted in `found`."""
     rows = []
     for pt, eta, flavour, objects in content:
         if flavour not in (5, 4, 0):
@@ -94,19 +94,28 @@ def expected(schema, content):
         if group.order:
             key = [-np.inf if np.isnan(values[0]) else abs(values[0]) for values in objects]
             objects = [objects[number] for number in sorted(range(len(objects)), key=lambda number: -key[number])]
-        row = [cell(np.float32(pt), schema.features[0]), cell(np.float32(eta), schema.features[1])]
+        row = [cell(np.float32(value), feature, found) for value, feature in zip((pt, eta), schema.features, strict=False)]
         for number, _ in enumerate(group.variables):
             for slot in range(group.slots):
                 feature = schema.features[2 + number * group.slots + slot]
-                row.append(cell(objects[slot][number], feature) if slot < len(objects) else np.float32(feature.default))
+                there = slot < len(objects)
+                row.append(cell(objects[slot][number], feature, found) if there else np.float32(feature.default))
         rows.append(row)
     return np.array(rows, np.float32).reshape(-1, len(schema.features))
 
 
-def cell(value, feature):
-    wrong = not np.isfinite(value) or (feature.sentinel is not None and value == np.float32(feature.sentinel))
-    wrong = wrong or (feature.valid_min is not None and value < feature.valid_min and value != np.float32(feature.default))
-    return np.float32(feature.default) if wrong else value
+def cell(value, feature, found=None):
+    """What becomes of a value; its reason is counted in `found`, by name of the feature."""
+    reason = None
+    if feature.sentinel is not None and value == np.float32(feature.sentinel):
+        reason = "absent"
+    elif not np.isfinite(value):
+        reason = "not_finite"
+    elif feature.valid_min is not None and value < feature.valid_min and value != np.float32(feature.default):
+        reason = "out_of_range"
+    if found is not None and reason:
+        found[reason][feature.name] += 1
+    return np.float32(feature.default) if reason else value
 
 
 @given(st.data())

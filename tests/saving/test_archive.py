@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import kerastag
+from kerastag import FGSM, ThreatModel
 from kerastag.errors import UserError
 from kerastag.saving.archive import CODE_OR_FILES
 
@@ -78,6 +79,46 @@ def test_a_file_and_the_same_deflated_are_loaded(file):
     logits = kerastag.load(file)(x)
     rewritten(file, compression=zipfile.ZIP_DEFLATED)
     np.testing.assert_array_equal(kerastag.load(file)(x), logits)
+
+
+@pytest.fixture(params=("int8", "int4"))
+def quantized(request, tmp_path):
+    """A network with its weights in fewer bits."""
+    inputs = keras.Input((16,))
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Dense(8, "relu")(inputs)))
+    with pytest.warns(UserWarning, match="Layer InputLayer does not have a `quantize` method"):
+        model.quantize(request.param)
+    model.save(tmp_path / "quantized.keras")
+    return model, tmp_path / "quantized.keras"
+
+
+def test_quantized_weights_are_loaded_and_attacked(quantized):
+    model, file = quantized
+    x = np.random.default_rng(0).normal(size=(20, 16)).astype(np.float32)
+    loaded = kerastag.load(file)
+    np.testing.assert_array_equal(loaded(x), model(x))
+    y = np.eye(3, dtype=np.float32)[np.arange(20) % 3]
+    threat_model = ThreatModel(0.1, np.ones(16, np.float32), np.zeros(16, bool), np.zeros(16, np.float32))
+    assert (abs(np.asarray(FGSM(threat_model)(loaded, x, y)) - x).max(axis=1) > 0.09).all()
+
+
+def test_a_quantized_network_larger_than_its_weights(quantized):
+    _, file = quantized
+
+    def change(config):
+        config["config"]["layers"][-1]["config"]["units"] = 10**12
+        return config
+
+    rewritten(file, change)
+    with pytest.raises(UserError, match=r"its network has [0-9,]{17,} weights, but"):
+        kerastag.load(file)
+
+
+@pytest.mark.parametrize("name", ("GPTQConfig", "AWQConfig", "Float8QuantizationConfig", "get", "deserialize", "pack_int4"))
+def test_what_else_is_in_the_module_of_quantizers_is_refused(file, name):
+    rewritten(file, with_setting(quantization_config={"module": "keras.quantizers", "class_name": name, "config": {}}))
+    with pytest.raises(UserError, match=f"is refused: it holds keras.quantizers.{name}"):
+        kerastag.load(file)
 
 
 def test_cve_2024_3660_code_in_a_lambda_layer(tmp_path):

@@ -88,3 +88,5 @@ def test_names_must_differ_and_exist(tmp_path):
         load_all([str(tmp_path / "bare.keras")] * 2)
     with pytest.raises(UserError, match=r"'DeepCVS' is no tagger: .*legacy taggers are DeepCSV, DeepFlavour"):
         load("DeepCVS")
+    with pytest.raises(UserError, match="'mine=' names no tagger"):
+        load("mine=")

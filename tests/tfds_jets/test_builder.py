@@ -112,6 +112,12 @@ def test_without_files_one_sentence_says_what_to_do(tmp_path):
         data.prepare("deepntuple", data_dir=tmp_path)
 
 
+@pytest.mark.parametrize("option", ("data_dir", "manual_dir"))
+def test_a_folder_without_a_name_is_not_the_default_one(option):
+    with pytest.raises(UserError, match=f"The name of the folder for --{option.replace('_', '-')} is empty"):
+        data.prepare("jet_flavor", **{option: ""})
+
+
 def tfds_build(*options) -> subprocess.CompletedProcess:
     """The `tfds` command, from the top of the repository."""
     command = [Path(sys.executable).parent / "tfds", "build", "tfds_jets", *options]

@@ -1,6 +1,7 @@
 """A data set is taken only as it was built."""
 
 import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -153,24 +154,48 @@ def test_copies_of_jets_are_counted_and_stay_in_one_split(built, tmp_path):
     assert len(splits) == 600
 
 
-def test_strict_refuses_what_looks_wrong(built, tmp_path):
-    (path,) = (built / "jets" / "root").iterdir()
-    jets = uproot.open(path)["jets"].arrays()
+def rewritten(path, target, **replaced):
+    """The jets of a file with some branches replaced or added, as the only file of a new folder."""
     import awkward as ak
 
+    jets = uproot.open(path)["jets"].arrays()
     content = {name: jets[name] for name in jets.fields if jets[name].ndim == 1 and name != "ntrack"}
-    content["vertex_mass"] = ak.where(np.arange(len(jets)) % 10 == 0, np.float32(4321), content["vertex_mass"])
+    content |= {name: ak.Array(values) for name, values in replaced.items()}
     content["track"] = ak.zip({name.removeprefix("track_"): jets[name] for name in jets.fields if jets[name].ndim > 1})
-    (tmp_path / "root").mkdir()
-    with uproot.recreate(tmp_path / "root" / "jets.root") as file:
+    target.mkdir()
+    with uproot.recreate(target / "jets.root") as file:
         file.mktree("jets", {name: values.type.content for name, values in content.items()})
         file["jets"].extend(content)
-    words = ("--data-dir", tmp_path / "data", "--manual-dir", tmp_path / "root", "--output", tmp_path / "run", "--epochs", 1)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("branch", "change", "said"),
+    (
+        (
+            "vertex_mass",
+            lambda values: np.where(np.arange(600) % 10 == 0, np.float32(4321), values),
+            "'vertex_mass' is 4321 in",
+        ),
+        ("generator_weight", lambda values: np.zeros(600, np.float32), "'generator_weight' is 0 in all jets"),
+    ),
+)
+def test_strict_refuses_what_looks_wrong(built, tmp_path, branch, change, said, caplog):
+    from absl import logging as absl_logging
+
+    absl_logging.use_python_logging(quiet=True)
+    (path,) = (built / "jets" / "root").iterdir()
+    with uproot.open(path) as file:
+        values = file["jets"][branch].array(library="np") if branch in file["jets"] else None
+    root = rewritten(path, tmp_path / "root", **{branch: change(values)})
+    words = ("--data-dir", tmp_path / "data", "--manual-dir", root, "--output", tmp_path / "run", "--epochs", 1)
     refused = run_command("train", *words, "--strict")
-    assert refused.code == 2 and "'vertex_mass' is 4321 in" in refused.err
+    assert refused.code == 2 and said in refused.err
     assert not list((tmp_path / "data").glob("tfds_jets/jet_flavor/1*"))
     assert not Path(tmp_path / "run").exists()
     # Built with a warning, it is still no data set for those who are strict.
-    data.prepare("jet_flavor", data_dir=tmp_path / "data", manual_dir=tmp_path / "root")
-    with pytest.raises(UserError, match="'vertex_mass' is 4321 in"):
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        data.prepare("jet_flavor", data_dir=tmp_path / "data", manual_dir=root)
+    assert said in caplog.text
+    with pytest.raises(UserError, match=said):
         data.prepare("jet_flavor", data_dir=tmp_path / "data", strict=True)

@@ -6,10 +6,11 @@ import pytest
 import uproot
 
 from kerastag.errors import UserError
-from kerastag.schema import DEEPFLAVOUR, DEEPNTUPLE, FlavourClass, Group, Schema, Spectator, Variable
+from kerastag.schema import DEEPCSV, DEEPFLAVOUR, DEEPNTUPLE, FlavourClass, Group, Schema, Spectator, Variable
 from tests.conftest import NTUPLE, needs_ntuple
 from tfds_jets import reading
 
+PFNANO, RNTUPLE = (NTUPLE.with_name(name) for name in ("pfnano.root", "pfnano_rntuple.root"))
 CLASSES = (FlavourClass("b", "flavour == 5", "b", "red"), FlavourClass("light", "flavour == 0", "light", "blue"))
 TOY = Schema(
     name="toy",
@@ -94,6 +95,42 @@ def test_impossible_values_become_the_default_and_are_counted(tmp_path):
     jets, cleaning = read(tmp_path)
     assert jets.features[0, 0] == 0.0
     assert cleaning.out_of_range[0] == 1
+
+
+def as_rntuple(source, target):
+    """The trees of a ROOT file in the format of ROOT's future."""
+    target.mkdir()
+    with uproot.open(source) as old, uproot.recreate(target / source.name) as new:
+        for name, tree in old.items(cycle=False, filter_classname="TTree"):
+            arrays = tree.arrays(filter_name=lambda key: key != "ntrack")
+            new.mkrntuple(name, {key: arrays[key] for key in arrays.fields})
+    return target
+
+
+@pytest.mark.parametrize("step", (reading.CHUNK, 2))
+def test_an_rntuple_gives_the_same_jets_as_the_tree(tmp_path, monkeypatch, step):
+    """uproot computes no expressions of an RNTuple: it called all but plain names missing."""
+    write(tmp_path / "a.root", tree="jets")
+    new = as_rntuple(tmp_path / "a.root", tmp_path / "new")
+    schema = dataclasses.replace(TOY, tree="jets")
+    expected, _ = read(tmp_path, schema, "jet_pt > 55")
+    monkeypatch.setattr(reading, "CHUNK", step)
+    chunks = list(reading.read(reading.find_files(new), schema, "jet_pt > 55", reading.Cleaning.none(schema)))
+    np.testing.assert_array_equal(np.concatenate([chunk.features for chunk in chunks]), expected.features)
+    assert [label for chunk in chunks for label in chunk.label] == expected.label.tolist()
+    with pytest.raises(UserError, match="has no branch 'jet_weight'; the nearest that exist are"):
+        read(new, schema, "jet_weight > 1")
+
+
+@pytest.mark.skipif(not (RNTUPLE.is_file() and PFNANO.is_file()), reason="CMS' files are not part of the repository")
+def test_the_same_file_of_cms_in_both_formats_gives_the_same_jets():
+    tree, rntuple = (
+        next(reading.read([reading.RootFile.of(path)], DEEPCSV, "", reading.Cleaning.none(DEEPCSV)))
+        for path in (PFNANO, RNTUPLE)
+    )
+    assert tree.features.shape == (64, 66)
+    np.testing.assert_array_equal(rntuple.features, tree.features)
+    np.testing.assert_array_equal(rntuple.label, tree.label)
 
 
 @pytest.mark.parametrize("flag", (2, -1, 0.5, np.nan))

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from kerastag.schema import JET_FLAVOR
 from tests.toy import TOY
 from tfds_jets import suspicion
 
@@ -40,6 +41,13 @@ def test_what_a_schema_says_is_no_suspicion(x):
     x[::20, TOY.index("track_0_var")] = 0.0  # the end of its range
     x[:, TOY.index("track_0_var")] = abs(x[:, TOY.index("track_0_var")])
     assert suspicion.sentences(x, TOY) == []
+
+
+def test_weights_are_wrong_if_none_is_above_0():
+    assert suspicion.of_weights(1999, 2000, JET_FLAVOR) == []
+    assert suspicion.of_weights(2000, 2000, TOY) == []  # its files have no weights
+    (sentence,) = suspicion.of_weights(2000, 2000, JET_FLAVOR)
+    assert sentence.startswith("'generator_weight' is 0 in all jets") and sentence.endswith("branch 'generator_weight'.")
 
 
 @pytest.mark.parametrize(
