@@ -182,7 +182,7 @@ def _repeated(x: np.ndarray) -> np.ndarray:
 def _patterns(box: Box) -> np.ndarray:
     """A number for each set of cells that a cell leads, int64 `(jets, features)`."""
     pattern = np.zeros(box.x.shape, np.int64)
-    if box.ties is None:
+    if box.ties is None or box.chosen is None:
         return pattern
     generator = np.random.default_rng(0)
     masks = (mask for block in box.chosen.masks for mask in np.asarray(block))

@@ -52,13 +52,15 @@ class Box(NamedTuple):
 
     def complete(self, point: tf.Tensor) -> tf.Tensor:
         """A point of the box with the cells that follow recomputed, `(batch, features)`: what a tagger sees."""
-        return point if self.ties is None else self.ties.follow(self.x, point, self.low, self.high, self.chosen)
+        if self.ties is None or self.chosen is None:
+            return point
+        return self.ties.follow(self.x, point, self.low, self.high, self.chosen)
 
     @property
     def moves(self) -> tf.Tensor:
         """Whether a cell can change, on its own or with others, bool `(batch, features)`."""
         free = self.budget > 0
-        return free if self.ties is None else self.ties.carried(self.chosen, free)
+        return free if self.ties is None or self.chosen is None else self.ties.carried(self.chosen, free)
 
 
 @keras.saving.register_keras_serializable("kerastag")
@@ -337,10 +339,11 @@ def _followers(
     schema: Schema, of_budget: tuple[Link, ...], physics: Physics
 ) -> tuple[tuple[Link, ...], tuple[SummaryLink, ...]]:
     """What follows what: by the budget's word, otherwise by the schema's unless all is untied."""
+    if not physics.tied:
+        return of_budget, ()
     taken = {link.follower for link in of_budget}
-    of_schema = (links(schema), summary_links(schema)) if physics.tied else ((), ())
-    ties, summaries = (tuple(link for link in found if link.follower not in taken) for found in of_schema)
-    return (*of_budget, *ties), summaries
+    ties = (link for link in links(schema) if link.follower not in taken)
+    return (*of_budget, *ties), tuple(link for link in summary_links(schema) if link.follower not in taken)
 
 
 def _roles(schema: Schema, named: np.ndarray, ties: Sequence[Link], physics: Physics) -> tuple[np.ndarray, np.ndarray]:

@@ -130,8 +130,8 @@ def _block(links: Sequence[Link], place: np.ndarray) -> _Block:
     tolerance = np.array([link.tolerance for link in links], np.float32)
     followers = np.array([link.follower for link in links])
     equal = links[0].kind[1]
-    number = {link.follower: number for number, link in enumerate(links)}
-    beside = np.array([number[link.follower if link.beside is None else link.beside] for link in links])
+    row = {link.follower: number for number, link in enumerate(links)}
+    beside = np.array([row[link.follower if link.beside is None else link.beside] for link in links])
     shape = (-1, 1, 1)
     return _Block(
         followers, sources, place[sources], powers, real, factor.reshape(shape), tolerance.reshape(shape), equal, beside
