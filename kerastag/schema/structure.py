@@ -240,7 +240,7 @@ class Schema:
             slots[name] = self._limited_slots(name, number)
         groups = tuple(dataclasses.replace(group, slots=slots[group.name]) for group in self.groups if group.name in slots)
         names = {variable.name for group in groups for variable in group.variables}
-        ties = tuple(tie for tie in self.ties if names.issuperset([tie.feature, *dict(tie.sources)]))
+        ties = tuple(tie for tie in self.ties if names.issuperset([tie.feature, *dict(tie.sources), tie.beside or tie.feature]))
         summaries = tuple(s for s in self.summaries if names.issuperset([s.feature, *s.sources, s.present]))
         schema = dataclasses.replace(self, groups=groups, helix=None, ties=ties, summaries=summaries)
         has_helix = self.helix is not None and self.helix.group in slots and self.eta in schema.names
