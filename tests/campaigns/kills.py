@@ -189,12 +189,24 @@ def finished(words: str, base: Path, out: Path) -> float:
     return time.monotonic() - start
 
 
+def wait_for_our_code(process: subprocess.Popen[str]) -> None:
+    """Wait until a process hears SIGTERM itself: before, Python starts, and answers SIGINT with a traceback of its own."""
+    status = Path(f"/proc/{process.pid}/status")
+    while process.poll() is None:
+        caught = next(line for line in status.read_text().splitlines() if line.startswith("SigCgt"))
+        if int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1:
+            return
+        time.sleep(0.01)
+
+
 def trial(command: Command, base: Path, out: Path, seconds: float, number: signal.Signals, expected: Any) -> str:
     """Disturb a command once; "" if all is well, or what is not."""
     process = started(command.words, base, out)
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
+        if number != signal.SIGKILL:
+            wait_for_our_code(process)
         process.send_signal(number)
     _, printed = process.communicate()
     if process.returncode not in (0, -number, 128 + number):
