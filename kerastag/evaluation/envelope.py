@@ -35,10 +35,10 @@ def largest_shifts(schema: Schema, reference: Jets, varied: Iterable[Jets]) -> d
         Size by feature, in the unit of the feature.
     """
     relative = np.array([feature.tabulated for feature in schema.features])
-    largest = np.zeros((len(FLAVOURS), len(schema.features)))
+    largest, clean = np.zeros((len(FLAVOURS), len(schema.features))), _values(schema, reference.features)
     for jets in varied:
         rows, partners = paired(reference, jets)
-        before, after = _values(schema, reference.features[rows]), _values(schema, jets.features[partners])
+        before, after = clean[rows], _values(schema, jets.features[partners])
         shift = np.abs(_same_tracks(schema, before, after) - before)
         shift[:, relative] /= np.abs(before[:, relative])
         for number in range(len(FLAVOURS)):

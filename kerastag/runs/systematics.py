@@ -278,8 +278,8 @@ def _sides(file: File, reference: Jets, varied: Jets, replicates: int, number: i
 def _groups(about: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
     """Variations over which means are taken: those that are as large as an uncertainty, and all of the detector.
 
-    Variations of the physics have events of their own. These fluctuate more than most of them change anything, so a mean of
-    absolute changes would say how much.
+    Variations of the physics have events of their own, so a mean of their absolute changes would tell how much events
+    fluctuate.
     """
     detector = [name for name, row in about.items() if row["kind"] == catalogue.DETECTOR]
     plausible = [name for name in detector if name in catalogue.UNCERTAINTIES]
