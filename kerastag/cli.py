@@ -119,19 +119,24 @@ def check_words(name: str, words: Sequence[str]) -> None:
             raise UserError(f"The value after '{before}' is empty; give one, or leave the option out.")
 
 
-def check_numbers(options: argparse.Namespace) -> None:
+def check_numbers(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Check the numbers of a command line.
+
+    Args:
+        parser: Knows the options by the names that users write.
+        options: What it has parsed.
 
     Raises:
         UserError: if one is not finite or too small.
     """
+    flags = {action.dest: action.option_strings[-1] for action in parser._actions if action.option_strings}
     for name, value in vars(options).items():
         if name == "seeds" and isinstance(value, list) and len(set(value)) < len(value):
             raise UserError("--seeds names a seed twice, which would count as two trainings.")
         for item in value if isinstance(value, list) else [value]:
             if not isinstance(item, int | float):
                 continue
-            flag = f"--{name.replace('_', '-')}"
+            flag = flags.get(name, name)
             check_finite(flag, item)
             if name in ("seed", "seeds") and item > LARGEST_SEED:
                 raise UserError(f"{flag} must be at most {LARGEST_SEED}, not {item:g}.")

@@ -69,7 +69,7 @@ def execute(name: str, arguments: Sequence[str] | None = None, prog: str | None 
     command.add_options(parser)
     cli.check_words(name, sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(arguments)
-    cli.check_numbers(options)
+    cli.check_numbers(parser, options)
     command.main(options)
 
 

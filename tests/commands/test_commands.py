@@ -106,3 +106,8 @@ def test_a_study_in_a_budget_trains_at_once_the_budget(monkeypatch, options, exp
     assert run_command("study", *options, "--output", "unused").code in (0, None)
     epsilons, evaluated = asked[0]
     assert epsilons == expected and (not options or evaluated == (1.0,))
+
+
+def test_a_number_out_of_range_is_named_as_it_was_typed():
+    with pytest.raises(UserError, match="^--epsilon must be a finite number, not nan"):
+        execute("evaluate", ["tagger", "--epsilon", "nan", "--output", "out"])
