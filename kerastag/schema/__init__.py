@@ -9,6 +9,7 @@ from kerastag.schema.deepcsv import DEEPCSV
 from kerastag.schema.deepdoublex import DEEPDOUBLEX
 from kerastag.schema.deepflavour import DEEPFLAVOUR
 from kerastag.schema.deepntuple import DEEPNTUPLE
+from kerastag.schema.discriminators import Discriminator
 from kerastag.schema.jet_flavor import JET_FLAVOR
 from kerastag.schema.structure import FlavourClass, Helix, Schema, Spectator, Summary, Tie
 from kerastag.schema.variables import Feature, Group, Variable
@@ -50,6 +51,7 @@ __all__ = [
     "DEFAULT",
     "JET_FLAVOR",
     "SCHEMAS",
+    "Discriminator",
     "Feature",
     "FlavourClass",
     "Group",

@@ -10,6 +10,8 @@ import numpy as np
 
 from kerastag import flavours
 from kerastag.errors import UserError
+from kerastag.schema import discriminators
+from kerastag.schema.discriminators import Discriminator
 from kerastag.schema.variables import OF_ATTACKS, Feature, Group, columns, variable_from
 
 
@@ -140,6 +142,7 @@ class Schema:
         helix: Features that are the helices of tracks; None if there are none.
         ties: Which features follow others in an attack; what a tie follows may be held by an earlier one.
         summaries: Which features of the jet follow all slots of a group in an attack.
+        ratios: Discriminators of one's own, that of headlines first; none for `discriminators.default`.
     """
 
     name: str
@@ -154,6 +157,17 @@ class Schema:
     helix: Helix | None = None
     ties: tuple[Tie, ...] = ()
     summaries: tuple[Summary, ...] = ()
+    ratios: tuple[Discriminator, ...] = ()
+
+    @functools.cached_property
+    def discriminators(self) -> dict[str, Discriminator]:
+        """What taggers are asked, by name; the first is that of headlines."""
+        return {one.name: one for one in self.ratios or discriminators.default(self.class_names)}
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """Names of the discriminators in tables, at most three."""
+        return tuple(self.discriminators)[:3]
 
     @functools.cached_property
     def features(self) -> tuple[Feature, ...]:
@@ -266,7 +280,7 @@ class Schema:
     def facts_of_data(self) -> dict[str, Any]:
         """What of `to_dict` shapes a data set; what tells attacks alone is left out."""
         content = self.to_dict()
-        del content["ties"], content["summaries"]
+        del content["ties"], content["summaries"], content["ratios"]
         for variable in (variable for group in content["groups"] for variable in group["variables"]):
             for name in OF_ATTACKS:
                 del variable[name]
@@ -287,8 +301,12 @@ class Schema:
             Tie(**{**tie, "sources": tuple((name, power) for name, power in tie["sources"])}) for tie in content.get("ties", ())
         )
         summaries = tuple(Summary(**{**entry, "sources": tuple(entry["sources"])}) for entry in content.get("summaries", ()))
+        ratios = tuple(
+            Discriminator(entry["name"], *(tuple(map(tuple, entry[side])) for side in ("over", "against")))
+            for entry in content.get("ratios", ())
+        )
         parts = {"tree": tree, "groups": groups, "classes": classes, "spectators": spectators, "helix": helix}
-        return cls(**{**content, **parts, "ties": ties, "summaries": summaries})
+        return cls(**{**content, **parts, "ties": ties, "summaries": summaries, "ratios": ratios})
 
 
 def nearest(name: str, choices: Sequence[str]) -> str:
