@@ -16,6 +16,8 @@ FLAVOUR_OF = {
 
 # From the palette of six of M. Petroff, arXiv:2107.02270.
 _RED, _ORANGE, _BLUE = "#e42536", "#f89c20", "#5790fc"
+# For other classes: the rest of these six, then what is unlike them in the palette of ten.
+_OTHERS = ("#964a8b", "#9c9ca1", "#7a21dd", "#a96b59", "#b9ac70", "#92dadd", "#717581")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +36,12 @@ STYLES = {
     "Hcc": Style(r"H $\to$ cc jets", _ORANGE),
     "QCD": Style("QCD jets", _BLUE),
 }
+
+
+def style(name: str, number: int) -> dict[str, str]:
+    """Label and colour of a class, the `number`-th of some; those of `STYLES` where it is known."""
+    known = STYLES.get(name, Style(f"{name} jets", _OTHERS[number % len(_OTHERS)]))
+    return dataclasses.asdict(known)
 
 
 def columns(class_names: Sequence[str]) -> tuple[tuple[int, ...], ...]:

@@ -23,6 +23,7 @@ from kerastag.errors import UserError
 from kerastag.files import check_fields, read_json
 from kerastag.options import LARGEST_SEED, option, section, typed
 from kerastag.request import EPSILON, OBJECTIVE_NAMES, PHYSICS, Physics, Sample
+from kerastag.schema import DEFAULT, SCHEMAS
 
 PAPER_STEPS = 126
 _ATTACK, _TRAINING = "attack and defence", "training"
@@ -95,7 +96,9 @@ class Settings:
     """Everything that defines a run; stored as `config.json`. Fields of the recipe may be overridden one by one.
 
     Attributes:
-        config: Data set config, the name of a schema.
+        config: Data set config, the name of a built-in schema.
+        schema: File of a schema of one's own instead; None for `config`.
+        selection: Expression of branches that a jet must fulfil beside the schema's own; None for no other.
         data_dir: Folder where TFDS keeps data sets; None for its default.
         manual_dir: Folder of ROOT files to build from; None for a data set that exists, or the sample that comes along.
         strict: Whether a build of the data set is refused if values look wrong.
@@ -126,7 +129,9 @@ class Settings:
         jit: "auto" (XLA on a GPU only), "on" or "off".
     """
 
-    config: str = dataclasses.field(default=Sample.config, metadata=_SAMPLE["config"])
+    config: str = option(DEFAULT, f"data set: {', '.join(SCHEMAS)}", group="data")
+    schema: str | None = dataclasses.field(default=None, metadata=_SAMPLE["schema"])
+    selection: str | None = dataclasses.field(default=None, metadata=_SAMPLE["selection"])
     data_dir: str | None = dataclasses.field(default=None, metadata=_SAMPLE["data_dir"])
     manual_dir: str | None = dataclasses.field(default=None, metadata=_SAMPLE["manual_dir"])
     strict: bool = dataclasses.field(default=False, metadata=_SAMPLE["strict"])
@@ -212,6 +217,8 @@ class Settings:
         recipe = given.get("recipe", cls.recipe)
         if not isinstance(recipe, str) or recipe not in RECIPES:
             raise UserError(f"There is no recipe '{recipe}'; choose one of {', '.join(RECIPES)}.")
+        if "config" in given and "schema" in given:
+            raise UserError("Give --config or --schema, not both.")
         of_run = {field.name: field for field in dataclasses.fields(cls) if field.name not in ("hyperparameters", "physics")}
         of_recipe = {field.name: field for field in dataclasses.fields(Recipe)}
         of_physics = {field.name: field for field in dataclasses.fields(Physics)}
@@ -256,6 +263,8 @@ class Settings:
         """A flat dictionary that `resolve` turns back into the same settings."""
         content = dataclasses.asdict(self)
         hyperparameters, physics = content.pop("hyperparameters"), content.pop("physics")
+        if content["schema"] is not None:
+            del content["config"]
         return content | hyperparameters | physics
 
     @classmethod
@@ -271,9 +280,9 @@ def run_config(folder: Path) -> dict[str, Any]:
         UserError: if it cannot be read or is damaged.
     """
     file = folder / "config.json"
-    # Which variations a run saw, runs of early versions do not say.
-    content = {"variations": {}} | read_json(file, {"settings": dict, "fingerprint": str, "jets": dict})
-    check_fields(file, content, {"variations": dict})
+    # Which variations a run saw, and in which box it was attacked, runs of early versions do not say.
+    content = {"variations": {}, "box": ""} | read_json(file, {"settings": dict, "fingerprint": str, "jets": dict})
+    check_fields(file, content, {"variations": dict, "box": str})
     try:
         return content | {"settings": Settings.stored(content["settings"])}
     except UserError as error:

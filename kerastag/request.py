@@ -23,8 +23,10 @@ class Sample:
     """Some jets of a data set.
 
     Attributes:
-        config: Name of the data set's schema.
-        manual_dir: Folder of ROOT files to build it from; None for a data set that exists, or the sample that comes along.
+        config: Name of a built-in schema.
+        schema: File of a schema of one's own instead; None for `config`.
+        selection: Expression of branches that a jet must fulfil beside the schema's own; "" for no other.
+        manual_dir: Folder of files to build it from; None for a data set that exists, or the sample that comes along.
         data_dir: Folder where TFDS keeps data sets; None for its default.
         split: Name of the split.
         max_jets: How many of its jets, from the first; None for all.
@@ -34,10 +36,18 @@ class Sample:
         UserError: if the number is not positive.
     """
 
-    config: str = option(DEFAULT, f"data set: {', '.join(SCHEMAS)}", metavar="NAME", group="data")
+    config: str | None = option(
+        None, f"data set: {', '.join(SCHEMAS)} (default: that of the taggers, or {DEFAULT})", metavar="NAME", group="data"
+    )
+    schema: str | None = option(
+        None, "inputs and classes of your own, a TOML file as inspect and schema --toml write it", metavar="FILE", group="data"
+    )
+    selection: str | None = option(
+        None, "jets to keep, such as 'jet_pt > 30 and abs(jet_eta) < 2.5' (default: all)", metavar="EXPRESSION", group="data"
+    )
     manual_dir: str | None = option(
         None,
-        "folder of ROOT files to build the data set from (default: the sample that comes along)",
+        "folder of ROOT, Parquet or HDF5 files to build the data set from (default: the sample that comes along)",
         metavar="DIR",
         group="data",
     )
@@ -65,7 +75,7 @@ OBJECTIVE_NAMES = (
 )
 
 # Options of a command that reads a whole data set.
-DATA_SET = ("config", "manual_dir", "data_dir", "strict")
+DATA_SET = ("config", "schema", "selection", "manual_dir", "data_dir", "strict")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,7 @@ class Cleaning:
         copies: Jets with the same features as an earlier one; they are kept, in the split of that one.
         bad_weights: Jets whose generator weight is not finite or negative; they are kept.
         zero_weights: Jets whose generator weight is 0; they are kept, and count nowhere.
+        empty_files: Files without entries.
     """
 
     read: int
@@ -30,6 +31,7 @@ class Cleaning:
     copies: int = 0
     bad_weights: int = 0
     zero_weights: int = 0
+    empty_files: int = 0
 
     @classmethod
     def none(cls, schema: Schema) -> "Cleaning":

@@ -8,7 +8,7 @@ from kerastag import schema as schemas
 from kerastag.schema import Schema
 
 # Last part of the version of every config: raised when the same files make other data sets, so that old ones are left alone.
-_PATCH = 1
+_PATCH = 2
 
 
 @dataclasses.dataclass
@@ -16,33 +16,29 @@ class JetsConfig(tfds.core.BuilderConfig):
     """Schema of the files and selection of jets.
 
     Attributes:
-        schema: Name of the schema in `kerastag.schema`.
-        selection: Expression of branches that a jet must fulfil; "" keeps all.
+        schema: The schema.
+        selection: Expression of branches that a jet must fulfil beside the schema's own; "" for no other.
         variation: Name of what is varied, as `kerastag simulate --variation` takes it; its file alone is read. It may hold a
             single split, whose jets then stand for the training jets in the statistics. "" reads every file.
     """
 
-    schema: str = "jet_flavor"
+    schema: Schema = schemas.JET_FLAVOR
     selection: str = ""
     variation: str = ""
 
 
-def _config(schema: Schema) -> JetsConfig:
-    """Configuration that reads all jets of a schema."""
-    version = tfds.core.Version(f"{schema.version}.{_PATCH}")
-    return JetsConfig(name=schema.name, schema=schema.name, description=schema.description, version=version)
-
-
-def varied_config(name: str, variation: str) -> JetsConfig:
-    """Configuration that reads the file of a variation alone.
+def config_of(schema: Schema, *, variation: str = "", selection: str = "") -> JetsConfig:
+    """Configuration of a schema.
 
     Args:
-        name: Name of the schema.
-        variation: Name of the variation.
+        schema: Built in, or one's own.
+        variation: Name of a variation, whose file alone is read; "" for all files.
+        selection: Expression of branches that a jet must fulfil; "" keeps all.
     """
-    config = _config(schemas.get(name))
-    config.name, config.variation = f"{name}-{variation.replace('+', '-')}", variation
-    return config
+    name = f"{schema.name}-{variation.replace('+', '-')}" if variation else schema.name
+    version = tfds.core.Version(f"{schema.version}.{_PATCH}")
+    about = {"name": name, "version": version, "description": schema.description}
+    return JetsConfig(schema=schema, selection=selection, variation=variation, **about)
 
 
-CONFIGS = {schema.name: _config(schema) for schema in schemas.SCHEMAS.values()}
+CONFIGS = {schema.name: config_of(schema) for schema in schemas.SCHEMAS.values()}

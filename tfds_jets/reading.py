@@ -1,12 +1,11 @@
-"""ROOT files of jets → cleaned NumPy chunks in the column order of a schema.
+"""Files of jets → cleaned NumPy chunks in the column order of a schema.
 
-A tree, or RNTuple, has one entry per jet, or one per event with the jets nested in it, as in NanoAOD. Reading is chunked, so
-memory stays bounded whatever a file's size, and vectorised: there is no Python loop over jets.
+An entry is a jet, or an event with the jets nested in it, as in NanoAOD, and perhaps with objects beside them that name their
+jet. Reading is chunked, so memory stays bounded whatever a file's size, and vectorised: there is no Python loop over jets.
 """
 
 import dataclasses
 import json
-import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,24 +13,22 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import uproot
-from uproot.behaviors.RNTuple import HasFields
-from uproot.language.python import PythonLanguage
 
 from kerastag.checksums import sha256
 from kerastag.errors import UserError
 from kerastag.jets import Jets
 from kerastag.schema import Feature, Group, Schema
-from kerastag.schema.structure import nearest
+from tfds_jets import expressions, sources
 from tfds_jets.cleaning import Cleaning, clean
+from tfds_jets.sources import Columns, Table
 
 # Simulated jets that come with the package.
 SAMPLE_FILE = Path(__file__).parent / "pythia_jets.root"
-CHUNK = "64 MB"  # of a tree, read at once
 
 
 @dataclasses.dataclass(frozen=True)
 class RootFile:
-    """A ROOT file, known by its content wherever the path must not matter.
+    """A file of jets, known by its content wherever the path must not matter.
 
     Attributes:
         path: Place of the file.
@@ -53,14 +50,18 @@ class RootFile:
 
 
 def find_files(directory: Path) -> list[RootFile]:
-    """Find every `*.root` below `directory`, ordered by content so that neither names nor folders matter.
+    """Find every file of jets below `directory`, ordered by content so that neither names nor folders matter.
 
     Raises:
         UserError: if there is none, or if two have the same content (their jets would count twice).
     """
-    paths = sorted(path for path in Path(directory).expanduser().rglob("*.root") if path.is_file())
+    found = sorted(path for path in Path(directory).expanduser().rglob("*") if path.suffix in sources.SUFFIXES)
+    paths = [path for path in found if path.is_file()]
     if not paths:
-        raise UserError(f"No *.root file below '{directory}'; point --manual_dir at a folder that holds some.")
+        kinds = ", ".join(f"*{suffix}" for suffix in sources.SUFFIXES[1:])
+        raise UserError(
+            f"No *.root file below '{directory}', and none of {kinds}; point --manual_dir at a folder that holds some."
+        )
     by_content: dict[str, RootFile] = {}
     for path in paths:
         file = RootFile.of(path)
@@ -116,132 +117,109 @@ def simulation_of(path: Path) -> dict[str, Any] | None:
 
 def _read_file(file: RootFile, schema: Schema, selection: str, cleaning: Cleaning) -> Iterator[Jets]:
     """Jets of one file, chunk by chunk."""
-    _check_header(file.path)
-    with uproot.open(file.path) as root:
-        tree = _tree(root, file.path, schema.trees)
-        expressions, absent_spectators = _expressions(tree, file.path, schema, selection)
-        if not tree.num_entries:
-            raise UserError(f"Tree '{tree.name}' in '{file.path}' is empty; remove the file.")
+    with sources.opened(file.path, schema.trees) as table:
+        if not table.entries:
+            cleaning.empty_files += 1
+            return
+        needed, absent_spectators = _expressions(table, schema, selection)
+        branches = list(dict.fromkeys(name for names in needed.values() for name in names))
         first = 0
-        for chunk in _chunks(tree, file.path, expressions):
-            columns = _by_jet(chunk, schema)
+        for chunk in table.chunks(branches):
+            columns = _by_jet(_evaluated(needed, chunk, file.path), schema)
             entry = np.arange(first, first + len(columns[schema.classes[0].branch]), dtype=np.int64)
             first += len(entry)
             yield _jets(columns, entry, file, schema, selection, absent_spectators, cleaning)
 
 
-def _chunks(tree: uproot.TTree, path: Path, expressions: list[str]) -> Iterator[dict[str, ak.Array]]:
-    """Values of each expression, some entries at a time. Of an RNTuple uproot gives fields alone, and computes nothing."""
-    if not isinstance(tree, HasFields):
-        for chunk in tree.iterate(expressions, step_size=CHUNK):
-            yield {expression: chunk[expression] for expression in expressions}
-        return
-    language, keys = PythonLanguage(), set(tree.keys())
-    symbols = (language.free_symbols(expression, keys, [], str(path), tree.name) for expression in expressions)
-    names = list(dict.fromkeys(name for some in symbols for name in some))
-    fields = [types.SimpleNamespace(name=name, cache_key=name, parent=tree) for name in names]
-    context = [(expression, {"is_primary": True, "is_cut": False, "branches": fields}) for expression in expressions]
-    for chunk in tree.iterate(names, step_size=CHUNK):
-        values = {name: chunk[name] for name in names}
-        yield language.compute_expressions(tree, values, context, set(names), {}, str(path), tree.name)
-
-
-def _check_header(path: Path) -> None:
-    """Check that a file is ROOT and as long as its header says; uproot reads a truncated file as far as it gets.
+def _expressions(table: Table, schema: Schema, selection: str) -> tuple[dict[str, list[str]], set[str]]:
+    """All expressions with the branches that they need, and the names of optional spectators that this file does not have.
 
     Raises:
-        UserError: if it is not.
+        UserError: if an expression is none, or needs a branch that does not exist; the message names the nearest.
     """
-    with path.open("rb") as stream:
-        header = stream.read(20)
-    if len(header) < 20 or not header.startswith(b"root"):
-        raise UserError(f"'{path}' is not a ROOT file.")
-    version = int.from_bytes(header[4:8], "big")
-    # TFile's fEND, of 8 bytes in files beyond 2 GB, which are marked by their version.
-    end = int.from_bytes(header[12:20] if version >= 1_000_000 else header[12:16], "big")
-    if path.stat().st_size < end:
-        raise UserError(f"'{path}' is truncated: it has {path.stat().st_size:,} of {end:,} bytes.")
+    wanted = [feature.branch for feature in schema.features]
+    wanted += [flavour.branch for flavour in schema.classes]
+    wanted += [extra for group in schema.groups for extra in (group.count, group.index, group.order, group.select) if extra]
+    wanted += [selection] if selection else []
+    needed = {expression: expressions.names(expression, table.branches, table.name) for expression in dict.fromkeys(wanted)}
+    absent = set()
+    for spectator in schema.spectators:
+        try:
+            needed[spectator.branch] = expressions.names(spectator.branch, table.branches, table.name)
+        except UserError:
+            if not spectator.optional:
+                raise
+            absent.add(spectator.name)
+    return needed, absent
 
 
-def _tree(root: uproot.ReadOnlyDirectory, path: Path, names: tuple[str, ...]) -> uproot.TTree:
-    """The first of the trees called `names` that the file has.
-
-    Raises:
-        UserError: if there is none.
-    """
-    for name in names:
-        if name in root:
-            if hasattr(root[name], "num_entries"):
-                return root[name]
-            raise UserError(f"'{name}' in '{path}' is a {root[name].classname}, not a tree.")
-    trees = root.keys(recursive=True, cycle=False, filter_classname=["TTree", "TNtuple", "ROOT::RNTuple"])
-    expected = " or ".join(repr(name) for name in names)
-    raise UserError(f"'{path}' has no tree {expected}; it holds {', '.join(repr(tree) for tree in trees) or 'no tree'}.")
+def _evaluated(needed: dict[str, list[str]], chunk: Columns, path: Path) -> Columns:
+    """Values of expressions."""
+    try:
+        return {name: expressions.evaluate(name, {branch: chunk[branch] for branch in of}) for name, of in needed.items()}
+    except UserError as error:
+        raise UserError(f"In '{path}': {error}") from error
 
 
-def _by_jet(columns: dict[str, ak.Array], schema: Schema) -> dict[str, ak.Array]:
+def _by_jet(columns: Columns, schema: Schema) -> Columns:
     """Columns with one entry per jet; where jets are nested in events, each jet gets the values of its event.
 
     Raises:
         UserError: if two columns differ in their number of jets.
     """
-    jet_branch = next(feature.branch for feature in schema.features if feature.slot is None)
+    jet_branch = next((feature.branch for feature in schema.features if feature.slot is None), schema.classes[0].branch)
     if columns[jet_branch].ndim == 1:
         return columns
     jets = ak.num(columns[jet_branch])
+    index_of = {expression: group.index for group in schema.groups if group.index for expression in _of_objects(group)}
     flat = {}
     for expression, values in columns.items():
+        if index := index_of.get(expression):
+            flat[expression] = _into_jets(values, columns[index], ak.to_numpy(jets), expression, index)
+            continue
         if values.ndim == 1:
             values = ak.broadcast_arrays(values, columns[jet_branch])[0]
+        elif expression in index_of.values():
+            continue
         elif not ak.all(ak.num(values) == jets):
             raise UserError(f"'{expression}' and '{jet_branch}' differ in their number of jets in some event.")
         flat[expression] = ak.flatten(values)
     return flat
 
 
-def _expressions(tree: uproot.TTree, path: Path, schema: Schema, selection: str) -> tuple[list[str], set[str]]:
-    """All expressions to read, and the names of optional spectators that this file does not have.
+def _of_objects(group: Group) -> Iterator[str]:
+    """Expressions that have a value for each object of a group."""
+    yield from (variable.branch for variable in group.variables)
+    yield from (expression for expression in (group.order, group.select) if expression)
+
+
+def _into_jets(values: ak.Array, index: ak.Array, jets: np.ndarray, expression: str, index_name: str) -> ak.Array:
+    """Objects of events as lists of the jets that they belong to, in stored order.
+
+    Args:
+        values: A list per event.
+        index: Number of the jet in its event, a list per event; below 0 for none.
+        jets: Number of jets in each event.
+        expression: Name of `values`, for the message.
+        index_name: Name of `index`, for the message.
 
     Raises:
-        UserError: if an expression needs a branch that does not exist; the message names the nearest.
+        UserError: if the lists differ in length, or a jet is named that the event does not have.
     """
-    expressions = [feature.branch for feature in schema.features]
-    expressions += [flavour.branch for flavour in schema.classes]
-    expressions += [extra for group in schema.groups for extra in (group.count, group.order, group.select) if extra]
-    expressions += [selection] if selection else []
-    branches = set(tree.keys())
-    for expression in expressions:
-        if branch := _missing_branch(expression, branches, path, tree.name):
-            raise UserError(
-                f"Tree '{tree.name}' in '{path}' has no branch '{branch}'; "
-                f"the nearest that exist are {nearest(branch, sorted(branches))}."
-            )
-    absent = {
-        spectator.name
-        for spectator in schema.spectators
-        if spectator.optional and _missing_branch(spectator.branch, branches, path, tree.name)
-    }
-    expressions += [spectator.branch for spectator in schema.spectators if spectator.name not in absent]
-    return list(dict.fromkeys(expressions)), absent
-
-
-def _missing_branch(expression: str, branches: set[str], path: Path, tree: str) -> str | None:
-    """The first branch that an expression needs and a tree lacks.
-
-    Raises:
-        UserError: if it is not a valid expression.
-    """
-    try:
-        PythonLanguage().free_symbols(expression, branches, [], str(path), tree)
-    except uproot.KeyInFileError as error:
-        return error.key
-    except SyntaxError as error:
-        raise UserError(f"'{expression}' is not a valid expression: {error.msg}.") from error
-    return None
+    if values.ndim != 2 or not ak.all(ak.num(values) == ak.num(index)):
+        raise UserError(f"'{expression}' and '{index_name}' differ in their number of objects in some event.")
+    number = ak.to_numpy(ak.flatten(index)).astype(np.int64)
+    event = np.repeat(np.arange(len(jets)), ak.to_numpy(ak.num(index)))
+    if wrong := np.count_nonzero(number >= jets[event]):
+        raise UserError(f"'{index_name}' names jets that their event does not have, for {wrong:,} objects.")
+    belongs = number >= 0
+    jet = (np.cumsum(jets) - jets)[event[belongs]] + number[belongs]
+    order = np.argsort(jet, kind="stable")
+    return ak.unflatten(ak.flatten(values)[belongs][order], np.bincount(jet, minlength=jets.sum()))
 
 
 def _jets(
-    columns: dict[str, ak.Array],
+    columns: Columns,
     entry: np.ndarray,
     file: RootFile,
     schema: Schema,
@@ -266,7 +244,7 @@ def _jets(
     return Jets(np.ascontiguousarray(features.T), in_class.argmax(axis=1)[rows], spectators, len(schema.classes))
 
 
-def _flags(columns: dict[str, ak.Array], expression: str) -> np.ndarray:
+def _flags(columns: Columns, expression: str) -> np.ndarray:
     """Whether each jet has a property, bool `(jets,)`.
 
     Raises:
@@ -280,7 +258,7 @@ def _flags(columns: dict[str, ak.Array], expression: str) -> np.ndarray:
     return flags
 
 
-def _features(columns: dict[str, ak.Array], schema: Schema, jets: int) -> tuple[np.ndarray, np.ndarray]:
+def _features(columns: Columns, schema: Schema, jets: int) -> tuple[np.ndarray, np.ndarray]:
     """Values of all features as read, float32, and whether their object does not exist, both `(features, jets)`."""
     values = np.full((len(schema.features), jets), np.nan, np.float32)
     absent = np.zeros(values.shape, bool)
@@ -293,22 +271,17 @@ def _features(columns: dict[str, ak.Array], schema: Schema, jets: int) -> tuple[
     return values, absent
 
 
-def _spectators(columns: dict[str, ak.Array], schema: Schema, absent: set[str], jets: int) -> dict[str, np.ndarray]:
+def _spectators(columns: Columns, schema: Schema, absent: set[str], jets: int) -> dict[str, np.ndarray]:
     """Spectators of the schema, `(jets,)` each; the default for those named in `absent`."""
     spectators: dict[str, np.ndarray] = {}
     for spectator in schema.spectators:
         is_absent = spectator.name in absent
         values = np.full(jets, spectator.default) if is_absent else ak.to_numpy(columns[spectator.branch])
-        spectators[spectator.name] = values.astype(spectator_dtype(spectator.name))
+        spectators[spectator.name] = values.astype(np.float64 if spectator.real else np.int64)
     return spectators
 
 
-def spectator_dtype(name: str) -> type:
-    """NumPy type of a spectator: real for a weight, whole otherwise."""
-    return np.float32 if name.endswith("weight") else np.int64
-
-
-def _fill(values: np.ndarray, absent: np.ndarray, columns: dict[str, ak.Array], group: Group, features: list[Feature]) -> None:
+def _fill(values: np.ndarray, absent: np.ndarray, columns: Columns, group: Group, features: list[Feature]) -> None:
     """Fill the rows of one group in place, `values` and `absent` both `(features of the group, jets)`.
 
     Raises:
@@ -329,9 +302,7 @@ def _fill(values: np.ndarray, absent: np.ndarray, columns: dict[str, ak.Array], 
             absent[row] = ak.to_numpy(columns[group.count]) <= feature.slot
 
 
-def _fill_jagged(
-    values: np.ndarray, absent: np.ndarray, columns: dict[str, ak.Array], group: Group, features: list[Feature]
-) -> None:
+def _fill_jagged(values: np.ndarray, absent: np.ndarray, columns: Columns, group: Group, features: list[Feature]) -> None:
     """Fill the rows of a group whose branches have any number of objects in a jet.
 
     Raises:
@@ -356,7 +327,7 @@ def _fill_jagged(
         values[row, index >= 0] = objects[feature.branch][index[index >= 0]]
 
 
-def _slot_index(columns: dict[str, ak.Array], group: Group, counts: np.ndarray) -> np.ndarray:
+def _slot_index(columns: Columns, group: Group, counts: np.ndarray) -> np.ndarray:
     """Position in a flattened branch of each jet's leading objects, int64 `(slots, jets)`, -1 where there is none."""
     position = ak.unflatten(np.arange(counts.sum()), counts)
     if group.select:

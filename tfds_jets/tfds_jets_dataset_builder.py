@@ -33,8 +33,8 @@ from tfds_jets.copies import Copies
 from tfds_jets.reading import SAMPLE_FILE
 from tfds_jets.spool import Spool
 
-# Configurations whose branches the sample that comes with the package has.
-SAMPLE_CONFIGS = ("jet_flavor", "deepcsv")
+# Schemas whose branches the sample that comes with the package has.
+SAMPLE_SCHEMAS = (schemas.JET_FLAVOR, schemas.DEEPCSV)
 
 # Training jets for medians and quartiles, enough for 0.3 % of an interquartile range, and for the search of special values.
 QUARTILE_JETS = 200_000
@@ -87,12 +87,18 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     @property
     def schema(self) -> Schema:
         """Schema of this configuration."""
-        return schemas.get(self.builder_config.schema)
+        return self.builder_config.schema
+
+    @property
+    def selection(self) -> str:
+        """Expression of branches that a jet must fulfil, that of the schema and of the configuration; "" keeps all."""
+        both = [part for part in (self.schema.selection, self.builder_config.selection) if part]
+        return " and ".join(f"({part})" for part in both) if len(both) > 1 else "".join(both)
 
     @override
     def _info(self) -> tfds.core.DatasetInfo:
-        spectators = ["source", "entry", *(spectator.name for spectator in self.schema.spectators)]
-        per_jet = {name: _tensor(reading.spectator_dtype(name)) for name in spectators}
+        per_jet = {"source": _tensor(np.int64), "entry": _tensor(np.int64)}
+        per_jet |= {one.name: _tensor(np.float64 if one.real else np.int64) for one in self.schema.spectators}
         columns = {"features": _tensor(np.float32, len(self.schema.features)), "label": _tensor(np.int64), **per_jet}
         return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(columns), metadata=tfds.core.MetadataDict())
 
@@ -120,6 +126,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         self._manual_dir = Path(directory) if directory else None
         if self.data_path.exists() and not _is_to_be_replaced(download_config):
             integrity.check(Path(self.data_path))
+            self._check_facts()
             if self.strict:
                 checks.refuse_nonsense(self.info.metadata["suspicions"])
             if self._manual_dir and self._manual_dir.is_dir():
@@ -140,6 +147,24 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                     raise UserError(f"The data set cannot be built in '{folder}': {reason}.") from error
             integrity.seal(Path(self.data_path), self._sources)
 
+    def _check_facts(self) -> None:
+        """Check that the existing data set was made with this schema and selection.
+
+        Raises:
+            UserError: if it was not.
+        """
+        try:
+            stored, selection = Schema.from_dict(self.info.metadata["schema"]), self.info.metadata["selection"]
+        except (UserError, KeyError, TypeError) as error:
+            raise UserError(
+                f"The metadata in '{self.data_path}' are damaged: {error}; delete it, and it is built anew."
+            ) from error
+        if stored.facts_of_data() != self.schema.facts_of_data() or selection != self.selection:
+            raise UserError(
+                f"The data set in '{self.data_path}' was made with another schema or selection; choose another data directory "
+                "(--data-dir), another name in the schema, or delete that one."
+            )
+
     def check_fingerprint(self, directory: Path) -> None:
         """Check that the existing data set was made of the files below `directory`.
 
@@ -157,7 +182,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         content = {
             "files": [file.sha256 for file in files],
             "schema": self.schema.facts_of_data(),
-            "selection": self.builder_config.selection,
+            "selection": self.selection,
             "version": str(self.VERSION),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -173,14 +198,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         counts = np.zeros((len(spools), len(self.schema.classes)), np.int64)
         copies = Copies(len(self.schema.features))
         progress = tqdm(desc="Reading ROOT files", unit=" jets", unit_scale=True, leave=False, disable=None)
-        for jets in reading.read(files, self.schema, self.builder_config.selection, cleaning):
+        for jets in reading.read(files, self.schema, self.selection, cleaning):
             self._distribute(jets, spools, moments, counts, copies)
             progress.update(len(jets))
             cleaning.bad_weights += checks.bad_weights(jets)
             cleaning.zero_weights += int(np.count_nonzero(jets.weights == 0))
         progress.close()
         cleaning.copies = copies.number
-        checks.check_counts(self.schema, counts, cleaning, directory, self.builder_config.selection)
+        checks.check_counts(self.schema, counts, cleaning, directory, self.selection)
         if not counts[0].sum() and not self.builder_config.variation:
             raise UserError(f"The {counts.sum()} jets in '{directory}' are too few to train on.")
         typical = next(name for name, spool in spools.items() if spool.jets)
@@ -205,10 +230,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         directory = self._manual_dir or _default_manual_dir(dl_manager)
         if directory:
             return directory, self._found(directory)
-        if self.builder_config.name in SAMPLE_CONFIGS:
+        if self.schema in SAMPLE_SCHEMAS:
             return SAMPLE_FILE, [reading.RootFile.of(SAMPLE_FILE)]
         raise UserError(
-            f"No ROOT files were given for config '{self.builder_config.name}'; add --manual_dir DIR, "
+            f"No files were given for config '{self.builder_config.name}'; add --manual_dir DIR, "
             "a folder that holds them (train.py: --manual-dir)."
         )
 
@@ -268,7 +293,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         checks.warn_of_cleaning(self.schema, cleaning)
         return {
             "schema": self.schema.to_dict(),
-            "selection": self.builder_config.selection,
+            "selection": self.selection,
             "fingerprint": self.fingerprint(files),
             "sources": {str(file.source): file.sha256 for file in files},
             "simulation": {str(file.source): reading.simulation_of(file.path) for file in files},
@@ -286,6 +311,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 "copies": cleaning.copies,
                 "bad_weights": cleaning.bad_weights,
                 "zero_weights": cleaning.zero_weights,
+                "empty_files": cleaning.empty_files,
             },
         }
 

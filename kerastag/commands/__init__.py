@@ -26,6 +26,7 @@ NAMES = (
     "threat_model",
     "results",
     "schema",
+    "inspect",
     "simulate",
     "convert_jet_flavor",
     "benchmark",

@@ -1,16 +1,25 @@
-"""Print a schema as a table: the inputs of a tagger with branch, unit, default, range and flags."""
+"""Print a schema: the inputs of a tagger with branch, unit, default, range and flags, as a table or as TOML."""
 
 import argparse
 
 from kerastag import schema
-from kerastag.schema import table
+from kerastag.schema import table, toml
+
+EPILOG = """\
+examples:
+  %(prog)s jet_flavor
+  %(prog)s deepntuple --toml > mine.toml   a schema to edit; all commands take it with --schema mine.toml
+  %(prog)s mine.toml                       check it, and see what it says
+"""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the schema's name."""
-    parser.add_argument("name", metavar="NAME", help=f"one of {', '.join(schema.ALL)}")
+    """Add the schema, and how to print it."""
+    parser.add_argument("name", metavar="NAME|FILE", help=f"one of {', '.join(schema.ALL)}, or a TOML file")
+    parser.add_argument("--toml", action="store_true", help="print it as the TOML file that --schema reads")
 
 
 def main(options: argparse.Namespace) -> None:
     """Print."""
-    print(table.text(schema.get(options.name)))
+    chosen = schema.read(options.name) if options.name.endswith(".toml") else schema.get(options.name)
+    print(toml.text(chosen) if options.toml else table.text(chosen), end="" if options.toml else "\n")

@@ -14,6 +14,7 @@ examples:
   %(prog)s                                                    nominal training on simulated jets
   %(prog)s --adversarial                                      on jets attacked with FGSM, ε = 0.01
   %(prog)s --config deepntuple --manual-dir ROOT_FILES        on CMS ntuples of your own
+  %(prog)s --schema mine.toml --manual-dir ROOT_FILES         on jets of any kind, described as kerastag inspect shows
   %(prog)s --defense pgd-7 --epsilon 0.05 --relative-cap 0.2  a stronger attack, within 20 %% of each value
   %(prog)s --defense variations --variations varied           on variations, made by the line below
   %(prog)s --output runs/mine --resume                        go on where a killed run stopped
@@ -41,7 +42,8 @@ def main(options: argparse.Namespace) -> None:
     given = vars(options).copy()
     output, resume, file = (given.pop(name) for name in ("output", "resume", "settings"))
     given = (read_toml(file) if file else {}) | {name: value for name, value in given.items() if value is not None}
-    output = output or Path("runs") / f"{given.get('config', Settings.config)}-{given.get('defense', Settings.defense)}"
+    jets = Path(given["schema"]).stem if "schema" in given else given.get("config", Settings.config)
+    output = output or Path("runs") / f"{jets}-{given.get('defense', Settings.defense)}"
     if resume and (output / "config.json").is_file():
         given = _of_run(output, given)
     settings = Settings.resolve(given)

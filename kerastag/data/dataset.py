@@ -52,7 +52,7 @@ class JetDataset:
         self._splits: dict[str, Jets] = {}
         self._weights: dict[str, KinematicWeights] = {}
         metadata = builder.info.metadata
-        self.schema = schemas.current(Schema.from_dict(metadata["schema"]))
+        self.schema: Schema = builder.schema
         self.statistics = Statistics.from_dict(metadata["statistics"])
         self.fingerprint: str = metadata["fingerprint"]
         self.cleaning: dict[str, Any] = metadata["cleaning"]
@@ -220,39 +220,40 @@ class JetDataset:
 
 
 def prepare(
-    config: str,
+    schema: str | Schema,
     *,
     data_dir: str | Path | None = None,
     manual_dir: str | Path | None = None,
     variation: str = "",
+    selection: str = "",
     strict: bool = False,
 ) -> JetDataset:
     """Open a data set; build it first if it does not exist.
 
     Args:
-        config: Name of the schema, such as "jet_flavor".
+        schema: Name of a built-in schema, such as "jet_flavor", or one's own, which `kerastag.schema.read` reads.
         data_dir: Folder where TFDS keeps data sets; None for its default.
-        manual_dir: Folder of the ROOT files to build from; an existing data set must be made of the same ones. None takes the
-            sample of the package, for the configs that can read it.
+        manual_dir: Folder of the files to build from; an existing data set must be made of the same ones. None takes the
+            sample of the package, for the schemas that can read it.
         variation: Name of a variation whose file lies in `manual_dir`, made by `kerastag simulate`; "" for all files there.
+        selection: Expression of branches that a jet must fulfil, such as "jet_pt > 30 and abs(jet_eta) < 2.5".
         strict: Whether a data set is refused if values look wrong, such as one that stands for "absent" unknown to the schema.
 
     Raises:
-        UserError: if there is no such config, the files cannot be read, or the existing data set is made of others.
+        UserError: if there is no such schema, the files cannot be read, or the existing data set is made of others.
     """
-    from tfds_jets.configs import varied_config
+    from tfds_jets.configs import config_of
     from tfds_jets.tfds_jets_dataset_builder import Builder
 
-    if config not in Builder.builder_configs:
-        raise UserError(f"There is no data set config '{config}'; choose one of {', '.join(Builder.builder_configs)}.")
+    known = _known(schema)
     for name, folder in (("manual-dir", manual_dir), ("data-dir", data_dir)):
         if folder == "":
             raise UserError(f"The name of the folder for --{name} is empty; give one, or leave it out.")
     if manual_dir is not None and not Path(manual_dir).expanduser().is_dir():
         wrong = "is a file, not a folder" if Path(manual_dir).expanduser().exists() else "does not exist"
         raise UserError(f"The folder '{manual_dir}' (--manual-dir) {wrong}.")
-    chosen = varied_config(config, variation) if variation else config
-    builder = Builder(config=chosen, data_dir=data_dir and Path(data_dir).expanduser())
+    config = config_of(known, variation=variation, selection=selection)
+    builder = Builder(config=config, data_dir=data_dir and Path(data_dir).expanduser())
     builder.strict = strict
     directory = manual_dir and Path(manual_dir).expanduser()
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=directory))
@@ -262,3 +263,19 @@ def prepare(
         raise UserError(
             f"The metadata in '{builder.data_path}' are damaged: {error}; delete it, and it is built anew."
         ) from error
+
+
+def _known(schema: str | Schema) -> Schema:
+    """A schema that has, or may have, a data set.
+
+    Raises:
+        UserError: if there is none of that name, or one's own has the name of another that is built in.
+    """
+    if isinstance(schema, str):
+        if schema not in schemas.SCHEMAS:
+            raise UserError(f"There is no data set config '{schema}'; choose one of {', '.join(schemas.SCHEMAS)}.")
+        return schemas.SCHEMAS[schema]
+    built_in = schemas.ALL.get(schema.name)
+    if built_in and built_in.facts_of_data() != schema.facts_of_data():
+        raise UserError(f"The name '{schema.name}' is that of another schema, which is built in; give yours a name of its own.")
+    return schema

@@ -23,9 +23,9 @@ from kerastag.metrics import HEADLINE, RankedPair
 from kerastag.request import COMPARISON, REPLICATES, AttackGrid, Sample
 from kerastag.results import NotDefined
 from kerastag.runs.evaluate import print_nonfinite
-from kerastag.runs.opening import opened
+from kerastag.runs.opening import opened, schema_of
 from kerastag.saving.taggers import NamedTagger, check_inputs, load_all
-from kerastag.schema import SCHEMAS
+from kerastag.schema import ALL, SCHEMAS, Schema, current
 
 
 @outputs.keeps
@@ -52,24 +52,25 @@ def compare(
     start = time.perf_counter()
     grid = dataclasses.replace(grid, attacks=tuple(dict.fromkeys(["fgsm", *grid.attacks])))
     loaded = load_all(taggers)
-    datasets = _datasets(loaded, sample)
+    schema = schema_of(sample, taggers)
+    datasets = _datasets(loaded, sample, schema)
     jets = _same_jets(datasets, sample)
+    inputs = {tagger.name: _inputs(tagger, schema).name for tagger in loaded}
     contestants = [
-        Contestant(tagger.name, tagger.model, datasets[_config(tagger, sample)], jets[_config(tagger, sample)])
-        for tagger in loaded
+        Contestant(tagger.name, tagger.model, datasets[inputs[tagger.name]], jets[inputs[tagger.name]]) for tagger in loaded
     ]
     under = conditions(grid)
     matrix = cross_examine(contestants, under, replicates, lambda pairs: tqdm(pairs, "Attacking", disable=None))
-    truth = jets[sample.config]
-    title = f"{len(truth):,} jets of {sample.config}, {sample.split} split"
-    shared = f"{len(truth):,} jets of the {sample.split} split, flavours of {sample.config}"
+    truth = jets[schema.name]
+    title = f"{len(truth):,} jets of {schema.name}, {sample.split} split"
+    shared = f"{len(truth):,} jets of the {sample.split} split, flavours of {schema.name}"
     if len(datasets) > 1:
         shared += f"; only the jets that {' and '.join(datasets)} share, each tagger attacked in its own inputs"
-    text = "".join(_foreword(tagger, jets[_config(tagger, sample)], matrix) for tagger in loaded if tagger.record)
+    text = "".join(_foreword(tagger, jets[inputs[tagger.name]], matrix) for tagger in loaded if tagger.record)
     text += f"{shared}; ± is half the 68 % bootstrap interval.\n\n{transfer.markdown(matrix)}\n"
     content = {
         "command": sys.argv,
-        "config": sample.config,
+        "config": schema.name,
         "fingerprints": {name: dataset.fingerprint for name, dataset in datasets.items()},
         "split": sample.split,
         "jets": len(truth),
@@ -92,26 +93,27 @@ def compare(
     print(f"Took {time.perf_counter() - start:.0f} s.")
 
 
-def _config(tagger: NamedTagger, sample: Sample) -> str:
-    """Name of the data set config through which a tagger reads jets."""
-    return tagger.schema.name if tagger.schema is not None and tagger.schema.name in SCHEMAS else sample.config
+def _inputs(tagger: NamedTagger, truth: Schema) -> Schema:
+    """The schema through which a tagger reads jets; that of the truth where its own is not known, or has no data set."""
+    known = tagger.schema and current(tagger.schema)
+    return truth if known is None or (known.name in ALL and known.name not in SCHEMAS) else known
 
 
-def _datasets(taggers: Sequence[NamedTagger], sample: Sample) -> dict[str, JetDataset]:
-    """The data set of each config that is needed, that of the truth first; every tagger is checked against its own."""
-    names = dict.fromkeys([sample.config, *(_config(tagger, sample) for tagger in taggers)])
+def _datasets(taggers: Sequence[NamedTagger], sample: Sample, truth: Schema) -> dict[str, JetDataset]:
+    """The data set of each schema that is needed, that of the truth first; every tagger is checked against its own."""
+    schemas = {truth.name: truth} | {_inputs(tagger, truth).name: _inputs(tagger, truth) for tagger in taggers}
     datasets = {}
-    for name in names:
-        datasets[name] = opened(dataclasses.replace(sample, config=name))
+    for name, schema in schemas.items():
+        datasets[name] = opened(sample, schema)
         for tagger in taggers:
-            if _config(tagger, sample) == name:
+            if _inputs(tagger, truth).name == name:
                 check_inputs(tagger, datasets[name].schema)
     return datasets
 
 
 def _same_jets(datasets: dict[str, JetDataset], sample: Sample) -> dict[str, Jets]:
     """The jets of a split that all data sets have, row by row the same."""
-    datasets[sample.config].count(sample.split)
+    next(iter(datasets.values())).count(sample.split)
     jets = {name: dataset.arrays(sample.split) for name, dataset in datasets.items()}
     rows = shared_jets([of_set.spectators for of_set in jets.values()])
     if not len(rows[0]):

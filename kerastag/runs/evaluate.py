@@ -46,7 +46,7 @@ def evaluate(
     Raises:
         UserError: if a tagger does not fit the data set, or a split does not exist.
     """
-    dataset, jets = read(sample)
+    dataset, jets = read(sample, taggers)
     models: dict[str, keras.Model] = {}
     for tagger in load_all(taggers):
         check_inputs(tagger, dataset.schema)
@@ -54,12 +54,12 @@ def evaluate(
     under = conditions(grid)
     comparison = compare(models, dataset, jets, under, replicates, lambda pairs: tqdm(pairs, "Attacking", disable=None))
     checks = _diagnosed(models, jets, under[1].threat_model(dataset)) if diagnose else {}
-    title = f"{len(jets):,} jets of the {sample.split} split of {sample.config}"
+    title = f"{len(jets):,} jets of the {sample.split} split of {dataset.schema.name}"
     text = f"{title}; ± is half the 68 % bootstrap interval.\n\n{markdown(comparison)}\n"
     if checks:
         text += f"\nIs the robustness real? ε = {grid.epsilons[0]:g}, mean cross-entropies:\n\n{diagnostics.markdown(checks)}\n"
     content = {
-        "config": sample.config,
+        "config": dataset.schema.name,
         "fingerprint": dataset.fingerprint,
         "split": sample.split,
         "jets": len(jets),

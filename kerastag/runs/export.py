@@ -1,17 +1,16 @@
 """One tagger in every format, compared on stored jets."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 
-from kerastag import outputs, saving, schema, tables
+from kerastag import outputs, saving, tables
 from kerastag.errors import UserError
 from kerastag.files import replaced, write_json
 from kerastag.request import Sample
-from kerastag.runs.opening import opened
+from kerastag.runs.opening import opened, schema_of
 from kerastag.saving.taggers import NamedTagger, check_inputs, find
-from kerastag.schema import SCHEMAS, Schema
+from kerastag.schema import ALL, SCHEMAS, Schema, current
 from kerastag.statistics import Statistics
 
 # Formats that differ by more than this are a defect.
@@ -24,7 +23,7 @@ def export(tagger: str, sample: Sample, output: Path, *, features: Path | None =
 
     Args:
         tagger: A path, a legacy tagger, or NAME=one of these.
-        sample: Jets to compare the formats on; their config is that of the tagger's inputs where these are known.
+        sample: Jets to compare the formats on; their inputs are the tagger's where these are known.
         output: Folder of the results.
         features: NumPy file of jets `(jets, features)` instead.
 
@@ -33,7 +32,7 @@ def export(tagger: str, sample: Sample, output: Path, *, features: Path | None =
         RuntimeError: if the formats disagree.
     """
     named = find(tagger)
-    inputs = named.schema or schema.get(sample.config)
+    inputs = named.schema or schema_of(sample)
     stored = None if named.record else saving.statistics(named.source)
     if features is not None:
         x = _stored_features(features, inputs)[: sample.max_jets]
@@ -57,9 +56,9 @@ def export(tagger: str, sample: Sample, output: Path, *, features: Path | None =
 
 def _jets(tagger: NamedTagger, inputs: Schema, sample: Sample) -> tuple[np.ndarray, Statistics]:
     """Features `(jets, features)` from the data set of a tagger's inputs, and the statistics of its training jets."""
-    if inputs.name not in SCHEMAS:
+    if inputs.name in ALL and inputs.name not in SCHEMAS:
         raise UserError(f"There is no data set of the inputs of '{tagger.source}'; give jets with --features FILE.npy.")
-    dataset = opened(dataclasses.replace(sample, config=inputs.name))
+    dataset = opened(sample, current(inputs))
     check_inputs(tagger, dataset.schema)
     return dataset.arrays(sample.split).features[: sample.max_jets], dataset.statistics
 

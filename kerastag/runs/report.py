@@ -26,7 +26,7 @@ from kerastag.report.part import Numbers, Part
 from kerastag.report.parts import PARTS, areas, directions, epochs, flatness, hidden, inputs, mismodelling, shapes
 from kerastag.report.subject import Subject, fingerprint
 from kerastag.request import ReportOptions, Sample
-from kerastag.runs.opening import opened
+from kerastag.runs.opening import opened, schema_of
 
 # Resolution of figures, dots per inch.
 _DPI = 60
@@ -68,7 +68,7 @@ def report(
         UserError: if a tagger does not fit the data set, or the scan or the systematics were made of other jets.
     """
     start = time.perf_counter()
-    dataset = opened(sample)
+    dataset = opened(sample, schema_of(sample, taggers))
     store = output / "parts"
     subject = Subject(taggers, dataset, sample, options, store, scan, systematics)
     _check_scan(subject)

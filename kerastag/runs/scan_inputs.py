@@ -117,7 +117,7 @@ def _over_seeds(of_seeds: Sequence[dict[str, dict[str, Interval]]]) -> list[dict
 
 def _write(rows: list[dict], dataset: JetDataset, settings: Settings, output: Path) -> None:
     jets = dataset.count("test")
-    title = f"{jets:,} test jets of {settings.config}, ε = {settings.epsilon:g}"
+    title = f"{jets:,} test jets of {dataset.schema.name}, ε = {settings.epsilon:g}"
     write_json(output / RESULT, {"fingerprint": dataset.fingerprint, "jets": jets, "epsilon": settings.epsilon, "rows": rows})
     write_text(output / "inputs.csv", tables.comma_separated(rows))
     text = f"{title}; ± is half the 68 % bootstrap interval, seeds: their standard deviation.\n\n{markdown(rows)}\n"

@@ -24,7 +24,7 @@ from kerastag.jets import Jets
 from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.request import PAPER, PHYSICS, REPLICATES, SCAN, AttackGrid, Sample
 from kerastag.results import NotDefined, Resampled
-from kerastag.runs.opening import opened
+from kerastag.runs.opening import opened, schema_of
 from kerastag.saving.taggers import load_seeds
 from kerastag.schema import Schema
 from kerastag.simulation import catalogue
@@ -88,7 +88,7 @@ def systematics(
         UserError: if a file is missing or none of `kerastag simulate`, or a tagger does not fit the data set.
     """
     files, attacks = list_files(folder, variations), boxes(grid, budgets)
-    dataset = opened(sample)
+    dataset = opened(sample, schema_of(sample, taggers))
     jets = data.read_simulated(files[NOMINAL].path, dataset.schema, sample.split)
     if envelope is not None:
         write_envelope(envelope, dataset.schema, jets, files, sample.split, chosen=bool(variations))
@@ -103,7 +103,7 @@ def systematics(
     content = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "fingerprint": dataset.fingerprint,
-        "config": sample.config,
+        "config": dataset.schema.name,
         "jets": len(jets),
         "replicates": replicates,
         "groups": groups,

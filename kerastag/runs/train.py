@@ -8,6 +8,7 @@ metrics.json     clean and attacked areas on the test split
 checkpoints/  logs/  figures/
 """
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import tensorflow as tf
 import kerastag
 from kerastag import outputs, plots, saving, tables
 from kerastag.attacks import conditions
+from kerastag.attacks.threat_model import BOX_VERSION
 from kerastag.catalogue import DEFENSES
 from kerastag.data import JetDataset, VariedJets
 from kerastag.errors import UserError
@@ -121,12 +123,25 @@ def check_same(started: dict, settings: Settings, dataset: JetDataset, output: P
             f"The run in '{output}' was made with another data set than the one in '{dataset.path}'; "
             "give its --data-dir or --manual-dir, or choose another --output."
         )
+    if started["box"] != (box := _box(settings, dataset)):
+        raise UserError(
+            f"The run in '{output}' was started with attacks of another version of kerastag or of the schema "
+            f"({started['box'] or 'not said which'}, now {box}); start it anew in another --output."
+        )
     before, now = started["variations"], digests_of_variations(settings)
     if changed := sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)):
         raise UserError(
             f"The run in '{output}' was started on other files of variations: {', '.join(changed)}; give the same with "
             "--variations, or choose another --output."
         )
+
+
+def _box(settings: Settings, dataset: JetDataset) -> str:
+    """What says where attacks may go: the version of the box, and what the schema tells of special values and ties."""
+    if settings.physics.paper:
+        return "paper"
+    facts = json.dumps(dataset.schema.facts_of_attacks(), sort_keys=True)
+    return f"{BOX_VERSION}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
 
 
 def _config(settings: Settings, dataset: JetDataset) -> dict:
@@ -145,6 +160,7 @@ def _config(settings: Settings, dataset: JetDataset) -> dict:
         },
         "git_commit": git.stdout.strip() or None,
         "fingerprint": dataset.fingerprint,
+        "box": _box(settings, dataset),
         "jets": dataset.jets,
         "variations": digests_of_variations(settings),
     }

@@ -8,11 +8,12 @@ import keras
 import numpy as np
 
 from kerastag import legacy, saving
+from kerastag import schema as schemas
 from kerastag.errors import UserError
 from kerastag.flavours import FLAVOURS
 from kerastag.layers import class_logits
 from kerastag.schema import Schema
-from kerastag.schema.structure import nearest
+from kerastag.schema.plain import nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,15 @@ def find(argument: str) -> NamedTagger:
         return NamedTagger(name, source, legacy.load(source), record.schema, record)
     names = ", ".join(legacy.TAGGERS)
     raise UserError(f"'{source}' is no tagger: there is no such file or folder, and legacy taggers are {names}.")
+
+
+def inputs_of(argument: str) -> Schema | None:
+    """The schema of a tagger that `find` would find, as it is known today; None where it is not known."""
+    source = argument.rpartition("=")[2]
+    if Path(source).exists():
+        stored = saving.description(source)
+        return schemas.current(stored) if stored else None
+    return legacy.get(source).schema if source in legacy.TAGGERS else None
 
 
 def load(argument: str) -> NamedTagger:

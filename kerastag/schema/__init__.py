@@ -12,6 +12,7 @@ from kerastag.schema.deepntuple import DEEPNTUPLE
 from kerastag.schema.discriminators import Discriminator
 from kerastag.schema.jet_flavor import JET_FLAVOR
 from kerastag.schema.structure import FlavourClass, Helix, Schema, Spectator, Summary, Tie
+from kerastag.schema.toml import read
 from kerastag.schema.variables import Feature, Group, Variable
 
 # Schemas with a data set, and all. No public file holds the inputs of DeepDoubleX.
@@ -63,4 +64,5 @@ __all__ = [
     "Variable",
     "current",
     "get",
+    "read",
 ]

@@ -127,7 +127,7 @@ DEEPCSV = Schema(
         Spectator("event", "event"),
         Spectator("parton_flavour", "jet_parton_flavour"),
         Spectator("hadron_flavour", "Jet_hadronFlavour"),
-        Spectator("generator_weight", "generator_weight", default=1.0),
+        Spectator("generator_weight", "generator_weight", default=1.0, real=True),
     ),
     pt="jetPt",
     eta="jetAbsEta",

@@ -160,7 +160,7 @@ DEEPFLAVOUR = Schema(
         Spectator("event", "event_no"),
         Spectator("parton_flavour", "jet_parton_flavour"),
         Spectator("hadron_flavour", "jet_hadron_flavour"),
-        Spectator("generator_weight", "generator_weight", default=1.0),
+        Spectator("generator_weight", "generator_weight", default=1.0, real=True),
     ),
     pt="jet_pt",
     eta="jet_eta",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from kerastag.errors import UserError
 from kerastag.flavours import FLAVOUR_OF, FLAVOURS
+from kerastag.schema import plain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Discriminator:
         over: Classes to find, each with its weight.
         against: Classes to reject, each with its weight.
     """
+
+    __pydantic_config__ = plain.STRICT
 
     name: str
     over: tuple[tuple[str, float], ...]

@@ -1,7 +1,6 @@
 """A schema and its parts beside variables: helices, ties, flavour classes and spectators."""
 
 import dataclasses
-import difflib
 import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,9 +9,9 @@ import numpy as np
 
 from kerastag import flavours
 from kerastag.errors import UserError
-from kerastag.schema import discriminators
+from kerastag.schema import discriminators, plain
 from kerastag.schema.discriminators import Discriminator
-from kerastag.schema.variables import OF_ATTACKS, Feature, Group, columns, variable_from
+from kerastag.schema.variables import OF_ATTACKS, Feature, Group, columns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +25,8 @@ class Helix:
         phi, theta: Direction relative to the jet, rad.
         q_over_p: Charge over momentum, 1/GeV.
     """
+
+    __pydantic_config__ = plain.STRICT
 
     group: str
     d0: str
@@ -51,6 +52,8 @@ class Tie:
         beside: Feature whose tie must hold in the same slot, since both are of one object; "" for none.
     """
 
+    __pydantic_config__ = plain.STRICT
+
     feature: str
     sources: tuple[tuple[str, float], ...]
     factor: float | None = None
@@ -71,6 +74,8 @@ class Summary:
         tolerance: Largest relative difference between the feature and the function.
     """
 
+    __pydantic_config__ = plain.STRICT
+
     feature: str
     function: str
     sources: tuple[str, ...]
@@ -89,6 +94,8 @@ class FlavourClass:
         label: Label in figures, matplotlib's mathtext.
         color: Colour in figures.
     """
+
+    __pydantic_config__ = plain.STRICT
 
     name: str
     branch: str
@@ -117,12 +124,16 @@ class Spectator:
         branch: ROOT branch.
         default: Value where an optional branch is absent.
         optional: Whether files may lack the branch.
+        real: Whether it is a real number, kept as float64, and not a whole one.
     """
+
+    __pydantic_config__ = plain.STRICT
 
     name: str
     branch: str
     default: float = -1
     optional: bool = True
+    real: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,29 +142,35 @@ class Schema:
 
     Attributes:
         name: Name of the schema and of its data set's config.
-        version: Version, raised whenever a feature, default or selection changes.
-        description: One sentence.
-        tree: Path of the TTree in each ROOT file, one entry per jet or per event; of several, the first that exists.
         groups: Groups of inputs; their features, one after the other, are the columns of x.
         classes: Output classes, in the order of the logits.
-        spectators: Quantities that are kept with each jet.
-        pt: Name of the feature that is the jet's transverse momentum, for weights.
-        eta: Name of the feature that is the jet's pseudorapidity, for weights.
+        tree: Path of the TTree or RNTuple in each ROOT file, one entry per jet or per event; of several, the first that
+            exists. Other kinds of files need none.
+        version: Two numbers, raised whenever a feature, default or selection changes.
+        description: One sentence.
+        spectators: Quantities that are kept with each jet. `event` keeps jets of an event in one split, and `generator_weight`
+            weights them; other names are free.
+        pt: Name of the feature that is the jet's transverse momentum, for weights; "" if there is none.
+        eta: Name of the feature that is the jet's pseudorapidity, for weights; "" if there is none.
+        selection: Expression of branches that a jet must fulfil; "" keeps all.
         helix: Features that are the helices of tracks; None if there are none.
         ties: Which features follow others in an attack; what a tie follows may be held by an earlier one.
         summaries: Which features of the jet follow all slots of a group in an attack.
         ratios: Discriminators of one's own, that of headlines first; none for `discriminators.default`.
     """
 
+    __pydantic_config__ = plain.STRICT
+
     name: str
-    version: str
-    description: str
-    tree: str | tuple[str, ...]
     groups: tuple[Group, ...]
     classes: tuple[FlavourClass, ...]
-    spectators: tuple[Spectator, ...]
-    pt: str
-    eta: str
+    tree: str | tuple[str, ...] = ()
+    version: str = "1.0"
+    description: str = ""
+    spectators: tuple[Spectator, ...] = ()
+    pt: str = ""
+    eta: str = ""
+    selection: str = ""
     helix: Helix | None = None
     ties: tuple[Tie, ...] = ()
     summaries: tuple[Summary, ...] = ()
@@ -232,7 +249,7 @@ class Schema:
             UserError: if there is no feature of that name; the message lists the nearest names.
         """
         if name not in self.names:
-            raise UserError(f"Schema {self.name} has no feature '{name}'; the nearest are {nearest(name, self.names)}.")
+            raise UserError(f"Schema {self.name} has no feature '{name}'; the nearest are {plain.nearest(name, self.names)}.")
         return self.names.index(name)
 
     def restricted(self, inputs: Sequence[str]) -> "Schema":
@@ -286,30 +303,18 @@ class Schema:
                 del variable[name]
         return content
 
+    def facts_of_attacks(self) -> dict[str, Any]:
+        """What of `to_dict` decides where an attack may go, beside valid ranges and defaults."""
+        variables = [variable for group in self.groups for variable in group.variables]
+        facts = {variable.name: {name: getattr(variable, name) for name in OF_ATTACKS} for variable in variables}
+        content = self.to_dict()
+        return {"ties": content["ties"], "summaries": content["summaries"], "variables": facts}
+
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Schema":
-        """The inverse of `to_dict`, also after JSON has made lists of tuples."""
-        groups = tuple(
-            Group(**{**group, "variables": tuple(variable_from(variable) for variable in group["variables"])})
-            for group in content["groups"]
-        )
-        classes = tuple(FlavourClass(**flavour) for flavour in content["classes"])
-        spectators = tuple(Spectator(**spectator) for spectator in content["spectators"])
-        helix = Helix(**content["helix"]) if content["helix"] else None
-        tree = content["tree"] if isinstance(content["tree"], str) else tuple(content["tree"])
-        ties = tuple(
-            Tie(**{**tie, "sources": tuple((name, power) for name, power in tie["sources"])}) for tie in content.get("ties", ())
-        )
-        summaries = tuple(Summary(**{**entry, "sources": tuple(entry["sources"])}) for entry in content.get("summaries", ()))
-        ratios = tuple(
-            Discriminator(entry["name"], *(tuple(map(tuple, entry[side])) for side in ("over", "against")))
-            for entry in content.get("ratios", ())
-        )
-        parts = {"tree": tree, "groups": groups, "classes": classes, "spectators": spectators, "helix": helix}
-        return cls(**{**content, **parts, "ties": ties, "summaries": summaries, "ratios": ratios})
+        """The inverse of `to_dict`, also after JSON has made lists of tuples.
 
-
-def nearest(name: str, choices: Sequence[str]) -> str:
-    """The three of `choices` that look most like `name`, in quotes, for an error message."""
-    matches = difflib.get_close_matches(name, choices, n=3, cutoff=0.0)
-    return ", ".join(f"'{match}'" for match in matches) or "none at all"
+        Raises:
+            UserError: if a field is missing, unknown or of another type.
+        """
+        return plain.build(cls, content)

@@ -1,8 +1,9 @@
 """Variables, their groups with slots, and the features that they become."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from kerastag.schema import plain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Variable:
             as a block that a tie holds together, or not at all.
         untied: What it follows from that is no input, so that no `Tie` can hold it; "" if there is no such thing.
     """
+
+    __pydantic_config__ = plain.STRICT
 
     name: str
     branch: str
@@ -53,15 +56,20 @@ class Group:
         variables: Features run variable by variable, all slots of a variable before the next.
         slots: Number of leading objects that are inputs; None for quantities of the jet, which have no slots.
         count: Branch with the number of filled slots; flat slots beyond them are absent. None if every slot counts.
+        index: Branch with the number of the jet in its event to which each object belongs, where objects are those of the
+            event, such as NanoAOD's `JetPFCands_jetIdx`; those below 0 belong to none. None where they lie in jets.
         order: Expression that sorts jagged objects, largest first; None keeps the stored order.
         select: Expression that is true for the jagged objects that may enter a slot; None lets all of them.
         optional: Whether a jet may lack such objects. Models get presence flags for optional groups.
     """
 
+    __pydantic_config__ = plain.STRICT
+
     name: str
     variables: tuple[Variable, ...]
     slots: int | None = None
     count: str | None = None
+    index: str | None = None
     order: str | None = None
     select: str | None = None
     optional: bool = True
@@ -129,9 +137,3 @@ def columns(group: Group) -> list[Feature]:
                 )
             )
     return columns
-
-
-def variable_from(content: Mapping[str, Any]) -> Variable:
-    """A variable of plain data, also after JSON has made lists of tuples."""
-    default = tuple(content["default"]) if isinstance(content["default"], list | tuple) else content["default"]
-    return Variable(**{**content, "default": default, "special": tuple(content.get("special", ()))})

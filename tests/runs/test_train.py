@@ -18,9 +18,9 @@ from kerastag.attacks import CLEAN, Condition
 from kerastag.errors import UserError
 from kerastag.evaluation.taggers import TREES
 from kerastag.files import write_json
-from kerastag.recipes import Settings
+from kerastag.recipes import Settings, run_config
 from kerastag.request import AttackGrid
-from kerastag.runs.train import _started
+from kerastag.runs.train import _started, check_same
 from kerastag.training import assembly
 from kerastag.training.checkpoint import TrainingState
 from tests.conftest import run_command
@@ -125,6 +125,18 @@ def test_killed_and_resumed_run_ends_bit_equal(run_directory, data_dir, tmp_path
     assert resumed.code == 0, resumed.err
     assert "Resuming" in resumed.out
     assert_same_result(run_directory, output)
+
+
+def test_a_run_goes_on_in_its_own_box_alone(run_directory, dataset, tmp_path):
+    """A version that drew the box otherwise, or a schema of other ties, went on without a word."""
+    config = run_config(run_directory)
+    check_same(config, config["settings"], dataset, run_directory)
+    for other in (f"0-{config['box'].partition('-')[2]}", f"{config['box']}0", ""):
+        with pytest.raises(UserError, match="attacks of another version"):
+            check_same(config | {"box": other}, config["settings"], dataset, run_directory)
+    untied = dataclasses.replace(dataset.schema, ties=dataset.schema.ties[1:])
+    assert untied.facts_of_attacks() != dataset.schema.facts_of_attacks()
+    assert untied.facts_of_data() == dataset.schema.facts_of_data()
 
 
 def test_run_killed_after_its_last_epoch_is_finished_by_resume(run_directory, data_dir, tmp_path):

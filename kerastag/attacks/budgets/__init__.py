@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from kerastag.attacks.ties import Link
 from kerastag.errors import UserError
 from kerastag.schema import Schema
-from kerastag.schema.structure import nearest
+from kerastag.schema.plain import nearest
 
 _FOLDER = Path(__file__).parent
 # Power above which a share of another feature is a slip.

@@ -1,0 +1,163 @@
+"""Files as columns of jets or events, some entries at a time: ROOT's TTree and RNTuple, Parquet, and HDF5 as umami writes it.
+
+A column is an awkward array of one value, or a list of values, per entry. HDF5 files have structured arrays: `jets` of shape
+`(jets,)` and others of shape `(jets, slots)` whose field `valid` says which slots are filled. Their columns are called
+`jets.pt`, `tracks.d0`, and so on.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import h5py
+import numpy as np
+import uproot
+
+from kerastag.errors import UserError
+
+# Of a ROOT file, read at once; and entries of other files.
+CHUNK, _ENTRIES = "64 MB", 20_000
+# Field of a structured array that says whether a slot is filled.
+_VALID = "valid"
+
+Columns = dict[str, ak.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """What a file holds, opened.
+
+    Attributes:
+        name: What it is, for messages.
+        entries: Number of jets or events.
+        branches: Names of the columns.
+        chunks: Some columns, some entries at a time.
+    """
+
+    name: str
+    entries: int
+    branches: Collection[str]
+    chunks: Callable[[Sequence[str]], Iterator[Columns]]
+
+
+@contextlib.contextmanager
+def opened(path: Path, trees: Sequence[str]) -> Iterator[Table]:
+    """A file, opened as its suffix says.
+
+    Args:
+        path: The file.
+        trees: Paths of the tree in a ROOT file; the first that exists is read.
+
+    Raises:
+        UserError: if it cannot be opened, or has no such tree.
+    """
+    with _OPENERS[path.suffix](path, trees) as table:
+        yield table
+
+
+@contextlib.contextmanager
+def _root(path: Path, trees: Sequence[str]) -> Iterator[Table]:
+    check_header(path)
+    with uproot.open(path) as root:
+        tree = _tree(root, path, trees)
+        keys = tree.keys()
+        branches = {*keys, *(key.rpartition("/")[2] for key in keys)}
+
+        def chunks(names: Sequence[str]) -> Iterator[Columns]:
+            for chunk in tree.iterate(names, step_size=CHUNK):
+                yield {name: chunk[name] for name in names}
+
+        yield Table(f"Tree '{tree.name}' in '{path}'", tree.num_entries, branches, chunks)
+
+
+def check_header(path: Path) -> None:
+    """Check that a file is ROOT and as long as its header says; uproot reads a truncated file as far as it gets.
+
+    Raises:
+        UserError: if it is not.
+    """
+    with path.open("rb") as stream:
+        header = stream.read(20)
+    if len(header) < 20 or not header.startswith(b"root"):
+        raise UserError(f"'{path}' is not a ROOT file.")
+    version = int.from_bytes(header[4:8], "big")
+    # TFile's fEND, of 8 bytes in files beyond 2 GB, which are marked by their version.
+    end = int.from_bytes(header[12:20] if version >= 1_000_000 else header[12:16], "big")
+    if path.stat().st_size < end:
+        raise UserError(f"'{path}' is truncated: it has {path.stat().st_size:,} of {end:,} bytes.")
+
+
+def _tree(root: uproot.ReadOnlyDirectory, path: Path, names: Sequence[str]) -> Any:
+    """The first of the trees called `names` that the file has.
+
+    Raises:
+        UserError: if there is none.
+    """
+    for name in names:
+        if name in root:
+            if hasattr(root[name], "num_entries"):
+                return root[name]
+            raise UserError(f"'{name}' in '{path}' is a {root[name].classname}, not a tree.")
+    expected = " or ".join(repr(name) for name in names) or "that the schema names"
+    trees = ", ".join(repr(tree) for tree in trees_of(root))
+    raise UserError(f"'{path}' has no tree {expected}; it holds {trees or 'no tree'}.")
+
+
+def trees_of(root: uproot.ReadOnlyDirectory) -> list[str]:
+    """Paths of all trees in a ROOT file."""
+    return root.keys(recursive=True, cycle=False, filter_classname=["TTree", "TNtuple", "ROOT::RNTuple"])
+
+
+@contextlib.contextmanager
+def _parquet(path: Path, _: Sequence[str]) -> Iterator[Table]:
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+
+        def chunks(names: Sequence[str]) -> Iterator[Columns]:
+            for batch in file.iter_batches(_ENTRIES, columns=list(names)):
+                yield {name: _without_option(ak.from_arrow(batch.column(name))) for name in names}
+
+        yield Table(f"'{path}'", file.metadata.num_rows, set(file.schema_arrow.names), chunks)
+
+
+def _without_option(values: ak.Array) -> ak.Array:
+    """Parquet lets any value be missing; a number that is becomes NaN, a list that is becomes empty."""
+    if values.ndim == 1:
+        return ak.fill_none(values, np.nan) if ak.any(ak.is_none(values)) else ak.drop_none(values)
+    return ak.drop_none(ak.fill_none(values, [], axis=0), axis=1)
+
+
+@contextlib.contextmanager
+def _hdf5(path: Path, _: Sequence[str]) -> Iterator[Table]:
+    with h5py.File(path, "r") as file:
+        arrays = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset) and item.dtype.names}
+        if not arrays:
+            raise UserError(f"'{path}' holds no structured arrays, as files of the flavour-tagging framework umami do.")
+        lengths = {len(item) for item in arrays.values()}
+        if len(lengths) > 1:
+            raise UserError(f"The arrays in '{path}' differ in their number of jets: {sorted(lengths)}.")
+        (entries,) = lengths
+        fields = {f"{name}.{field}": (name, field) for name, item in arrays.items() for field in item.dtype.names}
+
+        def chunks(names: Sequence[str]) -> Iterator[Columns]:
+            for first in range(0, entries, _ENTRIES):
+                rows = slice(first, first + _ENTRIES)
+                yield {name: _column(arrays[fields[name][0]], fields[name][1], rows) for name in names}
+
+        yield Table(f"'{path}'", entries, set(fields), chunks)
+
+
+def _column(array: h5py.Dataset, field: str, rows: slice) -> ak.Array:
+    """A field of some jets; of an array with slots the filled ones alone."""
+    values = ak.Array(array.fields(field)[rows])
+    if values.ndim == 1 or _VALID not in array.dtype.names:
+        return ak.from_regular(values, axis=None)
+    return ak.from_regular(values, axis=None)[ak.from_regular(array.fields(_VALID)[rows].astype(bool), axis=None)]
+
+
+_OPENERS = {".root": _root, ".parquet": _parquet, ".h5": _hdf5, ".hdf5": _hdf5}
+SUFFIXES = tuple(_OPENERS)
