@@ -1,6 +1,7 @@
 """Which schema, selection and variation a data set has; a configuration for each schema."""
 
 import dataclasses
+import hashlib
 
 import tensorflow_datasets as tfds
 
@@ -28,17 +29,24 @@ class JetsConfig(tfds.core.BuilderConfig):
 
 
 def config_of(schema: Schema, *, variation: str = "", selection: str = "") -> JetsConfig:
-    """Configuration of a schema.
+    """Configuration of a schema; those of selections and variations have a folder of their own.
 
     Args:
         schema: Built in, or one's own.
         variation: Name of a variation, whose file alone is read; "" for all files.
         selection: Expression of branches that a jet must fulfil; "" keeps all.
     """
-    name = f"{schema.name}-{variation.replace('+', '-')}" if variation else schema.name
+    if not (variation or selection) and CONFIGS.get(schema.name) and CONFIGS[schema.name].schema == schema:
+        return CONFIGS[schema.name]
+    parts = [schema.name]
+    parts += [variation.replace("+", "-")] if variation else []
+    parts += [f"selected-{hashlib.sha256(selection.encode()).hexdigest()[:8]}"] if selection else []
+    return _config(schema, "-".join(parts), selection=selection, variation=variation)
+
+
+def _config(schema: Schema, name: str, **facts: str) -> JetsConfig:
     version = tfds.core.Version(f"{schema.version}.{_PATCH}")
-    about = {"name": name, "version": version, "description": schema.description}
-    return JetsConfig(schema=schema, selection=selection, variation=variation, **about)
+    return JetsConfig(name=name, version=version, description=schema.description, schema=schema, **facts)
 
 
-CONFIGS = {schema.name: config_of(schema) for schema in schemas.SCHEMAS.values()}
+CONFIGS = {schema.name: _config(schema, schema.name) for schema in schemas.SCHEMAS.values()}

@@ -92,8 +92,8 @@ def draft(columns: Sequence[Column], tree: str, name: str) -> Draft:
         tree=tree,
         description="Drafted from a file; look at every line.",
         spectators=tuple(spectators),
-        pt=pt.name if pt in inputs else "",
-        eta=eta.name if eta else "",
+        pt=_identifier(pt.name) if pt in inputs else "",
+        eta=_identifier(eta.name) if eta else "",
     )
     return Draft(schema, tuple(dict.fromkeys(questions)))
 
@@ -220,17 +220,15 @@ def _prefix(names: Sequence[str]) -> str:
 
 def _variable(column: Column, group: str, questions: list[str], branch: str = "") -> Variable:
     """A variable of a column; in a group with slots its name has one."""
-    short = re.sub(r"\W", "_", column.name)
-    low, sentinel = column.low, None
+    name, low, sentinel = _identifier(column.name), column.low, None
     if column.low in _SENTINELS and dict(column.frequent).get(column.low, 0) > 0:
-        sentinel, low = column.low, min((value for value, _ in column.frequent if value != column.low), default=0.0)
-        low = min(low, 0.0) if not column.whole else low
+        sentinel, low = column.low, column.next_to_low
         questions.append(f"{column.low:g} in '{column.name}' is taken for \"absent\".")
     unit = "GeV" if _MOMENTUM.search(column.name) else ""
     if not unit and not column.whole:
         questions.append("Units are given for momenta alone; those of lengths and angles could not be told.")
     return Variable(
-        name=f"{short}_{{slot}}" if group else short,
+        name=f"{name}_{{slot}}" if group else name,
         branch=branch or column.name,
         unit=unit,
         label=column.name.replace("_", " "),
@@ -238,6 +236,11 @@ def _variable(column: Column, group: str, questions: list[str], branch: str = ""
         integer=column.whole,
         sentinel=sentinel,
     )
+
+
+def _identifier(name: str) -> str:
+    """Name of a feature from that of a branch."""
+    return re.sub(r"\W", "_", name)
 
 
 def _default(low: float, column: Column) -> float:

@@ -29,6 +29,7 @@ class Column:
         depth: 0 for a value in each entry, 1 for a list, 2 for a list of lists.
         lengths: Lengths of the lists in the innermost level, int64; empty for values.
         low, high: Smallest and largest finite value; NaN if there is none.
+        next_to_low: Second smallest finite value.
         not_finite: Share of values that are not finite.
         whole: Whether all finite values are whole numbers.
         frequent: The most frequent values, each with its share, whole numbers in their order.
@@ -41,6 +42,7 @@ class Column:
     lengths: np.ndarray
     low: float = float("nan")
     high: float = float("nan")
+    next_to_low: float = float("nan")
     not_finite: float = 0.0
     whole: bool = False
     frequent: tuple[tuple[float, float], ...] = ()
@@ -122,6 +124,7 @@ def _column(name: str, values: ak.Array) -> Column:
         lengths=lengths,
         low=float(finite.min()),
         high=float(finite.max()),
+        next_to_low=float(distinct[min(1, len(distinct) - 1)]),
         not_finite=1 - len(finite) / len(numbers),
         whole=bool((finite == np.round(finite)).all()),
         frequent=tuple((float(distinct[i]), float(shares[i])) for i in order if shares[i] >= _FREQUENT and counts[i] > 1),

@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-from kerastag import cli
-
 EPILOG = """\
 example:
   %(prog)s jets/*.root --output mine.toml
@@ -25,8 +23,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     """Look, print, write."""
-    cli.load_tensorflow()
+    from tfds_jets.overview import overview
 
-    from kerastag import runs
-
-    runs.inspect(options.files, options.output, options.tree, options.name)
+    overview(options.files, options.output, options.tree, options.name)

@@ -11,7 +11,6 @@ from kerastag.runs.benchmark_robustness import benchmark_robustness
 from kerastag.runs.compare import compare
 from kerastag.runs.evaluate import evaluate
 from kerastag.runs.export import export
-from kerastag.runs.inspect import inspect
 from kerastag.runs.report import report
 from kerastag.runs.scan_inputs import scan_inputs
 from kerastag.runs.study import study
@@ -25,7 +24,6 @@ __all__ = [
     "compare",
     "evaluate",
     "export",
-    "inspect",
     "report",
     "scan_inputs",
     "study",

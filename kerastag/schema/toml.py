@@ -1,6 +1,7 @@
 """Schemas as TOML files: read, checked and written. `kerastag schema NAME --toml` prints one to begin with."""
 
 import dataclasses
+import math
 import re
 import tomllib
 from collections import Counter
@@ -94,6 +95,10 @@ def _check_group(group: Group) -> None:
             raise UserError(f"The variable '{variable.name}' of the group '{group.name}' {remedy}.")
         if isinstance(variable.default, tuple) and len(variable.default) != group.slots:
             raise UserError(f"'{variable.name}' needs {group.slots or 1} defaults, one a slot, not {len(variable.default)}.")
+        defaults = variable.default if isinstance(variable.default, tuple) else (variable.default,)
+        for number in (*defaults, *variable.special, variable.sentinel, variable.valid_min, variable.valid_max):
+            if number is not None and not math.isfinite(number):
+                raise UserError(f"'{variable.name}' has the value {number}; it must be a finite number.")
         low, high = variable.valid_min, variable.valid_max
         if low is not None and high is not None and low >= high:
             raise UserError(f"'{variable.name}' has no valid range: {low:g} to {high:g}.")

@@ -5,16 +5,13 @@ import dataclasses
 import hashlib
 import tempfile
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from kerastag import data
-from kerastag import schema as schema_room
 from tests.properties.test_data import expected, schemas, written
-from tfds_jets.configs import CONFIGS, JetsConfig
 from tfds_jets.splitting import FRACTIONS
 
 JETS, COPIES = 80, 3  # of each file; the latter have the same inputs
@@ -109,17 +106,12 @@ def assert_statistics(statistics, x, defaults):
 @given(schemas(), st.integers(0, 2**31 - 1), st.integers(1, 3))
 def test_a_data_set_holds_what_numpy_makes_of_its_files(schema, seed, files):
     generator, oracle = np.random.default_rng(seed), Oracle()
-    config = JetsConfig(name=schema.name, schema=schema.name, description="", version="1.0.0")
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        mock.patch.dict(schema_room.ALL, {schema.name: schema}),
-        mock.patch.dict(CONFIGS, {schema.name: config}),
-    ):
+    with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "jets"
         folder.mkdir()
         for number in range(files):
             oracle.add(folder / f"{number}.root", schema, generator)
-        dataset = data.prepare(schema.name, data_dir=Path(scratch) / "data", manual_dir=folder)
+        dataset = data.prepare(schema, data_dir=Path(scratch) / "data", manual_dir=folder)
         splits = {name: dataset.arrays(name) for name in FRACTIONS if sum(dataset.jets[name].values())}
     assert_splits(splits, oracle)
     assert_counts(dataset, splits, oracle)

@@ -163,12 +163,13 @@ def test_without_a_folder_deepcsv_takes_the_sample_and_with_one_the_folder(tmp_p
         data.prepare("deepcsv", data_dir=tmp_path / "other", manual_dir=jet_files)
 
 
-def test_selection_that_rejects_all_is_said(tmp_path, jet_files):
-    config = Builder.builder_configs["jet_flavor"]
-    config = type(config)(name="none", schema="jet_flavor", selection="jet_pt > 1e6", version="1.0.0", description="None.")
-    builder = Builder(config=config, data_dir=tmp_path)
+def test_a_selection_has_a_data_set_of_its_own(tmp_path, jet_files):
     with pytest.raises(UserError, match=r"None of the 3000 jets .* 3000 do not pass the selection 'jet_pt > 1e6'"):
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=jet_files))
+        data.prepare("jet_flavor", data_dir=tmp_path, manual_dir=jet_files, selection="jet_pt > 1e6")
+    central = data.prepare("jet_flavor", data_dir=tmp_path, manual_dir=jet_files, selection="abs(jet_eta) < 1 and jet_pt > 30")
+    everything = data.prepare("jet_flavor", data_dir=tmp_path, manual_dir=jet_files)
+    pt, eta = (everything.arrays("train").features[:, everything.schema.index(name)] for name in ("jet_pt", "jet_eta"))
+    assert central.count("train") == np.count_nonzero((abs(eta) < 1) & (pt > 30))
 
 
 def test_empty_split_is_left_out_with_a_sentence(tmp_path, caplog):

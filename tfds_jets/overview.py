@@ -10,7 +10,7 @@ from kerastag import tables
 from kerastag.errors import UserError
 from kerastag.files import write_text
 from kerastag.schema import toml
-from tfds_jets import draft, inspection
+from tfds_jets import draft, inspection, sources
 from tfds_jets.inspection import Column
 
 # Frequent values of a column that are shown, and the share from which on they are.
@@ -22,7 +22,7 @@ _HEADER = """\
 """
 
 
-def inspect(paths: Sequence[Path], output: Path | None = None, tree: str | None = None, name: str | None = None) -> None:
+def overview(paths: Sequence[Path], output: Path | None = None, tree: str | None = None, name: str | None = None) -> None:
     """Print trees, branches and a draft of a schema.
 
     Args:
@@ -58,8 +58,8 @@ def _first_with_entries(paths: Sequence[Path], tree: str | None) -> tuple[Path, 
     for path in paths:
         if not path.is_file():
             raise UserError(f"There is no file '{path}'.")
-        if path.suffix not in inspection.sources.SUFFIXES:
-            raise UserError(f"'{path}' is none of {', '.join(inspection.sources.SUFFIXES)}.")
+        if path.suffix not in sources.SUFFIXES:
+            raise UserError(f"'{path}' is none of {', '.join(sources.SUFFIXES)}.")
         trees = inspection.trees(path)
         for name, (entries, branches) in trees.items():
             print(f"'{path}': tree '{name}', {entries:,} entries, {branches:,} branches.")
@@ -75,7 +75,7 @@ def _first_with_entries(paths: Sequence[Path], tree: str | None) -> tuple[Path, 
 
 def _missing(path: Path, tree: str, columns: Sequence[Column]) -> list[str]:
     """Branches that a file lacks."""
-    with inspection.sources.opened(path, (tree,)) as table:
+    with sources.opened(path, (tree,)) as table:
         return [f"'{column.name}'" for column in columns if column.name not in table.branches]
 
 
