@@ -299,7 +299,7 @@ def _fill(values: np.ndarray, absent: np.ndarray, columns: Columns, group: Group
     for row, feature in enumerate(features):
         values[row] = ak.to_numpy(columns[feature.branch])
         if group.count is not None:
-            absent[row] = ak.to_numpy(columns[group.count]) <= feature.slot
+            absent[row] = ~(ak.to_numpy(columns[group.count]) > feature.slot)
 
 
 def _fill_jagged(values: np.ndarray, absent: np.ndarray, columns: Columns, group: Group, features: list[Feature]) -> None:

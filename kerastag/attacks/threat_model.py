@@ -14,7 +14,7 @@ from kerastag.attacks.summaries import SummaryLink, summary_links
 from kerastag.attacks.ties import Chosen, Link, Ties, links
 from kerastag.errors import UserError
 from kerastag.request import EPSILON, PHYSICS, Physics
-from kerastag.schema import Schema
+from kerastag.schema import Feature, Schema
 
 # Raised whenever the same schema gives another box, so that a training does not go on in it unawares.
 BOX_VERSION = 1
@@ -208,7 +208,7 @@ class ThreatModel:
             upper=upper,
             by_flavour=factors,
             group=[numbers[feature.group] for feature in schema.features],
-            special=[feature.special for feature in schema.features] if physics.special else None,
+            special=[_that_stay(feature, physics) for feature in schema.features],
             ties=ties,
             summaries=summaries,
             alone=alone,
@@ -336,6 +336,11 @@ class ThreatModel:
         summaries = [SummaryLink.from_config(link) for link in config.get("summaries", ())]
         proportional = Proportional(**config["proportional"]) if config.get("proportional") else None
         return cls(**{**config, "ties": ties, "summaries": summaries, "proportional": proportional})
+
+
+def _that_stay(feature: Feature, physics: Physics) -> tuple[float, ...]:
+    """Values that never move: what files write for "absent", which taggers mend, and what has a meaning of its own."""
+    return (*(feature.special if physics.special else ()), *(() if feature.sentinel is None else (feature.sentinel,)))
 
 
 def _followers(

@@ -4,6 +4,7 @@ import kerastag.backend  # noqa: F401  (before Keras is imported)
 from kerastag.layers.class_logits import ClassLogits, FlavourLogits
 from kerastag.layers.deep_flavour import AbsentTogether
 from kerastag.layers.lwtnn_inputs import LwtnnInputs
+from kerastag.layers.mending import Mend
 from kerastag.layers.preprocessing import PresenceFlags, SelectFeatures, Standardize, symlog
 from kerastag.layers.track_quantities import TrackQuantities
 
@@ -12,6 +13,7 @@ __all__ = [
     "ClassLogits",
     "FlavourLogits",
     "LwtnnInputs",
+    "Mend",
     "PresenceFlags",
     "SelectFeatures",
     "Standardize",

@@ -2,7 +2,7 @@
 
 import keras
 
-from kerastag.layers import PresenceFlags, Standardize
+from kerastag.layers import Mend, PresenceFlags, Standardize
 from kerastag.models.objects import split_columns, split_groups
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
@@ -33,8 +33,9 @@ def deep_sets(
         A model from raw features `(batch, features)` to logits `(batch, classes)`.
     """
     inputs = keras.Input((len(schema.features),), name="features")
-    scaled = Standardize.robust(schema, statistics, name="scaled")(inputs)
-    present = PresenceFlags(schema.optional_objects, schema.defaults, name="present")(inputs)
+    features = Mend.from_schema(schema, name="mended")(inputs)
+    scaled = Standardize.robust(schema, statistics, name="scaled")(features)
+    present = PresenceFlags(schema.optional_objects, schema.defaults, name="present")(features)
     flags = split_columns(present, [group.optional * (group.slots or 1) for group in schema.groups])
     parts = [present]
     for group, values, flag in zip(schema.groups, split_groups(scaled, schema), flags, strict=True):

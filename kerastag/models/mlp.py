@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from kerastag.layers import PresenceFlags, Standardize, TrackQuantities
+from kerastag.layers import Mend, PresenceFlags, Standardize, TrackQuantities
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
 
@@ -22,10 +22,11 @@ def mlp(schema: Schema, statistics: Statistics, hidden: tuple[int, ...] = (256, 
         A model from raw features `(batch, features)` to logits `(batch, classes)`.
     """
     inputs = keras.Input((len(schema.features),), name="features")
-    scaled = Standardize.robust(schema, statistics, name="scaled")(inputs)
-    parts = [scaled, PresenceFlags(schema.optional_objects, schema.defaults, name="present")(inputs)]
+    features = Mend.from_schema(schema, name="mended")(inputs)
+    scaled = Standardize.robust(schema, statistics, name="scaled")(features)
+    parts = [scaled, PresenceFlags(schema.optional_objects, schema.defaults, name="present")(features)]
     if schema.helix:
-        parts.append(TrackQuantities.from_schema(schema, name="track_quantities")(inputs))
+        parts.append(TrackQuantities.from_schema(schema, name="track_quantities")(features))
     x = keras.layers.Concatenate()(parts)
     for width in hidden:
         x = keras.layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
@@ -47,7 +48,8 @@ def paper_mlp(schema: Schema, statistics: Statistics) -> keras.Model:
         A model from raw features `(batch, features)` to logits `(batch, classes)`.
     """
     inputs = keras.Input((len(schema.features),), name="features")
-    x = Standardize(statistics.mean, statistics.sigma, names=schema.names, name="scaled")(inputs)
+    features = Mend.from_schema(schema, name="mended")(inputs)
+    x = Standardize(statistics.mean, statistics.sigma, names=schema.names, name="scaled")(features)
     for number in range(5):
         x = _dense_like_pytorch(100, x.shape[-1], activation="relu")(x)
         if number < 4:

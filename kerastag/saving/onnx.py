@@ -39,8 +39,9 @@ def export_onnx(tagger: keras.Model, schema: Schema, path: Path) -> None:
         return {"logits": tf.identity(logits, "logits"), "probabilities": tf.nn.softmax(logits)}
 
     signature = [tf.TensorSpec((None, len(schema.features)), tf.float32, name="features")]
+    handlers = {"Log1p": (_log1p, []), "SelectV2": (_where, [])}
     model, _ = tf2onnx.convert.from_function(
-        tf.function(outputs, input_signature=signature), signature, opset=_OPSET, custom_op_handlers={"Log1p": (_log1p, [])}
+        tf.function(outputs, input_signature=signature), signature, opset=_OPSET, custom_op_handlers=handlers
     )
     onnx.helper.set_model_props(
         model, {"features": json.dumps(schema.names), "classes": json.dumps(class_names(tagger)), "schema": schema.name}
@@ -56,6 +57,11 @@ def _log1p(context: Any, node: Any, name: str, args: list) -> None:
     context.remove_node(node.name)
     total = context.make_node("Add", [node.input[0], unit.output[0]])
     return context.make_node("Log", total.output, outputs=node.output, name=node.name, shapes=shapes, dtypes=types)
+
+
+def _where(context: Any, node: Any, name: str, args: list) -> None:
+    """A choice between two values as one; tf2onnx would add up both, one of them times 0, and so let NaN through."""
+    node.type = "Where"
 
 
 def parity(tagger: keras.Model, saved_model: Path, onnx_file: Path, x: np.ndarray) -> dict[str, float]:

@@ -18,7 +18,7 @@ def test_paper_network_has_its_published_number_of_parameters(dataset):
 
 def test_paper_network_starts_like_pytorch(dataset):
     keras.utils.set_random_seed(0)
-    kernel, bias = models.paper_mlp(dataset.schema, dataset.statistics).layers[2].get_weights()
+    kernel, bias = models.paper_mlp(dataset.schema, dataset.statistics).layers[3].get_weights()
     limit = 184**-0.5
     assert 0.99 * limit < abs(kernel).max() <= limit
     assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.03)
@@ -85,4 +85,4 @@ def test_a_tagger_of_some_inputs_sees_no_others(dataset, name, tmp_path, jets):
 
 def test_all_inputs_give_the_model_itself(dataset):
     model = models.build("paper_mlp", dataset.schema, dataset.statistics, ("jet", "vertex", "track"))
-    assert model.count_params() == 59_203 and model.layers[1].name == "scaled"
+    assert model.count_params() == 59_203 and model.layers[1].name == "mended"
