@@ -39,7 +39,7 @@ def export_onnx(tagger: keras.Model, schema: Schema, path: Path) -> None:
         return {"logits": tf.identity(logits, "logits"), "probabilities": tf.nn.softmax(logits)}
 
     signature = [tf.TensorSpec((None, len(schema.features)), tf.float32, name="features")]
-    handlers = {"Log1p": (_log1p, []), "SelectV2": (_where, [])}
+    handlers: dict[str, Any] = {"Log1p": (_log1p, []), "SelectV2": (_where, [])}
     model, _ = tf2onnx.convert.from_function(
         tf.function(outputs, input_signature=signature), signature, opset=_OPSET, custom_op_handlers=handlers
     )
