@@ -44,24 +44,27 @@ def style(name: str, number: int) -> dict[str, str]:
     return dataclasses.asdict(known)
 
 
-def columns(class_names: Sequence[str]) -> tuple[tuple[int, ...], ...]:
-    """Columns of the classes that belong to each flavour.
+def columns(class_names: Sequence[str], wanted: Sequence[str] = FLAVOURS) -> tuple[tuple[int, ...], ...]:
+    """Columns of the classes of a tagger that make up each class that is wanted.
+
+    A class is that of the same name, in whatever order; a finer one counts as its flavour where that is wanted.
 
     Args:
-        class_names: Names of the classes, in the order of the columns.
+        class_names: Names of the tagger's classes, in the order of the columns.
+        wanted: Names of the classes that jets have.
 
     Returns:
-        A tuple of column numbers for each of `FLAVOURS`.
+        A tuple of column numbers for each of `wanted`.
 
     Raises:
-        UserError: if a class is not a flavour of a jet, or a flavour has no class.
+        UserError: if a class belongs to none that is wanted, or a wanted one has no class.
     """
-    of_flavour = tuple(
-        tuple(column for column, name in enumerate(class_names) if FLAVOUR_OF.get(name) == flavour) for flavour in FLAVOURS
-    )
-    if not all(of_flavour) or not FLAVOUR_OF.keys() >= set(class_names):
+    targets = [name if name in wanted else FLAVOUR_OF.get(name) for name in class_names]
+    found = tuple(tuple(column for column, target in enumerate(targets) if target == name) for name in wanted)
+    if not all(found) or not set(targets) <= set(wanted) or len(set(class_names)) < len(class_names):
+        finer = ", ".join(name for name, flavour in FLAVOUR_OF.items() if flavour in wanted and name not in wanted)
         raise UserError(
-            f"A tagger of the classes {', '.join(class_names)} does not tell {', '.join(FLAVOURS)} jets apart; "
-            f"known classes are {', '.join(FLAVOUR_OF)}."
+            f"A tagger of the classes {', '.join(class_names)} does not tell {', '.join(wanted)} jets apart; it needs a logit "
+            f"for each of them{f', or for finer ones among {finer}' if finer else ''}."
         )
-    return of_flavour
+    return found

@@ -1,35 +1,56 @@
-"""Discriminators between flavours, their ROC curves, and areas with uncertainties. NumPy alone."""
+"""Discriminators between classes, their ROC curves, and areas with uncertainties. NumPy alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from kerastag.errors import UserError
 from kerastag.flavours import FLAVOURS
 from kerastag.results import NotDefined, Resampled
+from kerastag.schema import discriminators
+from kerastag.schema.discriminators import Separation
 
-# Name: the class to find and the class to find it against, as indices into b, c, light.
-DISCRIMINATORS = {"BvL": (0, 2), "BvC": (0, 1), "CvB": (1, 0), "CvL": (1, 2)}
-HEADLINE = ("BvL", "CvB", "CvL")
+# Those of scores whose columns are b, c, light; those of a data set are in its schema.
+DISCRIMINATORS = {one.name: Separation.of(one, FLAVOURS) for one in discriminators.default(FLAVOURS)}
+HEADLINE = tuple(DISCRIMINATORS.values())[:3]
 # Fewer mistagged jets than this and a point of a ROC curve says nothing.
 MINIMUM_MISTAGGED = 20
 
 
-def discriminant(scores: np.ndarray, name: str) -> np.ndarray:
-    """A score that orders jets as P(over)/(P(over) + P(against)) does, float64 `(jets,)`.
+def discriminant(scores: np.ndarray, separation: Separation) -> np.ndarray:
+    """A score that orders jets as the ratio of weighted sums of probabilities does, float64 `(jets,)`.
 
-    From logits it is their difference: no two jets tie at a probability of 1. Probabilities are recognised by lying in
-    [0, 1] and adding up to 1.
+    From logits it is the logarithm of the ratio, between two classes the difference of their logits: no two jets tie at a
+    probability of 1. Probabilities are recognised by lying in [0, 1] and adding up to 1.
 
     Args:
         scores: Logits (preferred) or probabilities, `(jets, classes)`.
-        name: A name in `DISCRIMINATORS`.
+        separation: Which columns are found and which rejected.
+
+    Raises:
+        UserError: if the scores have another number of columns.
     """
-    over, against = (scores[:, number].astype(np.float64) for number in DISCRIMINATORS[name])
+    if scores.shape[-1] != len(separation.class_names):
+        raise UserError(
+            f"{separation.name} needs scores of {', '.join(separation.class_names)}, not {scores.shape[-1]} columns; "
+            "take a discriminator from the schema of the data set."
+        )
     if not _are_probabilities(scores):
         with np.errstate(invalid="ignore"):  # of infinite logits; whoever takes them asks for NaN
-            return over - against
+            return _log_sum(scores, separation.over) - _log_sum(scores, separation.against)
+    over, against = (_sum(scores, side) for side in (separation.over, separation.against))
     total = over + against
     return np.divide(over, total, out=np.full_like(total, 0.5), where=total > 0)
+
+
+def _sum(probabilities: np.ndarray, side: tuple[tuple[int, float], ...]) -> np.ndarray:
+    """Weighted sum of some columns, float64 `(jets,)`."""
+    return np.sum([weight * probabilities[:, column].astype(np.float64) for column, weight in side], axis=0)
+
+
+def _log_sum(logits: np.ndarray, side: tuple[tuple[int, float], ...]) -> np.ndarray:
+    """Logarithm of the weighted sum of the exponentials of some columns, float64 `(jets,)`."""
+    return np.logaddexp.reduce([logits[:, column].astype(np.float64) + np.log(weight) for column, weight in side], axis=0)
 
 
 def _are_probabilities(scores: np.ndarray) -> bool:
@@ -37,43 +58,43 @@ def _are_probabilities(scores: np.ndarray) -> bool:
 
 
 def discriminator_auc(
-    y: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None, names: tuple[str, ...] = HEADLINE
+    y: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None, separations: Iterable[Separation] = HEADLINE
 ) -> dict[str, float | NotDefined]:
-    """Area under the ROC curve of each discriminator, over the jets of its two flavours.
+    """Area under the ROC curve of each discriminator, over the jets of its classes.
 
     Args:
         y: True flavours, one-hot `(jets, classes)` or indices `(jets,)`.
         scores: Logits (preferred) or probabilities, `(jets, classes)`.
-        weights: `(jets,)`; negative ones are allowed as long as each flavour's sum is positive.
-        names: Which discriminators.
+        weights: `(jets,)`; negative ones are allowed as long as each side's sum is positive.
+        separations: Which discriminators, such as `schema.in_tables`; by default those of the columns b, c, light.
 
     Returns:
-        A number per name, or `NotDefined` where a flavour has no jets.
+        A number per name, or `NotDefined` where a side has no jets.
     """
-    return {name: RankedPair(y, scores, name).auc(weights) for name in names}
+    return {one.name: RankedPair(y, scores, one).auc(weights) for one in separations}
 
 
 class RankedPair:
-    """The jets of two flavours, sorted once by their discriminant; areas for many sets of weights are then cheap.
+    """The jets on both sides of a discriminator, sorted once by it; areas for many sets of weights are then cheap.
 
     Args:
         y: One-hot `(jets, classes)` or indices `(jets,)`.
         scores: `(jets, classes)`.
-        name: A name in `DISCRIMINATORS`.
+        separation: The discriminator.
     """
 
-    def __init__(self, y: np.ndarray, scores: np.ndarray, name: str):
+    def __init__(self, y: np.ndarray, scores: np.ndarray, separation: Separation):
         label = np.argmax(y, axis=1) if np.ndim(y) == 2 else np.asarray(y)
-        over, against = DISCRIMINATORS[name]
-        missing = [FLAVOURS[number] for number in (over, against) if not (label == number).any()]
-        jets = np.flatnonzero((label == over) | (label == against))
-        value = discriminant(np.asarray(scores)[jets], name)
+        over, against = (np.isin(label, columns) for columns in separation.columns)
+        missing = [name for name, side in zip(separation.sides, (over, against), strict=True) if not side.any()]
+        jets = np.flatnonzero(over | against)
+        value = discriminant(np.asarray(scores)[jets], separation)
         self.undefined = NotDefined(f"no {' and no '.join(missing)} jets") if missing else None
         if nans := np.count_nonzero(np.isnan(value)):
             self.undefined = NotDefined(f"the outputs of {nans:,} jets are not finite")
         order = np.argsort(value, kind="stable")
         self._jets = jets[order]
-        self._is_over = label[self._jets] == over
+        self._is_over = over[self._jets]
         value = value[order]
         # A group of tied jets ends where the next value differs.
         self._ends = np.flatnonzero(np.append(value[1:] != value[:-1], True)) if len(value) else np.zeros(0, int)

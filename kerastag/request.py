@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from kerastag import options
 from kerastag.catalogue import ATTACKS, SCALES
 from kerastag.errors import UserError
-from kerastag.metrics import DISCRIMINATORS
 from kerastag.options import option, section
 from kerastag.schema import DEFAULT, SCHEMAS
 
@@ -64,16 +63,6 @@ class Sample:
 
 # Sizes of a curve.
 _CURVE = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1)
-# What an attack may increase: cross-entropy, the paper's loss, the margin of each discriminator in its own column, or one
-# margin in all columns, with a sign for all jets the same way.
-OBJECTIVE_NAMES = (
-    "cross_entropy",
-    "paper",
-    "margin",
-    *DISCRIMINATORS,
-    *(f"{sign}{name}" for sign in "+-" for name in DISCRIMINATORS),
-)
-
 # Options of a command that reads a whole data set.
 DATA_SET = ("config", "schema", "selection", "manual_dir", "data_dir", "strict")
 
@@ -145,13 +134,13 @@ class AttackGrid:
         attacks: Names in the catalogue of attacks.
         epsilons: Sizes of the attacks, in units of the scale.
         caps: Largest change relative to each value; None for none.
-        objectives: What attacks increase, names in `OBJECTIVE_NAMES`.
+        objectives: What attacks increase: "cross_entropy", "margin", "paper", or discriminators of the data set by name.
         scale: Unit of ε.
         only: Names or patterns of the features that attacks may move; none for all.
         physics: Which rules the attacks obey.
 
     Raises:
-        UserError: if there is no such attack, objective or scale.
+        UserError: if there is no such attack or scale.
     """
 
     attacks: tuple[str, ...] = option(("fgsm", "pgd-20"), choices=ATTACKS, flag="--attack", group="attacks")
@@ -167,8 +156,9 @@ class AttackGrid:
     objectives: tuple[str, ...] = option(
         ("cross_entropy",),
         "what attacks increase: cross_entropy; margin (in each column the margin of its own discriminator); "
-        "BvL, CvL, CvB or BvC (that margin); with + or - all jets one way; paper (the loss of arXiv:2203.13890)",
-        choices=OBJECTIVE_NAMES,
+        "a discriminator of the data set, such as BvL (that margin); with + or - all jets one way; paper (the loss of "
+        "arXiv:2203.13890)",
+        metavar="NAME",
         flag="--objective",
         group="attacks",
     )

@@ -4,8 +4,11 @@ from scipy.special import softmax
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from kerastag.metrics import DISCRIMINATORS, Bootstrap, RankedPair, discriminator_auc
+from kerastag.errors import UserError
+from kerastag.metrics import DISCRIMINATORS, Bootstrap, RankedPair, discriminant, discriminator_auc
 from kerastag.results import NotDefined
+from kerastag.schema import Separation
+from kerastag.schema.discriminators import default
 
 
 def sample(jets=20_000, strength=4.0, seed=0):
@@ -20,13 +23,13 @@ def sample(jets=20_000, strength=4.0, seed=0):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_area_equals_scikit_learn(name, strength, weighted):
     label, logits, w = sample(strength=strength)
-    over, against = DISCRIMINATORS[name]
+    ((over,), (against,)) = DISCRIMINATORS[name].columns
     pair = (label == over) | (label == against)
     p = softmax(logits.astype(np.float64), axis=1)
     expected = roc_auc_score(
         label[pair] == over, (p[:, over] / (p[:, over] + p[:, against]))[pair], sample_weight=w[pair] if weighted else None
     )
-    area = discriminator_auc(label, logits, w if weighted else None, names=(name,))[name]
+    area = discriminator_auc(label, logits, w if weighted else None, separations=[DISCRIMINATORS[name]])[name]
     assert area == pytest.approx(expected, abs=1e-6)
     if strength > 1:
         assert area > 0.98  # where 200 thresholds are not enough
@@ -79,15 +82,15 @@ def test_mistag_rate_is_that_of_scikit_learns_curve():
         label[pair] == 0, (logits[:, 0].astype(float) - logits[:, 2])[pair], sample_weight=w[pair], drop_intermediate=False
     )
     for efficiency in (0.7, 0.9, 0.99):
-        rate = RankedPair(label, logits, "BvL").mistag(efficiency, w)
+        rate = RankedPair(label, logits, DISCRIMINATORS["BvL"]).mistag(efficiency, w)
         assert rate == pytest.approx(np.interp(efficiency, tpr, fpr))
-    assert RankedPair(label, logits, "BvL").mistag(0.02) == NotDefined("fewer than 20 mistagged jets")
-    assert RankedPair(label[label != 0], logits[label != 0], "BvL").mistag(0.7) == NotDefined("no b jets")
+    assert RankedPair(label, logits, DISCRIMINATORS["BvL"]).mistag(0.02) == NotDefined("fewer than 20 mistagged jets")
+    assert RankedPair(label[label != 0], logits[label != 0], DISCRIMINATORS["BvL"]).mistag(0.7) == NotDefined("no b jets")
 
 
 def test_roc_curve_equals_scikit_learn():
     label, logits, w = sample(3000)
-    efficiency, mistag, mistagged = RankedPair(label, logits, "BvL").roc(w)
+    efficiency, mistag, mistagged = RankedPair(label, logits, DISCRIMINATORS["BvL"]).roc(w)
     pair = label != 1
     fpr, tpr, _ = roc_curve(
         label[pair] == 0, (logits[:, 0].astype(float) - logits[:, 2])[pair], sample_weight=w[pair], drop_intermediate=False
@@ -100,7 +103,7 @@ def test_roc_curve_equals_scikit_learn():
 def test_bootstrap_error_is_that_of_hanley_and_mcneil():
     """For independent jets the error of an area is known: Radiology 143 (1982) 29."""
     label, logits, _ = sample(4000, strength=1.0)
-    pair = RankedPair(label, logits, "BvL")
+    pair = RankedPair(label, logits, DISCRIMINATORS["BvL"])
     area = pair.auc()
     n, m = (label == 0).sum(), (label == 2).sum()
     q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
@@ -113,8 +116,8 @@ def test_bootstrap_error_is_that_of_hanley_and_mcneil():
 def test_bootstrap_keeps_events_together():
     """Each jet four times: resampling jets would halve the error, resampling events must not."""
     label, logits, _ = sample(1000, strength=1.0)
-    once = Bootstrap(np.arange(1000), 300).values(RankedPair(label, logits, "BvL").auc).std()
-    copied = RankedPair(np.tile(label, 4), np.tile(logits, (4, 1)), "BvL")
+    once = Bootstrap(np.arange(1000), 300).values(RankedPair(label, logits, DISCRIMINATORS["BvL"]).auc).std()
+    copied = RankedPair(np.tile(label, 4), np.tile(logits, (4, 1)), DISCRIMINATORS["BvL"])
     assert Bootstrap(np.tile(np.arange(1000), 4), 300).values(copied.auc).std() == pytest.approx(once, rel=0.15)
     assert Bootstrap(np.arange(4000), 300).values(copied.auc).std() < 0.65 * once
 
@@ -137,7 +140,7 @@ def two_taggers(jets=1500, seed=0):
 def test_bootstrap_errors_are_delongs():
     label, first, second = two_taggers()
     areas, covariance = delong(label, *(scores[:, 0].astype(float) - scores[:, 2] for scores in (first, second)))
-    pairs = [RankedPair(label, scores, "BvL") for scores in (first, second)]
+    pairs = [RankedPair(label, scores, DISCRIMINATORS["BvL"]) for scores in (first, second)]
     assert [pair.auc() for pair in pairs] == pytest.approx(areas)
     bootstrap = Bootstrap(np.arange(len(label)), replicates=600)
     first, second = (bootstrap.resample(pair.auc) for pair in pairs)
@@ -157,7 +160,9 @@ def test_intervals_cover_a_known_area():
         label = np.repeat([0, 2], 150)
         logits = np.zeros((300, 3), np.float32)
         logits[:, 0] = generator.normal(size=300) + (label == 0)
-        interval = Bootstrap(np.arange(300), 120, seed=trial).resample(RankedPair(label, logits, "BvL").auc).interval
+        interval = (
+            Bootstrap(np.arange(300), 120, seed=trial).resample(RankedPair(label, logits, DISCRIMINATORS["BvL"]).auc).interval
+        )
         inside += interval.low < truth < interval.high
     assert 0.60 < inside / 300 < 0.75  # 68 % ± 2.7 %
 
@@ -166,9 +171,11 @@ def test_weighted_bootstrap_is_that_of_repeated_jets():
     """A jet of weight 3 in an event counts as three jets of that event."""
     label, logits, _ = sample(800, strength=1.0)
     times = np.random.default_rng(5).integers(1, 4, 800)
-    weighted = Bootstrap(np.arange(800), 50, weights=times.astype(float)).resample(RankedPair(label, logits, "BvL").auc)
+    weighted = Bootstrap(np.arange(800), 50, weights=times.astype(float)).resample(
+        RankedPair(label, logits, DISCRIMINATORS["BvL"]).auc
+    )
     repeated = np.repeat(np.arange(800), times)
-    expected = Bootstrap(repeated, 50).resample(RankedPair(label[repeated], logits[repeated], "BvL").auc)
+    expected = Bootstrap(repeated, 50).resample(RankedPair(label[repeated], logits[repeated], DISCRIMINATORS["BvL"]).auc)
     assert weighted.value == pytest.approx(expected.value)
     np.testing.assert_allclose(weighted.values, expected.values)
 
@@ -176,10 +183,10 @@ def test_weighted_bootstrap_is_that_of_repeated_jets():
 def test_resamples_without_a_value_are_not_finite_and_jets_without_one_say_why():
     label, logits = np.array([0, 2, 2]), np.zeros((3, 3), np.float32)
     bootstrap = Bootstrap(np.arange(3), 50)
-    area = bootstrap.resample(RankedPair(label, logits, "BvL").auc)
+    area = bootstrap.resample(RankedPair(label, logits, DISCRIMINATORS["BvL"]).auc)
     assert area.value == 0.5 and np.isnan(area.values).any() and np.nanmax(area.values) == 0.5
     assert (area.interval.low, area.interval.high) == (0.5, 0.5)
-    assert bootstrap.resample(RankedPair(label, logits, "CvL").auc) == NotDefined("no c jets")
+    assert bootstrap.resample(RankedPair(label, logits, DISCRIMINATORS["CvL"]).auc) == NotDefined("no c jets")
 
 
 LABELS = np.array([0, 0, 2, 2, 1])
@@ -211,16 +218,16 @@ def test_areas_of_outputs_that_are_not_finite_are_not_defined(value):
     """Two infinite logits have no difference; one alone is only very large."""
     logits = LOGITS.copy()
     logits[1, [0, 2]] = value
-    pair = RankedPair(LABELS, logits, "BvL")
+    pair = RankedPair(LABELS, logits, DISCRIMINATORS["BvL"])
     assert pair.auc() == pair.mistag(0.5) == NotDefined("the outputs of 1 jets are not finite")
     assert np.isnan(pair.aucs(np.ones((2, 5)))).all()
     logits[1, 2] = 0
     if np.isinf(value):
-        assert RankedPair(LABELS, logits, "BvL").auc() == 1.0
+        assert RankedPair(LABELS, logits, DISCRIMINATORS["BvL"]).auc() == 1.0
 
 
 def test_both_flavours_may_be_missing():
-    assert RankedPair(np.array([1, 1]), LOGITS[:2], "BvL").auc() == NotDefined("no b and no light jets")
+    assert RankedPair(np.array([1, 1]), LOGITS[:2], DISCRIMINATORS["BvL"]).auc() == NotDefined("no b and no light jets")
 
 
 def test_areas_of_many_weights_are_those_of_each():
@@ -230,7 +237,7 @@ def test_areas_of_many_weights_are_those_of_each():
     weights[2] *= 1e-6
     for row, flavour in ((3, 1), (4, 2)):
         weights[row, label == flavour] = 0
-    pair = RankedPair(label, scores, "CvL")
+    pair = RankedPair(label, scores, DISCRIMINATORS["CvL"])
     np.testing.assert_allclose(pair.aucs(weights)[:3], [pair.auc(row) for row in weights[:3]], rtol=1e-12)
     assert np.isnan(pair.aucs(weights)[3:]).all()
     assert all(isinstance(pair.auc(row), NotDefined) for row in weights[3:])
@@ -256,7 +263,71 @@ def test_each_resample_draws_as_many_events_as_there_are():
 
 def test_a_roc_curve_ends_at_1():
     """By hand: margins are 2 and -1 of b jets, -1 and 1 of light jets, so one pair is tied."""
-    efficiency, mistag, mistagged = RankedPair(LABELS, LOGITS, "BvL").roc(np.array([2.0, 1, 1, 3, 1]))
+    efficiency, mistag, mistagged = RankedPair(LABELS, LOGITS, DISCRIMINATORS["BvL"]).roc(np.array([2.0, 1, 1, 3, 1]))
     np.testing.assert_allclose(efficiency, [2 / 3, 2 / 3, 1])
     np.testing.assert_allclose(mistag, [0, 3 / 4, 1])
     assert mistagged.tolist() == [0, 1, 2]
+
+
+FIVE = ("tau", "light", "c", "gluon", "b")
+# b / (0.1 c + 0.9 light + 0.5 gluon), and quarks against leptons: no side is a single class of weight 1.
+RATIO = Separation("b_ratio", FIVE, ((4, 1.0),), ((2, 0.1), (1, 0.9), (3, 0.5)))
+HADRONS = Separation("hadrons", FIVE, ((1, 2.0), (2, 1.0), (4, 1.0)), ((0, 0.3),))
+
+
+@pytest.mark.parametrize("separation", [RATIO, HADRONS], ids=lambda one: one.name)
+@pytest.mark.parametrize("as_probabilities", [False, True])
+def test_area_of_a_weighted_ratio_equals_scikit_learn(separation, as_probabilities):
+    generator = np.random.default_rng(0)
+    label, w = generator.integers(0, 5, 5000), generator.uniform(0.1, 3, 5000)
+    logits = generator.normal(size=(5000, 5)) + 2 * np.eye(5)[label]
+    p = softmax(logits, axis=1)
+    over, against = (sum(weight * p[:, column] for column, weight in side) for side in (separation.over, separation.against))
+    found, rejected = (np.isin(label, [column for column, _ in side]) for side in (separation.over, separation.against))
+    pair = found | rejected
+    expected = roc_auc_score(found[pair], (over / against)[pair], sample_weight=w[pair])
+    (area,) = discriminator_auc(label, p if as_probabilities else logits, w, [separation]).values()
+    assert area == pytest.approx(expected, abs=1e-9)
+
+
+def test_between_two_classes_of_weight_one_it_is_the_difference_of_logits_bit_for_bit():
+    _, logits, _ = sample(1000)
+    expected = logits[:, 0].astype(np.float64) - logits[:, 2].astype(np.float64)
+    np.testing.assert_array_equal(discriminant(logits, DISCRIMINATORS["BvL"]), expected)
+
+
+@pytest.mark.parametrize("order", [("light", "c", "b"), ("c", "light", "b")])
+def test_areas_do_not_depend_on_the_order_of_the_classes(order):
+    label, logits, w = sample(3000, strength=1.0)
+    columns = [("b", "c", "light").index(name) for name in order]
+    separations = [Separation.of(one, order) for one in default(order)[:3]]
+    permuted = discriminator_auc(np.eye(3)[label][:, columns], logits[:, columns], w, separations)
+    assert permuted == discriminator_auc(label, logits, w)
+
+
+def test_finer_classes_count_as_their_flavour_and_two_classes_are_enough():
+    label, logits, _ = sample(3000, strength=1.0)
+    names = ("g", "b", "uds", "c", "tau")
+    b_against_light = Separation.of(default(names)[0], names)
+    assert (b_against_light.name, b_against_light.sides) == ("BvL", ("b", "g+uds"))
+    of_five = np.array([1, 3, 2])[label]
+    of_five[::2][of_five[::2] == 2] = 0  # half of the light jets are gluons
+    scores = np.full((3000, 5), -30.0)
+    scores[:, [1, 3, 2]] = logits
+    (area,) = discriminator_auc(of_five, scores, None, [b_against_light]).values()
+    assert area == pytest.approx(discriminator_auc(label, logits)["BvL"])
+    pair = label != 1
+    (two,) = (Separation.of(one, ("signal", "other")) for one in default(("signal", "other")))
+    areas = discriminator_auc(label[pair] // 2, logits[pair][:, [0, 2]], None, [two])
+    assert areas == {"signal_vs_other": discriminator_auc(label, logits)["BvL"]}
+
+
+@pytest.mark.parametrize("columns", [2, 5])
+def test_other_numbers_of_columns_are_refused(columns):
+    with pytest.raises(UserError, match=f"BvL needs scores of b, c, light, not {columns} columns"):
+        discriminator_auc(np.arange(10) % columns, np.zeros((10, columns)))
+
+
+def test_sides_without_jets_are_named():
+    area = RankedPair(np.full(3, 4), np.zeros((3, 5)), RATIO).auc()
+    assert area == NotDefined("no c+light+gluon jets")

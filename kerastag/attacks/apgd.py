@@ -34,7 +34,7 @@ class APGD(RandomAttack):
 
     Args:
         threat_model: How far each cell may move.
-        objective: What to increase, a name in `OBJECTIVES`.
+        objective: What to increase, as of `Attack`.
         steps: Number of steps.
         restarts: How often to start from a random point.
         seed: Seed of the starts.

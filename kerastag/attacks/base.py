@@ -1,13 +1,16 @@
 """What all attacks share: the objective that they climb, the box in which they do, and the configuration."""
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 from typing_extensions import override
 
-from kerastag.attacks.objectives import OBJECTIVES
+from kerastag.attacks.objectives import find_objective
 from kerastag.attacks.threat_model import Box, ThreatModel
 from kerastag.errors import UserError
 from kerastag.layers.class_logits import flavour_logits
+from kerastag.schema import Separation
 
 LABELS = ("true", "predicted")
 
@@ -16,7 +19,8 @@ class Objective:
     """What an attack increases, as a function of the features of some jets: tagger, labels and mode are bound.
 
     Args:
-        name: Name in `OBJECTIVES`.
+        name: Name of the loss that it is, as of `find_objective`.
+        separations: Discriminators that a name may stand for.
         tagger: From raw features to logits.
         y: One-hot labels `(batch, classes)`.
         training: Mode in which the tagger is called.
@@ -27,13 +31,14 @@ class Objective:
     def __init__(
         self,
         name: str,
+        separations: Sequence[Separation],
         tagger: keras.Model,
         y: tf.Tensor,
         training: bool,
         nonfinite_gradients: keras.Variable,
         box: Box | None = None,
     ):
-        self._loss = OBJECTIVES[name]
+        self._loss = find_objective(name, separations)
         self._tagger, self._y, self._training = tagger, y, training
         self._nonfinite_gradients, self._box = nonfinite_gradients, box
         # An attack looks at many points: inside a graph the way to the gradient is traced once for all of them.
@@ -76,7 +81,7 @@ class Attack:
 
     Args:
         threat_model: How far each cell may move.
-        objective: What to increase, a name in `OBJECTIVES`; "cross_entropy" by default.
+        objective: What to increase: "cross_entropy", "paper", or a discriminator of the threat model by name.
         labels: "true", or "predicted" for an attacker who does not know the truth and takes the tagger's word on clean jets;
             then nothing of the truth shows in the attacked jets, but where the threat model depends on the flavour.
 
@@ -88,8 +93,7 @@ class Attack:
     """
 
     def __init__(self, threat_model: ThreatModel, objective: str = "cross_entropy", labels: str = "true"):
-        if objective not in OBJECTIVES:
-            raise UserError(f"There is no attack objective '{objective}'; choose one of {', '.join(OBJECTIVES)}.")
+        find_objective(objective, threat_model.separations)
         if labels not in LABELS:
             raise UserError(f"'{labels}' is no value for `labels`; choose {' or '.join(LABELS)}.")
         self.threat_model = threat_model
@@ -126,7 +130,7 @@ class Attack:
 
     def bind(self, tagger: keras.Model, y: tf.Tensor, training: bool = False, box: Box | None = None) -> Objective:
         """The objective of this attack for a tagger, the labels `(batch, classes)` of some jets and the box around them."""
-        return Objective(self.objective, tagger, y, training, self.nonfinite_gradients, box)
+        return Objective(self.objective, self.threat_model.separations, tagger, y, training, self.nonfinite_gradients, box)
 
     def perturb(self, box: Box, objective: Objective) -> tf.Tensor:
         """A point `(batch, features)` inside `box`, of larger `objective` than the clean one.
@@ -182,7 +186,7 @@ class RandomAttack(RandomDraws, Attack):
 
     Args:
         threat_model: How far each cell may move.
-        objective: What to increase, a name in `OBJECTIVES`.
+        objective: What to increase, as of `Attack`.
         labels: "true" or "predicted".
         seed: Seed of the draws.
     """

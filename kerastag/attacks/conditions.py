@@ -20,7 +20,7 @@ class Condition:
         attack: Name in the catalogue of attacks; None for clean jets.
         epsilon: Size of the attack, in units of the scale.
         cap: Largest change relative to each value; None for none.
-        objective: What an attack increases, a name in `OBJECTIVES`; or "margin", for each discriminator its own margin.
+        objective: What an attack increases, as of `Attack`; or "margin", for each discriminator its own margin.
         scale: Name in the catalogue of scales.
         only: Names or patterns of the features that may move; none for all.
         physics: Which rules it obeys.

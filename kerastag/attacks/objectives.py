@@ -4,15 +4,15 @@ An attack never uses the loss that a model was compiled with. A focal loss with 
 exactly 0 for confident jets in float32; their sign is 0, the jets stay where they are, and the tagger looks robust.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kerastag.errors import UserError
-from kerastag.flavours import FLAVOURS
 from kerastag.losses import DoubleSoftmaxFocal
-from kerastag.metrics import DISCRIMINATORS
+from kerastag.schema import Separation
 
 _PAPER = DoubleSoftmaxFocal(reduction="none")
 
@@ -22,35 +22,63 @@ def cross_entropy(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.nn.softmax_cross_entropy_with_logits(y, logits)
 
 
-def _discriminator(over: int, against: int) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Against one discriminator: push jets of `over` down and jets of `against` up; leave other flavours alone."""
+def _margin(separation: Separation, logits: tf.Tensor) -> tf.Tensor:
+    """Logarithm of a discriminator's ratio, `(batch,)`."""
+
+    def log_sum(side: tuple[tuple[int, float], ...]) -> tf.Tensor:
+        parts = [
+            logits[:, column] + np.float32(np.log(weight)) if weight != 1 else logits[:, column] for column, weight in side
+        ]
+        return parts[0] if len(parts) == 1 else tf.reduce_logsumexp(tf.stack(parts), axis=0)
+
+    return log_sum(separation.over) - log_sum(separation.against)
+
+
+def _discriminator(separation: Separation) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Against one discriminator: push jets of `over` down and jets of `against` up; leave other classes alone."""
 
     def objective(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        _need_flavours(y)
-        return (y[:, against] - y[:, over]) * (logits[:, over] - logits[:, against])
+        _need_classes(y, separation)
+        found, rejected = (sum(y[:, column] for column in side) for side in separation.columns)
+        return (rejected - found) * _margin(separation, logits)
 
     return objective
 
 
-def _directed(sign: float, over: int, against: int) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Push all jets the same way along one discriminator, whatever their flavour."""
+def _directed(sign: float, separation: Separation) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Push all jets the same way along one discriminator, whatever their class."""
 
     def objective(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        _need_flavours(y)
-        return sign * (logits[:, over] - logits[:, against])
+        _need_classes(y, separation)
+        return sign * _margin(separation, logits)
 
     return objective
 
 
-def _need_flavours(y: tf.Tensor) -> None:
-    if y.shape[-1] != len(FLAVOURS):
-        raise UserError(f"An attack on a discriminator needs labels of {', '.join(FLAVOURS)}, not {y.shape[-1]} columns.")
+def _need_classes(y: tf.Tensor, separation: Separation) -> None:
+    if y.shape[-1] != len(separation.class_names):
+        names = ", ".join(separation.class_names)
+        raise UserError(f"An attack on a discriminator needs labels of {names}, not {y.shape[-1]} columns.")
 
 
 OBJECTIVES: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
     "cross_entropy": cross_entropy,
     "paper": lambda y, logits: keras.ops.convert_to_tensor(_PAPER(y, logits)),
-    **{name: _discriminator(over, against) for name, (over, against) in DISCRIMINATORS.items()},
-    **{f"+{name}": _directed(1.0, over, against) for name, (over, against) in DISCRIMINATORS.items()},
-    **{f"-{name}": _directed(-1.0, over, against) for name, (over, against) in DISCRIMINATORS.items()},
 }
+
+
+def find_objective(name: str, separations: Iterable[Separation]) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """An objective: of `OBJECTIVES`, or the margin of a discriminator, with + or - for all jets the same way.
+
+    Raises:
+        UserError: if there is none of that name.
+    """
+    if name in OBJECTIVES:
+        return OBJECTIVES[name]
+    by_name = {one.name: one for one in separations}
+    if name in by_name:
+        return _discriminator(by_name[name])
+    if name[:1] in "+-" and name[1:] in by_name:
+        return _directed(1.0 if name[0] == "+" else -1.0, by_name[name[1:]])
+    known = ", ".join([*OBJECTIVES, *by_name])
+    raise UserError(f"There is no attack objective '{name}'; choose one of {known}, the latter also with + or - before it.")

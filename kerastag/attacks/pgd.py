@@ -23,7 +23,7 @@ class PGD(RandomAttack):
 
     Args:
         threat_model: How far each cell may move.
-        objective: What to increase, a name in `OBJECTIVES`.
+        objective: What to increase, as of `Attack`.
         steps: Number of steps.
         step_size: Size of a step in units of the box's half-width; None for 2.5/steps.
         random_start: Whether to start at a random point of the box rather than at the clean jet.

@@ -13,8 +13,9 @@ from kerastag.attacks.budgets import Budget, Proportional, matching_feature
 from kerastag.attacks.summaries import SummaryLink, summary_links
 from kerastag.attacks.ties import Chosen, Link, Ties, links
 from kerastag.errors import UserError
+from kerastag.metrics import DISCRIMINATORS
 from kerastag.request import EPSILON, PHYSICS, Physics
-from kerastag.schema import Feature, Schema
+from kerastag.schema import Feature, Schema, Separation
 
 # Raised whenever the same schema gives another box, so that a training does not go on in it unawares.
 BOX_VERSION = 1
@@ -92,6 +93,7 @@ class ThreatModel:
         limited: `(features,)`, true where ε limits a feature. Those that follow others need no limit of their own; one that
             moves on its own without must lead others that have one. None for all.
         proportional: A part of the scale that depends on the jet; None for none.
+        separations: Discriminators that an attack may aim at by name; None for those of labels b, c, light.
 
     Raises:
         UserError: if a number is out of range or the arrays differ in length.
@@ -116,6 +118,7 @@ class ThreatModel:
         alone: ArrayLike | None = None,
         limited: ArrayLike | None = None,
         proportional: Proportional | None = None,
+        separations: Sequence[Separation] | None = None,
     ):
         self.epsilon = float(epsilon)
         self.scale = np.asarray(scale, np.float32)
@@ -131,6 +134,7 @@ class ThreatModel:
         self.alone = np.ones_like(self.integer) if alone is None else np.asarray(alone, bool)
         self.limited = np.ones_like(self.integer) if limited is None else np.asarray(limited, bool)
         self.proportional = proportional
+        self.separations = tuple(DISCRIMINATORS.values() if separations is None else separations)
         self._check()
         self.ties = Ties(ties, summaries, len(self.scale)) if ties or summaries else None
         self._special = _padded(self.special)
@@ -214,6 +218,7 @@ class ThreatModel:
             alone=alone,
             limited=limited,
             proportional=budget.proportional,
+            separations=tuple(schema.separations.values()),
         )
 
     def for_any_flavour(self) -> "ThreatModel":
@@ -327,15 +332,18 @@ class ThreatModel:
             "alone": self.alone.tolist(),
             "limited": self.limited.tolist(),
             "proportional": dataclasses.asdict(self.proportional) if self.proportional else None,
+            "separations": [dataclasses.asdict(one) for one in self.separations],
         }
 
     @classmethod
     def from_config(cls, config: dict) -> "ThreatModel":
-        """The inverse of `get_config`; one that an older version stored has no ties and no special values."""
+        """The inverse of `get_config`; one that an older version stored has no ties, special values and discriminators."""
         ties = [Link.from_config(link) for link in config.get("ties", ())]
         summaries = [SummaryLink.from_config(link) for link in config.get("summaries", ())]
         proportional = Proportional(**config["proportional"]) if config.get("proportional") else None
-        return cls(**{**config, "ties": ties, "summaries": summaries, "proportional": proportional})
+        separations = [Separation.from_config(one) for one in config["separations"]] if "separations" in config else None
+        parts = {"ties": ties, "summaries": summaries, "proportional": proportional, "separations": separations}
+        return cls(**{**config, **parts})
 
 
 def _that_stay(feature: Feature, physics: Physics) -> tuple[float, ...]:

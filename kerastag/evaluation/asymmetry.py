@@ -8,9 +8,9 @@ import dataclasses
 
 import numpy as np
 
-from kerastag.flavours import FLAVOURS
 from kerastag.metrics import Bootstrap
 from kerastag.results import Interval, Resampled
+from kerastag.schema import Separation
 
 # Fewer moved cells of a flavour than this, and its asymmetry is left out: half of it would be chance.
 _FEWEST = 100
@@ -22,8 +22,8 @@ class Asymmetry:
 
     Attributes:
         by_feature: Mean signed over mean absolute shift, `(flavours, features)`; NaN where hardly anything moves.
-        against_physics: The same of b and light jets, signed so that 1 means every cell moves towards the other flavour's mean,
-            `(features,)`.
+        against_physics: The same of the jets to find and to reject, b and light ones, signed so that 1 means every cell moves
+            towards the mean of the other side, `(features,)`.
         magnitude: Mean over features of the absolute asymmetry, of each flavour that moves; 0 is symmetric, 1 all one way.
         inversion: Mean over features of `against_physics`.
     """
@@ -34,23 +34,28 @@ class Asymmetry:
     inversion: Resampled
 
 
-def asymmetry(x: np.ndarray, attacked: np.ndarray, label: np.ndarray, default: np.ndarray, bootstrap: Bootstrap) -> Asymmetry:
+def asymmetry(
+    x: np.ndarray, attacked: np.ndarray, label: np.ndarray, default: np.ndarray, bootstrap: Bootstrap, separation: Separation
+) -> Asymmetry:
     """Measure the direction of an attack.
 
     Args:
         x: Clean features, `(jets, features)`.
         attacked: Attacked features, `(jets, features)`.
-        label: Class indices b, c, light, `(jets,)`.
+        label: Class indices, `(jets,)`.
         default: `(features,)`, values of absent cells.
         bootstrap: Resamples for the intervals, and the weights.
+        separation: The discriminator whose sides are pushed, usually the main one of the schema.
     """
     shift = attacked.astype(np.float64) - x
     largest = np.abs(shift).max(axis=0)
     shift /= np.where(largest > 0, largest, 1)  # ratios do not care, sums over features would
     size = np.abs(shift)
-    of_flavour = np.stack([label == number for number in range(len(FLAVOURS))]).astype(np.float64)
+    classes = [label == number for number in range(len(separation.class_names))]
+    # Behind the classes the two sides, which may be several of them together.
+    of_flavour = np.stack([*classes, *(np.isin(label, side) for side in separation.columns)]).astype(np.float64)
     enough = of_flavour @ (shift != 0) >= _FEWEST
-    towards_b = _direction(x, label, default, bootstrap.weights)
+    towards_b = _direction(x, of_flavour[-2:], default, bootstrap.weights)
 
     def by_feature(weights: np.ndarray) -> np.ndarray:
         weights_of_flavour = of_flavour * weights
@@ -61,26 +66,26 @@ def asymmetry(x: np.ndarray, attacked: np.ndarray, label: np.ndarray, default: n
     against, resampled_against = (_against_physics(values, towards_b) for values in (asymmetries, resampled))
     magnitude = {
         flavour: _mean_over_features(np.abs(asymmetries[number]), np.abs(resampled[:, number])).interval
-        for number, flavour in enumerate(FLAVOURS)
+        for number, flavour in enumerate(separation.class_names)
         if np.isfinite(asymmetries[number]).any()
     }
-    return Asymmetry(asymmetries, against, magnitude, _mean_over_features(against, resampled_against))
+    return Asymmetry(asymmetries[: len(classes)], against, magnitude, _mean_over_features(against, resampled_against))
 
 
-def _direction(x: np.ndarray, label: np.ndarray, default: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Sign of the difference of the means of b and of light jets, `(features,)`, over the cells that are present."""
+def _direction(x: np.ndarray, sides: np.ndarray, default: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sign of the difference of the means of both sides `(2, jets)`, `(features,)`, over the cells that are present."""
     present = x != default
     means = []
-    for flavour in ("b", "light"):
-        cell_weights = present * (weights * (label == FLAVOURS.index(flavour)))[:, None]
+    for side in sides:
+        cell_weights = present * (weights * side)[:, None]
         means.append((cell_weights * x).sum(axis=0) / np.maximum(cell_weights.sum(axis=0), 1e-30))
     return np.sign(means[0] - means[1])
 
 
 def _against_physics(asymmetries: np.ndarray, towards_b: np.ndarray) -> np.ndarray:
-    """How far b and light jets are pushed towards each other, `(…, features)`, from asymmetries `(…, flavours, features)`."""
-    b, light = (asymmetries[..., FLAVOURS.index(flavour), :] for flavour in ("b", "light"))
-    return towards_b * (light - b) / 2
+    """How far both sides, the last two rows of `(…, flavours, features)`, are pushed towards each other, `(…, features)`."""
+    found, rejected = asymmetries[..., -2, :], asymmetries[..., -1, :]
+    return towards_b * (rejected - found) / 2
 
 
 def _mean_over_features(values: np.ndarray, resampled: np.ndarray) -> Resampled:

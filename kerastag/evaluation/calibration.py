@@ -3,12 +3,12 @@
 Reference: Guo et al., arXiv:1706.04599, section 2.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from scipy.special import softmax
 
-from kerastag.flavours import FLAVOURS
 from kerastag.metrics import MINIMUM_MISTAGGED, Bootstrap
 from kerastag.results import Interval
 
@@ -28,13 +28,14 @@ def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, weig
     return float(np.abs(np.bincount(index, weights * (correct - confidence), bins)).sum() / weights.sum())
 
 
-def calibration(label: np.ndarray, logits: np.ndarray, bootstrap: Bootstrap) -> dict[str, Any]:
+def calibration(label: np.ndarray, logits: np.ndarray, bootstrap: Bootstrap, class_names: Sequence[str]) -> dict[str, Any]:
     """Reliability of each flavour's probability, and the expected calibration error of the predicted flavour.
 
     Args:
         label: Class indices `(jets,)`.
         logits: `(jets, classes)`.
         bootstrap: Resamples for the intervals, and the weights.
+        class_names: Names of the classes, in the order of the logits.
 
     Returns:
         `error`, an interval; and `curves[flavour]`, rows of `predicted` (mean probability), `observed` (share of the flavour,
@@ -44,7 +45,7 @@ def calibration(label: np.ndarray, logits: np.ndarray, bootstrap: Bootstrap) -> 
     probabilities = softmax(logits.astype(np.float64), axis=1)
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == label
     error = bootstrap.resample(lambda weights: expected_calibration_error(confidence, correct, weights))
-    curves = {flavour: _curve(probabilities[:, number], label == number, bootstrap) for number, flavour in enumerate(FLAVOURS)}
+    curves = {name: _curve(probabilities[:, number], label == number, bootstrap) for number, name in enumerate(class_names)}
     return {"error": error.interval, "curves": curves}
 
 

@@ -12,16 +12,16 @@ from kerastag import tables
 from kerastag.attacks import Attack, Condition, attacked_logits
 from kerastag.data import JetDataset
 from kerastag.evaluation.working_points import working_points
-from kerastag.flavours import FLAVOURS
 from kerastag.jets import Jets
-from kerastag.metrics import DISCRIMINATORS, HEADLINE, Bootstrap, RankedPair
+from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.request import EPSILON, REPLICATES
 from kerastag.results import Interval, NotDefined, Resampled, columns, plain
+from kerastag.schema import Schema, Separation
 
 # Sizes of the attack that figures show, where there are several.
 _DRAWN_SIZES = (EPSILON, 5 * EPSILON)
 
-# Mistag rate of clean light jets that sets the threshold of b-tagging.
+# Mistag rate of the clean jets to reject, light ones with b, c and light, that sets the threshold of tagging.
 MISTAG_RATE = 0.01
 
 # Logits `(jets, classes)` for each column of a table.
@@ -36,9 +36,9 @@ class Evaluation:
 
     Attributes:
         areas: Area under the ROC curve of each discriminator.
-        alone: BvL area if jets of one flavour alone are attacked, by flavour, b and light.
-        tagged: Share of the jets of each flavour that are b-tagged, at the threshold that `MISTAG_RATE` of the clean light
-            jets pass.
+        alone: Area of the main discriminator if jets of one of its sides alone are attacked, by side, such as b and light.
+        tagged: Share of the jets of each class that are tagged by it, at the threshold that `MISTAG_RATE` of the clean jets to
+            reject pass.
         cross_entropy: Mean cross-entropy.
     """
 
@@ -48,51 +48,57 @@ class Evaluation:
     cross_entropy: float
 
 
-def evaluate(y: np.ndarray, logits: ByDiscriminator, clean: np.ndarray, bootstrap: Bootstrap) -> Evaluation:
+def evaluate(y: np.ndarray, logits: ByDiscriminator, clean: np.ndarray, bootstrap: Bootstrap, schema: Schema) -> Evaluation:
     """Evaluate a tagger by its logits.
 
     Args:
         y: True flavours, one-hot `(jets, classes)`.
-        logits: `(jets, classes)` for each of `HEADLINE`.
+        logits: `(jets, classes)` for each discriminator of `schema.headline`.
         clean: Logits of the clean jets `(jets, classes)`, which set the threshold.
         bootstrap: Resamples, and the weights of the jets.
+        schema: Schema of the classes.
     """
-    areas = {name: bootstrap.resample(RankedPair(y, logits[name], name).auc) for name in HEADLINE}
-    label, of_b = y.argmax(axis=1), logits["BvL"]
+    areas = {one.name: bootstrap.resample(RankedPair(y, logits[one.name], one).auc) for one in schema.in_tables}
+    main, label = schema.main, y.argmax(axis=1)
+    attacked = logits[main.name]
     alone: dict[str, Resampled | NotDefined] = {}
-    for number in DISCRIMINATORS["BvL"]:
-        mixed = np.where((label == number)[:, None], of_b, clean)
-        alone[FLAVOURS[number]] = areas["BvL"] if of_b is clean else bootstrap.resample(RankedPair(y, mixed, "BvL").auc)
-    cross_entropy = float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, of_b)))
-    return Evaluation(areas, alone, _tagged(label, of_b, clean, bootstrap), cross_entropy)
+    for side, columns_of_side in zip(main.sides, main.columns, strict=True):
+        mixed = np.where(np.isin(label, columns_of_side)[:, None], attacked, clean)
+        same = attacked is clean
+        alone[side] = areas[main.name] if same else bootstrap.resample(RankedPair(y, mixed, main).auc)
+    cross_entropy = float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, attacked)))
+    return Evaluation(areas, alone, _tagged(label, attacked, clean, bootstrap, main), cross_entropy)
 
 
-def _tagged(label: np.ndarray, logits: np.ndarray, clean: np.ndarray, bootstrap: Bootstrap) -> dict[str, Interval | NotDefined]:
-    """Share of each flavour above the threshold of clean jets."""
-    if not (label == FLAVOURS.index("light")).any():
-        return dict.fromkeys(FLAVOURS, NotDefined("no light jets"))
-    rows = working_points(label, {"clean": clean, "attacked": logits}, {}, bootstrap, (MISTAG_RATE,))
+def _tagged(
+    label: np.ndarray, logits: np.ndarray, clean: np.ndarray, bootstrap: Bootstrap, main: Separation
+) -> dict[str, Interval | NotDefined]:
+    """Share of each class above the threshold of clean jets."""
+    if not np.isin(label, main.columns[1]).any():
+        return dict.fromkeys(main.class_names, NotDefined(f"no {main.sides[1]} jets"))
+    rows = working_points(label, {"clean": clean, "attacked": logits}, {}, bootstrap, main, (MISTAG_RATE,))
     return {row["flavour"]: row["rate"] for row in rows if row["condition"] == "attacked"}
 
 
 def logits_by_discriminator(
-    model: keras.Model, jets: Jets, condition: Condition, attacks: Mapping[Condition, Attack | None]
+    model: keras.Model, jets: Jets, condition: Condition, attacks: Mapping[Condition, Attack | None], names: Sequence[str]
 ) -> ByDiscriminator:
-    """Attacked logits `(jets, classes)` for each of `HEADLINE`: the same, unless each is attacked on its own margin.
+    """Attacked logits `(jets, classes)` for each discriminator: the same, unless each is attacked on its own margin.
 
     Args:
         model: The tagger.
         jets: Clean jets.
         condition: What the jets go through.
         attacks: The attack of each aim of the condition, see `build_attacks`.
+        names: Names of the discriminators.
     """
-    by_aim = {aim: attacked_logits(model, jets.features, jets.y, attacks[aim]) for aim in aims(condition)}
-    return {name: by_aim[condition.aimed_at(name)] for name in HEADLINE}
+    by_aim = {aim: attacked_logits(model, jets.features, jets.y, attacks[aim]) for aim in aims(condition, names)}
+    return {name: by_aim[condition.aimed_at(name)] for name in names}
 
 
-def aims(condition: Condition) -> list[Condition]:
-    """The attacks that the columns of a table need under a condition, that of BvL first."""
-    return list(dict.fromkeys(condition.aimed_at(name) for name in HEADLINE))
+def aims(condition: Condition, names: Sequence[str]) -> list[Condition]:
+    """The attacks that the columns of a table, one for each discriminator, need under a condition."""
+    return list(dict.fromkeys(condition.aimed_at(name) for name in names))
 
 
 def build_attacks(conditions: Iterable[Condition], dataset: JetDataset) -> dict[Condition, Attack | None]:
@@ -101,7 +107,7 @@ def build_attacks(conditions: Iterable[Condition], dataset: JetDataset) -> dict[
     Raises:
         UserError: if a condition does not fit the data set.
     """
-    return {aim: aim.build(dataset) for condition in conditions for aim in aims(condition)}
+    return {aim: aim.build(dataset) for condition in conditions for aim in aims(condition, dataset.schema.headline)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,17 +118,19 @@ class Comparison:
         evaluations: `evaluations[tagger][condition]`; the first condition is that of clean jets.
         logits: `logits[tagger][condition][discriminator]`, `(jets, classes)`.
         nonfinite_gradients: Gradient cells that were not finite and were taken as 0, where there were any.
+        schema: Schema of the classes of the jets.
     """
 
     evaluations: dict[str, dict[Condition, Evaluation]]
     logits: Logits
     nonfinite_gradients: dict[Condition, int]
+    schema: Schema
 
-    def area(self, tagger: str, condition: Condition, discriminator: str = "BvL") -> Resampled | NotDefined:
-        """Area of a discriminator."""
-        return self.evaluations[tagger][condition].areas[discriminator]
+    def area(self, tagger: str, condition: Condition, discriminator: str | None = None) -> Resampled | NotDefined:
+        """Area of a discriminator, by default the main one."""
+        return self.evaluations[tagger][condition].areas[discriminator or self.schema.main.name]
 
-    def loss(self, tagger: str, condition: Condition, discriminator: str = "BvL") -> Resampled | NotDefined:
+    def loss(self, tagger: str, condition: Condition, discriminator: str | None = None) -> Resampled | NotDefined:
         """Clean minus attacked area."""
         clean = next(iter(self.evaluations[tagger]))
         return self.area(tagger, clean, discriminator) - self.area(tagger, condition, discriminator)
@@ -149,22 +157,27 @@ def compare(
     Raises:
         UserError: if a condition does not fit the data set.
     """
+    schema = dataset.schema
     attacks = build_attacks(conditions, dataset)
     bootstrap = Bootstrap(jets.events, replicates, weights=jets.weights)
     evaluations: dict[str, dict[Condition, Evaluation]] = {name: {} for name in taggers}
     logits: Logits = {name: {} for name in taggers}
     for name, condition in progress([(name, condition) for name in taggers for condition in conditions]):
-        by_discriminator = logits_by_discriminator(taggers[name], jets, condition, attacks)
+        by_discriminator = logits_by_discriminator(taggers[name], jets, condition, attacks, schema.headline)
         logits[name][condition] = by_discriminator
-        clean = logits[name][conditions[0]]["BvL"]
-        evaluations[name][condition] = evaluate(jets.y, by_discriminator, clean, bootstrap)
-    return Comparison(evaluations, logits, nonfinite(conditions, attacks))
+        clean = logits[name][conditions[0]][schema.main.name]
+        evaluations[name][condition] = evaluate(jets.y, by_discriminator, clean, bootstrap, schema)
+    return Comparison(evaluations, logits, nonfinite(conditions, attacks, schema.headline), schema)
 
 
-def nonfinite(conditions: Iterable[Condition], attacks: Mapping[Condition, Attack | None]) -> dict[Condition, int]:
-    """Gradient cells that were not finite, of the conditions that had any."""
+def nonfinite(
+    conditions: Iterable[Condition], attacks: Mapping[Condition, Attack | None], names: Sequence[str]
+) -> dict[Condition, int]:
+    """Gradient cells that were not finite, of the conditions that had any, in the attacks for all discriminators."""
     counts = {
-        condition: sum(int(attack.nonfinite_gradients) for aim in aims(condition) if (attack := attacks[aim]) is not None)
+        condition: sum(
+            int(attack.nonfinite_gradients) for aim in aims(condition, names) if (attack := attacks[aim]) is not None
+        )
         for condition in conditions
     }
     return {condition: count for condition, count in counts.items() if count}
@@ -194,8 +207,8 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
     """`results[tagger][label of the condition]`, plain data.
 
     Of each discriminator `value`, `low`, `high` (68 %) and `loss`, `loss_low`, `loss_high` (clean minus attacked, paired), or
-    the reason why there is no area; `alone`, the BvL area if one flavour alone is attacked; `tagged`, the share of each flavour
-    that is b-tagged; and `cross_entropy`.
+    the reason why there is no area; `alone`, the main one's area if one of its sides alone is attacked; `tagged`, the
+    share of each class that it tags; and `cross_entropy`.
     """
 
     def cell(tagger: str, condition: Condition, discriminator: str) -> Any:
@@ -218,26 +231,26 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
 def markdown(comparison: Comparison) -> str:
     """Two tables with a row per tagger and condition, areas and a working point; ± is half the 68 % interval.
 
-    "b alone" and "light alone" are the losses if jets of one flavour alone are attacked.
+    "b alone" and "light alone", or other sides of the main discriminator, are the losses if their jets alone are attacked.
     """
+    main, sides = comparison.schema.main.name, comparison.schema.main.sides
     areas = [
         "tagger",
         "jets",
-        *(f"{name} AUC" for name in HEADLINE),
-        "loss of BvL AUC",
-        "b alone",
-        "light alone",
+        *(f"{name} AUC" for name in comparison.schema.headline),
+        f"loss of {main} AUC",
+        *(f"{side} alone" for side in sides),
         "cross-entropy",
     ]
-    point = ["tagger", "jets", *(f"{flavour} jets b-tagged" for flavour in FLAVOURS)]
+    point = ["tagger", "jets", *(f"{name} jets {sides[0]}-tagged" for name in comparison.schema.class_names)]
     rows, rates = [], []
     for tagger, of_tagger in comparison.evaluations.items():
         clean = next(iter(of_tagger.values()))
         for condition, evaluation in of_tagger.items():
             cells = [str(area.interval) for area in evaluation.areas.values()]
-            losses = [comparison.loss(tagger, condition), *(clean.areas["BvL"] - area for area in evaluation.alone.values())]
+            losses = [comparison.loss(tagger, condition), *(clean.areas[main] - area for area in evaluation.alone.values())]
             losses_text = ["", "", ""] if condition.is_clean else [str(loss.interval) for loss in losses]
             rows.append([tagger, condition.label, *cells, *losses_text, f"{evaluation.cross_entropy:.4f}"])
             rates.append([tagger, condition.label, *map(str, evaluation.tagged.values())])
-    text = f"b-tagging at the threshold that {MISTAG_RATE:.0%} of the clean light jets pass:"
+    text = f"{sides[0]}-tagging at the threshold that {MISTAG_RATE:.0%} of the clean {sides[1]} jets pass:"
     return "\n\n".join([tables.markdown(areas, rows), text, tables.markdown(point, rates)])

@@ -6,7 +6,6 @@ import numpy as np
 
 from kerastag.attacks.ties import links
 from kerastag.data import paired
-from kerastag.flavours import FLAVOURS
 from kerastag.jets import Jets
 from kerastag.schema import Schema
 
@@ -35,19 +34,19 @@ def largest_shifts(schema: Schema, reference: Jets, varied: Iterable[Jets]) -> d
         Size by feature, in the unit of the feature.
     """
     relative = np.array([feature.tabulated for feature in schema.features])
-    largest, clean = np.zeros((len(FLAVOURS), len(schema.features))), _values(schema, reference.features)
+    largest, clean = np.zeros((len(schema.classes), len(schema.features))), _values(schema, reference.features)
     for jets in varied:
         rows, partners = paired(reference, jets)
         before, after = clean[rows], _values(schema, jets.features[partners])
         shift = np.abs(_same_tracks(schema, before, after) - before)
         shift[:, relative] /= np.abs(before[:, relative])
-        for number in range(len(FLAVOURS)):
+        for number in range(len(schema.classes)):
             largest[number] = np.maximum(largest[number], _quantiles(shift[reference.label[rows] == number]))
     follow = {link.follower for link in links(schema) if link.factor is None}
     sizes: dict[str, Size] = {}
     for column, feature in enumerate(schema.features):
         if largest[:, column].any() and not feature.integer and column not in follow:
-            by_flavour = dict(zip(FLAVOURS, map(float, largest[:, column]), strict=True))
+            by_flavour = dict(zip(schema.class_names, map(float, largest[:, column]), strict=True))
             sizes[feature.name] = max(by_flavour.values()) if feature.tabulated else by_flavour
     return sizes
 

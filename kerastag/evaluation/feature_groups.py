@@ -9,7 +9,7 @@ import numpy as np
 from kerastag.attacks.samples import attacked_logits
 from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.results import NotDefined, Resampled
-from kerastag.schema import Schema
+from kerastag.schema import Schema, Separation
 
 
 def groups(schema: Schema) -> dict[str, dict[str, np.ndarray]]:
@@ -29,7 +29,7 @@ def losses(
     y: np.ndarray,
     masks: Mapping[str, np.ndarray],
     bootstrap: Bootstrap,
-    discriminator: str = "BvL",
+    separation: Separation,
 ) -> list[dict[str, Any]]:
     """Loss of area when only a group of features is attacked, and when all but it are.
 
@@ -42,14 +42,14 @@ def losses(
         y: True flavours, one-hot `(jets, classes)`.
         masks: Groups by name, bool `(features,)`.
         bootstrap: Resamples for the intervals, and the weights.
-        discriminator: A name in `kerastag.metrics.DISCRIMINATORS`.
+        separation: The discriminator whose area is lost.
 
     Returns:
         Tidy rows: `group`, `attacked` ("all", "only", "all but"), and the `loss`, an interval of paired resamples.
     """
 
     def area(features: np.ndarray) -> Resampled | NotDefined:
-        return bootstrap.resample(RankedPair(y, attacked_logits(tagger, features, y, None), discriminator).auc)
+        return bootstrap.resample(RankedPair(y, attacked_logits(tagger, features, y, None), separation).auc)
 
     clean = area(x)
 

@@ -1,7 +1,7 @@
 """The result of a scan of inputs, as `scan_inputs` stores it and the report takes it in.
 
 A row is a training under a condition: `inputs` (names of groups), number of `features`, `training`, `condition` (its label),
-`area` and `loss` of BvL area (intervals of the sample), `area_seeds` and `loss_seeds` (over seeds).
+`area` and `loss` of the main discriminator (intervals of the sample), `area_seeds` and `loss_seeds` (over seeds).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,8 @@ from kerastag.results import Number, Seeds
 RESULT = "inputs.json"
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: a line per set of inputs and training, clean area and the loss under each attack."""
+def table(rows: Sequence[Mapping[str, Any]], main: str) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: a line per set of inputs and training, clean area of the discriminator `main` and what attacks take."""
     attacks = [label for label in dict.fromkeys(row["condition"] for row in rows) if label != CLEAN.label]
     trainings: dict[tuple[str, str, str], dict[str, Mapping[str, Any]]] = {}
     for row in rows:
@@ -26,12 +26,12 @@ def table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]
         clean, attacked = conditions[CLEAN.label], [conditions[label] for label in attacks]
         area = _with_seeds(clean["area"], clean["area_seeds"])
         lines.append([*training, area, *(_with_seeds(row["loss"], row["loss_seeds"]) for row in attacked)])
-    return ["inputs", "features", "training", "clean BvL AUC", *(f"loss, {label}" for label in attacks)], lines
+    return ["inputs", "features", "training", f"clean {main} AUC", *(f"loss, {label}" for label in attacks)], lines
 
 
-def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+def markdown(rows: Sequence[Mapping[str, Any]], main: str) -> str:
     """The table as Markdown."""
-    return tables.markdown(*table(rows))
+    return tables.markdown(*table(rows, main))
 
 
 def _with_seeds(number: Number, seeds: Seeds) -> str:

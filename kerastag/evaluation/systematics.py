@@ -3,6 +3,8 @@
 A variation of the detector measures the events of the nominal sample again. Its jets are then paired with those of the
 nominal file, and each resample holds the same events on both sides. A variation of the physics has events of its own, which
 are resampled independently.
+
+The simulation knows jets of b, c and light quarks, and so do these numbers; labels and logits have that order.
 """
 
 import dataclasses
@@ -18,10 +20,12 @@ from kerastag.evaluation.two_samples import compare_shapes
 from kerastag.evaluation.working_points import threshold
 from kerastag.flavours import FLAVOURS
 from kerastag.jets import Jets
-from kerastag.metrics import HEADLINE, MINIMUM_MISTAGGED, Bootstrap, RankedPair, discriminant
+from kerastag.metrics import DISCRIMINATORS, HEADLINE, MINIMUM_MISTAGGED, Bootstrap, RankedPair, discriminant
 from kerastag.request import REPLICATES
 from kerastag.results import Interval, NotDefined, Resampled
+from kerastag.schema import Separation
 
+_BVL = DISCRIMINATORS["BvL"]
 # File of the results in the folder of a run.
 RESULT = "systematics.json"
 # Mistag rates of nominal light jets that set the thresholds of b-tagging, and the one whose factors tables show.
@@ -170,7 +174,7 @@ def thresholds(label: np.ndarray, logits: np.ndarray, rates: Sequence[float] = R
         logits: `(jets, classes)`.
         rates: The shares.
     """
-    values = discriminant(logits, "BvL")[label == FLAVOURS.index("light")]
+    values = discriminant(logits, _BVL)[label == FLAVOURS.index("light")]
     return {rate: threshold(values, np.ones(len(values)), rate) for rate in rates}
 
 
@@ -179,7 +183,7 @@ def change(
     reference: np.ndarray,
     varied: np.ndarray,
     cuts: Mapping[float, float],
-    discriminators: Sequence[str] = HEADLINE,
+    separations: Sequence[Separation] = HEADLINE,
 ) -> Change:
     """What a variation does to a tagger, by its logits.
 
@@ -188,24 +192,24 @@ def change(
         reference: Logits of the jets without the variation, `(jets, classes)`.
         varied: Logits of the jets with it, `(varied jets, classes)`, rows as in `sides.rows`.
         cuts: Thresholds, see `thresholds`.
-        discriminators: Names whose areas are compared.
+        separations: Discriminators whose areas are compared.
     """
     before, areas = (
-        {name: _area(label, logits, weights, name) for name in discriminators}
+        {one.name: _area(label, logits, weights, one) for one in separations}
         for label, logits, weights in (
             (sides.reference, reference, sides.reference_weights),
             (sides.varied, varied, sides.varied_weights),
         )
     )
-    values = [discriminant(reference, "BvL"), discriminant(varied, "BvL")]
+    values = [discriminant(reference, _BVL), discriminant(varied, _BVL)]
     factors = [_factor(sides, values, rate, cut, flavour) for rate, cut in cuts.items() for flavour in FLAVOURS]
-    differences = {name: areas[name] - before[name] for name in discriminators}
+    differences = {name: area - before[name] for name, area in areas.items()}
     return Change(areas, differences, factors, _shapes(sides, *values))
 
 
-def _area(label: np.ndarray, logits: np.ndarray, weights: np.ndarray, name: str) -> Resampled | NotDefined:
+def _area(label: np.ndarray, logits: np.ndarray, weights: np.ndarray, separation: Separation) -> Resampled | NotDefined:
     """Area of a discriminator with each row of weights, the first being that of the jets as they are."""
-    pair = RankedPair(label, logits, name)
+    pair = RankedPair(label, logits, separation)
     first = pair.auc(weights[0])
     return first if isinstance(first, NotDefined) else Resampled(first, pair.aucs(weights[1:]))
 

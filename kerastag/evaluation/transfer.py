@@ -14,6 +14,7 @@ import numpy as np
 from kerastag import tables
 from kerastag.attacks import CLEAN, Condition, attacked_features, attacked_logits
 from kerastag.data import JetDataset
+from kerastag.errors import UserError
 from kerastag.evaluation.comparison import (
     ByDiscriminator,
     Comparison,
@@ -25,11 +26,12 @@ from kerastag.evaluation.comparison import (
     nonfinite,
 )
 from kerastag.jets import Jets
-from kerastag.metrics import HEADLINE, Bootstrap, RankedPair
+from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.request import REPLICATES
 from kerastag.results import NotDefined, Resampled, columns
+from kerastag.schema import Schema
 
-# b-tagging efficiency at which the mistag rate of light jets is told.
+# Efficiency of the main discriminator, such as of b-tagging, at which its mistag rate is told.
 EFFICIENCY = 0.7
 
 
@@ -61,7 +63,7 @@ class Duel:
 
     Attributes:
         evaluation: Areas and cross-entropy.
-        mistag: Mistag rate of light jets at `EFFICIENCY`.
+        mistag: Mistag rate of the main discriminator at `EFFICIENCY`.
     """
 
     evaluation: Evaluation
@@ -83,18 +85,23 @@ class Matrix:
     duels: dict[Condition, dict[str, dict[str, Duel | NotDefined]]]
     white_box: Comparison
 
-    def area(self, condition: Condition, source: str, target: str, discriminator: str = "BvL") -> Resampled | NotDefined:
-        """Area of the tagger `target` on jets attacked on `source`."""
-        duel = self.duels[condition][source][target]
-        return duel if isinstance(duel, NotDefined) else duel.evaluation.areas[discriminator]
+    @property
+    def schema(self) -> Schema:
+        """Schema of the classes, which are the same for all."""
+        return self.white_box.schema
 
-    def loss(self, condition: Condition, source: str, target: str, discriminator: str = "BvL") -> Resampled | NotDefined:
+    def area(self, condition: Condition, source: str, target: str, discriminator: str | None = None) -> Resampled | NotDefined:
+        """Area of the tagger `target` on jets attacked on `source`, of a discriminator, by default the main one."""
+        duel = self.duels[condition][source][target]
+        return duel if isinstance(duel, NotDefined) else duel.evaluation.areas[discriminator or self.schema.main.name]
+
+    def loss(self, condition: Condition, source: str, target: str, discriminator: str | None = None) -> Resampled | NotDefined:
         """Clean minus attacked area."""
         clean = self.area(CLEAN, target, target, discriminator)
         return clean - self.area(condition, source, target, discriminator)
 
     def relative_loss(
-        self, condition: Condition, source: str, target: str, discriminator: str = "BvL"
+        self, condition: Condition, source: str, target: str, discriminator: str | None = None
     ) -> Resampled | NotDefined:
         """Loss over what the clean area is above 0.5."""
         above = self.area(CLEAN, target, target, discriminator) - 0.5
@@ -107,7 +114,7 @@ class Matrix:
         )
 
     def excess(self, condition: Condition, tagger: str) -> Resampled | NotDefined:
-        """Relative loss of BvL area, white-box, beyond that of the first tagger that has one."""
+        """Relative loss of the main area, white-box, beyond that of the first tagger that has one."""
         losses = (self.relative_loss(condition, name, name) for name in self.inputs)
         first = next((loss for loss in losses if isinstance(loss, Resampled)), NotDefined("a guess"))
         return self.relative_loss(condition, tagger, tagger) - first
@@ -150,7 +157,9 @@ def cross_examine(
     Raises:
         UserError: if a condition does not fit a data set.
     """
-    truth = contestants[0].jets
+    truth, schema = contestants[0].jets, contestants[0].dataset.schema
+    for contestant in contestants:
+        _check_classes(contestant.dataset.schema, schema)
     bootstrap = Bootstrap(truth.events, replicates, weights=truth.weights)
     attacks = {contestant.name: build_attacks(conditions, contestant.dataset) for contestant in contestants}
     duels: dict[Condition, dict[str, dict[str, Duel | NotDefined]]] = {condition: {} for condition in conditions}
@@ -158,7 +167,7 @@ def cross_examine(
     for condition, source in progress([(condition, contestant) for condition in conditions for contestant in contestants]):
         attacked = {
             aim: attacked_features(source.model, source.jets.features, truth.y, attacks[source.name][aim])
-            for aim in aims(condition)
+            for aim in aims(condition, schema.headline)
         }
         row = duels[condition].setdefault(source.name, {})
         for target in [source] if condition.is_clean else contestants:
@@ -166,10 +175,11 @@ def cross_examine(
                 row[target.name] = NotDefined(f"other inputs, {target.inputs}")
                 continue
             scores = {aim: attacked_logits(target.model, features, truth.y, None) for aim, features in attacked.items()}
-            by_discriminator = {name: scores[condition.aimed_at(name)] for name in HEADLINE}
+            by_discriminator = {name: scores[condition.aimed_at(name)] for name in schema.headline}
             if target is source:
                 logits[source.name][condition] = by_discriminator
-            row[target.name] = _duel(truth.y, by_discriminator, logits[target.name][conditions[0]]["BvL"], bootstrap)
+            clean = logits[target.name][conditions[0]][schema.main.name]
+            row[target.name] = _duel(truth.y, by_discriminator, clean, bootstrap, schema)
     evaluations = {
         contestant.name: {
             condition: duel.evaluation
@@ -178,30 +188,42 @@ def cross_examine(
         }
         for contestant in contestants
     }
-    counts: Counter[Condition] = sum((Counter(nonfinite(conditions, of_tagger)) for of_tagger in attacks.values()), Counter())
-    white_box = Comparison(evaluations, logits, dict(counts))
+    counts: Counter[Condition] = sum(
+        (Counter(nonfinite(conditions, of_tagger, schema.headline)) for of_tagger in attacks.values()), Counter()
+    )
+    white_box = Comparison(evaluations, logits, dict(counts), schema)
     return Matrix({contestant.name: contestant.inputs for contestant in contestants}, duels, white_box)
 
 
-def _duel(y: np.ndarray, logits: ByDiscriminator, clean: np.ndarray, bootstrap: Bootstrap) -> Duel:
-    pair = RankedPair(y, logits["BvL"], "BvL")
-    return Duel(evaluate(y, logits, clean, bootstrap), bootstrap.resample(lambda weights: pair.mistag(EFFICIENCY, weights)))
+def _check_classes(schema: Schema, first: Schema) -> None:
+    """Raise a `UserError` unless two data sets have the same classes in the same order, and the same discriminators."""
+    if schema.separations != first.separations:
+        raise UserError(
+            f"{first.name} has the classes {', '.join(first.class_names)} and {schema.name} {', '.join(schema.class_names)}; "
+            "taggers can be compared on the same classes, in the same order, and the same discriminators alone."
+        )
+
+
+def _duel(y: np.ndarray, logits: ByDiscriminator, clean: np.ndarray, bootstrap: Bootstrap, schema: Schema) -> Duel:
+    pair = RankedPair(y, logits[schema.main.name], schema.main)
+    mistag = bootstrap.resample(lambda weights: pair.mistag(EFFICIENCY, weights))
+    return Duel(evaluate(y, logits, clean, bootstrap, schema), mistag)
 
 
 def _quantities(matrix: Matrix, condition: Condition, source: str, target: str) -> Iterator[tuple[str, Resampled | NotDefined]]:
     """Name and value of each quantity of a duel."""
     duel = matrix.duels[condition][source][target]
     if isinstance(duel, NotDefined):
-        yield "BvL AUC", duel
+        yield f"{matrix.schema.main.name} AUC", duel
         return
-    for name in HEADLINE:
+    for name in matrix.schema.headline:
         area = matrix.area(condition, source, target, name)
         yield f"{name} AUC", area
         if not isinstance(area, NotDefined):
             yield f"{name} AUC loss", matrix.loss(condition, source, target, name)
             yield f"{name} AUC relative loss", matrix.relative_loss(condition, source, target, name)
     if source == target:
-        yield "BvL AUC relative loss beyond the first's", matrix.excess(condition, target)
+        yield f"{matrix.schema.main.name} AUC relative loss beyond the first's", matrix.excess(condition, target)
     yield f"mistag at {EFFICIENCY:.0%}", duel.mistag
 
 
@@ -232,7 +254,7 @@ def records(matrix: Matrix) -> list[dict[str, Any]]:
 
 
 def markdown(matrix: Matrix) -> str:
-    """Three tables: taggers attacked white-box, their relative losses compared, and BvL areas of the whole matrix.
+    """Three tables: taggers attacked white-box, their relative losses compared, and main areas of the whole matrix.
 
     ± is half the 68 % interval.
     """
@@ -247,18 +269,19 @@ def markdown(matrix: Matrix) -> str:
             for c in attacked
             for source in matrix.inputs
         ]
-        header = ["jets", "attacked on", *(f"BvL AUC of {name}" for name in matrix.inputs)]
+        header = ["jets", "attacked on", *(f"{matrix.schema.main.name} AUC of {name}" for name in matrix.inputs)]
         parts += ["Attacked on one tagger, evaluated on another:", tables.markdown(header, across)]
     return "\n\n".join(parts)
 
 
 def _white_box_table(matrix: Matrix) -> str:
-    header = ["tagger", "inputs", "jets", *(f"{name} AUC" for name in HEADLINE)]
-    header += ["loss of BvL AUC", "relative loss", f"light mistag at {EFFICIENCY:.0%} b"]
+    header = ["tagger", "inputs", "jets", *(f"{name} AUC" for name in matrix.schema.headline)]
+    found, rejected = matrix.schema.main.sides
+    header += [f"loss of {matrix.schema.main.name} AUC", "relative loss", f"{rejected} mistag at {EFFICIENCY:.0%} {found}"]
     rows = []
     for tagger, inputs in matrix.inputs.items():
         for condition in matrix.duels:
-            areas = [matrix.area(condition, tagger, tagger, name) for name in HEADLINE]
+            areas = [matrix.area(condition, tagger, tagger, name) for name in matrix.schema.headline]
             losses = [matrix.loss(condition, tagger, tagger), matrix.relative_loss(condition, tagger, tagger)]
             duel = matrix.duels[condition][tagger][tagger]
             mistag = duel if isinstance(duel, NotDefined) else duel.mistag

@@ -25,7 +25,10 @@ def boosted_trees(train: Jets, seed: int = 0) -> Callable[[np.ndarray], np.ndarr
         trees = HistGradientBoostingClassifier(random_state=seed).fit(train.features, train.label)
 
     def logits(features: np.ndarray) -> np.ndarray:
+        probabilities = np.zeros((len(features), train.classes))
         with threadpoolctl.threadpool_limits(1):
-            return np.log(np.maximum(trees.predict_proba(features), 1e-12))
+            # Trees know no class that has no training jets.
+            probabilities[:, trees.classes_] = trees.predict_proba(features)
+        return np.log(np.maximum(probabilities, 1e-12))
 
     return logits

@@ -18,11 +18,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold
 
 from kerastag.evaluation.two_samples import LEVEL, halves
-from kerastag.flavours import FLAVOURS
-from kerastag.metrics import DISCRIMINATORS, Bootstrap, RankedPair
+from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.results import Interval, NotDefined, Resampled, defined
+from kerastag.schema import Separation
 
 _FOLDS, _REPLICATES = 3, 100
+_SAMPLES = Separation("first_vs_second", ("first", "second"), ((0, 1.0),), ((1, 1.0),))
 _SEEDS = (0, 1)
 # One look decides where it sees an attack as clearly as this; it hardly adds to false alarms.
 _CLEAR = LEVEL / 50
@@ -151,11 +152,8 @@ def classifier_area(first: np.ndarray, second: np.ndarray, events: np.ndarray | 
 
 
 def _ranked(is_first: np.ndarray, scores: np.ndarray) -> RankedPair:
-    """Scores of two samples `(jets,)` as those of two flavours."""
-    over, against = DISCRIMINATORS["BvL"]
-    logits = np.zeros((len(scores), len(FLAVOURS)))
-    logits[:, over] = scores
-    return RankedPair(np.where(is_first, over, against), logits, "BvL")
+    """Scores of two samples `(jets,)` as those of two classes."""
+    return RankedPair(np.where(is_first, 0, 1), np.stack([scores, np.zeros(len(scores))], axis=1), _SAMPLES)
 
 
 def jets_for_area(excess: float, level: float) -> float:

@@ -16,7 +16,7 @@ from kerastag import results, tables
 from kerastag.evaluation import two_samples
 from kerastag.evaluation.two_sample_trees import Classifier
 from kerastag.evaluation.two_samples import LEVEL, Difference
-from kerastag.metrics import HEADLINE, discriminant
+from kerastag.metrics import discriminant
 from kerastag.schema import Schema
 from kerastag.schema.discovery import SPIKE
 from kerastag.schema.variables import Feature
@@ -321,10 +321,10 @@ def _compare_discriminators(
     if attacked.logits is None or clean.logits is None:
         return
     reference = before if before is not None and before.logits is not None else clean
-    for name in HEADLINE:
-        values = [(discriminant(np.asarray(side.logits), name), side.label) for side in (attacked, clean, reference)]
+    for separation in schema.in_tables:
+        values = [(discriminant(np.asarray(side.logits), separation), side.label) for side in (attacked, clean, reference)]
         for number, flavour in enumerate(schema.class_names):
             of_flavour = [value[label == number] for value, label in values]
             part = sum(map(len, of_flavour[:2])) / (len(attacked.label) + len(clean.label))
             if len(of_flavour[0]) and len(of_flavour[1]):
-                yield _shape(name, flavour, of_flavour, uncertainty, part)
+                yield _shape(separation.name, flavour, of_flavour, uncertainty, part)

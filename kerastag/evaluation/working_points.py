@@ -2,16 +2,15 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerastag.flavours import FLAVOURS
 from kerastag.jets import Jets
 from kerastag.metrics import MINIMUM_MISTAGGED, Bootstrap, discriminant
 from kerastag.results import NotDefined, Number, Resampled
-from kerastag.schema import Schema
+from kerastag.schema import Schema, Separation
 from kerastag.schema.variables import Group
 
 RATES = (0.1, 0.01, 0.001)
@@ -36,7 +35,7 @@ def threshold(values: np.ndarray, weights: np.ndarray, rate: float) -> float:
     """The value above which the share `rate` of the weights lies.
 
     Args:
-        values: Discriminant of the light jets, `(jets,)`.
+        values: Discriminant of the jets to reject, `(jets,)`.
         weights: `(jets,)`.
         rate: Mistag rate.
     """
@@ -96,34 +95,36 @@ def working_points(
     logits: Mapping[str, np.ndarray],
     bins: Mapping[str, Binning],
     bootstrap: Bootstrap,
+    separation: Separation,
     rates: tuple[float, ...] = RATES,
 ) -> list[dict[str, Any]]:
-    """Efficiencies and mistag rates of b-tagging at fixed thresholds.
+    """Efficiencies and mistag rates of a discriminator at fixed thresholds.
 
     Args:
-        label: Class indices b, c, light, `(jets,)`.
+        label: Class indices, `(jets,)`.
         logits: By condition, `(jets, classes)` each; the first must be that of clean jets, on which thresholds are set.
         bins: As `binnings` gives them.
         bootstrap: Resamples for the errors, and the weights.
-        rates: Mistag rates of light jets on clean jets.
+        separation: The discriminator, usually the main one of the schema.
+        rates: Mistag rates of the jets to reject, all its classes together, on clean jets.
 
     Returns:
         Tidy rows: `working_point`, `condition`, `binning`, `bin`, `flavour`, number of `jets` that are tagged, their `rate`,
         and its `ratio` to that of clean jets, paired. Rate and ratio are not defined where fewer than 20 jets are tagged, in
         the row or among clean jets.
     """
-    scores = {condition: discriminant(values, "BvL") for condition, values in logits.items()}
+    scores = {condition: discriminant(values, separation) for condition, values in logits.items()}
     clean = next(iter(scores.values()))
-    light = label == FLAVOURS.index("light")
+    rejected = np.isin(label, separation.columns[1])
     with_inclusive = {"all": Binning(["all"], np.zeros(len(label), int))} | dict(bins)
     rows: list[dict[str, Any]] = []
     for rate in rates:
         if rate < _TIGHTEST and len(label) < _JETS_FOR_TIGHTEST:
             continue
-        cut = threshold(clean[light], bootstrap.weights[light], rate)
+        cut = threshold(clean[rejected], bootstrap.weights[rejected], rate)
         passed = {condition: values >= cut for condition, values in scores.items()}
         for name, binning in with_inclusive.items():
-            cells = _cells(label, passed, binning, bootstrap)
+            cells = _cells(label, passed, binning, bootstrap, separation.class_names)
             rows += [{"working_point": rate, "condition": condition, "binning": name, **cell} for condition, cell in cells]
     return rows
 
@@ -158,14 +159,14 @@ class _Rates:
 
 
 def _cells(
-    label: np.ndarray, passed: Mapping[str, np.ndarray], binning: Binning, bootstrap: Bootstrap
+    label: np.ndarray, passed: Mapping[str, np.ndarray], binning: Binning, bootstrap: Bootstrap, classes: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Condition and numbers of each bin and flavour; the first condition is that of clean jets."""
-    cells, size = binning.numbers * len(FLAVOURS) + label, len(binning.names) * len(FLAVOURS)
+    cells, size = binning.numbers * len(classes) + label, len(binning.names) * len(classes)
     rates = {condition: _Rates.of(cells, size, above, bootstrap) for condition, above in passed.items()}
     clean = next(iter(rates.values()))
     for condition, attacked in rates.items():
-        for cell, (name, flavour) in enumerate(itertools.product(binning.names, FLAVOURS)):
+        for cell, (name, flavour) in enumerate(itertools.product(binning.names, classes)):
             rate, ratio = _rate_and_ratio(attacked, clean, cell)
             jets = int(attacked.jets[cell])
             yield condition, {"bin": name, "flavour": flavour, "jets": jets, "rate": rate, "ratio": ratio}

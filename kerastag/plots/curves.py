@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from kerastag.flavours import FLAVOURS
-from kerastag.metrics import DISCRIMINATORS, HEADLINE, MINIMUM_MISTAGGED, RankedPair
+from kerastag.metrics import MINIMUM_MISTAGGED, RankedPair
 from kerastag.plots.style import COLORS, LINES, MARKERS, Drawn, Style, legend_below, panels, styled, tagger_styles
 from kerastag.results import Interval, NotDefined
+from kerastag.schema import Separation
 from kerastag.tables import Row, unique, where
 
 _GAP = Interval(np.nan, np.nan, np.nan)
@@ -18,7 +18,7 @@ _GAP = Interval(np.nan, np.nan, np.nan)
 def roc(
     y: np.ndarray,
     logits: Mapping[str, Mapping[str, np.ndarray | Mapping[str, np.ndarray]]],
-    discriminators: Iterable[str],
+    separations: Iterable[Separation],
     title: str,
     weights: np.ndarray | None = None,
 ) -> Drawn:
@@ -27,17 +27,17 @@ def roc(
     Args:
         y: True flavours, one-hot `(jets, classes)`.
         logits: `logits[tagger][condition]`, `(jets, classes)` each, or by discriminator where jets differ between panels.
-        discriminators: Names in `DISCRIMINATORS`.
+        separations: The discriminators.
         title: Title of the figure.
         weights: Weights of the jets, `(jets,)`; None for equal ones.
     """
-    names = list(discriminators)
-    figure, axes = panels(1, len(names), title, (10, 12))
-    for axis, name in zip(axes[0], names, strict=True):
+    shown = list(separations)
+    figure, axes = panels(1, len(shown), title, (10, 12))
+    for axis, separation in zip(axes[0], shown, strict=True):
         for label, style, scores in _roc_styles(logits):
-            of_panel = scores[name] if isinstance(scores, Mapping) else scores
-            _roc_curve(axis, RankedPair(y, of_panel, name), weights, style, label)
-        _finish_roc(axis, y, name)
+            of_panel = scores[separation.name] if isinstance(scores, Mapping) else scores
+            _roc_curve(axis, RankedPair(y, of_panel, separation), weights, style, label)
+        _finish_roc(axis, y, separation)
     return figure, axes
 
 
@@ -60,28 +60,28 @@ def _roc_curve(axis: plt.Axes, pair: RankedPair, weights: np.ndarray | None, sty
     axis.plot(efficiency[enough], mistag[enough], label=f"{label} ({area:.3f})", **style)
 
 
-def _finish_roc(axis: plt.Axes, y: np.ndarray, name: str) -> None:
+def _finish_roc(axis: plt.Axes, y: np.ndarray, separation: Separation) -> None:
     """Labels and ranges of a panel, and the legend, or why it is empty."""
-    over, against = (FLAVOURS[number] for number in DISCRIMINATORS[name])
+    over, against = separation.sides
     axis.set(
         xlabel=f"{over} tagging efficiency",
         ylabel=f"mistag rate of {against} jets",
         yscale="log",
         xlim=(0, 1),
-        ylim=(_lowest_mistag(y, name), 1),
-        title=name,
+        ylim=(_lowest_mistag(y, separation), 1),
+        title=separation.name,
     )
     axis.grid(alpha=0.3, which="both")
     if axis.lines:
         legend_below(axis)
     else:
-        reason = str(RankedPair(y, np.zeros(y.shape), name).auc())
+        reason = str(RankedPair(y, np.zeros(y.shape), separation).auc())
         axis.text(0.5, 0.5, reason, transform=axis.transAxes, ha="center")
 
 
-def _lowest_mistag(y: np.ndarray, name: str) -> float:
+def _lowest_mistag(y: np.ndarray, separation: Separation) -> float:
     """Lower end of the axis: 1e-3, or where too few mistagged jets are left."""
-    rejected = max(y[:, DISCRIMINATORS[name][1]].sum(), 1)
+    rejected = max(y[:, separation.columns[1]].sum(), 1)
     return max(1e-3, 0.5 * MINIMUM_MISTAGGED / rejected)
 
 
@@ -104,11 +104,11 @@ def against_epsilon(rows: Sequence[Row], title: str) -> Drawn:
         rows: `tagger`, `attack`, `epsilon`, `cap`, `discriminator`, `area`.
         title: Title of the figure.
     """
-    caps = unique(rows, "cap")
+    caps, discriminators = unique(rows, "cap"), unique(rows, "discriminator")
     styles = tagger_styles(unique(rows, "tagger"))
-    figure, axes = panels(len(caps), len(HEADLINE), title, sharey="col")
+    figure, axes = panels(len(caps), len(discriminators), title, sharey="col")
     for (line, column), axis in np.ndenumerate(axes):
-        cap, discriminator = caps[line], HEADLINE[column]
+        cap, discriminator = caps[line], discriminators[column]
         _epsilon_panel(axis, where(rows, cap=cap, discriminator=discriminator), styles)
         axis.set(
             xlabel="ε [σ of each feature]",
@@ -130,15 +130,16 @@ def _epsilon_panel(axis: plt.Axes, rows: Sequence[Row], styles: Mapping[str, Sty
 
 
 @styled
-def against_size(rows: Sequence[Row], title: str) -> Drawn:
+def against_size(rows: Sequence[Row], title: str, main: str) -> Drawn:
     """What attacks and distortions take, on one axis of the size of the change: a panel per tagger, a colour per kind.
 
     Losses that are not above 0 by their error are not drawn: the axis is logarithmic.
 
     Args:
         rows: `tagger`, `kind`, `is_attack`, `size` (root of the mean squared Δx/σ of the cells that may move), and `loss` of
-            BvL area.
+            area.
         title: Title of the figure.
+        main: Name of the discriminator whose area is lost.
     """
     taggers = unique(rows, "tagger")
     figure, axes = panels(1, len(taggers), title, (10, 10), sharey=True)
@@ -151,7 +152,7 @@ def against_size(rows: Sequence[Row], title: str) -> Drawn:
             axis.set(xscale="log", yscale="log")
         axis.grid(alpha=0.3, which="both")
         legend_below(axis, 3)
-    axes[0, 0].set_ylabel("loss of BvL AUC")
+    axes[0, 0].set_ylabel(f"loss of {main} AUC")
     return figure, axes
 
 
@@ -163,13 +164,14 @@ def _size_curve(axis: plt.Axes, rows: Sequence[Row], style: Style, kind: str) ->
 
 
 @styled
-def trade_off(histories: Mapping[str, Sequence[tuple[float, float]]], attack: str, title: str) -> Drawn:
+def trade_off(histories: Mapping[str, Sequence[tuple[float, float]]], attack: str, title: str, main: str) -> Drawn:
     """Clean area against what the attack takes, a point per epoch, its colour the epoch, a marker per training.
 
     Args:
         histories: Clean and attacked area of each epoch, by training.
         attack: Name of the attack, for the axis.
         title: Title of the figure.
+        main: Name of the discriminator.
     """
     figure, axes = panels(1, 1, title, (13, 9))
     axis = axes[0, 0]
@@ -192,20 +194,21 @@ def trade_off(histories: Mapping[str, Sequence[tuple[float, float]]], attack: st
             zorder=2,
         )
     figure.colorbar(points, ax=axis, label="epoch")
-    axis.set(xlabel="clean BvL AUC, validation jets", ylabel=f"{attack} - clean BvL AUC")
+    axis.set(xlabel=f"clean {main} AUC, validation jets", ylabel=f"{attack} - clean {main} AUC")
     axis.grid(alpha=0.3)
     axis.legend(fontsize="small", loc="best")
     return figure, axes
 
 
 @styled
-def history(rows: Sequence[Mapping[str, float]], attack: str, epsilon: float) -> Drawn:
+def history(rows: Sequence[Mapping[str, float]], attack: str, epsilon: float, discriminators: Sequence[str]) -> Drawn:
     """AUC and cross-entropy of the validation jets against the epoch, clean and attacked, and the loss ratio.
 
     Args:
         rows: Logs of each epoch, as `AttackedAUC` makes them.
         attack: Name of the attack in the logs.
         epsilon: Size of the attack.
+        discriminators: Names of those in the logs.
     """
     epochs = np.arange(1, len(rows) + 1)
 
@@ -214,7 +217,7 @@ def history(rows: Sequence[Mapping[str, float]], attack: str, epsilon: float) ->
 
     figure, axes = panels(1, 3, f"{attack.upper()}, ε = {epsilon:g}", (9, 8))
     left, middle, right = axes[0]
-    for color, name in zip(COLORS, HEADLINE, strict=False):
+    for color, name in zip(COLORS, discriminators, strict=False):
         left.plot(epochs, series(f"val_{name}_auc"), color=color, label=f"{name}, clean")
         left.plot(epochs, series(f"val_{name}_auc_{attack}"), "--", color=color, label=f"{name}, attacked")
     left.set(xlabel="epoch", ylabel="validation AUC")
@@ -231,12 +234,13 @@ def history(rows: Sequence[Mapping[str, float]], attack: str, epsilon: float) ->
 
 
 @styled
-def epochs(histories: Mapping[float, Mapping[str, Mapping[str, np.ndarray]]], attack: str) -> Drawn:
+def epochs(histories: Mapping[float, Mapping[str, Mapping[str, np.ndarray]]], attack: str, main: str) -> Drawn:
     """Validation area and ratio of cross-entropies against the epoch: a column per ε, a colour per training.
 
     Args:
         histories: By ε and training, `clean` and `attacked` area and `ratio` of cross-entropies, `(epochs,)` each.
         attack: Name of the attack in the catalogue.
+        main: Name of the discriminator.
     """
     figure, axes = panels(2, len(histories), "validation jets", (10, 7))
     for (area, ratio), (epsilon, by_training) in zip(axes.T, histories.items(), strict=True):
@@ -246,7 +250,7 @@ def epochs(histories: Mapping[float, Mapping[str, Mapping[str, np.ndarray]]], at
             area.plot(number, series["clean"], color=color, label=f"{name}, clean")
             area.plot(number, series["attacked"], "--", color=color, label=f"{name}, attacked")
             ratio.plot(number, series["ratio"], color=color, label=name)
-        area.set(ylabel="validation BvL AUC", title=f"{attack.upper()} ε = {epsilon:g}")
+        area.set(ylabel=f"validation {main} AUC", title=f"{attack.upper()} ε = {epsilon:g}")
         ratio.set(xlabel="epoch", ylabel="cross-entropy, attacked / clean")
         for axis in (area, ratio):
             axis.grid(alpha=0.3)
@@ -255,12 +259,13 @@ def epochs(histories: Mapping[float, Mapping[str, Mapping[str, np.ndarray]]], at
 
 
 @styled
-def against_inputs(rows: Sequence[Row], title: str) -> Drawn:
+def against_inputs(rows: Sequence[Row], title: str, main: str) -> Drawn:
     """Area and its loss for sets of inputs, fewest first: a colour per training, a line style per condition.
 
     Args:
         rows: `inputs` (name of the set), `features` (number), `training`, `condition` (clean first), `area` and `loss`.
         title: Title of the figure.
+        main: Name of the discriminator.
     """
     sets = sorted({(row["features"], row["inputs"]) for row in rows})
     names = [f"{name} ({number})" for number, name in sets]
@@ -274,8 +279,8 @@ def against_inputs(rows: Sequence[Row], title: str) -> Drawn:
         axis.xaxis.minorticks_off()
         axis.grid(alpha=0.3)
         axis.legend(fontsize="x-small")
-    axes[0, 0].set_ylabel("BvL AUC")
-    axes[0, 1].set_ylabel("loss of BvL AUC")
+    axes[0, 0].set_ylabel(f"{main} AUC")
+    axes[0, 1].set_ylabel(f"loss of {main} AUC")
     return figure, axes
 
 
@@ -288,12 +293,13 @@ def _inputs_panel(axis: plt.Axes, rows: Sequence[Row], quantity: str, lines: Map
 
 
 @styled
-def against_jets(rows: Sequence[Row], title: str) -> Drawn:
+def against_jets(rows: Sequence[Row], title: str, main: str) -> Drawn:
     """Loss of area against the number of jets at which it shows, in inputs, in discriminators and to trees.
 
     Args:
         rows: `loss` and `input_jets`, `discriminator_jets`, `classifier_jets`; None for never.
         title: Title of the figure.
+        main: Name of the discriminator whose area is lost.
     """
     figure, axes = panels(1, 1, title)
     axis = axes[0, 0]
@@ -308,7 +314,7 @@ def against_jets(rows: Sequence[Row], title: str) -> Drawn:
         for place, loss, row in zip(at, losses, rows, strict=True):
             if row[look] is None:
                 axis.annotate("", (2 * place, loss), (place, loss), arrowprops={"arrowstyle": "->", "color": color})
-    axis.set(xlabel="jets at which it shows", ylabel="loss of BvL AUC", xscale="log")
+    axis.set(xlabel="jets at which it shows", ylabel=f"loss of {main} AUC", xscale="log")
     axis.grid(alpha=0.3)
     axis.legend(fontsize="small")
     return figure, axes

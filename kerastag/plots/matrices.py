@@ -10,19 +10,20 @@ from kerastag.schema import Schema
 
 
 @styled
-def transfer(names: Sequence[str], losses: Mapping[str, np.ndarray], title: str) -> Drawn:
-    """Loss of BvL AUC, a panel per attack: rows are the taggers attacked, columns those evaluated on the attacked jets.
+def transfer(names: Sequence[str], losses: Mapping[str, np.ndarray], title: str, main: str) -> Drawn:
+    """Loss of area, a panel per attack: rows are the taggers attacked, columns those evaluated on the attacked jets.
 
     Args:
         names: Names of the taggers.
         losses: `(taggers, taggers)` by condition; NaN where there is none, as between taggers of other inputs.
         title: Title of the figure.
+        main: Name of the discriminator.
     """
     columns = min(2, len(losses))
     rows = -(-len(losses) // columns)
     size = 2.5 * len(names) + 5
     undefined = "" if all(np.isfinite(values).all() for values in losses.values()) else " (–: other inputs, or not defined)"
-    figure, axes = panels(rows, columns, f"Loss of BvL AUC{undefined}; {title}", (size, size))
+    figure, axes = panels(rows, columns, f"Loss of {main} AUC{undefined}; {title}", (size, size))
     for axis, (condition, values) in zip(axes.flat, losses.items(), strict=False):
         _transfer_panel(axis, names, values)
         axis.set_title(condition)

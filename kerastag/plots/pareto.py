@@ -11,19 +11,20 @@ from kerastag.tables import Row, unique, where
 
 
 @styled
-def pareto(rows: Sequence[Row], title: str) -> Drawn:
+def pareto(rows: Sequence[Row], title: str, main: str) -> Drawn:
     """Clean against attacked area, a panel per attack, a point per tagger, and the front that none exceeds.
 
     Args:
         rows: `tagger`, `attack`, and the areas of the seeds, `clean` and `attacked`; error bars are their spread.
         title: Title of the figure.
+        main: Name of the discriminator.
     """
     attacks = unique(rows, "attack")
     styles = tagger_styles(unique(rows, "tagger"))
     figure, axes = panels(1, len(attacks), title)
     for axis, attack in zip(axes[0], attacks, strict=True):
         _pareto_panel(axis, where(rows, attack=attack), styles)
-        _label(axis, attack)
+        _label(axis, attack, main)
     axes[0, 0].legend(fontsize="x-small", loc="best")
     return figure, axes
 
@@ -47,8 +48,8 @@ def _pareto_panel(axis: plt.Axes, rows: Sequence[Row], styles: Mapping[str, Styl
     axis.plot(*zip(*_front(points), strict=True), ":", color="gray", zorder=0, label="front")
 
 
-def _label(axis: plt.Axes, attack: str) -> None:
-    axis.set(xlabel="clean BvL AUC", ylabel="attacked BvL AUC", title=attack)
+def _label(axis: plt.Axes, attack: str, main: str) -> None:
+    axis.set(xlabel=f"clean {main} AUC", ylabel=f"attacked {main} AUC", title=attack)
     axis.grid(alpha=0.3)
     axis.margins(0.15)
     axis.ticklabel_format(useOffset=False)
@@ -61,12 +62,13 @@ def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 @styled
-def pareto_curves(rows: Sequence[Row], title: str) -> Drawn:
+def pareto_curves(rows: Sequence[Row], title: str, main: str) -> Drawn:
     """Clean against attacked area, a panel per attack, a curve per defence with a point for each ε in training.
 
     Args:
         rows: `defence`, `epsilon`, `attack`, and the areas of the seeds, `clean` and `attacked`; error bars are their spread.
         title: Title of the figure.
+        main: Name of the discriminator.
     """
     attacks = unique(rows, "attack")
     styles = tagger_styles(unique(rows, "defence"))
@@ -75,7 +77,7 @@ def pareto_curves(rows: Sequence[Row], title: str) -> Drawn:
     for axis, attack in zip(axes.flat, attacks, strict=False):
         for defence, style in styles.items():
             _curve(axis, where(rows, attack=attack, defence=defence), style)
-        _label(axis, attack)
+        _label(axis, attack, main)
     for axis in axes.flat[len(attacks) :]:
         axis.set_axis_off()
     axes.flat[0].legend(fontsize="x-small", loc="best")

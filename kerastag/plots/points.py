@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from kerastag.flavours import FLAVOURS
 from kerastag.plots.style import LINES, Drawn, Style, legend_below, panels, styled, tagger_styles
 from kerastag.results import Interval
-from kerastag.schema import Schema
+from kerastag.schema import Schema, Separation
 from kerastag.tables import Row, unique, where
 
 
@@ -35,7 +34,7 @@ def _name_rows(axis: plt.Axes, names: Sequence[str]) -> None:
 
 
 @styled
-def areas(rows: Sequence[Row], differences: Sequence[Row], reference: str, title: str) -> Drawn:
+def areas(rows: Sequence[Row], differences: Sequence[Row], reference: str, title: str, main: str) -> Drawn:
     """Areas with the error of the sample and, beside it, that of the seeds; and paired differences from the first tagger.
 
     Args:
@@ -43,17 +42,18 @@ def areas(rows: Sequence[Row], differences: Sequence[Row], reference: str, title
         differences: `tagger`, `condition`, `difference`.
         reference: Name of the first tagger.
         title: Title of the figure.
+        main: Name of the discriminator.
     """
     figure, axes = panels(1, 2 if differences else 1, title, (12, 10), sharey=True)
     conditions = unique(rows, "condition")
     styles = tagger_styles(unique(rows, "tagger"))
     _areas_panel(axes[0, 0], rows, "area", conditions, styles)
-    axes[0, 0].set_xlabel("BvL AUC (68 % of the test sample's resamples)")
+    axes[0, 0].set_xlabel(f"{main} AUC (68 % of the test sample's resamples)")
     axes[0, 0].invert_yaxis()
     axes[0, 0].legend(fontsize="x-small", loc="best")
     if differences:
         _areas_panel(axes[0, 1], differences, "difference", conditions, styles)
-        axes[0, 1].set_xlabel(f"BvL AUC minus that of {reference}, paired")
+        axes[0, 1].set_xlabel(f"{main} AUC minus that of {reference}, paired")
         axes[0, 1].axvline(0, color="black", linewidth=1)
     return figure, axes
 
@@ -98,22 +98,23 @@ def _seeds(axis: plt.Axes, rows: Sequence[Row], at: np.ndarray, color: str, labe
 
 
 @styled
-def working_points(rows: Sequence[Row], bins: Mapping[str, Sequence[str]], flavours: Sequence[str], title: str) -> Drawn:
+def working_points(rows: Sequence[Row], bins: Mapping[str, Sequence[str]], separation: Separation, title: str) -> Drawn:
     """Rates under attack over those on clean jets at a frozen threshold: a row per flavour, a column per binning.
 
     Args:
         rows: `tagger`, `binning`, `bin`, `flavour`, `ratio`, which is not drawn where it is not defined.
         bins: Names of the bins of each binning, in order.
-        flavours: Rows of the figure.
+        separation: The discriminator; each of its classes is a row of the figure.
         title: Title of the figure.
     """
+    flavours, found = separation.class_names, separation.columns[0]
     figure, axes = panels(len(flavours), len(bins), title, (9, 6), sharey="row")
     styles = tagger_styles(unique(rows, "tagger"))
     for (line, column), axis in np.ndenumerate(axes):
         flavour, binning = flavours[line], list(bins)[column]
         _ratios_panel(axis, where(rows, binning=binning, flavour=flavour), bins[binning], styles)
-    for axis, flavour in zip(axes[:, 0], flavours, strict=True):
-        quantity = "efficiency" if flavour == "b" else "mistag rate"
+    for number, (axis, flavour) in enumerate(zip(axes[:, 0], flavours, strict=True)):
+        quantity = "efficiency" if number in found else "mistag rate"
         axis.set_ylabel(f"{flavour} {quantity}\nattacked / clean", fontsize="small")
     for axis, binning in zip(axes[-1], bins, strict=True):
         axis.set_xlabel(binning)
@@ -147,7 +148,7 @@ def _ratios_panel(axis: plt.Axes, rows: Sequence[Row], bins: Sequence[str], styl
 
 
 @styled
-def feature_groups(by_kind: Sequence[Row], by_variable: Sequence[Row], number: int, title: str) -> Drawn:
+def feature_groups(by_kind: Sequence[Row], by_variable: Sequence[Row], number: int, title: str, main: str) -> Drawn:
     """Loss of area when one group alone is attacked (full) and when all but it are (hollow).
 
     Args:
@@ -155,10 +156,13 @@ def feature_groups(by_kind: Sequence[Row], by_variable: Sequence[Row], number: i
         by_variable: The same for variables; those that matter most are drawn.
         number: Number of variables to draw.
         title: Title of the figure.
+        main: Name of the discriminator.
     """
     figure, axes = panels(1, 2, title, (13, 13))
     _groups_panel(axes[0, 0], by_kind, unique(by_kind, "group"))
     _groups_panel(axes[0, 1], by_variable, ["all", *_most_important(by_variable, number)])
+    for axis in axes[0]:
+        axis.set_xlabel(f"loss of {main} AUC")
     legend_below(axes[0, 0])
     return figure, axes
 
@@ -190,7 +194,6 @@ def _groups_panel(axis: plt.Axes, rows: Sequence[Row], groups: Sequence[str]) ->
             )
     _name_rows(axis, groups)
     axis.invert_yaxis()
-    axis.set_xlabel("loss of BvL AUC")
 
 
 @styled
@@ -236,16 +239,17 @@ def _boxes(axis: plt.Axes, rows: Sequence[Row], flavours: Sequence[str]) -> None
 
 
 @styled
-def reliability(curves: Mapping[str, Mapping[str, Mapping]], title: str) -> Drawn:
+def reliability(curves: Mapping[str, Mapping[str, Mapping]], class_names: Sequence[str], title: str) -> Drawn:
     """Observed share of each flavour against its predicted probability: a panel per flavour, a colour per tagger.
 
     Args:
         curves: `curves[tagger][condition]`, as `kerastag.evaluation.calibration.calibration` gives them.
+        class_names: Names of the classes.
         title: Title of the figure.
     """
-    figure, axes = panels(1, len(FLAVOURS), title, (10, 10), sharey=True)
+    figure, axes = panels(1, len(class_names), title, (10, 10), sharey=True)
     styles = tagger_styles(curves)
-    for axis, flavour in zip(axes[0], FLAVOURS, strict=True):
+    for axis, flavour in zip(axes[0], class_names, strict=True):
         axis.plot([0, 1], [0, 1], color="gray", linewidth=1)
         for tagger, by_condition in curves.items():
             _reliability_curves(axis, by_condition, flavour, styles[tagger], tagger)

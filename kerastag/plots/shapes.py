@@ -6,9 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.special import expit, softmax
 
-from kerastag.flavours import FLAVOURS
 from kerastag.histograms import counts, edges_of
-from kerastag.metrics import DISCRIMINATORS, HEADLINE, discriminant
+from kerastag.metrics import discriminant
 from kerastag.plots.style import LINES, Drawn, Style, panels, styled, tagger_styles
 from kerastag.schema import Schema
 
@@ -169,7 +168,7 @@ def outputs(
         weights: Weights of the jets, `(jets,)`.
         title: Title of the figure.
     """
-    figure, axes = panels(len(logits), len(FLAVOURS) + len(HEADLINE), title, (8, 7))
+    figure, axes = panels(len(logits), len(schema.classes) + len(schema.headline), title, (8, 7))
     for line, (tagger, by_condition) in zip(axes, logits.items(), strict=True):
         clean, moved = by_condition.values()
         _outputs(line, schema, label, clean, weights, "clean", {"fill": True, "alpha": 0.3})
@@ -191,7 +190,7 @@ def _outputs(
     look: Style,
 ) -> None:
     """Outputs and discriminators of some jets, a panel each."""
-    for axis, (name, values, flavours) in zip(axes, _quantities(logits), strict=True):
+    for axis, (name, values, flavours) in zip(axes, _quantities(schema, logits), strict=True):
         axis.set_xlabel(name)
         for number, flavour in enumerate(schema.classes):
             if flavour.name in flavours:
@@ -200,13 +199,14 @@ def _outputs(
                 axis.stairs(share, _UNIT_BINS, color=flavour.color, label=f"{flavour.label}, {jets}", **look)
 
 
-def _quantities(logits: np.ndarray) -> Iterator[tuple[str, np.ndarray, tuple[str, ...]]]:
+def _quantities(schema: Schema, logits: np.ndarray) -> Iterator[tuple[str, np.ndarray, tuple[str, ...]]]:
     """Label of each output and discriminator, its values `(jets,)`, and the flavours that it is drawn for."""
     probabilities = softmax(logits.astype(np.float64), axis=1)
-    for flavour, values in zip(FLAVOURS, probabilities.T, strict=True):
-        yield f"P({flavour})", values, FLAVOURS
-    for name in HEADLINE:
-        yield name, expit(discriminant(logits, name)), tuple(FLAVOURS[number] for number in DISCRIMINATORS[name])
+    for flavour, values in zip(schema.class_names, probabilities.T, strict=True):
+        yield f"P({flavour})", values, schema.class_names
+    for one in schema.in_tables:
+        shown = tuple(schema.class_names[column] for side in one.columns for column in side)
+        yield one.name, expit(discriminant(logits, one)), shown
 
 
 def _legend_outside(figure: plt.Figure, axis: plt.Axes, columns: int) -> None:

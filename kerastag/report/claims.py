@@ -26,7 +26,6 @@ NAME = "claims"
 _NEARLY_ALL, _LARGE, _ABOUT_EQUAL, _MUCH_MORE, _SYMMETRIC = 0.95, 0.01, 0.005, 2.0, 0.05
 # Sets of inputs that a trend needs.
 _FEWEST_SETS = 4
-_PUSH = "mean push of b and light jets towards each other, 0 none to 1 all, attack on"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,14 +76,14 @@ def numbers(subject: Subject, parts: Mapping[str, Numbers]) -> Numbers:
     claims = [
         *_vulnerability(subject, parts[hidden.NAME]["preserving"]),
         *_progress(first, parts[epochs.NAME]["trends_of_seeds"]),
-        _inversion(first, parts[directions.NAME]["summary"][first]["inversion_of_seeds"]),
+        _inversion(subject, first, parts[directions.NAME]["summary"][first]["inversion_of_seeds"]),
         *_next_steps(subject, parts[inputs.NAME].get("rows", [])),
     ]
     for name in others:
         if subject.taggers[name][0].record is None:
             claims += _adversarial_training(subject, name)
-            claims.append(_late_robustness(first, name, parts[epochs.NAME]["trends_of_seeds"]))
-            claims.append(_no_direction(name, parts[directions.NAME]["summary"][name]["inversion_of_seeds"]))
+            claims.append(_late_robustness(subject, name, parts[epochs.NAME]["trends_of_seeds"]))
+            claims.append(_no_direction(subject, name, parts[directions.NAME]["summary"][name]["inversion_of_seeds"]))
             claims += _flatter_loss(first, name, parts[flatness.NAME]["ratios"][name])
     return {
         "rows": [
@@ -112,7 +111,7 @@ def _vulnerability(subject: Subject, preserving: Interval) -> Iterator[Claim]:
     with_cap = f"with the {RELATIVE_CAP:.0%} cap"
     attack = f"FGSM ε = {subject.options.epsilon:g} on {first}"
     share = f"share of moving inputs that no test tells from clean ones beyond {subject.options.uncertainty:.0%}, {attack}"
-    loss = f"loss of BvL area, {attack}"
+    loss = f"loss of {subject.main.name} area, {attack}"
     hidden = "every distribution stays inside its uncertainty"
     yield Claim(1, hidden, share, _share_normal(subject, fgsm), low=_NEARLY_ALL)
     yield Claim(1, f"{hidden}, {with_cap}", f"{share}, cap", _share_normal(subject, capped), low=_NEARLY_ALL)
@@ -158,17 +157,18 @@ def _adversarial_training(subject: Subject, name: str) -> Iterator[Claim]:
     """Adversarial training costs little and helps much."""
     first = subject.names[0]
     clean = (subject.trained(name) - subject.trained(first)).interval
-    quantity = f"clean BvL area, {name} minus {first}"
+    quantity = f"clean {subject.main.name} area, {name} minus {first}"
     yield Claim(2, f"{name} is about as good on clean jets", quantity, clean, -_ABOUT_EQUAL, _ABOUT_EQUAL)
-    quantity = f"loss of BvL area, {first} over {name}"
+    quantity = f"loss of {subject.main.name} area, {first} over {name}"
     for condition in (subject.fgsm(), subject.condition("pgd-20"), subject.fgsm(RELATIVE_CAP)):
         ratio = (subject.trained_loss(first, condition) / subject.trained_loss(name, condition)).interval
         yield Claim(2, f"{name} is much more robust: {condition.label}", quantity, ratio, low=_MUCH_MORE)
 
 
-def _late_robustness(first: str, name: str, trends: Mapping[str, Mapping[str, Interval]]) -> Claim:
+def _late_robustness(subject: Subject, name: str, trends: Mapping[str, Mapping[str, Interval]]) -> Claim:
     """Adversarial training still helps in the last epochs; the error of a single seed is the scatter of its epochs."""
-    quantity = f"validation loss of BvL area, last quarter of the epochs, {first} over {name}"
+    first, main = subject.names[0], subject.main.name
+    quantity = f"validation loss of {main} area, last quarter of the epochs, {first} over {name}"
     ratio: Number = NotDefined("no epochs are known")
     if first in trends and name in trends:
         above, below = trends[first]["loss_late"], trends[name]["loss_late"]
@@ -177,13 +177,17 @@ def _late_robustness(first: str, name: str, trends: Mapping[str, Mapping[str, In
     return Claim(2, f"{name} is much more robust in the last epochs", quantity, ratio, low=_MUCH_MORE)
 
 
-def _inversion(name: str, push: Interval) -> Claim:
-    text = f"FGSM on {name} pushes b and light jets towards each other"
-    return Claim(3, text, f"{_PUSH} {name}", push, low=_SYMMETRIC)
+def _inversion(subject: Subject, name: str, push: Interval) -> Claim:
+    text = f"FGSM on {name} pushes {' and '.join(subject.main.sides)} jets towards each other"
+    return Claim(3, text, _push(subject, name), push, low=_SYMMETRIC)
 
 
-def _no_direction(name: str, push: Interval) -> Claim:
-    return Claim(3, f"FGSM on {name} has no preferred direction", f"{_PUSH} {name}", push, -_SYMMETRIC, _SYMMETRIC)
+def _no_direction(subject: Subject, name: str, push: Interval) -> Claim:
+    return Claim(3, f"FGSM on {name} has no preferred direction", _push(subject, name), push, -_SYMMETRIC, _SYMMETRIC)
+
+
+def _push(subject: Subject, name: str) -> str:
+    return f"mean push of {' and '.join(subject.main.sides)} jets towards each other, 0 none to 1 all, attack on {name}"
 
 
 def _flatter_loss(first: str, name: str, ratios: Mapping[str, Interval]) -> Iterator[Claim]:
@@ -202,7 +206,9 @@ def _next_steps(subject: Subject, rows: Sequence[Row]) -> Iterator[Claim]:
     """
     first, pgd = subject.names[0], subject.condition("pgd-20")
     more = subject.trained_loss(first, pgd, milder=subject.fgsm()).interval
-    yield Claim(4, "PGD is the stronger attack", f"BvL area under FGSM minus under PGD-20, {first}", more, low=0.0)
+    yield Claim(
+        4, "PGD is the stronger attack", f"{subject.main.name} area under FGSM minus under PGD-20, {first}", more, low=0.0
+    )
     quantity = "rank correlation of number of inputs and loss, trainings without defence"
     yield Claim(4, "taggers of more inputs are more vulnerable", quantity, _trend_with_inputs(rows), low=0.0)
 

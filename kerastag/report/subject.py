@@ -23,6 +23,7 @@ from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.request import RELATIVE_CAP, ReportOptions, Sample
 from kerastag.results import Resampled, Seeds, Trained, defined
 from kerastag.saving.taggers import NamedTagger, load_seeds
+from kerastag.schema import Separation
 
 # Memory for attacked jets; those that were not needed for longest make room for others.
 CACHE_BYTES = 2 * 1024**3
@@ -78,6 +79,11 @@ class Subject:
         return list(self.taggers)
 
     @property
+    def main(self) -> Separation:
+        """The discriminator that areas are of where none is named."""
+        return self.dataset.schema.main
+
+    @property
     def title(self) -> str:
         """Number and origin of the jets, for titles."""
         return f"{len(self.jets):,} jets of {self.dataset.schema.name}, {self.sample.split} split"
@@ -129,31 +135,32 @@ class Subject:
         """Logits of a tagger by label of the condition, `(jets, classes)` each."""
         return {condition.label: self.logits(name, condition) for condition in conditions}
 
-    def area(self, name: str, condition: Condition = CLEAN, discriminator: str = "BvL", seed: int = 0) -> Resampled:
+    def area(self, name: str, condition: Condition = CLEAN, discriminator: str | None = None, seed: int = 0) -> Resampled:
         """Area under the ROC curve; the resamples are the same for all, so differences and ratios are paired.
 
         Args:
             name: Name of the tagger.
             condition: What the jets go through.
-            discriminator: Name in `kerastag.metrics.DISCRIMINATORS`.
+            discriminator: Name of a discriminator of the schema; None for the main one.
             seed: Number of the tagger among its seeds.
 
         Raises:
-            UserError: if a flavour has no jets.
+            UserError: if one of its sides has no jets.
         """
-        key = (name, condition, discriminator, seed)
+        separation = self.main if discriminator is None else self.dataset.schema.separations[discriminator]
+        key = (name, condition, separation.name, seed)
         if key not in self._areas:
-            pair = RankedPair(self.jets.y, self.logits(name, condition, seed), discriminator)
-            what = f"{discriminator} AUC of the {self.sample.split} split"
+            pair = RankedPair(self.jets.y, self.logits(name, condition, seed), separation)
+            what = f"{separation.name} AUC of the {self.sample.split} split"
             self._areas[key] = defined(self.bootstrap.resample(pair.auc), what)
         return self._areas[key]
 
     def loss(self, name: str, condition: Condition) -> Resampled:
-        """Clean minus attacked BvL area, of several seeds that of the first."""
+        """Clean minus attacked main area, of several seeds that of the first."""
         return self.area(name) - self.area(name, condition)
 
     def trained(self, name: str, condition: Condition = CLEAN) -> Trained:
-        """BvL area over the seeds of a tagger."""
+        """Main area over the seeds of a tagger."""
         return Trained.of([self.area(name, condition, seed=seed) for seed in range(len(self.taggers[name]))])
 
     def trained_loss(self, name: str, condition: Condition, milder: Condition = CLEAN) -> Trained:
@@ -162,7 +169,7 @@ class Subject:
         return Trained.of([self.area(name, milder, seed=seed) - self.area(name, condition, seed=seed) for seed in seeds])
 
     def seeds(self, name: str, condition: Condition = CLEAN) -> Seeds:
-        """BvL area of each seed."""
+        """Main area of each seed."""
         return Seeds(tuple(self.area(name, condition, seed=seed).value for seed in range(len(self.taggers[name]))))
 
     def condition(
@@ -178,12 +185,12 @@ class Subject:
 
     def strong_attacks(self, cap: float | None = None) -> list[Condition]:
         """The attacks of which the strongest is looked for, FGSM and PGD first."""
-        apgd = [self.condition("apgd-50", cap=cap, objective=objective) for objective in ("cross_entropy", "BvL")]
+        apgd = [self.condition("apgd-50", cap=cap, objective=objective) for objective in ("cross_entropy", self.main.name)]
         return [self.fgsm(cap), self.condition("pgd-20", cap=cap), *apgd]
 
     @functools.cached_property
     def strongest(self) -> dict[tuple[str, float | None], Condition]:
-        """The attack that leaves the least BvL area, for each tagger and cap."""
+        """The attack that leaves the least main area, for each tagger and cap."""
         return {
             (name, cap): min(self.strong_attacks(cap), key=lambda condition: self.area(name, condition).value)
             for name in self.names
@@ -216,7 +223,9 @@ class Subject:
 
     def of_data(self) -> list:
         """What tells these jets apart from others, as plain data."""
-        return [self.dataset.fingerprint, self.sample.split, self.sample.max_jets]
+        # Discriminators that the schema declares are no part of the data set's fingerprint.
+        ratios = [dataclasses.asdict(ratio) for ratio in self.dataset.schema.ratios]
+        return [self.dataset.fingerprint, self.sample.split, self.sample.max_jets, *ratios]
 
     def made_of(self, scan: bool, systematics: bool = False) -> list:
         """Everything that a part of the report depends on, as plain data.

@@ -22,8 +22,8 @@ def section(subject: Subject, numbers: Mapping[str, Numbers]) -> Section:
     return Section(
         "Verdict",
         [
-            f"BvL area (b against light) of {subject.title}; mean over seeds where there are several, ± half the 68 % "
-            "interval of the sample. Attacks have ε = "
+            f"{subject.main.name} area ({' against '.join(subject.main.sides)}) of {subject.title}; mean over seeds where "
+            "there are several, ± half the 68 % interval of the sample. Attacks have ε = "
             f"{subject.options.epsilon:g}, distortions {subject.options.distortion:g}, in σ of each input; whole numbers and "
             "absent values never move. Robustness is measured against these attacks, no others."
         ],
@@ -54,8 +54,9 @@ def summary(subject: Subject, numbers: Mapping[str, Numbers]) -> list[str]:
     first, *others = subject.names
     answer, preserving = numbers[shapes.NAME]["answers"][first], hidden.preserving(numbers[hidden.NAME], first)
     fgsm, strongest = subject.fgsm(), subject.strongest[first, None]
+    main = subject.main.name
     sentences = [
-        f"FGSM of ε = {subject.options.epsilon:g} σ takes {subject.loss(first, fgsm).interval} of BvL area from {first}, "
+        f"FGSM of ε = {subject.options.epsilon:g} σ takes {subject.loss(first, fgsm).interval} of {main} area from {first}, "
         f"{strongest.title}, the strongest attack tried, {subject.loss(first, strongest).interval}. {answer['normal']} of the "
         f"{answer['moving']} inputs that FGSM moves look normal within {subject.options.uncertainty:.0%}; where it preserves "
         f"the distribution of every input in every flavour, it takes {preserving['loss']}."

@@ -28,6 +28,7 @@ from kerastag.results import Interval, Seeds, defined, plain
 from kerastag.runs.opening import opened
 from kerastag.runs.train import train_missing
 from kerastag.saving.taggers import NamedTagger, load, load_seeds
+from kerastag.schema import Schema, Separation
 from kerastag.training import fitting
 from kerastag.training.assembly import make_defense, make_varied
 
@@ -46,7 +47,8 @@ ATTACKS = (
 )
 # FGSM that preserves the distribution of every feature in every flavour.
 MARGINAL = f"marginal-preserving ε={EPSILON:g}"
-DISCRIMINATORS = ("BvL", "CvL")
+# Discriminators of the table where the jets have them, else those of all tables.
+_SHOWN = ("BvL", "CvL")
 RESULT = "robustness.json"
 
 # `areas[title of the column][discriminator]`.
@@ -119,10 +121,10 @@ def benchmark_robustness(
     runs = {_folder(output, name, seed): (name, seed) for name, seeds in trainings.items() for seed in seeds}
     for folder, (name, training) in tqdm(runs.items(), "Trainings", disable=None):
         train_missing(training, dataset, folder)
-        tagger = functools.partial(_network, folder, name)
+        tagger = functools.partial(_network, folder, name, dataset.schema)
         results.setdefault(name, []).append(_evaluated(dataset, folder / RESULT, attacks, {}, tagger))
     if trees:
-        others.append(_trees(load(str(next(iter(runs)))), dataset))
+        others.append(_trees(load(str(next(iter(runs))), dataset.schema), dataset))
     for name, made_of, tagger in tqdm(others, "Others", disable=None):
         file = output / "others" / f"{fingerprint([name, made_of])}.json"
         results.setdefault(name, []).append(_evaluated(dataset, file, attacks, made_of, tagger))
@@ -153,8 +155,8 @@ def _trees(first: NamedTagger, dataset: JetDataset) -> _Other:
     return _Other(TREES, {"attacked on": digest(first)}, made)
 
 
-def _network(folder: Path, name: str) -> Tagger:
-    return Tagger.network(load(str(folder)).model, name)
+def _network(folder: Path, name: str, schema: Schema) -> Tagger:
+    return Tagger.network(load(str(folder), schema).model, name)
 
 
 def _trainings(
@@ -193,27 +195,29 @@ def _draw(
     output: Path,
 ) -> None:
     """Clean against attacked area, a curve for each defence."""
+    main = _discriminators(results)[0]
     rows = [
         {
             "defence": trainings[name][0].defense if name in trainings else name,
             "epsilon": trainings[name][0].epsilon if name in trainings else EPSILON,
             "attack": condition.label,
-            "clean": _seeds(of_seeds, CLEAN.label, "BvL"),
-            "attacked": _seeds(of_seeds, condition.label, "BvL"),
+            "clean": _seeds(of_seeds, CLEAN.label, main),
+            "attacked": _seeds(of_seeds, condition.label, main),
         }
         for name, of_seeds in results.items()
         for condition in attacks
         if condition.is_attack
     ]
     title = "Clean and attacked area; numbers: ε in training; bars: standard deviation over seeds"
-    plots.save(plots.pareto_curves(rows, title)[0], output / "pareto.png", output / "pareto.pdf")
+    plots.save(plots.pareto_curves(rows, title, main)[0], output / "pareto.png", output / "pareto.pdf")
 
 
 def _evaluated(
     dataset: JetDataset, file: Path, attacks: Sequence[Condition], of: Mapping[str, str], make: Callable[[], Tagger]
 ) -> Training:
     """Areas of a tagger under every attack, read back if they were measured `of` the same, on the same jets."""
-    made_of = plain({"fingerprint": dataset.fingerprint, "attacks": [*attacks, MARGINAL], **of})
+    ratios = {"ratios": list(dataset.schema.ratios)} if dataset.schema.ratios else {}
+    made_of = plain({"fingerprint": dataset.fingerprint, "attacks": [*attacks, MARGINAL], **ratios, **of})
     if file.is_file() and (stored := read_json(file))["made_of"] == made_of:
         return Training(stored["areas"], stored["marginals"])
     training = _evaluate(dataset, make(), attacks)
@@ -224,14 +228,15 @@ def _evaluated(
 def _evaluate(dataset: JetDataset, tagger: Tagger, attacks: Sequence[Condition]) -> Training:
     jets = dataset.arrays("test")
     bootstrap = Bootstrap(jets.events, REPLICATES, weights=jets.weights)
+    separations = _shown(dataset.schema)
     areas = {}
     for condition in (CLEAN, *attacks):
-        aims = {name: condition.aimed_at(name) for name in DISCRIMINATORS}
+        aims = {one.name: condition.aimed_at(one.name) for one in separations}
         logits = {aim: _attacked(tagger, jets, aim.build(dataset)) for aim in set(aims.values())}
-        areas[condition.label] = _areas(jets.y, {name: logits[aim] for name, aim in aims.items()}, bootstrap)
+        areas[condition.label] = _areas(jets.y, {name: logits[aim] for name, aim in aims.items()}, bootstrap, separations)
     fgsm = Condition("fgsm", EPSILON, physics=attacks[0].physics).build_attack(dataset)
     x, marginals = marginal_preserving(fgsm, tagger.attacked, jets.features, jets.y)
-    areas[MARGINAL] = _areas(jets.y, dict.fromkeys(DISCRIMINATORS, tagger.logits(x)), bootstrap)
+    areas[MARGINAL] = _areas(jets.y, dict.fromkeys([one.name for one in separations], tagger.logits(x)), bootstrap, separations)
     reach = {
         "largest Kolmogorov-Smirnov distance": float(marginals.distance.max()),
         "largest change of a correlation": marginals.correlation,
@@ -245,12 +250,24 @@ def _attacked(tagger: Tagger, jets: Jets, attack: Attack | None) -> np.ndarray:
     return tagger.logits(attacked_features(tagger.attacked, jets.features, jets.y, attack))
 
 
-def _areas(y: np.ndarray, logits: Mapping[str, np.ndarray], bootstrap: Bootstrap) -> dict[str, Interval]:
+def _shown(schema: Schema) -> list[Separation]:
+    """Discriminators of the table."""
+    return [schema.separations[name] for name in _SHOWN if name in schema.separations] or list(schema.in_tables)
+
+
+def _discriminators(results: Mapping[str, Sequence[Training]]) -> list[str]:
+    """Names of those that were measured."""
+    return list(next(iter(results.values()))[0].areas[CLEAN.label])
+
+
+def _areas(
+    y: np.ndarray, logits: Mapping[str, np.ndarray], bootstrap: Bootstrap, separations: Sequence[Separation]
+) -> dict[str, Interval]:
     """Area of each discriminator on its own logits."""
     areas = {}
-    for name in DISCRIMINATORS:
-        area = bootstrap.resample(RankedPair(y, logits[name], name).auc)
-        areas[name] = defined(area, f"{name} AUC of the test split").interval
+    for one in separations:
+        area = bootstrap.resample(RankedPair(y, logits[one.name], one).auc)
+        areas[one.name] = defined(area, f"{one.name} AUC of the test split").interval
     return areas
 
 
@@ -261,7 +278,7 @@ def _write(
     parts = [
         f"{jets:,} test jets; mean over seeds ± their standard deviation, or ± half the 68 % bootstrap interval for one seed."
     ]
-    for discriminator in DISCRIMINATORS:
+    for discriminator in _discriminators(results):
         parts += [f"**{discriminator} AUC**", _table(results, speeds, discriminator)]
     text = "\n\n".join(parts) + "\n"
     write_text(output / "table.md", text)
@@ -293,17 +310,18 @@ def _seeds(trainings: Sequence[Training], column: str, discriminator: str) -> Se
 
 
 def _best(results: dict[str, list[Training]], attacks: Sequence[Condition]) -> str:
-    """The defence of largest BvL area under its strongest attack of the usual size."""
+    """The defence of largest main area under its strongest attack of the usual size."""
+    main = _discriminators(results)[0]
     gradient = [condition.label for condition in attacks if condition.is_attack and condition.epsilon == EPSILON]
 
     def strongest(training: Training) -> float:
-        return min(training.areas[label]["BvL"].value for label in gradient)
+        return min(training.areas[label][main].value for label in gradient)
 
     # Trees meet no attack of their own.
     of_networks = {name: trainings for name, trainings in results.items() if name != TREES}
     areas = {name: float(np.mean([strongest(training) for training in of_seeds])) for name, of_seeds in of_networks.items()}
     best = max(areas, key=lambda name: areas[name])
-    return f"{best} with a BvL area of {areas[best]:.4f}"
+    return f"{best} with a {main} area of {areas[best]:.4f}"
 
 
 def _records(results: dict[str, list[Training]]) -> list[dict[str, Any]]:

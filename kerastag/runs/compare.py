@@ -19,13 +19,13 @@ from kerastag.evaluation.comparison import drawn_logits
 from kerastag.evaluation.transfer import Contestant, Matrix, cross_examine, shared_jets
 from kerastag.files import write_json, write_text
 from kerastag.jets import Jets
-from kerastag.metrics import HEADLINE, RankedPair
+from kerastag.metrics import RankedPair
 from kerastag.request import COMPARISON, REPLICATES, AttackGrid, Sample
 from kerastag.results import NotDefined
 from kerastag.runs.evaluate import print_nonfinite
 from kerastag.runs.opening import opened, schema_of
-from kerastag.saving.taggers import NamedTagger, check_inputs, load_all
-from kerastag.schema import ALL, SCHEMAS, Schema, current
+from kerastag.saving.taggers import NamedTagger, check_inputs, find_all, for_jets
+from kerastag.schema import ALL, SCHEMAS, Schema, Separation, current
 
 
 @outputs.keeps
@@ -51,9 +51,10 @@ def compare(
     """
     start = time.perf_counter()
     grid = dataclasses.replace(grid, attacks=tuple(dict.fromkeys(["fgsm", *grid.attacks])))
-    loaded = load_all(taggers)
+    found = find_all(taggers)
     schema = schema_of(sample, taggers)
-    datasets = _datasets(loaded, sample, schema)
+    datasets = _datasets(found, sample, schema)
+    loaded = [for_jets(tagger, datasets[_inputs(tagger, schema).name].schema) for tagger in found]
     jets = _same_jets(datasets, sample)
     inputs = {tagger.name: _inputs(tagger, schema).name for tagger in loaded}
     contestants = [
@@ -83,10 +84,12 @@ def compare(
     write_json(output / "comparison.json", content)
     write_text(output / "table.md", text)
     write_text(output / "comparison.csv", tables.comma_separated(transfer.records(matrix)))
-    figure, _ = plots.roc(truth.y, drawn_logits(matrix.white_box, under), HEADLINE, f"{title} (AUC)", truth.weights)
+    figure, _ = plots.roc(
+        truth.y, drawn_logits(matrix.white_box, under), matrix.schema.in_tables, f"{title} (AUC)", truth.weights
+    )
     plots.save(figure, output / "roc.png")
     if losses := _losses(matrix):
-        plots.save(plots.transfer(list(matrix.inputs), losses, title)[0], output / "transfer.png")
+        plots.save(plots.transfer(list(matrix.inputs), losses, title, matrix.schema.main.name)[0], output / "transfer.png")
     print(text)
     print_nonfinite(matrix.white_box)
     print(f"Numbers {output / 'comparison.json'} and comparison.csv, tables table.md, figures roc.png and transfer.png.")
@@ -133,10 +136,11 @@ def _foreword(tagger: NamedTagger, jets: Jets, matrix: Matrix) -> str:
     name, record = tagger.name, tagger.record
     if record is None:
         return ""
-    logits = matrix.white_box.logits[name][CLEAN]["BvL"]
+    main = matrix.schema.main
+    logits = matrix.white_box.logits[name][CLEAN][main.name]
     text = (
-        f"{name} was trained for the CMS detector ({record.reference}); on these clean jets its BvL AUC is "
-        f"{_area(jets.y, logits)}. On jets of any other detector, such as the sample that comes along, it is out of its "
+        f"{name} was trained for the CMS detector ({record.reference}); on these clean jets its {main.name} AUC is "
+        f"{_area(jets.y, logits, main)}. On jets of any other detector, such as the sample that comes along, it is out of its "
         "domain: compare relative losses, do not rank areas."
     )
     answered = np.any([jets.features[:, record.schema.index(feature)] > 0 for feature in record.answers_if], axis=0)
@@ -144,18 +148,18 @@ def _foreword(tagger: NamedTagger, jets: Jets, matrix: Matrix) -> str:
         text += (
             f" CMS gives no answer for {np.mean(~answered):.1%} of these jets, which have none of "
             f"{', '.join(record.answers_if)}; here the network scores them too. "
-            f"Without them its clean BvL AUC is {_area(jets.y[answered], logits[answered])}."
+            f"Without them its clean {main.name} AUC is {_area(jets.y[answered], logits[answered], main)}."
         )
     return text + "\n\n"
 
 
-def _area(y: np.ndarray, logits: np.ndarray) -> str:
-    area = RankedPair(y, logits, "BvL").auc()
+def _area(y: np.ndarray, logits: np.ndarray, separation: Separation) -> str:
+    area = RankedPair(y, logits, separation).auc()
     return str(area) if isinstance(area, NotDefined) else f"{area:.4f}"
 
 
 def _losses(matrix: Matrix) -> dict[str, np.ndarray]:
-    """Losses of BvL area, `(taggers, taggers)`, by label of the condition; NaN where not defined."""
+    """Losses of the main area, `(taggers, taggers)`, by label of the condition; NaN where not defined."""
 
     def value(condition: Condition, source: str, target: str) -> float:
         loss = matrix.loss(condition, source, target)

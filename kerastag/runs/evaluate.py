@@ -14,7 +14,6 @@ from kerastag.evaluation.comparison import Comparison, compare, drawn_logits, ma
 from kerastag.evaluation.diagnostics import Check
 from kerastag.files import write_json, write_text
 from kerastag.jets import Jets
-from kerastag.metrics import HEADLINE
 from kerastag.request import EVALUATION, REPLICATES, AttackGrid, Sample
 from kerastag.runs.opening import read
 from kerastag.saving.taggers import check_inputs, load_all
@@ -48,7 +47,7 @@ def evaluate(
     """
     dataset, jets = read(sample, taggers)
     models: dict[str, keras.Model] = {}
-    for tagger in load_all(taggers):
+    for tagger in load_all(taggers, dataset.schema):
         check_inputs(tagger, dataset.schema)
         models[tagger.name] = tagger.model
     under = conditions(grid)
@@ -71,7 +70,7 @@ def evaluate(
     }
     write_json(output / "metrics.json", content)
     write_text(output / "table.md", text)
-    figure, _ = plots.roc(jets.y, drawn_logits(comparison, under), HEADLINE, f"{title} (AUC)", jets.weights)
+    figure, _ = plots.roc(jets.y, drawn_logits(comparison, under), dataset.schema.in_tables, f"{title} (AUC)", jets.weights)
     plots.save(figure, output / "roc.png")
     print(text)
     print_nonfinite(comparison)

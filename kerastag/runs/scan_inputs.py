@@ -19,7 +19,7 @@ from kerastag.evaluation.input_scan import RESULT, markdown
 from kerastag.files import read_json, write_json, write_text
 from kerastag.recipes import Settings
 from kerastag.request import SCAN, AttackGrid
-from kerastag.results import Interval, Seeds, defined
+from kerastag.results import Interval, Seeds, defined, plain
 from kerastag.runs.opening import opened
 from kerastag.runs.train import train_missing
 from kerastag.schema import Schema
@@ -59,7 +59,7 @@ def scan_inputs(
         attacks: Names of the attacks in the evaluation.
 
     Raises:
-        UserError: if there is no such group, or the test split lacks b or light jets.
+        UserError: if there is no such group, or the test split lacks jets of a side of the main discriminator.
     """
     dataset = opened(settings)
     sets = [tuple(inputs) for inputs in sets] or default_inputs(dataset.schema)
@@ -80,9 +80,11 @@ def scan_inputs(
 
 
 def _evaluated(dataset: JetDataset, settings: Settings, folder: Path, attacks: Sequence[str]) -> dict[str, dict[str, Interval]]:
-    """BvL area and loss of a training by label of the condition, read back if they were measured before."""
+    """Main area and loss of a training by label of the condition, read back if they were measured before."""
     file = folder / RESULT
     made_of = {"fingerprint": dataset.fingerprint, "attacks": list(attacks), "epsilon": settings.epsilon}
+    if dataset.schema.ratios:
+        made_of["ratios"] = plain(list(dataset.schema.ratios))
     if file.is_file() and (stored := read_json(file))["made_of"] == made_of:
         return stored["results"]
     grid = AttackGrid(tuple(attacks), (settings.epsilon,), scale=settings.scale, only=settings.only, physics=settings.physics)
@@ -92,7 +94,8 @@ def _evaluated(dataset: JetDataset, settings: Settings, folder: Path, attacks: S
     for condition in under:
         numbers = {"area": comparison.area("tagger", condition), "loss": comparison.loss("tagger", condition)}
         results[condition.label] = {
-            name: defined(number, "BvL AUC of the test split").interval for name, number in numbers.items()
+            name: defined(number, f"{dataset.schema.main.name} AUC of the test split").interval
+            for name, number in numbers.items()
         }
     write_json(file, {"made_of": made_of, "results": results})
     return results
@@ -116,12 +119,12 @@ def _over_seeds(of_seeds: Sequence[dict[str, dict[str, Interval]]]) -> list[dict
 
 
 def _write(rows: list[dict], dataset: JetDataset, settings: Settings, output: Path) -> None:
-    jets = dataset.count("test")
+    jets, main = dataset.count("test"), dataset.schema.main.name
     title = f"{jets:,} test jets of {dataset.schema.name}, ε = {settings.epsilon:g}"
     write_json(output / RESULT, {"fingerprint": dataset.fingerprint, "jets": jets, "epsilon": settings.epsilon, "rows": rows})
     write_text(output / "inputs.csv", tables.comma_separated(rows))
-    text = f"{title}; ± is half the 68 % bootstrap interval, seeds: their standard deviation.\n\n{markdown(rows)}\n"
+    text = f"{title}; ± is half the 68 % bootstrap interval, seeds: their standard deviation.\n\n{markdown(rows, main)}\n"
     write_text(output / "table.md", text)
-    figure, _ = plots.against_inputs(rows, title)
+    figure, _ = plots.against_inputs(rows, title, main)
     plots.save(figure, output / "inputs.png", output / "inputs.pdf")
     print(f"\n{text}\nTable {output / 'table.md'}, rows {output / 'inputs.csv'}, figure {output / 'inputs.png'}.")

@@ -16,7 +16,7 @@ from kerastag.data import JetDataset
 from kerastag.evaluation.comparison import Comparison, compare
 from kerastag.evaluation.trees import boosted_trees
 from kerastag.files import write_json, write_text
-from kerastag.metrics import HEADLINE, discriminator_auc
+from kerastag.metrics import discriminator_auc
 from kerastag.recipes import Settings
 from kerastag.request import STUDY, AttackGrid
 from kerastag.results import Seeds, defined
@@ -58,8 +58,8 @@ def study(
     text = f"Mean ± standard deviation over {len(seeds)} seeds; {dataset.count('test'):,} test jets.\n\n{_table(results)}\n"
     write_json(output / "metrics.json", {"results": results, "seeds": seeds})
     write_text(output / "table.md", text)
-    histories = _histories(runs, settings.attack, train_epsilons)
-    plots.save(plots.epochs(histories, settings.attack)[0], output / "epochs.png")
+    histories = _histories(runs, settings.attack, train_epsilons, dataset.schema.main.name)
+    plots.save(plots.epochs(histories, settings.attack, dataset.schema.main.name)[0], output / "epochs.png")
     print(f"\n{text}\nNumbers {output / 'metrics.json'}, table {output / 'table.md'}, figure {output / 'epochs.png'}.")
 
 
@@ -81,7 +81,7 @@ def _train(
 
 
 def _evaluate(dataset: JetDataset, runs: dict[str, list[Path]], under: list[Condition]) -> Results:
-    """Areas, loss of BvL area and cross-entropy of each training and condition."""
+    """Areas, loss of the main one and cross-entropy of each training and condition."""
     results: Results = {}
     for name, folders in tqdm(runs.items(), "Attacking", disable=None):
         taggers = {folder.name: saving.load(folder) for folder in folders}
@@ -95,8 +95,8 @@ def _evaluate(dataset: JetDataset, runs: dict[str, list[Path]], under: list[Cond
 
 def _quantities(comparison: Comparison, tagger: str, condition: Condition) -> dict[str, float]:
     """What the table shows of a tagger under a condition."""
-    areas = {f"{name} AUC": comparison.area(tagger, condition, name) for name in HEADLINE}
-    areas["loss of BvL AUC"] = comparison.loss(tagger, condition)
+    areas = {f"{name} AUC": comparison.area(tagger, condition, name) for name in comparison.schema.headline}
+    areas[f"loss of {comparison.schema.main.name} AUC"] = comparison.loss(tagger, condition)
     values = {name: defined(area, f"{name} of the test split").value for name, area in areas.items()}
     return values | {"cross-entropy": comparison.evaluations[tagger][condition].cross_entropy}
 
@@ -107,10 +107,10 @@ def _over_seeds(of_seeds: Sequence[Mapping[str, float]]) -> dict[str, Seeds]:
 
 def _trees(dataset: JetDataset, seeds: Sequence[int]) -> dict[str, Seeds]:
     """Areas of scikit-learn's gradient-boosted trees with their default settings, on the same inputs."""
-    train, test = dataset.arrays("train"), dataset.arrays("test")
+    train, test, separations = dataset.arrays("train"), dataset.arrays("test"), dataset.schema.in_tables
     areas = []
     for seed in seeds:
-        of_seed = discriminator_auc(test.label, boosted_trees(train, seed)(test.features), test.weights)
+        of_seed = discriminator_auc(test.label, boosted_trees(train, seed)(test.features), test.weights, separations)
         areas.append({f"{name} AUC": defined(area, f"{name} AUC of the test split") for name, area in of_seed.items()})
     return _over_seeds(areas)
 
@@ -127,13 +127,13 @@ def _table(results: Results) -> str:
 
 
 def _histories(
-    runs: dict[str, list[Path]], attack: str, epsilons: Sequence[float]
+    runs: dict[str, list[Path]], attack: str, epsilons: Sequence[float], main: str
 ) -> dict[float, dict[str, dict[str, np.ndarray]]]:
-    """Validation BvL areas and the ratio of cross-entropies at each epoch, mean over seeds, by ε and training."""
+    """Main validation areas and the ratio of cross-entropies at each epoch, mean over seeds, by ε and training."""
 
     def of_training(folders: list[Path], epsilon: float) -> dict[str, np.ndarray]:
         suffix = f"_{attack}_{epsilon:g}"
-        clean, attacked = (_mean_history(folders, f"val_BvL_auc{s}") for s in ("", suffix))
+        clean, attacked = (_mean_history(folders, f"val_{main}_auc{s}") for s in ("", suffix))
         before, after = (_mean_history(folders, f"val_cross_entropy{s}") for s in ("", suffix))
         return {"clean": clean, "attacked": attacked, "ratio": after / before}
 

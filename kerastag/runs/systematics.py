@@ -20,8 +20,9 @@ from kerastag.evaluation.envelope import SHARE, budget_file, largest_shifts
 from kerastag.evaluation.systematics import Change, Sides
 from kerastag.evaluation.taggers import TREES, Tagger
 from kerastag.files import write_json, write_text
+from kerastag.flavours import FLAVOURS
 from kerastag.jets import Jets
-from kerastag.metrics import Bootstrap, RankedPair
+from kerastag.metrics import DISCRIMINATORS, Bootstrap, RankedPair
 from kerastag.request import PAPER, PHYSICS, REPLICATES, SCAN, AttackGrid, Sample
 from kerastag.results import NotDefined, Resampled
 from kerastag.runs.opening import opened, schema_of
@@ -85,10 +86,16 @@ def systematics(
         replicates: Bootstrap resamples.
 
     Raises:
-        UserError: if a file is missing or none of `kerastag simulate`, or a tagger does not fit the data set.
+        UserError: if a file is missing or none of `kerastag simulate`, the data set has other classes than
+            b, c, light, or a tagger does not fit it.
     """
     files, attacks = list_files(folder, variations), boxes(grid, budgets)
     dataset = opened(sample, schema_of(sample, taggers))
+    if dataset.schema.class_names != FLAVOURS:
+        raise UserError(
+            f"The simulation knows jets of {', '.join(FLAVOURS)}, in this order; {dataset.schema.name} has the classes "
+            f"{', '.join(dataset.schema.class_names)}."
+        )
     jets = data.read_simulated(files[NOMINAL].path, dataset.schema, sample.split)
     if envelope is not None:
         write_envelope(envelope, dataset.schema, jets, files, sample.split, chosen=bool(variations))
@@ -217,7 +224,7 @@ def _attack(
     attacks = {condition: condition.build_attack(dataset) for condition in under}
 
     def area(features: np.ndarray, tagger: Tagger) -> Resampled | NotDefined:
-        return bootstrap.resample(RankedPair(jets.label, tagger.logits(features), "BvL").auc)
+        return bootstrap.resample(RankedPair(jets.label, tagger.logits(features), DISCRIMINATORS["BvL"]).auc)
 
     areas = {tagger.name: area(jets.features, tagger) for tagger in models}
     losses: dict[str, dict[str, Resampled | NotDefined]] = {tagger.name: {} for tagger in models}

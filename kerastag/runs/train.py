@@ -79,7 +79,10 @@ def _finish(settings: Settings, dataset: JetDataset, tagger: keras.Model, state:
     saving.export(tagger, dataset.schema, dataset.statistics, output / "saved_model")
     rows = [{"epoch": number, **row} for number, row in enumerate(state.history, start=1)]
     write_text(output / "history.csv", tables.comma_separated(rows))
-    plots.save(plots.history(state.history, settings.attack, settings.epsilon)[0], output / "figures" / "history.png")
+    plots.save(
+        plots.history(state.history, settings.attack, settings.epsilon, dataset.schema.headline)[0],
+        output / "figures" / "history.png",
+    )
     _evaluate(settings, dataset, tagger, output)
     speed = np.median([row.get("jets_per_second", np.nan) for row in state.history])
     print(f"Trained at {speed:,.0f} jets/s (median over {len(state.history)} epochs, callbacks apart).")

@@ -91,9 +91,14 @@ def _load_saved_model(path: Path) -> keras.Model:
         logits = layer(inputs)
     except Exception as error:  # TensorFlow says nowhere what variables or endpoints of the wrong form raise
         raise archive.damaged(path, error) from error
-    names = tuple((_asset(path) or {}).get("classes", FLAVOURS))
+    if (asset := _asset(path)) is None:
+        return keras.Model(inputs, logits, name="saved_model")
+    names = tuple(asset["classes"])
     if not all(isinstance(name, str) for name in names):
         raise UserError(f"'{ASSET}' in '{path}' is damaged: its classes are no names.")
-    if names != FLAVOURS:
+    if len(names) != logits.shape[-1]:
+        raise UserError(f"'{ASSET}' in '{path}' is damaged: it names {len(names)} classes of {logits.shape[-1]} logits.")
+    # Those of the schema are known without a layer that names them.
+    if names != FLAVOURS or names != _made(Schema.from_dict, asset["schema"], path).class_names:
         logits = ClassLogits(names)(logits)
     return keras.Model(inputs, logits, name="saved_model")

@@ -21,10 +21,11 @@ def export_onnx(tagger: keras.Model, schema: Schema, path: Path) -> None:
     """Write a tagger as ONNX.
 
     Its input is `features`, float32 `(batch, features)`, its outputs are `logits` and `probabilities`, `(batch, classes)`.
-    Names of features and classes travel in the file's metadata, as JSON lists.
+    Names of features and classes travel in the file's metadata, as JSON lists; the classes are those of the schema, unless the
+    tagger says otherwise by `ClassLogits`.
 
     Raises:
-        UserError: if the extra `onnx` is not installed.
+        UserError: if the extra `onnx` is not installed, or the tagger has not a logit for each class.
     """
     try:
         import onnx
@@ -33,6 +34,8 @@ def export_onnx(tagger: keras.Model, schema: Schema, path: Path) -> None:
         raise UserError(
             f"ONNX needs more packages ({error.name} is missing): install kerastag with the extra 'onnx'."
         ) from error
+
+    classes = class_names(tagger, schema.class_names)
 
     def outputs(features: tf.Tensor) -> dict[str, tf.Tensor]:
         logits = tagger(features, training=False)
@@ -44,7 +47,7 @@ def export_onnx(tagger: keras.Model, schema: Schema, path: Path) -> None:
         tf.function(outputs, input_signature=signature), signature, opset=_OPSET, custom_op_handlers=handlers
     )
     onnx.helper.set_model_props(
-        model, {"features": json.dumps(schema.names), "classes": json.dumps(class_names(tagger)), "schema": schema.name}
+        model, {"features": json.dumps(schema.names), "classes": json.dumps(classes), "schema": schema.name}
     )
     with replaced(Path(path)) as new:
         onnx.save(model, new)

@@ -20,11 +20,14 @@ def export(tagger: keras.Model, schema: Schema, statistics: Statistics, path: Pa
     """Write a SavedModel from raw features, float32 `(batch, features)` in schema order and physical units.
 
     Endpoints: `logits` and `probabilities`, `(batch, classes)`; `serving_default` is the latter. The asset `kerastag.json`
-    holds the schema (defaults, integer flags), the statistics (scale) and the names of the tagger's classes.
+    holds the schema (defaults, integer flags), the statistics (scale) and the names of the tagger's classes: those of the
+    schema, unless the tagger says otherwise by `ClassLogits`.
 
     Raises:
+        UserError: if the tagger has not a logit for each class.
         OSError: if it cannot be written.
     """
+    classes = class_names(tagger, schema.class_names)
     signature = [tf.TensorSpec((None, len(schema.features)), tf.float32, name="features")]
     module = tf.Module()
     module.tagger = tagger
@@ -43,7 +46,7 @@ def export(tagger: keras.Model, schema: Schema, statistics: Statistics, path: Pa
     }
     with replaced(Path(path)) as new:
         asset = new.parent / ASSET
-        content = {"schema": schema.to_dict(), "statistics": statistics.to_dict(), "classes": class_names(tagger)}
+        content = {"schema": schema.to_dict(), "statistics": statistics.to_dict(), "classes": classes}
         asset.write_text(json.dumps(content))
         module.description = tf.saved_model.Asset(str(asset))
         # Without the gradient of `symlog` an exported tagger could not be attacked.

@@ -10,7 +10,6 @@ import numpy as np
 from kerastag import legacy, saving
 from kerastag import schema as schemas
 from kerastag.errors import UserError
-from kerastag.flavours import FLAVOURS
 from kerastag.layers import class_logits
 from kerastag.schema import Schema
 from kerastag.schema.plain import nearest
@@ -63,36 +62,59 @@ def inputs_of(argument: str) -> Schema | None:
     return legacy.get(source).schema if source in legacy.TAGGERS else None
 
 
-def load(argument: str) -> NamedTagger:
-    """A tagger as `find` gives it, with one logit per flavour.
+def load(argument: str, given: Schema) -> NamedTagger:
+    """A tagger as `find` gives it, with a logit for each class of some jets.
+
+    Args:
+        argument: As of `find`.
+        given: Columns and classes of the jets.
 
     Raises:
-        UserError: if there is none, it does not tell flavours apart, or its weights are not finite.
+        UserError: as `find` and `for_jets`.
     """
-    tagger = find(argument)
+    return for_jets(find(argument), given)
+
+
+def for_jets(tagger: NamedTagger, given: Schema) -> NamedTagger:
+    """A tagger with a logit for each class of some jets, in their order; finer classes are added up.
+
+    A tagger that does not say what its logits are has the classes that it was trained on, or if these are not known, those of
+    the jets.
+
+    Raises:
+        UserError: if it does not tell the classes apart, or its weights are not finite.
+    """
     if not all(np.isfinite(weights).all() for weights in tagger.model.get_weights()):
         raise UserError(f"'{tagger.source}' has weights that are not finite, so its outputs mean nothing; train it anew.")
+    trained_on = tagger.schema.class_names if tagger.schema else None
     try:
-        model = class_logits.by_flavour(tagger.model)
+        model = class_logits.by_flavour(tagger.model, given.class_names, trained_on)
     except UserError as error:
         raise UserError(f"'{tagger.source}' cannot be evaluated here: {error}") from error
-    if model.output_shape[-1] != len(FLAVOURS):
-        raise UserError(f"'{tagger.source}' gives {model.output_shape[-1]} logits, but there are {len(FLAVOURS)} flavours.")
     return dataclasses.replace(tagger, model=model)
 
 
-def load_all(arguments: Sequence[str]) -> list[NamedTagger]:
-    """Several taggers.
+def load_all(arguments: Sequence[str], given: Schema) -> list[NamedTagger]:
+    """Several taggers for the same jets.
 
     Raises:
         UserError: as `load`, and if two have the same name.
     """
-    loaded = [load(argument) for argument in arguments]
-    names = [tagger.name for tagger in loaded]
+    return [for_jets(tagger, given) for tagger in find_all(arguments)]
+
+
+def find_all(arguments: Sequence[str]) -> list[NamedTagger]:
+    """Several taggers with their own classes.
+
+    Raises:
+        UserError: as `find`, and if two have the same name.
+    """
+    found = [find(argument) for argument in arguments]
+    names = [tagger.name for tagger in found]
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"Two taggers are called '{name}'; tell them apart with NAME=PATH.")
-    return loaded
+    return found
 
 
 def load_seeds(arguments: Sequence[str], given: Schema) -> dict[str, list[NamedTagger]]:
@@ -100,14 +122,14 @@ def load_seeds(arguments: Sequence[str], given: Schema) -> dict[str, list[NamedT
 
     Args:
         arguments: As of `load`.
-        given: Columns of the jets.
+        given: Columns and classes of the jets.
 
     Raises:
         UserError: as `load` and `check_inputs`, and if two have the same name without NAME=.
     """
     taggers: dict[str, list[NamedTagger]] = {}
     for argument in arguments:
-        tagger = load(argument)
+        tagger = load(argument, given)
         check_inputs(tagger, given)
         if tagger.name in taggers and "=" not in argument:
             raise UserError(f"Two taggers are called '{tagger.name}'; tell them apart with NAME=PATH.")

@@ -9,7 +9,7 @@ from kerastag.schema.deepcsv import DEEPCSV
 from kerastag.schema.deepdoublex import DEEPDOUBLEX
 from kerastag.schema.deepflavour import DEEPFLAVOUR
 from kerastag.schema.deepntuple import DEEPNTUPLE
-from kerastag.schema.discriminators import Discriminator
+from kerastag.schema.discriminators import Discriminator, Separation
 from kerastag.schema.jet_flavor import JET_FLAVOR
 from kerastag.schema.structure import FlavourClass, Helix, Schema, Spectator, Summary, Tie
 from kerastag.schema.toml import read
@@ -58,6 +58,7 @@ __all__ = [
     "Group",
     "Helix",
     "Schema",
+    "Separation",
     "Spectator",
     "Summary",
     "Tie",

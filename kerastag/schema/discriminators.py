@@ -2,7 +2,8 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kerastag.errors import UserError
 from kerastag.flavours import FLAVOUR_OF, FLAVOURS
@@ -28,6 +29,52 @@ class Discriminator:
     against: tuple[tuple[str, float], ...]
 
 
+@dataclasses.dataclass(frozen=True)
+class Separation:
+    """A discriminator in the columns of labels and logits.
+
+    Attributes:
+        name: Name of the discriminator.
+        class_names: Names of all classes, in the order of the columns.
+        over: Columns of the classes to find, each with its weight.
+        against: Columns of the classes to reject, each with its weight.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    over: tuple[tuple[int, float], ...]
+    against: tuple[tuple[int, float], ...]
+
+    @classmethod
+    def of(cls, discriminator: Discriminator, class_names: Sequence[str]) -> "Separation":
+        """A discriminator among classes in the order of the columns."""
+        names = tuple(class_names)
+        over, against = (
+            tuple((names.index(name), weight) for name, weight in side) for side in (discriminator.over, discriminator.against)
+        )
+        return cls(discriminator.name, names, over, against)
+
+    @classmethod
+    def from_config(cls, content: Mapping[str, Any]) -> "Separation":
+        """The inverse of `dataclasses.asdict`, also after JSON has made lists of tuples."""
+        over, against = (tuple(map(tuple, content[side])) for side in ("over", "against"))
+        return cls(content["name"], tuple(content["class_names"]), over, against)
+
+    @property
+    def columns(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Columns of the classes to find, and of those to reject."""
+        found, rejected = (tuple(column for column, _ in side) for side in (self.over, self.against))
+        return found, rejected
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """What is found and what is rejected, in words: "b" and "light", or "b" and "c+light"."""
+        found, rejected = ("+".join(self.class_names[column] for column in side) for side in self.columns)
+        return found, rejected
+
+
+# What attacks increase beside margins, and what stands beside areas in results.
+_TAKEN = ("cross_entropy", "paper", "margin", "alone", "tagged")
 # Name: the flavour to find and the one to find it against; of b and c jets each against the other.
 _OF_FLAVOURS = {"BvL": ("b", "light"), "CvB": ("c", "b"), "CvL": ("c", "light"), "BvC": ("b", "c")}
 
@@ -56,12 +103,14 @@ def check(discriminators: Sequence[Discriminator], class_names: Sequence[str]) -
     """Check discriminators against the classes that there are.
 
     Raises:
-        UserError: if a name is given twice, a class does not exist, is on both sides or has no positive weight.
+        UserError: if a name is given twice or has another meaning; if a class is unknown, on both sides or weighs nothing.
     """
     names = [one.name for one in discriminators]
     for one in discriminators:
         if names.count(one.name) > 1:
             raise UserError(f"Two discriminators are called '{one.name}'.")
+        if one.name in _TAKEN:
+            raise UserError(f"A discriminator cannot be called '{one.name}', which has another meaning in options and results.")
         if not one.name.isidentifier():
             raise UserError(f"'{one.name}' is no name for a discriminator; use letters, digits and underscores.")
         sides = dict(one.over), dict(one.against)

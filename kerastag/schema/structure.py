@@ -10,7 +10,7 @@ import numpy as np
 from kerastag import flavours
 from kerastag.errors import UserError
 from kerastag.schema import discriminators, plain
-from kerastag.schema.discriminators import Discriminator
+from kerastag.schema.discriminators import Discriminator, Separation
 from kerastag.schema.variables import OF_ATTACKS, Feature, Group, columns
 
 
@@ -181,10 +181,25 @@ class Schema:
         """What taggers are asked, by name; the first is that of headlines."""
         return {one.name: one for one in self.ratios or discriminators.default(self.class_names)}
 
+    @functools.cached_property
+    def separations(self) -> dict[str, Separation]:
+        """The same in the columns of labels and logits, by name."""
+        return {name: Separation.of(one, self.class_names) for name, one in self.discriminators.items()}
+
     @property
     def headline(self) -> tuple[str, ...]:
         """Names of the discriminators in tables, at most three."""
         return tuple(self.discriminators)[:3]
+
+    @property
+    def in_tables(self) -> tuple[Separation, ...]:
+        """The discriminators of `headline`."""
+        return tuple(self.separations[name] for name in self.headline)
+
+    @property
+    def main(self) -> Separation:
+        """The first discriminator, which headlines, claims and working points are about."""
+        return self.separations[self.headline[0]]
 
     @functools.cached_property
     def features(self) -> tuple[Feature, ...]:

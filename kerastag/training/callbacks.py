@@ -13,6 +13,7 @@ from kerastag.attacks.samples import attacked_logits
 from kerastag.errors import UserError
 from kerastag.metrics import HEADLINE, discriminator_auc
 from kerastag.results import NotDefined
+from kerastag.schema import Separation
 
 # A rise of the loss that is so many times that under a single step, and larger than this, is overfitting.
 _FAR_MORE, _NOTABLE_RISE = 3.0, 0.05
@@ -61,7 +62,7 @@ class FiniteWeights(keras.callbacks.Callback):
 class AttackedAUC(keras.callbacks.Callback):
     """At each epoch, area under the ROC curve and cross-entropy, clean and under each attack, as entries of `logs`.
 
-    Entries are `val_BvL_auc`, `val_CvB_auc`, `val_CvL_auc` and `val_cross_entropy` for clean jets, with `_<name>` behind
+    Entries are `val_<discriminator>_auc`, such as `val_BvL_auc`, and `val_cross_entropy` for clean jets, with `_<name>` behind
     for each attack, so `EarlyStopping`, `ModelCheckpoint`, `CSVLogger` and `TensorBoard` can use them. They must stand
     behind this callback in the list.
 
@@ -72,6 +73,10 @@ class AttackedAUC(keras.callbacks.Callback):
         batch_size: Jets attacked at once.
         watch: Names of a single-step and of a longer attack. Where the loss rises under the second far more than under the
             first, training has overfitted catastrophically (arXiv:2001.03994, section 5), and a warning says so, once.
+        separations: Discriminators, such as `schema.in_tables`; by default those of the classes b, c, light.
+
+    Raises:
+        UserError: if a discriminator is one of other classes.
     """
 
     def __init__(
@@ -81,19 +86,28 @@ class AttackedAUC(keras.callbacks.Callback):
         attacks: dict[str, Attack],
         batch_size: int = 8192,
         watch: tuple[str, str] | None = None,
+        separations: Sequence[Separation] = HEADLINE,
     ):
         super().__init__()
+        for one in separations:
+            if len(one.class_names) != y.shape[1]:
+                raise UserError(
+                    f"{one.name} is a discriminator of {', '.join(one.class_names)}, but labels have {y.shape[1]} columns; "
+                    "give those of the data set, `separations=schema.in_tables`."
+                )
         self._x, self._y = x, y
         self._attacks = attacks
         self._batch_size = batch_size
         self._watch = watch
+        self._separations = tuple(separations)
         self._warned: set[str] = set()
 
     @property
     def names(self) -> list[str]:
         """The entries that it adds to `logs`."""
         suffixes = ["", *(f"_{name}" for name in self._attacks)]
-        return [name + suffix for suffix in suffixes for name in (*(f"val_{d}_auc" for d in HEADLINE), "val_cross_entropy")]
+        names = [*(f"val_{one.name}_auc" for one in self._separations), "val_cross_entropy"]
+        return [name + suffix for suffix in suffixes for name in names]
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Add the entries."""
@@ -101,7 +115,7 @@ class AttackedAUC(keras.callbacks.Callback):
         tagger = getattr(self.model, "tagger", self.model)
         for suffix, attack in {"": None, **{f"_{name}": attack for name, attack in self._attacks.items()}}.items():
             logits = attacked_logits(tagger, self._x, self._y, attack, self._batch_size)
-            for name, area in discriminator_auc(self._y, logits, names=HEADLINE).items():
+            for name, area in discriminator_auc(self._y, logits, separations=self._separations).items():
                 self._add(logs, f"val_{name}_auc{suffix}", area)
             logs[f"val_cross_entropy{suffix}"] = float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(self._y, logits)))
         if self._watch:

@@ -10,6 +10,7 @@ from kerastag import models
 from kerastag.catalogue import DEFENSES, LOSSES
 from kerastag.data import JetDataset, VariedJets
 from kerastag.errors import UserError
+from kerastag.layers.class_logits import check_width
 from kerastag.recipes import Recipe, Settings
 from kerastag.training.adversarial_tagger import AdversarialTagger
 from kerastag.training.assembly import make_attack, make_defense, make_optimizer
@@ -94,6 +95,7 @@ def fitting_batch(recipe: Recipe, dataset: JetDataset) -> int:
 def make_model(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> AdversarialTagger:
     """The tagger in its trainer, compiled."""
     tagger = models.build(settings.hyperparameters.model, dataset.schema, dataset.statistics, settings.inputs)
+    check_width(tagger, len(dataset.schema.classes))
     model = AdversarialTagger(tagger, defense=make_defense(settings, dataset, steps_per_epoch))
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     model.compile(
@@ -144,4 +146,4 @@ def _attacked_auc(settings: Settings, dataset: JetDataset) -> AttackedAUC:
     if trained_with.startswith("fgsm") and settings.attack == "fgsm":
         attacks[WATCH] = make_attack(settings, dataset, attack=WATCH)
         watch = (settings.attack, WATCH)
-    return AttackedAUC(validation.features, validation.y, attacks, watch=watch)
+    return AttackedAUC(validation.features, validation.y, attacks, watch=watch, separations=dataset.schema.in_tables)

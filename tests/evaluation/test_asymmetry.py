@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kerastag.evaluation.asymmetry import asymmetry
-from kerastag.metrics import Bootstrap
+from kerastag.metrics import DISCRIMINATORS, Bootstrap
 
 JETS = 3000
 LABEL = np.arange(JETS) % 3
@@ -22,7 +22,7 @@ def jets():
 def measured(shift, replicates=50):
     x = jets()
     attacked = np.where(x == DEFAULT, x, x + shift).astype(np.float32)
-    return asymmetry(x, attacked, LABEL, DEFAULT, Bootstrap(np.arange(JETS), replicates))
+    return asymmetry(x, attacked, LABEL, DEFAULT, Bootstrap(np.arange(JETS), replicates), DISCRIMINATORS["BvL"])
 
 
 def test_pushing_flavours_into_one_another_is_inversion():

@@ -4,6 +4,7 @@ from scipy.special import softmax
 from sklearn.calibration import calibration_curve
 
 from kerastag.evaluation.calibration import BINS, calibration, expected_calibration_error
+from kerastag.flavours import FLAVOURS
 from kerastag.metrics import Bootstrap
 
 
@@ -27,13 +28,13 @@ def test_error_is_its_formula():
 def test_drawn_from_the_probabilities_means_calibrated():
     label, logits = jets()
     bootstrap = Bootstrap(np.arange(len(label)), 30)
-    assert calibration(label, logits, bootstrap)["error"].value < 0.01
-    assert calibration(label, jets(sharper=3)[1], bootstrap)["error"].value > 0.1
+    assert calibration(label, logits, bootstrap, FLAVOURS)["error"].value < 0.01
+    assert calibration(label, jets(sharper=3)[1], bootstrap, FLAVOURS)["error"].value > 0.1
 
 
 def test_curve_equals_scikit_learn():
     label, logits = jets(sharper=2)
-    curve = calibration(label, logits, Bootstrap(np.arange(len(label)), 100))["curves"]["c"]
+    curve = calibration(label, logits, Bootstrap(np.arange(len(label)), 100), FLAVOURS)["curves"]["c"]
     observed, predicted = calibration_curve(label == 1, softmax(logits.astype(float), axis=1)[:, 1], n_bins=BINS)
     assert [row["observed"].value for row in curve] == pytest.approx(observed)
     assert [row["predicted"] for row in curve] == pytest.approx(predicted)
@@ -44,8 +45,8 @@ def test_curve_equals_scikit_learn():
 
 def test_bins_of_few_jets_are_left_out():
     label, logits = jets(300, sharper=3)
-    curves = calibration(label, logits, Bootstrap(np.arange(300), 10))["curves"]
+    curves = calibration(label, logits, Bootstrap(np.arange(300), 10), FLAVOURS)["curves"]
     assert all(row["jets"] >= 20 for rows in curves.values() for row in rows)
     assert sum(len(rows) for rows in curves.values()) < 3 * BINS
-    few = calibration(label[:15], logits[:15], Bootstrap(np.arange(15), 10))
+    few = calibration(label[:15], logits[:15], Bootstrap(np.arange(15), 10), FLAVOURS)
     assert not any(few["curves"].values()) and few["error"].value > 0

@@ -6,7 +6,7 @@ from kerastag import models, plots
 from kerastag.attacks import CLEAN, PGD, Condition, ThreatModel, conditions
 from kerastag.attacks.samples import attacked_logits
 from kerastag.evaluation.comparison import MISTAG_RATE, compare, markdown, to_draw, to_json
-from kerastag.metrics import HEADLINE, discriminator_auc
+from kerastag.metrics import DISCRIMINATORS, discriminator_auc
 from kerastag.request import PAPER, AttackGrid
 from kerastag.results import NotDefined
 
@@ -35,8 +35,8 @@ def test_areas_and_paired_losses_of_each_condition(dataset, comparison):
     labels = [condition.label for condition in comparison.evaluations["a"]]
     assert labels == ["clean", "FGSM ε=0.01", "PGD-2 ε=0.01", "FGSM ε=0.01 cap 20%", "PGD-2 ε=0.01 cap 20%"]
     for condition, scores in comparison.logits["a"].items():
-        areas = {name: discriminator_auc(dataset.arrays("test").y, scores[name])[name] for name in HEADLINE}
-        assert {name: comparison.area("a", condition, name).value for name in HEADLINE} == pytest.approx(areas)
+        areas = {name: discriminator_auc(dataset.arrays("test").y, scores[name])[name] for name in dataset.schema.headline}
+        assert {name: comparison.area("a", condition, name).value for name in dataset.schema.headline} == pytest.approx(areas)
     attacked, clean, loss = comparison.area("a", FGSM), comparison.area("a", CLEAN), comparison.loss("a", FGSM)
     assert loss.value == pytest.approx(clean.value - attacked.value)
     # Pairing pays: the loss is known better than the areas.
@@ -74,7 +74,9 @@ def test_missing_flavour_is_said_in_the_table(dataset, tagger):
 
 def test_roc_figure_says_what_is_missing():
     y = np.eye(3)[[1, 1, 2, 2]]
-    figure, _ = plots.roc(y, {"a": {CLEAN.label: np.arange(12.0).reshape(4, 3)}}, ("BvL", "CvL"), "few")
+    figure, _ = plots.roc(
+        y, {"a": {CLEAN.label: np.arange(12.0).reshape(4, 3)}}, [DISCRIMINATORS[name] for name in ("BvL", "CvL")], "few"
+    )
     assert [text.get_text() for text in figure.axes[0].texts] == ["not defined: no b jets"]
 
 
@@ -90,9 +92,9 @@ def test_sizes_that_a_figure_shows_are_those_nearest_to_the_usual():
 
 def test_each_column_is_attacked_on_its_own_margin(dataset, tagger):
     jets = dataset.arrays("test")
-    aims = {name: Condition("fgsm", 0.05, objective=name, physics=PAPER) for name in ("margin", *HEADLINE)}
+    aims = {name: Condition("fgsm", 0.05, objective=name, physics=PAPER) for name in ("margin", *dataset.schema.headline)}
     areas = compare({"a": tagger}, dataset, jets, [CLEAN, *aims.values()], replicates=20).evaluations["a"]
-    for name in HEADLINE:
+    for name in dataset.schema.headline:
         assert areas[aims["margin"]].areas[name].value == areas[aims[name]].areas[name].value
         assert areas[aims["margin"]].areas[name].value < areas[CLEAN].areas[name].value
     assert Condition("fgsm", 0.05, objective="margin").label == "FGSM on margin ε=0.05"

@@ -19,11 +19,11 @@ def test_groups_hold_every_feature_once():
 def test_losses_are_those_of_fgsm_with_frozen_features(toy_jets, toy_tagger):
     x, y = (values.numpy() for values in toy_jets)
     attacked = attacked_features(toy_tagger, x, y, FGSM(toy_threat_model()))
-    rows = losses(toy_tagger, x, attacked, y, groups(TOY)["kind"], Bootstrap(np.arange(200), 10))
+    rows = losses(toy_tagger, x, attacked, y, groups(TOY)["kind"], Bootstrap(np.arange(200), 10), TOY.main)
     patterns = {"track 1": ["track_0_*"], "vertex": ["vertex_*"], "jet": ["pt", "eta", "n"]}
 
     def area(attack):
-        return RankedPair(y, attacked_logits(toy_tagger, x, y, attack), "BvL").auc()
+        return RankedPair(y, attacked_logits(toy_tagger, x, y, attack), TOY.main).auc()
 
     for group, names in patterns.items():
         for part, option in (("only", "only"), ("all but", "freeze")):
@@ -36,5 +36,5 @@ def test_losses_are_those_of_fgsm_with_frozen_features(toy_jets, toy_tagger):
 def test_groups_that_do_not_move_are_left_out(toy_jets, toy_tagger):
     x, y = (values.numpy() for values in toy_jets)
     attacked = attacked_features(toy_tagger, x, y, FGSM(toy_threat_model(freeze=["vertex_*"])))
-    rows = losses(toy_tagger, x, attacked, y, groups(TOY)["kind"], Bootstrap(np.arange(200), 2))
+    rows = losses(toy_tagger, x, attacked, y, groups(TOY)["kind"], Bootstrap(np.arange(200), 2), TOY.main)
     assert "vertex" not in {row["group"] for row in rows}

@@ -12,7 +12,7 @@ from kerastag.evaluation import envelope, systematics, systematics_tables
 from kerastag.evaluation.systematics import Sides
 from kerastag.flavours import FLAVOURS
 from kerastag.jets import Jets
-from kerastag.metrics import RankedPair, discriminant
+from kerastag.metrics import DISCRIMINATORS, RankedPair, discriminant
 from kerastag.results import Interval, NotDefined, Resampled, plain, revived
 from kerastag.schema import JET_FLAVOR
 from tests.toy import TOY
@@ -53,16 +53,20 @@ def sides(jets):
 
 def test_known_separation_gives_known_change_of_area(jets, sides):
     before, after = toy_logits(jets.label, 2.0), toy_logits(jets.label, 1.6)
-    change = systematics.change(sides, before, after, systematics.thresholds(jets.label, before), ("BvL",))
+    change = systematics.change(sides, before, after, systematics.thresholds(jets.label, before), [DISCRIMINATORS["BvL"]])
     expected = stats.norm.cdf(1.6 / np.sqrt(2)) - stats.norm.cdf(2.0 / np.sqrt(2))
     interval = change.changes["BvL"].interval
     assert interval.value == pytest.approx(expected, abs=4e-3)
-    exact = RankedPair(jets.label, after, "BvL").auc() - RankedPair(jets.label, before, "BvL").auc()
+    exact = (
+        RankedPair(jets.label, after, DISCRIMINATORS["BvL"]).auc() - RankedPair(jets.label, before, DISCRIMINATORS["BvL"]).auc()
+    )
     assert interval.value == pytest.approx(exact, abs=1e-7)
     # The same noise on both sides: the change is known much better than either area.
     assert interval.error < 0.4 * change.areas["BvL"].interval.error
     assert change.sizes["area"].value == -interval.value
-    assert change.sizes["relative"].value == pytest.approx(-exact / (1 - RankedPair(jets.label, before, "BvL").auc()))
+    assert change.sizes["relative"].value == pytest.approx(
+        -exact / (1 - RankedPair(jets.label, before, DISCRIMINATORS["BvL"]).auc())
+    )
 
 
 def test_nothing_changes_where_nothing_is_changed(jets, sides):
@@ -83,7 +87,7 @@ def test_scale_factors_are_those_of_direct_counting(jets, sides):
     assert change.changes["BvL"].value == pytest.approx(0, abs=1e-9)
     light = jets.label == 2
     for rate, cut in cuts.items():
-        assert (discriminant(before, "BvL")[light] >= cut).mean() == pytest.approx(rate, abs=1 / light.sum())
+        assert (discriminant(before, DISCRIMINATORS["BvL"])[light] >= cut).mean() == pytest.approx(rate, abs=1 / light.sum())
         for number, flavour in enumerate(FLAVOURS):
             counted = [np.count_nonzero(side[jets.label == number, 0] >= cut) for side in (before, after)]
             row = next(row for row in change.factors if (row.working_point, row.flavour) == (rate, flavour))
@@ -292,7 +296,7 @@ def test_areas_for_many_weights_are_those_for_each():
     label, logits = generator.integers(0, 3, 400), np.round(generator.normal(size=(400, 3)), 1)
     weights = generator.integers(0, 3, (5, 400)).astype(np.float32)
     weights[4, label == 0] = 0
-    pair = RankedPair(label, logits, "BvL")
+    pair = RankedPair(label, logits, DISCRIMINATORS["BvL"])
     np.testing.assert_allclose(pair.aucs(weights)[:4], [pair.auc(row) for row in weights[:4]], rtol=1e-12)
     assert np.isnan(pair.aucs(weights)[4])
-    assert np.isnan(RankedPair(np.full(400, 1), logits, "BvL").aucs(weights)).all()
+    assert np.isnan(RankedPair(np.full(400, 1), logits, DISCRIMINATORS["BvL"]).aucs(weights)).all()

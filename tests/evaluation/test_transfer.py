@@ -10,7 +10,7 @@ from kerastag.attacks import CLEAN, Condition
 from kerastag.attacks.samples import attacked_features, attacked_logits
 from kerastag.evaluation.comparison import compare
 from kerastag.evaluation.transfer import Contestant, cross_examine, markdown, records, shared_jets, to_json
-from kerastag.metrics import HEADLINE, discriminator_auc
+from kerastag.metrics import discriminator_auc
 from kerastag.results import NotDefined
 
 FGSM, PGD = Condition("fgsm", 0.05), Condition("pgd-2", 0.05)
@@ -58,7 +58,7 @@ def test_diagonal_is_the_white_box_comparison(dataset, jets, contestants, matrix
         assert list(by_condition) == CONDITIONS
         for condition, evaluation in by_condition.items():
             assert evaluation.cross_entropy == pytest.approx(expected.evaluations[name][condition].cross_entropy, rel=1e-6)
-            for discriminator in HEADLINE:
+            for discriminator in matrix.schema.headline:
                 question = (name, condition, discriminator)
                 assert matrix.white_box.area(*question).value == pytest.approx(expected.area(*question).value, abs=1e-6)
                 losses = [dataclasses.astuple(found.loss(*question).interval) for found in (matrix.white_box, expected)]

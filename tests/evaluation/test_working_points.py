@@ -25,7 +25,7 @@ def select(rows, **values):
 def test_inclusive_rates_are_those_of_scikit_learns_curve(jets):
     label, clean, attacked, w = jets
     bootstrap = Bootstrap(np.arange(6000), 20, weights=w)
-    rows = working_points(label, {"clean": clean, "attacked": attacked}, {}, bootstrap)
+    rows = working_points(label, {"clean": clean, "attacked": attacked}, {}, bootstrap, TOY.main)
     assert {row["working_point"] for row in rows} == {0.1, 0.01}
     score, pair = clean[:, 0].astype(float) - clean[:, 2], label != 1
     fpr, tpr, cuts = roc_curve(label[pair] == 0, score[pair], sample_weight=w[pair], drop_intermediate=False)
@@ -45,7 +45,7 @@ def test_inclusive_rates_are_those_of_scikit_learns_curve(jets):
 
 def test_error_of_an_efficiency_is_binomial(jets):
     label, clean, *_ = jets
-    rows = working_points(label, {"clean": clean}, {}, Bootstrap(np.arange(6000), 400), rates=(0.1,))
+    rows = working_points(label, {"clean": clean}, {}, Bootstrap(np.arange(6000), 400), TOY.main, rates=(0.1,))
     (b,) = select(rows, flavour="b")
     number = (label == 0).sum()
     expected = np.sqrt(b["rate"].value * (1 - b["rate"].value) / number)
@@ -56,7 +56,9 @@ def test_error_of_an_efficiency_is_binomial(jets):
 def test_no_point_from_fewer_than_twenty_jets(jets):
     label, clean, attacked, _ = jets
     bins = {"side": Binning(["left", "right"], (np.arange(6000) < 5500).astype(int))}
-    rows = working_points(label, {"clean": clean, "attacked": attacked}, bins, Bootstrap(np.arange(6000), 10), rates=(0.01,))
+    rows = working_points(
+        label, {"clean": clean, "attacked": attacked}, bins, Bootstrap(np.arange(6000), 10), TOY.main, rates=(0.01,)
+    )
     few = [row for row in rows if row["jets"] < 20]
     assert few and all(row["rate"] == row["ratio"] == NotDefined("fewer than 20 jets") for row in few)
     for row in select(rows, binning="side", flavour="light"):
@@ -70,9 +72,12 @@ def test_the_tightest_point_needs_a_million_jets():
     label = np.tile([0, 2], 500_000)
     clean = np.zeros((1_000_000, 3), np.float32)
     clean[:, 0] = generator.normal(size=1_000_000) + (label == 0)
-    rows = working_points(label, {"clean": clean}, {}, Bootstrap(np.arange(1_000_000), 2))
+    rows = working_points(label, {"clean": clean}, {}, Bootstrap(np.arange(1_000_000), 2), TOY.main)
     assert {row["working_point"] for row in rows} == {0.1, 0.01, 0.001}
-    assert working_points(label[1:], {"clean": clean[1:]}, {}, Bootstrap(np.arange(999_999), 2))[-1]["working_point"] == 0.01
+    assert (
+        working_points(label[1:], {"clean": clean[1:]}, {}, Bootstrap(np.arange(999_999), 2), TOY.main)[-1]["working_point"]
+        == 0.01
+    )
 
 
 def test_threshold_leaves_the_rate_above_it():

@@ -62,3 +62,22 @@ def test_labels_of_the_taggers_own_classes_meet_its_own_logits(tagger, x):
 def test_classes_that_are_no_flavours_are_named(names):
     with pytest.raises(UserError, match=f"classes {', '.join(names)} does not tell b, c, light jets apart"):
         flavours.columns(names)
+
+
+def test_classes_in_another_order_or_finer_become_those_of_the_jets(tagger, x):
+    logits = tagger(x).numpy()
+    wanted = ("g", "lepb", "uds", "bb", "c", "b")
+    np.testing.assert_array_equal(by_flavour(tagger, wanted)(x), logits[:, [NAMES.index(name) for name in wanted]])
+    assert class_names(by_flavour(tagger, wanted)) == wanted
+    some = by_flavour(tagger, ("g", "uds", "c", "b"))  # of the finer ones, those of b alone are added up
+    expected = np.logaddexp.reduce(logits[:, [0, 2, 5]], axis=1)
+    np.testing.assert_allclose(some(x), np.stack([*logits[:, [4, 1, 3]].T, expected], axis=1), rtol=1e-5, atol=1e-6)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(some))
+    again.set_weights(some.get_weights())
+    np.testing.assert_array_equal(again(x), some(x))
+
+
+@pytest.mark.parametrize(("names", "wanted"), [(("b", "c", "light"), ("b", "c", "uds", "g")), (("b", "b", "c"), ("b", "c"))])
+def test_coarser_or_doubled_classes_are_refused(names, wanted):
+    with pytest.raises(UserError, match=f"classes {', '.join(names)} does not tell {', '.join(wanted)} jets apart"):
+        flavours.columns(names, wanted)

@@ -31,7 +31,7 @@ def areas(taggers=("a", "b")):
 def test_a_tagger_has_one_colour_in_every_figure(toy_jets):
     y = toy_jets[1].numpy()
     scores = np.random.default_rng(0).normal(size=(200, 3))
-    _, (line,) = plots.roc(y, {"a": {"clean": scores}, "b": {"clean": scores}}, ["BvL"], "")
+    _, (line,) = plots.roc(y, {"a": {"clean": scores}, "b": {"clean": scores}}, [TOY.main], "")
     _, panels = plots.against_epsilon(areas(), "")
     roc_colors = {drawn.get_label()[0]: drawn.get_color() for drawn in line[0].lines}
     curve_colors = {drawn.get_label()[0]: drawn.get_color() for drawn in panels[0, 0].lines if drawn.get_label()[0] in "ab"}
@@ -58,7 +58,7 @@ def test_front_is_of_the_taggers_that_none_exceeds():
         {"tagger": name, "attack": "FGSM", "clean": Seeds((clean - 0.01, clean + 0.01)), "attacked": Seeds((attacked,))}
         for name, clean, attacked in (("a", 0.95, 0.90), ("b", 0.94, 0.93), ("worse", 0.93, 0.92))
     ]
-    _, axes = plots.pareto(rows, "")
+    _, axes = plots.pareto(rows, "", "BvL")
     (front,) = (line for line in axes[0, 0].lines if line.get_label() == "front")
     np.testing.assert_allclose(front.get_xdata(), [0.94, 0.95])
     assert [container.get_label() for container in axes[0, 0].containers] == [
@@ -72,9 +72,9 @@ def test_losses_within_their_error_leave_a_gap():
         {"tagger": "a", "kind": "noise", "is_attack": False, "size": size, "loss": Interval(0.01, low, 0.02)}
         for size, low in ((0.1, 0.005), (0.2, -0.001), (0.3, 0.001))
     ]
-    _, axes = plots.against_size(rows, "")
+    _, axes = plots.against_size(rows, "", "BvL")
     np.testing.assert_array_equal(np.isnan(axes[0, 0].lines[0].get_ydata()), [False, True, False])
-    figure, _ = plots.against_size([rows[1]], "")
+    figure, _ = plots.against_size([rows[1]], "", "BvL")
     figure.canvas.draw()  # an axis without numbers cannot be logarithmic
 
 
@@ -83,7 +83,7 @@ def test_rates_of_too_few_jets_are_not_drawn():
         {"tagger": "a", "binning": "pt", "bin": name, "flavour": "b", "ratio": ratio}
         for name, ratio in (("low", Interval(0.9, 0.9, 0.9)), ("high", NotDefined("few jets")))
     ]
-    _, axes = plots.working_points(rows, {"pt": ["low", "high"]}, ["b"], "")
+    _, axes = plots.working_points(rows, {"pt": ["low", "high"]}, TOY.main, "")
     (points,) = axes[0, 0].containers
     assert list(points.lines[0].get_ydata()) == [0.9]
 
@@ -95,7 +95,7 @@ def test_areas_show_the_spread_of_seeds_where_there_are_several():
         for condition in ("clean", "FGSM")
     ]
     differences = [{"tagger": "b", "condition": "FGSM", "difference": Interval(0.01, 0.0, 0.02)}]
-    _, axes = plots.areas(rows, differences, "a", "")
+    _, axes = plots.areas(rows, differences, "a", "", "BvL")
     assert [container.get_label() for container in axes[0, 0].containers] == ["a", "a, seeds", "b"]
     (bar,) = axes[0, 1].containers[0].lines[2]
     np.testing.assert_allclose(bar.get_segments()[0][:, 0], [0.0, 0.02])
@@ -110,7 +110,7 @@ def test_groups_that_matter_most_are_drawn():
         ]
 
     by_variable = rows({"all": 0.1, "pt": 0.01, "d0": 0.05, "eta": 0.02})
-    _, axes = plots.feature_groups(rows({"all": 0.1, "jet": 0.1}), by_variable, 2, "")
+    _, axes = plots.feature_groups(rows({"all": 0.1, "jet": 0.1}), by_variable, 2, "", "BvL")
     names = [[label.get_text() for label in axis.get_yticklabels()] for axis in axes[0]]
     assert names == [["all", "jet"], ["all", "d0", "eta"]]
 
@@ -122,7 +122,7 @@ def test_scans_run_from_few_inputs_to_many_and_clean_jets_have_no_loss():
         for inputs, number in (("all", 20), ("jet", 3))
         for condition in ("clean", "FGSM ε=0.01")
     ]
-    _, axes = plots.against_inputs(rows, "")
+    _, axes = plots.against_inputs(rows, "", "BvL")
     areas, losses = ([(line.get_label(), line.get_linestyle()) for line in axis.lines] for axis in axes[0])
     assert areas == [("nominal, clean", "-"), ("nominal, FGSM ε=0.01", "--")]
     assert losses == areas[1:]
@@ -147,7 +147,7 @@ def test_saving_writes_every_format_and_releases_the_figure(tmp_path):
 
 def test_loss_stands_at_the_number_of_jets_that_shows_it():
     row = {"loss": Interval.around(0.02, 0.001), "input_jets": 1e4, "discriminator_jets": 3e5, "classifier_jets": None}
-    _, axes = plots.against_jets([row], "")
+    _, axes = plots.against_jets([row], "", "BvL")
     (axis,) = axes.flat
     assert [bars.lines[0].get_xdata()[0] for bars in axis.containers] == [1e4, 3e5, 3e6]
     assert len(axis.texts) == 1
@@ -162,7 +162,7 @@ def test_a_curve_joins_the_sizes_of_a_defence():
             ("fgsm", 0.01, 0.94, 0.91),
         )
     ]
-    _, axes = plots.pareto_curves(rows, "")
+    _, axes = plots.pareto_curves(rows, "", "BvL")
     lines = {container.get_label(): container.lines[0] for container in axes[0, 0].containers}
     assert list(lines) == ["nominal", "fgsm"]
     np.testing.assert_allclose(lines["fgsm"].get_xydata(), [[0.94, 0.91], [0.93, 0.92]])

@@ -15,7 +15,7 @@ from kerastag.attacks import CLEAN, Attack, Condition, attacked_logits
 from kerastag.attacks.base import RandomDraws
 from kerastag.errors import UserError
 from kerastag.files import read_json, write_json
-from kerastag.metrics import RankedPair
+from kerastag.metrics import DISCRIMINATORS, RankedPair
 from kerastag.recipes import Settings
 from kerastag.report import subject as subjects
 from kerastag.report.parts import PARTS
@@ -140,7 +140,9 @@ def test_areas_are_those_of_the_taggers(report_folder, runs, dataset):
         rows = {(row["tagger"], row["condition"]): row for row in csv.DictReader(stream)}
 
     def area(name, attack):
-        return RankedPair(jets.y, attacked_logits(saving.load(runs / name), jets.features, jets.y, attack), "BvL").auc()
+        return RankedPair(
+            jets.y, attacked_logits(saving.load(runs / name), jets.features, jets.y, attack), DISCRIMINATORS["BvL"]
+        ).auc()
 
     assert float(rows["robust", "FGSM"]["area"]) == pytest.approx(area("a0", attack), abs=1e-6)
     seeds = [area("n0", None), area("n1", None)]

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import sys
 
@@ -44,6 +45,10 @@ def test_names_travel_along(dataset, tagger, tmp_path):
     assert json.loads(metadata["features"]) == list(dataset.schema.names)
     assert json.loads(metadata["classes"]) == ["b", "bb", "udsg"]
     assert metadata["schema"] == "jet_flavor"
+    backwards = dataclasses.replace(dataset.schema, classes=dataset.schema.classes[::-1])
+    export_onnx(tagger, backwards, tmp_path / "backwards.onnx")
+    metadata = {entry.key: entry.value for entry in onnx.load(tmp_path / "backwards.onnx").metadata_props}
+    assert json.loads(metadata["classes"]) == ["light", "c", "b"]
 
 
 def test_missing_extra_is_said(dataset, tagger, tmp_path, monkeypatch):

@@ -35,6 +35,7 @@ def test_each_class_against_each_other_without_flavours():
     [
         ("Bv Rest", (("b", 1.0),), (("c", 1.0),), "letters, digits"),
         ("BvT", (("b", 1.0),), (("tau", 1.0),), "'tau'"),
+        ("margin", (("b", 1.0),), (("c", 1.0),), "another meaning"),
         ("BvL", (("b", 1.0),), (), "other ones to reject"),
         ("BvL", (("b", 1.0),), (("b", 1.0),), "other ones to reject"),
         ("BvL", (("b", 0.0),), (("c", 1.0),), "weight 0"),

@@ -36,7 +36,7 @@ def row_title(title: str, cap: float | None) -> str:
 
 
 def numbers(subject: Subject) -> Numbers:
-    """BvL area of every tagger and condition, and its difference from that of the first tagger."""
+    """Main area of every tagger and condition, and its difference from that of the first tagger."""
     rows, differences = [], []
     first, *others = subject.names
     reference = _all_conditions(subject, first)
@@ -66,7 +66,7 @@ def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     drawn = [CLEAN.title, *conditions(subject, subject.names[0], None)]
     rows, differences = ([row for row in numbers[key] if row["condition"] in drawn] for key in ("rows", "differences"))
     title = f"{subject.title}, attacks ε = {subject.options.epsilon:g}, distortions {subject.options.distortion:g}"
-    return {"areas": plots.areas(rows, differences, subject.names[0], title)}
+    return {"areas": plots.areas(rows, differences, subject.names[0], title, subject.main.name)}
 
 
 def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
@@ -96,7 +96,7 @@ def section(subject: Subject, numbers: Numbers) -> Section:
             f"± is half the 68 % interval of {subject.options.replicates} resamples of events, the same for all taggers, so "
             f"that differences are paired and much better known than areas. {seeds}"
         ],
-        [Table("BvL area:", header, rows)],
+        [Table(f"{subject.main.name} area:", header, rows)],
         [
             Figure(
                 "areas",

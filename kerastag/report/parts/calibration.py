@@ -19,7 +19,9 @@ def numbers(subject: Subject) -> Numbers:
     return {
         "curves": {
             name: {
-                condition.label: calibration(subject.jets.label, subject.logits(name, condition), subject.bootstrap)
+                condition.label: calibration(
+                    subject.jets.label, subject.logits(name, condition), subject.bootstrap, subject.dataset.schema.class_names
+                )
                 for condition in (CLEAN, subject.fgsm())
             }
             for name in subject.names
@@ -29,7 +31,11 @@ def numbers(subject: Subject) -> Numbers:
 
 def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """Reliability by flavour."""
-    return {"calibration": plots.reliability(numbers["curves"], f"{subject.title}; 15 bins, errors 68 %")}
+    return {
+        "calibration": plots.reliability(
+            numbers["curves"], subject.dataset.schema.class_names, f"{subject.title}; 15 bins, errors 68 %"
+        )
+    }
 
 
 def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:

@@ -7,13 +7,13 @@ import numpy as np
 from kerastag import plots
 from kerastag.evaluation.asymmetry import Asymmetry, asymmetry
 from kerastag.evaluation.shapes import one_of_each_variable
-from kerastag.flavours import FLAVOURS
 from kerastag.histograms import histograms
 from kerastag.plots.style import Drawn
 from kerastag.report.page import Figure, Section, Table
 from kerastag.report.part import Numbers
 from kerastag.report.subject import Subject
 from kerastag.results import Trained
+from kerastag.schema import Schema
 from kerastag.tables import Row
 
 NAME = "directions"
@@ -37,7 +37,7 @@ def numbers(subject: Subject) -> Numbers:
             for name, result in asymmetries.items()
         },
         "features": [
-            {"attack_on": name, **row} for name, result in asymmetries.items() for row in _feature_rows(result, schema.names)
+            {"attack_on": name, **row} for name, result in asymmetries.items() for row in _feature_rows(result, schema)
         ],
         "histograms": {name: histograms(schema, name, jets.features, attacked, jets.label, jets.weights) for name in drawn},
     }
@@ -46,13 +46,14 @@ def numbers(subject: Subject) -> Numbers:
 def _asymmetry(subject: Subject, name: str, seed: int) -> Asymmetry:
     """That of FGSM on a seed of a tagger."""
     jets, attacked = subject.jets, subject.attacked(name, subject.fgsm(), seed)
-    return asymmetry(jets.features, attacked, jets.label, subject.dataset.schema.defaults, subject.bootstrap)
+    return asymmetry(jets.features, attacked, jets.label, subject.dataset.schema.defaults, subject.bootstrap, subject.main)
 
 
 def _most_pushed(subject: Subject, by_feature: np.ndarray) -> list[str]:
-    """Inputs that flavours are pushed apart in and that matter; the leading track's impact parameter among them."""
+    """Inputs in which the sides of the main discriminator part, and that matter; among them the leading track's impact."""
     schema = subject.dataset.schema
-    pushed = np.abs(by_feature[FLAVOURS.index("light")] - by_feature[FLAVOURS.index("b")])
+    found, rejected = (_mean_of_moved(by_feature[list(side)]) for side in subject.main.columns)
+    pushed = np.abs(rejected - found)
     leading = list(schema.helix_features["d0"][:1]) if schema.helix else []
     for name in leading:
         variable = schema.features[schema.index(name)].variable
@@ -60,7 +61,14 @@ def _most_pushed(subject: Subject, by_feature: np.ndarray) -> list[str]:
     return leading + one_of_each_variable(schema, pushed * subject.importance, _DRAWN - len(leading))
 
 
-def _feature_rows(result: Asymmetry, names: Sequence[str]) -> list[Row]:
+def _mean_of_moved(asymmetries: np.ndarray) -> np.ndarray:
+    """Mean over classes `(classes, features)` of what is a number, `(features,)`; NaN where none is."""
+    numbers = np.isfinite(asymmetries)
+    total = np.where(numbers, asymmetries, 0).sum(axis=0)
+    return np.divide(total, numbers.sum(axis=0), out=np.full(total.shape, np.nan), where=numbers.any(axis=0))
+
+
+def _feature_rows(result: Asymmetry, schema: Schema) -> list[Row]:
     """Asymmetries of each feature that moves, by flavour; None where too few cells do."""
 
     def number(value: float) -> float | None:
@@ -68,9 +76,9 @@ def _feature_rows(result: Asymmetry, names: Sequence[str]) -> list[Row]:
 
     rows: list[Row] = []
     for column in np.flatnonzero(np.isfinite(result.by_feature).any(axis=0)).tolist():
-        by_flavour = zip(FLAVOURS, result.by_feature[:, column], strict=True)
+        by_flavour = zip(schema.class_names, result.by_feature[:, column], strict=True)
         row = {f"asymmetry_{flavour}": number(value) for flavour, value in by_flavour}
-        rows.append({"feature": names[column], **row, "against_physics": number(result.against_physics[column])})
+        rows.append({"feature": schema.names[column], **row, "against_physics": number(result.against_physics[column])})
     return rows
 
 
@@ -90,22 +98,28 @@ def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
 def section(subject: Subject, numbers: Numbers) -> Section:
     """How directed each attack is."""
     rows = [
-        [name, *(f"{result['magnitude'].get(flavour, '–')}" for flavour in FLAVOURS), f"{result['inversion']}"]
+        [
+            name,
+            *(f"{result['magnitude'].get(flavour, '–')}" for flavour in subject.dataset.schema.class_names),
+            f"{result['inversion']}",
+        ]
         for name, result in numbers["summary"].items()
     ]
-    header = ["attack on", *(f"{flavour} jets" for flavour in FLAVOURS), "against physics"]
+    sides = " and ".join(subject.main.sides)
+    header = ["attack on", *(f"{flavour} jets" for flavour in subject.dataset.schema.class_names), "against physics"]
     caption = f"Filled: clean; lines: attacked, {', '.join(numbers['histograms'])}. Ratios need 20 clean jets in a bin."
     if not subject.options.features:
         caption += (
-            " Chosen: the leading track's impact parameter, where there is one, and the inputs in which b and light jets are "
+            " Chosen: the leading track's impact parameter, where there is one, and the inputs in which "
+            f"{sides} jets are "
             "pushed apart most, weighted by how much they matter."
         )
     return Section(
         "Do the attacks push flavours in a direction?",
         [
             "The asymmetry of an input is its mean signed over its mean absolute shift: 0 where as many cells go up as down, "
-            "±1 where all go one way. The table has the mean over inputs of its magnitude for each flavour, and how far b "
-            "and light jets are pushed towards each other's mean, against what physics says of them: 1 is all of them, 0 no "
+            "±1 where all go one way. The table has the mean over inputs of its magnitude for each flavour, and how far "
+            f"{sides} jets are pushed towards each other's mean, against what physics says of them: 1 is all of them, 0 no "
             "preference, -1 all apart."
         ],
         [Table(f"FGSM ε = {subject.options.epsilon:g}, 68 % intervals; by input in asymmetry.csv:", header, rows)],

@@ -17,16 +17,16 @@ from kerastag.results import Interval, error_of_another_seed
 from kerastag.tables import Row
 
 NAME = "epochs"
-CLEAN_COLUMN, ATTACKED_COLUMN = "val_BvL_auc", "val_BvL_auc_fgsm"
 # Fewer epochs than this have no trend.
 _FEWEST = 4
 
 
 def numbers(subject: Subject) -> Numbers:
     """Clean and attacked validation areas of each epoch, from the `history.csv` beside each tagger."""
+    columns = columns_of(subject.main.name)
     runs = {name: Path(seeds[0].source) for name, seeds in subject.taggers.items()}
     of_seeds = {
-        name: [epochs for seed in seeds if (epochs := _history(Path(seed.source) / "history.csv"))]
+        name: [epochs for seed in seeds if (epochs := _history(Path(seed.source) / "history.csv", columns))]
         for name, seeds in subject.taggers.items()
     }
     histories = {name: of_seed[0] for name, of_seed in of_seeds.items() if of_seed}
@@ -50,16 +50,21 @@ def _sample(folder: Path) -> str:
     return f"{sum(config['jets']['validation'].values()):,} validation jets, FGSM ε = {config['settings'].epsilon:g}"
 
 
-def _history(file: Path) -> list[list[float]]:
+def columns_of(main: str) -> tuple[str, str]:
+    """Clean and attacked area of a discriminator in a history."""
+    return f"val_{main}_auc", f"val_{main}_auc_fgsm"
+
+
+def _history(file: Path, columns: tuple[str, str]) -> list[list[float]]:
     """Clean and attacked area of each epoch; empty where the file does not hold them."""
     if not file.is_file():
         return []
     with file.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    if not rows or not {CLEAN_COLUMN, ATTACKED_COLUMN} <= set(rows[0]):
+    if not rows or not set(columns) <= set(rows[0]):
         return []
     try:
-        return [[float(row[CLEAN_COLUMN]), float(row[ATTACKED_COLUMN])] for row in rows]
+        return [[float(row[column]) for column in columns] for row in rows]
     except ValueError:  # empty where an epoch was not evaluated
         return []
 
@@ -110,7 +115,7 @@ def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """A point per epoch."""
     if not numbers["histories"]:
         return {}
-    return {"trade_off": plots.trade_off(numbers["histories"], "FGSM", "; ".join(numbers["samples"]))}
+    return {"trade_off": plots.trade_off(numbers["histories"], "FGSM", "; ".join(numbers["samples"]), subject.main.name)}
 
 
 def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
@@ -130,9 +135,8 @@ def section(subject: Subject, numbers: Numbers) -> Section:
         "early and late are the mean and standard deviation over the first and the last quarter of the epochs."
     ]
     if numbers["missing"]:
-        text.append(
-            f"No epochs are known of {', '.join(numbers['missing'])}: no history.csv with {ATTACKED_COLUMN} lies beside."
-        )
+        missing, column = ", ".join(numbers["missing"]), columns_of(subject.main.name)[1]
+        text.append(f"No epochs are known of {missing}: no history.csv with {column} lies beside.")
     rows = [
         [
             name,
@@ -148,6 +152,6 @@ def section(subject: Subject, numbers: Numbers) -> Section:
     return Section(
         "Does the susceptibility grow while the performance does?",
         text,
-        [Table("Validation BvL area, clean minus attacked:", header, rows)] if rows else [],
+        [Table(f"Validation {subject.main.name} area, clean minus attacked:", header, rows)] if rows else [],
         [Figure("trade_off", "Clean area against what the attack takes, a point per epoch.")] if numbers["histories"] else [],
     )

@@ -28,7 +28,7 @@ def numbers(subject: Subject) -> Numbers:
     for name in subject.names:
         attacked = subject.attacked(name, subject.fgsm())
         for grouping, masks in groups(schema).items():
-            by_group = losses(subject.model(name), jets.features, attacked, jets.y, masks, subject.bootstrap)
+            by_group = losses(subject.model(name), jets.features, attacked, jets.y, masks, subject.bootstrap, subject.main)
             rows[grouping] += [{"tagger": name, **row} for row in by_group]
         pairs[name] = _largest(correlations(attacked, schema.defaults), clean, schema.names)
     return {**rows, "pairs": pairs}
@@ -51,7 +51,7 @@ def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     clean = correlations(subject.jets.features, schema.defaults)
     changes = {name: correlations(subject.attacked(name, subject.fgsm()), schema.defaults) - clean for name in subject.names}
     return {
-        "feature_groups": plots.feature_groups(numbers["kind"], numbers["variable"], _SHOWN, title),
+        "feature_groups": plots.feature_groups(numbers["kind"], numbers["variable"], _SHOWN, title, subject.main.name),
         "correlations": plots.correlations(schema, clean, changes, title),
     }
 
@@ -79,7 +79,7 @@ def section(subject: Subject, numbers: Numbers) -> Section:
             "do not see."
         ],
         [
-            Table("Loss of BvL area; every group in feature_groups.csv:", header, rows),
+            Table(f"Loss of {subject.main.name} area; every group in feature_groups.csv:", header, rows),
             Table(
                 f"Linear correlations that the attack on {subject.names[0]} changes most:",
                 ["inputs", "", "clean", "attacked"],

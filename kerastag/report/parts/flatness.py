@@ -94,10 +94,10 @@ def _ratio_of_medians(
 
 
 def _surface(subject: Subject, steepness: np.ndarray, label: np.ndarray) -> dict[str, Any]:
-    """The loss over two inputs around a typical light jet, that of median gradient norm; empty if there are no two inputs."""
+    """The loss over two inputs around the jet to reject, such as light, of median gradient norm; empty without two inputs."""
     schema, sigma = subject.dataset.schema, subject.dataset.statistics.sigma
-    light = np.flatnonzero(label == schema.class_names.index("light"))
-    jet = int(light[np.argsort(steepness[light])[len(light) // 2]]) if len(light) else 0
+    rejected = np.flatnonzero(np.isin(label, schema.main.columns[1]))
+    jet = int(rejected[np.argsort(steepness[rejected])[len(rejected) // 2]]) if len(rejected) else 0
     steepest = one_of_each_variable(schema, subject.steepness(slice(jet, jet + 1))[0], 3)
     names = list(dict.fromkeys([*subject.options.features, *steepest]))[:2]
     if len(names) < 2:
@@ -124,7 +124,7 @@ def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
         first, second = (schema.features[schema.index(name)].label for name in numbers["surface"]["features"])
         surfaces = {name: np.array(values) for name, values in numbers["surface"]["surfaces"].items()}
         steps = np.array(numbers["surface"]["steps"])
-        title = f"a light jet of {split}; box: ε = {epsilon:g}"
+        title = f"a {schema.main.sides[1]} jet of {split}; box: ε = {epsilon:g}"
         figures["loss_surface"] = plots.loss_surface(surfaces, steps, (first, second), epsilon, title)
     return figures
 
@@ -156,7 +156,10 @@ def section(subject: Subject, numbers: Numbers) -> Section:
     figures = [Figure("flatness", "Median (marker), 16 to 84 % (box) and 2.5 to 97.5 % (line) of the jets of each flavour.")]
     if numbers["surface"]:
         figures.append(
-            Figure("loss_surface", f"Cross-entropy of the light jet that is median in steepness, ±{_REACH:g} σ of two inputs.")
+            Figure(
+                "loss_surface",
+                f"Cross-entropy of the {subject.main.sides[1]} jet that is median in steepness, ±{_REACH:g} σ of two inputs.",
+            )
         )
     return Section("Is the loss flat around the jets?", text, tables, figures)
 

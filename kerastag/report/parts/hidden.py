@@ -73,8 +73,8 @@ def numbers(subject: Subject) -> Numbers:
 
 def _loss(subject: Subject, name: str, logits: np.ndarray, seed: int = 0) -> Resampled:
     """Clean area of a tagger minus that of logits `(jets, classes)`."""
-    attacked = subject.bootstrap.resample(RankedPair(subject.jets.y, logits, "BvL").auc)
-    return subject.area(name, seed=seed) - defined(attacked, "BvL AUC of attacked jets")
+    attacked = subject.bootstrap.resample(RankedPair(subject.jets.y, logits, subject.main).auc)
+    return subject.area(name, seed=seed) - defined(attacked, f"{subject.main.name} AUC of attacked jets")
 
 
 def _logits(subject: Subject, name: str, attacked: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -124,7 +124,7 @@ def most_hidden(numbers: Numbers, name: str) -> Row | None:
 def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """Loss against the number of jets that would show it."""
     title = f"FGSM ε = {subject.options.epsilon:g} on {subject.names[0]}"
-    return {"hidden": plots.against_jets(where(numbers["rows"], tagger=subject.names[0]), title)}
+    return {"hidden": plots.against_jets(where(numbers["rows"], tagger=subject.names[0]), title, subject.main.name)}
 
 
 def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
@@ -145,7 +145,7 @@ def section(subject: Subject, numbers: Numbers) -> Section:
             "trainings: either half attacked, each with two foldings. Their control is the same with the jets as they were.",
             _conclusion(subject, numbers),
         ],
-        [Table("FGSM that preserves:", *_table(numbers["rows"]))],
+        [Table("FGSM that preserves:", *_table(numbers["rows"], subject.main.name))],
         [
             Figure(
                 "hidden",
@@ -162,7 +162,7 @@ def _conclusion(subject: Subject, numbers: Numbers) -> str:
     most = most_hidden(numbers, subject.names[0])
     hidden = f"The most that nothing sees is {most['loss']} ({most['preserved']})." if most else "Nothing of it stays hidden."
     return (
-        f"Where every marginal is kept, it takes {row['loss']} of BvL area from {subject.names[0]}; with "
+        f"Where every marginal is kept, it takes {row['loss']} of {subject.main.name} area from {subject.names[0]}; with "
         f"{row['attacked_jets']:,} jets it is seen by {seen}. {hidden} A loss of area is a change of discriminators by "
         "flavour, so no loss stays hidden from them for ever."
     )
@@ -178,11 +178,11 @@ def _seen_by(row: Row) -> Iterator[str]:
         yield f"trees of an area of {row['classifier']} (control {row['classifier_control']})"
 
 
-def _table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+def _table(rows: Sequence[Row], main: str) -> tuple[list[str], list[list[str]]]:
     header = [
         "attack on",
         "preserves",
-        "loss of BvL area",
+        f"loss of {main} area",
         "cells moved",
         "inputs that show",
         "area of trees",

@@ -23,7 +23,7 @@ def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     if not numbers:
         return {}
     title = f"{numbers['jets']:,} test jets of {subject.dataset.schema.name}, ε = {numbers['epsilon']:g}; bands: 68 %"
-    return {"inputs": plots.against_inputs(numbers["rows"], title)}
+    return {"inputs": plots.against_inputs(numbers["rows"], title, subject.main.name)}
 
 
 def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
@@ -42,6 +42,6 @@ def section(subject: Subject, numbers: Numbers) -> Section:
             "Taggers of the same kind, trained to look at some groups of inputs alone, nominally and on attacked jets. ± is "
             "half the 68 % interval of the sample, seeds their standard deviation."
         ],
-        [Table("BvL area:", *input_scan.table(numbers["rows"]))],
+        [Table(f"{subject.main.name} area:", *input_scan.table(numbers["rows"], subject.main.name))],
         [Figure("inputs", "Area and its loss under attack for sets of inputs, fewest first.")],
     )

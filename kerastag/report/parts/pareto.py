@@ -31,7 +31,7 @@ def numbers(subject: Subject) -> Numbers:
 
 def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """The front."""
-    return {"pareto": plots.pareto(numbers["rows"], f"{subject.title}, ε = {subject.options.epsilon:g}")}
+    return {"pareto": plots.pareto(numbers["rows"], f"{subject.title}, ε = {subject.options.epsilon:g}", subject.main.name)}
 
 
 def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:

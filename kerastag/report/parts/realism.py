@@ -48,7 +48,11 @@ def _size(subject: Subject, attacked: np.ndarray, free: np.ndarray) -> float:
 
 def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """Loss of area against the size of the change."""
-    return {"realism": plots.against_size(numbers["rows"], f"{subject.title}; full: attacks, dashed: distortions")}
+    return {
+        "realism": plots.against_size(
+            numbers["rows"], f"{subject.title}; full: attacks, dashed: distortions", subject.main.name
+        )
+    }
 
 
 def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
@@ -67,7 +71,7 @@ def section(subject: Subject, numbers: Numbers) -> Section:
             "Noise, common shifts of all inputs up or down, and shifts with the correlations of the jets themselves, each "
             "cell moved by about as much as FGSM moves it."
         ],
-        [Table(f"Loss of BvL area at ε = {epsilon:g}:", ["tagger", *unique(largest, "kind")], rows)],
+        [Table(f"Loss of {subject.main.name} area at ε = {epsilon:g}:", ["tagger", *unique(largest, "kind")], rows)],
         [
             Figure(
                 "realism",

@@ -24,7 +24,7 @@ def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     logits = {name: subject.labelled_logits(name, (CLEAN, subject.fgsm())) for name in subject.names}
     title = f"{subject.title}, ε = {subject.options.epsilon:g}"
     return {
-        "trainings_roc": plots.roc(jets.y, logits, ["BvL"], f"{title} (AUC)", jets.weights),
+        "trainings_roc": plots.roc(jets.y, logits, [subject.main], f"{title} (AUC)", jets.weights),
         "outputs": plots.outputs(schema, jets.label, logits, jets.weights, f"{title}, FGSM"),
     }
 
@@ -42,12 +42,12 @@ def section(subject: Subject, numbers: Numbers) -> Section:
         clean, attacked = (
             (subject.area(name, condition) - subject.area(first, condition)).interval for condition in (CLEAN, subject.fgsm())
         )
-        differences.append(f"{name} minus {first}: clean {clean}, attacked {attacked} (BvL area, paired).")
+        differences.append(f"{name} minus {first}: clean {clean}, attacked {attacked} ({subject.main.name} area, paired).")
     return Section(
         "What does the training change?",
         differences or ["One tagger alone was given."],
         figures=[
-            Figure("trainings_roc", "b against light, clean (solid) and under FGSM (dashed)."),
+            Figure("trainings_roc", f"{' against '.join(subject.main.sides)}, clean (solid) and under FGSM (dashed)."),
             Figure("outputs", "Probabilities and discriminators by flavour: clean filled, under FGSM as lines."),
         ],
     )
