@@ -67,7 +67,11 @@ def test_shares_are_compared_as_by_fisher():
 def test_spikes_are_compared_as_in_a_contingency_table():
     first, second = np.array([30, 50, 20, 400]), np.array([45, 30, 25, 700])
     expected = chi2_contingency([first, second], correction=False)
-    assert two_samples.compare_spikes(first, second).p == pytest.approx(expected.pvalue)
+    difference = two_samples.compare_spikes(first, second)
+    assert difference.p == pytest.approx(expected.pvalue)
+    chi2_per_jet = expected.statistic * (1 / 500 + 1 / 800)
+    assert difference.excess == pytest.approx(chi2_per_jet)
+    assert two_samples.compare_spikes(first, second, 0.1).excess == pytest.approx(chi2_per_jet - 0.01)
 
 
 @pytest.mark.parametrize("uncertainty", [0.0, 0.2])
