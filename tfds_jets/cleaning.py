@@ -17,7 +17,8 @@ class Cleaning:
         unknown_flavour: Jets that belong to no class, or to several.
         not_finite: int64 `(features,)`, NaN or infinite cells, which become the default.
         out_of_range: int64 `(features,)`, cells outside the valid range, which become the default.
-        copies: Jets with the same features as an earlier one; they are kept, in the split of that one.
+        copies: Jets with the features of an earlier one, up to the rounding of stored numbers; they are kept, in the split of
+            that one.
         bad_weights: Jets whose generator weight is not finite or negative; they are kept.
         zero_weights: Jets whose generator weight is 0; they are kept, and count nowhere.
         empty_files: Files without entries.

@@ -2,28 +2,39 @@
 
 import numpy as np
 
+from kerastag.schema import Schema
+
 # Odd multipliers of a universal hash come from this seed.
 _SEED = 0
+# A jet is known by so many measured numbers, each to so many bits of its mantissa; files store ten and more.
+_CELLS, _BITS = 8, 5
+_DROPPED = np.uint64(np.finfo(np.float32).nmant - _BITS)
 
 
 class Copies:
-    """Finds jets with the features of an earlier jet, bit by bit, and sends them to its split.
+    """Finds jets with the features of an earlier jet, up to the rounding of stored numbers, and sends them to its split.
+
+    A jet is known by its first eight measured values: neither whole numbers nor defaults nor special values. They are rounded
+    to five bits of mantissa on two grids, half a step apart, since a value near an edge of one is far from those of the other.
+    Copies agree on either. A jet with fewer such values is known by all its features, bit by bit.
 
     Args:
-        features: Number of features.
+        schema: Schema of the features.
 
     Attributes:
         number: Jets so far that are copies of earlier ones.
         moved: Those among them whose event or place would have put them into another split.
     """
 
-    def __init__(self, features: int):
+    def __init__(self, schema: Schema):
         self.number = 0
         self.moved = 0
-        odd = np.random.default_rng(_SEED).integers(0, 2**63, features, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-        self._multipliers = odd
-        self._hashes = np.empty(0, np.uint64)
-        self._splits = np.empty(0, np.int8)
+        odd = np.random.default_rng(_SEED).integers(0, 2**63, len(schema.features), dtype=np.uint64) * np.uint64(2)
+        self._multipliers = odd + np.uint64(1)
+        self._measured = np.flatnonzero(~schema.integer)
+        features = [schema.features[column] for column in self._measured]
+        self._meant = [np.array([0.0, feature.default, *feature.special], np.float32) for feature in features]
+        self._first = (_Splits(), _Splits())
 
     def place(self, features: np.ndarray, split: np.ndarray) -> np.ndarray:
         """The split of each jet: that of the first jet with the same features, or its own.
@@ -35,22 +46,60 @@ class Copies:
         Returns:
             int64 `(jets,)`.
         """
-        hashes, first, inverse = np.unique(self._hash(features), return_index=True, return_inverse=True)
-        of_first = split[first]
-        place = np.searchsorted(self._hashes, hashes)
-        known = place < len(self._hashes)
-        known[known] = self._hashes[place[known]] == hashes[known]
-        of_first[known] = self._splits[place[known]]
-        placed = of_first[inverse]
-        self.number += len(split) - int(np.count_nonzero(~known))
+        placed, copied, hashes = split.copy(), np.zeros(len(split), bool), self._hashes(features)
+        for first, of_jets in zip(self._first, hashes, strict=True):
+            known, of_known = first.find(of_jets)
+            placed[known & ~copied] = of_known[known & ~copied]
+            copied |= known
+        for of_jets in hashes:
+            _, rows, inverse = np.unique(of_jets, return_index=True, return_inverse=True)
+            placed = placed[rows[inverse]]
+            copied |= rows[inverse] != np.arange(len(split))
+        for first, of_jets in zip(self._first, hashes, strict=True):
+            first.add(of_jets, placed)
+        self.number += int(np.count_nonzero(copied))
         self.moved += int(np.count_nonzero(placed != split))
-        self._hashes = np.insert(self._hashes, place[~known], hashes[~known])
-        self._splits = np.insert(self._splits, place[~known], of_first[~known])
         return placed
 
-    def _hash(self, features: np.ndarray) -> np.ndarray:
-        """A 64-bit hash of each jet, uint64 `(jets,)`: multiply-shift hashing of its bits (Dietzfelbinger et al., 1997)."""
+    def _hashes(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The hash of each jet on either grid, uint64 `(jets,)` each."""
         bits = np.ascontiguousarray(features).view(np.uint32).astype(np.uint64)
+        measured = np.zeros(features.shape, bool)
+        for column, meant in zip(self._measured, self._meant, strict=True):
+            measured[:, column] = ~np.isin(features[:, column], meant)
+        number = np.cumsum(measured, axis=1)
+        few = number[:, -1:] < _CELLS
+        counts = measured & (number <= _CELLS)
+        half = np.uint64(1) << (_DROPPED - np.uint64(1))
+        grids = ((bits + shift) >> _DROPPED for shift in (np.uint64(0), half))
+        first, second = (self._hash(np.where(few, bits, np.where(counts, grid, 0))) for grid in grids)
+        return first, second
+
+    def _hash(self, bits: np.ndarray) -> np.ndarray:
+        """A 64-bit hash of each row, uint64 `(jets,)`: multiply-shift hashing (Dietzfelbinger et al., 1997)."""
         # The high half of each product is mixed in, since differences of high bits alone vanish from the low one.
         products = bits * self._multipliers
         return (products ^ (products >> np.uint64(32))).sum(axis=1, dtype=np.uint64)
+
+
+class _Splits:
+    """The split of the first jet with each hash."""
+
+    def __init__(self) -> None:
+        self._hashes = np.empty(0, np.uint64)
+        self._splits = np.empty(0, np.int8)
+
+    def find(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which hashes are known, bool `(jets,)`, and their splits; what the others have means nothing."""
+        if not len(self._hashes):
+            return np.zeros(len(hashes), bool), np.zeros(len(hashes), np.int8)
+        place = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
+        return self._hashes[place] == hashes, self._splits[place]
+
+    def add(self, hashes: np.ndarray, splits: np.ndarray) -> None:
+        """Keep the splits of the hashes that are new."""
+        hashes, first = np.unique(hashes, return_index=True)
+        new = ~self.find(hashes)[0]
+        place = np.searchsorted(self._hashes, hashes[new])
+        self._hashes = np.insert(self._hashes, place, hashes[new])
+        self._splits = np.insert(self._splits, place, splits[first[new]])

@@ -196,7 +196,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         spools = {name: Spool(self._spool_dir / name) for name in splitting.FRACTIONS}
         moments = {name: Moments(self.schema.defaults) for name in spools}
         counts = np.zeros((len(spools), len(self.schema.classes)), np.int64)
-        copies = Copies(len(self.schema.features))
+        copies = Copies(self.schema)
         progress = tqdm(desc="Reading ROOT files", unit=" jets", unit_scale=True, leave=False, disable=None)
         for jets in reading.read(files, self.schema, self.selection, cleaning):
             self._distribute(jets, spools, moments, counts, copies)

@@ -316,6 +316,17 @@ def test_ngm_equals_numpy_on_a_linear_tagger(toy_jets):
     )
 
 
+def test_apgd_halves_its_steps_until_it_is_at_a_maximum_inside_the_box():
+    """Steps of the first size, twice the half-width of the box, only go from side to side."""
+    inside = np.random.default_rng(0).uniform(-0.4, 0.4, 4).astype(np.float32)
+    inputs = keras.Input((4,))
+    away = keras.ops.sum((inputs - inside) ** 2, axis=1, keepdims=True)
+    tagger = keras.Model(inputs, keras.layers.ZeroPadding1D((0, 2))(away[..., None])[..., 0])
+    model = ThreatModel(0.5, np.ones(4), np.zeros(4), np.full(4, -99.0))
+    attacked = APGD(model, steps=50)(tagger, tf.zeros((3, 4)), tf.one_hot([0, 0, 0], 3))
+    np.testing.assert_allclose(attacked, np.tile(inside, (3, 1)), atol=0.02)
+
+
 def test_apgd_checkpoints_are_the_published_ones():
     """Appendix A of arXiv:2003.01690 for 100 steps."""
     assert checkpoints(100).tolist()[:10] == [0, 22, 41, 57, 70, 80, 87, 93, 99, 105]

@@ -81,6 +81,12 @@ def test_more_slack_gains_more_up_to_what_the_attack_itself_does(numbers):
     assert gains[-1] == pytest.approx(0.1 * abs(gain).sum(), rel=1e-3)
 
 
+def test_the_jet_of_median_gain_stays_although_it_could_go_up_furthest():
+    values = np.array([1.0, 2.0, 3.0])
+    high, gain = np.array([5.0, 9.0, 5.0]), np.array([-1.0, 0.5, 1.0])
+    np.testing.assert_array_equal(exchange(values, np.zeros(3), high, gain), values)
+
+
 def test_two_jets_exchange_their_values_if_they_reach():
     values, gain = np.array([0.0, 1.0]), np.array([2.0, 1.0])
     np.testing.assert_array_equal(exchange(values, values - 1, values + 1, gain), [1, 0])

@@ -10,6 +10,7 @@ The seed of a failure becomes a file in the folder `corpus` beside this one; com
 import argparse
 import collections
 import csv
+import ctypes
 import dataclasses
 import functools
 import hashlib
@@ -34,6 +35,7 @@ CORPUS = Path(__file__).parent / "corpus"
 _OF_THE_MOMENT = ("command", "jets_per_second", "seconds")
 # Names that only a writer at work may have.
 _LEFTOVERS = (".writing_*", "spool_*", "incomplete.*", "*.parts")
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,10 +175,21 @@ def started(words: str, base: Path, out: Path) -> subprocess.Popen[str]:
     """The process of a command."""
     line = [word.format(base=base, out=out) for word in words.split()]
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-m", "kerastag", *line]
     return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT, start_new_session=True
+        [sys.executable, "-m", "kerastag", *line],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+        start_new_session=True,
+        preexec_fn=_end_with_the_campaign,
     )
+
+
+def _end_with_the_campaign() -> None:
+    """Let Linux kill this process when its parent ends, however that ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def finished(words: str, base: Path, out: Path) -> float:

@@ -1,8 +1,10 @@
 """A few steps of each campaign; the long ones are run by hand, see kerastag/README.md."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,28 @@ def test_what_falls_short_is_kept_and_read_again(tmp_path):
     assert first == "['failed', 'failed', 'failed']"
     assert again == str([("settings.toml", seed, "of the corpus", "failed", "KeyError: True") for seed in (5, 6, 7)])
     assert (mended, others) == ("[]", "[]")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.campaigns import kills
+
+process = kills.started("simulate --jets 1000000 --output {out}/jets.root", Path(), Path(sys.argv[1]))
+print(process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_campaign_that_is_killed_leaves_no_command_behind(tmp_path):
+    campaign = subprocess.run([sys.executable, "-c", KILLED, tmp_path], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert campaign.returncode == -signal.SIGKILL
+    status, limit = Path(f"/proc/{int(campaign.stdout)}/status"), time.monotonic() + 30
+    while is_running(status) and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert not is_running(status)
+
+
+def is_running(status: Path) -> bool:
+    """Whether a process is there, and has not ended without being asked for its exit code."""
+    return status.exists() and "State:\tZ" not in status.read_text()

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerastag.attacks import ThreatModel
-from kerastag.evaluation.diagnostics import check_robustness, markdown
+from kerastag.attacks import PGD, ThreatModel
+from kerastag.evaluation.diagnostics import Losses, check_robustness, markdown
 
 WIDTH = 12
 
@@ -63,6 +63,16 @@ def test_honest_tagger_passes_everything(honest, jets):
     assert checks["many steps"].value > checks["attacked"].limit
     assert checks["growth"].value > 0.001
     assert checks["unlimited"].limit == pytest.approx(np.log(3), abs=0.01)
+
+
+def test_many_steps_are_twenty(honest, jets):
+    pgd = PGD(threat_model(), steps=20, try_corner=False)
+    assert by_name(honest, jets)["many steps"].value == Losses(honest, *jets).under(pgd)
+
+
+def test_random_corners_are_the_same_each_time(honest, jets):
+    losses = Losses(honest, *jets)
+    assert losses.at_random_corners(threat_model()) == losses.at_random_corners(threat_model())
 
 
 def test_rounded_inputs_are_seen_through(honest, jets):

@@ -35,3 +35,13 @@ def test_95_percent_stay_within_one():
 
 def test_no_trend_in_equal_values():
     assert rank_correlation(np.arange(10), np.ones(10)).value == 0
+
+
+@pytest.mark.parametrize("points", (3, 4, 5))
+def test_few_points_have_the_error_of_their_number(points):
+    """Of Fisher's z, √((1 + ρ²/2)/(n - 3)); three points count as four."""
+    y = np.append(np.arange(points - 2), [points - 1, points - 2])
+    rho = stats.spearmanr(np.arange(points), y).statistic
+    error = np.sqrt((1 + rho**2 / 2) / max(points - 3, 1))
+    interval = rank_correlation(np.arange(points), y)
+    np.testing.assert_allclose(np.arctanh([interval.low, interval.high]), np.arctanh(rho) + np.array([-error, error]))

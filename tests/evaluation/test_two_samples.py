@@ -37,6 +37,19 @@ def test_repeated_values_are_permuted_and_the_asymptotic_p_is_their_upper_limit(
     assert exact.p < limit.p
 
 
+class Balanced:
+    """Draws of which none is extreme: each sample has half of every value."""
+
+    def multivariate_hypergeometric(self, pooled, first, number):
+        return np.tile(pooled // 2, (number, 1))
+
+
+def test_no_permutation_that_is_as_extreme_makes_p_one_in_all_permutations_and_the_samples():
+    """(1 + 0)/(1 + 9,999), never 0: Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9 (2010) 39."""
+    first, second = np.repeat([0, 1], [60, 40]), np.repeat([0, 1], [40, 60])
+    assert two_samples.compare_shapes(first, second, generator=Balanced()).p == 1e-4
+
+
 def test_few_values_give_no_alarm():
     assert two_samples.compare_shapes(np.array([1.0]), np.array([2.0, 3.0]), generator=generator()).p > 0.3
     assert two_samples.compare_shapes(np.array([1.0]), np.array([2.0, 3.0])).p > 0.3
@@ -54,7 +67,11 @@ def test_shares_are_compared_as_by_fisher():
 def test_spikes_are_compared_as_in_a_contingency_table():
     first, second = np.array([30, 50, 20, 400]), np.array([45, 30, 25, 700])
     expected = chi2_contingency([first, second], correction=False)
-    assert two_samples.compare_spikes(first, second).p == pytest.approx(expected.pvalue)
+    difference = two_samples.compare_spikes(first, second)
+    assert difference.p == pytest.approx(expected.pvalue)
+    chi2_per_jet = expected.statistic * (1 / 500 + 1 / 800)
+    assert difference.excess == pytest.approx(chi2_per_jet)
+    assert two_samples.compare_spikes(first, second, 0.1).excess == pytest.approx(chi2_per_jet - 0.01)
 
 
 @pytest.mark.parametrize("uncertainty", [0.0, 0.2])

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.stats import ks_2samp, kstwobign
 
 from kerastag.evaluation.shapes import as_drawn
 from kerastag.evaluation.two_sample_trees import Halves
@@ -81,6 +82,44 @@ def test_a_spike_that_vanishes_is_found_although_coarse_bins_hide_it(clean):
     found = look(attacked, clean, before=before, uncertainty=0.2)
     assert found.showing == ("vertex_ratio",)
     assert found.summary["input_jets"] < 100
+
+
+def test_an_uncertainty_raises_the_number_of_jets_at_which_a_spike_shows(clean):
+    """Shares of 2/3 and 1/3 become 0 and 1, so χ² is 2 for each effective jet, of which u = 1 allows 1."""
+    before, noise = side(1), np.random.default_rng(5)
+    attacked = moved(before, RATIO, lambda values: values + noise.normal(0, 0.01, len(values)).astype(np.float32))
+
+    def jets(uncertainty):
+        tests = look(attacked, clean, before=before, uncertainty=uncertainty).tests
+        return next(test.jets for test in tests if (test.name, test.quantity) == ("vertex_ratio", "spikes"))
+
+    assert jets(1.0) / jets(0.0) == pytest.approx(2, rel=0.1)
+
+
+def test_the_number_of_jets_counts_those_of_other_flavours_and_absent_cells(clean):
+    before = side(1)
+    attacked = moved(before, D0, lambda values: values + 0.3)
+    found = look(attacked, clean, before=before)
+    test = next(test for test in found.tests if (test.name, test.quantity) == ("track_0_d0", "shape"))
+    flavour = TOY.class_names.index(test.flavour)
+    after, others, reference = (
+        jets.features[(jets.label == flavour) & (jets.features[:, D0] != TOY.defaults[D0]), D0]
+        for jets in (attacked, clean, before)
+    )
+    threshold = kstwobign.isf(LEVEL / (len(found.tests) + len(found.discriminators)))
+    needed = 2 * (threshold / ks_2samp(after, reference).statistic) ** 2
+    assert test.jets == pytest.approx(needed * 2 * JETS / (len(after) + len(others)))
+
+
+def test_shares_that_are_equal_count_as_tests(clean):
+    shares = [test for test in look(clean, clean).tests if test.quantity.startswith("share of")]
+    assert len(shares) == 3 * len(TOY.names) and {test.p for test in shares} == {1}
+
+
+def test_without_logits_no_discriminator_is_compared(clean):
+    found = look(dataclasses.replace(side(1), logits=None), clean)
+    assert found.discriminators == ()
+    assert (found.summary["discriminator_p"], found.summary["discriminator_jets"]) == (1, None)
 
 
 def test_values_that_leave_a_table_are_found(clean):

@@ -5,6 +5,7 @@ import pytest
 
 from kerastag.schema import DEEPCSV, JET_FLAVOR
 from kerastag.simulation import validation
+from tfds_jets.copies import Copies
 from tfds_jets.tfds_jets_dataset_builder import SAMPLE_FILE
 
 
@@ -21,6 +22,13 @@ def test_has_the_promised_size_and_mix(sample):
     b, c, _ = np.bincount(label) / len(label)
     assert b == pytest.approx(0.4, abs=0.02)
     assert 0.12 < c < 0.20
+
+
+def test_no_jet_counts_as_a_copy_of_another(sample):
+    features, label = sample
+    copies = Copies(JET_FLAVOR)
+    copies.place(features, np.zeros(len(label), np.int64))
+    assert copies.number == 0
 
 
 def test_moments_are_those_of_the_published_data_set(sample):
