@@ -149,6 +149,18 @@ def add_tagger_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "taggers", nargs="+", metavar="TAGGER", help="run directory, .keras file, SavedModel or legacy tagger; NAME=…"
     )
+    add_code_option(parser)
+
+
+def add_code_option(parser: argparse.ArgumentParser) -> None:
+    """Option `--code`: without it no code of anybody's is run, whatever a tagger says of itself."""
+    parser.add_argument(
+        "--code",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="module of your own that registers layers which taggers are made of; it is run",
+    )
 
 
 def add_cap_option(parser: argparse.ArgumentParser) -> None:

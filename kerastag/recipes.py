@@ -150,8 +150,9 @@ class Settings:
     attack: str = option("fgsm", "attack at each epoch, as in evaluate", choices=ATTACKS, group=_ATTACK)
     attack_objective: str = option(
         "cross_entropy",
-        f"what attacks increase: {', '.join(TRAINING_OBJECTIVES)}",
+        f"what attacks increase: {', '.join(TRAINING_OBJECTIVES)}; or your own module:function(y, logits)",
         choices=TRAINING_OBJECTIVES,
+        own=True,
         group=_ATTACK,
     )
     attack_mode: str = option(

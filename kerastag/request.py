@@ -157,8 +157,10 @@ class AttackGrid:
     objectives: tuple[str, ...] = option(
         ("cross_entropy",),
         "what attacks increase: cross_entropy; margin (in each column the margin of its own discriminator); "
-        "BvL, CvL, CvB or BvC (that margin); with + or - all jets one way; paper (the loss of arXiv:2203.13890)",
+        "BvL, CvL, CvB or BvC (that margin); with + or - all jets one way; paper (the loss of arXiv:2203.13890); or your own "
+        "module:function(y, logits)",
         choices=OBJECTIVE_NAMES,
+        own=True,
         flag="--objective",
         group="attacks",
     )

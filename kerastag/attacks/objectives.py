@@ -17,6 +17,10 @@ from kerastag.metrics import DISCRIMINATORS
 _PAPER = DoubleSoftmaxFocal(reduction="none")
 
 
+# From one-hot labels and logits, `(batch, classes)` each, to `(batch,)`.
+ObjectiveFunction = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
 def cross_entropy(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Softmax cross-entropy, `(batch,)`."""
     return tf.nn.softmax_cross_entropy_with_logits(y, logits)

@@ -5,6 +5,7 @@ import tensorflow as tf
 from typing_extensions import override
 
 from kerastag.attacks.base import Objective, RandomAttack
+from kerastag.attacks.objectives import ObjectiveFunction
 from kerastag.attacks.threat_model import Box, ThreatModel
 from kerastag.errors import UserError
 
@@ -23,7 +24,7 @@ class PGD(RandomAttack):
 
     Args:
         threat_model: How far each cell may move.
-        objective: What to increase, a name in `OBJECTIVES`.
+        objective: What to increase, as of `Attack`.
         steps: Number of steps.
         step_size: Size of a step in units of the box's half-width; None for 2.5/steps.
         random_start: Whether to start at a random point of the box rather than at the clean jet.
@@ -39,7 +40,7 @@ class PGD(RandomAttack):
     def __init__(
         self,
         threat_model: ThreatModel,
-        objective: str = "cross_entropy",
+        objective: str | ObjectiveFunction = "cross_entropy",
         steps: int = 10,
         step_size: float | None = None,
         random_start: bool = True,

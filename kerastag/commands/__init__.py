@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from kerastag import __version__, cli
+from kerastag.catalogue import import_own
 
 NAMES = (
     "train",
@@ -70,6 +71,10 @@ def execute(name: str, arguments: Sequence[str] | None = None, prog: str | None 
     cli.check_words(name, sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(arguments)
     cli.check_numbers(parser, options)
+    if modules := getattr(options, "code", []):
+        cli.load_tensorflow()
+        for module in modules:
+            import_own(module.partition(":")[0])
     command.main(options)
 
 

@@ -4,6 +4,7 @@ import kerastag.backend  # noqa: F401  (before Keras is imported)
 from kerastag.layers.class_logits import ClassLogits, FlavourLogits
 from kerastag.layers.deep_flavour import AbsentTogether
 from kerastag.layers.lwtnn_inputs import LwtnnInputs
+from kerastag.layers.objects import SplitGroups
 from kerastag.layers.preprocessing import PresenceFlags, SelectFeatures, Standardize, symlog
 from kerastag.layers.track_quantities import TrackQuantities
 
@@ -14,6 +15,7 @@ __all__ = [
     "LwtnnInputs",
     "PresenceFlags",
     "SelectFeatures",
+    "SplitGroups",
     "Standardize",
     "TrackQuantities",
     "symlog",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from typing_extensions import override
 
@@ -67,6 +68,12 @@ def class_names(tagger: keras.Model) -> tuple[str, ...]:
     """Names of a tagger's outputs: those of a final `ClassLogits`, else the flavours."""
     last = tagger.layers[-1] if tagger.layers else None
     return last.class_names if isinstance(last, ClassLogits) else flavours.FLAVOURS
+
+
+def are_probabilities(outputs: tf.Tensor) -> bool:
+    """Whether outputs `(batch, classes)` are probabilities, not logits: none is below 0, and those of each jet add up to 1."""
+    values = np.asarray(outputs)
+    return values.shape[-1] > 1 and bool((values >= 0).all() and np.allclose(values.sum(axis=-1), 1.0, atol=1e-4))
 
 
 def flavour_logits(tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, training: bool = False) -> tf.Tensor:

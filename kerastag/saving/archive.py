@@ -137,7 +137,8 @@ def _check_object(config: dict, path: Path) -> None:
     if name in CODE_OR_FILES or not (of_keras or registered):
         raise UserError(
             f"'{path}' is refused: it holds {f'{module}.' if module else ''}{name}, which is no part of a network, or not "
-            "registered with Keras here."
+            "registered with Keras here. If it is code of your own, import its module first, on a command line with --code "
+            "MODULE; a SavedModel needs none."
         )
 
 
