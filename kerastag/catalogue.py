@@ -153,9 +153,10 @@ def import_own(module: str) -> None:
         sys.path.append(os.getcwd())
     try:
         importlib.import_module(module)
-    except (ImportError, TypeError, ValueError) as error:
+    except Exception as error:  # it is the user's own code
+        reason = f"{type(error).__name__}: {error}"
         raise UserError(
-            f"The module '{module}' cannot be imported: {error}; start where it lies, or set PYTHONPATH."
+            f"The module '{module}' cannot be imported: {reason}; start where it lies or set PYTHONPATH."
         ) from error
 
 

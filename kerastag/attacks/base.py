@@ -1,5 +1,7 @@
 """What all attacks share: the objective that they climb, the box in which they do, and the configuration."""
 
+import json
+
 import keras
 import tensorflow as tf
 from typing_extensions import override
@@ -161,6 +163,10 @@ class Attack:
         """The inverse of `get_config`."""
         stored = {name for name in ("threat_model", "objective") if name in config}  # a distortion has no objective
         return cls(**config | {name: keras.saving.deserialize_keras_object(config[name]) for name in stored})
+
+    def fingerprint(self) -> str:
+        """What its config says, to notice that an attack has changed since a graph was made of it."""
+        return json.dumps(self.get_config(), default=repr)
 
     def __reduce__(self) -> tuple:
         """Pickles and copies are made of the config; random draws and the count of gradients start over."""

@@ -1,6 +1,5 @@
 """Attacked features and logits of a whole sample."""
 
-import json
 import weakref
 from collections.abc import Callable
 
@@ -49,7 +48,7 @@ def _by_batches(
     """`function(tagger, x, y)` of all jets, as a graph that is made once for a tagger, an attack and a kind of result."""
     of_tagger = _graphs.setdefault(tagger, {})
     # An attack may have got another threat model since.
-    key = attack, kind, json.dumps(attack.get_config()) if attack else None
+    key = attack, kind, attack.fingerprint() if attack else ""
     if key not in of_tagger:
         # The graph must not keep its own key alive.
         weak = weakref.ref(tagger)

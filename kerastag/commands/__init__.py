@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from kerastag import __version__, cli
+from kerastag import __version__, cli, environment
 from kerastag.catalogue import import_own
 
 NAMES = (
@@ -59,7 +59,7 @@ def execute(name: str, arguments: Sequence[str] | None = None, prog: str | None 
     Raises:
         UserError: for a mistake of the user.
     """
-    importlib.import_module("kerastag.backend").check()
+    environment.check()
     command = _command(name)
     parser = argparse.ArgumentParser(
         prog=prog or Path(sys.argv[0]).name,

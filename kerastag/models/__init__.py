@@ -48,9 +48,8 @@ def build(name: str, schema: Schema, statistics: Statistics, inputs: Sequence[st
     seen = schema.restricted(inputs)
     columns = [schema.index(feature) for feature in seen.names]
     of_seen = statistics if seen.names == schema.names else statistics.take(np.array(columns))
-    inner = get(name)(seen, of_seen)
-    if ":" in name:
-        inner = of_raw_features(inner, seen, of_seen, name)
+    make = get(name)
+    inner = of_raw_features(make, seen, of_seen, name) if ":" in name else make(seen, of_seen)
     if seen.names == schema.names:
         return inner
     features = keras.Input((len(schema.features),), name="features")

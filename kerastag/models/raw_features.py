@@ -1,6 +1,6 @@
 """Networks of the user's own: fed with the parts of a jet that they ask for, and looked at before they are trained."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -14,14 +14,14 @@ from kerastag.schema import Schema
 from kerastag.statistics import Statistics
 
 
-def of_raw_features(network: Any, schema: Schema, statistics: Statistics, name: str) -> keras.Model:
+def of_raw_features(make: Callable[..., Any], schema: Schema, statistics: Statistics, name: str) -> keras.Model:
     """A network as a tagger, from raw features `(batch, features)` to logits `(batch, classes)`.
 
     One whose inputs have names of the schema's groups gets these, as `SplitGroups` makes them: `(batch, variables)`, or
     `(batch, slots, variables)`. It is called once, on jets of median features, so one that was not built is built here.
 
     Args:
-        network: What the user's function has returned.
+        make: The user's function of a schema and statistics, which returns the network.
         schema: Schema of its features.
         statistics: Statistics of the training jets.
         name: Its "module:function", for messages.
@@ -30,20 +30,16 @@ def of_raw_features(network: Any, schema: Schema, statistics: Statistics, name: 
         UserError: if it is no model, takes other inputs, gives something else than a logit per class, or computes in half
             precision.
     """
+    network = _called(make, name, schema, statistics)
     if not isinstance(network, keras.Model):
         raise UserError(f"The model '{name}' gives a {type(network).__name__}, not a keras.Model.")
     x = np.repeat(statistics.median[None].astype(np.float32), 2, axis=0)
-    try:
-        tagger = _of_groups(network, schema, name) if _wants_groups(network, schema) else functional(network, x.shape[1])
-        logits = tagger(x)
-        shape = tuple(logits.shape)
-    except UserError:
-        raise
-    except Exception as error:  # it is the user's own code
-        reason = next(iter(str(error).strip().splitlines()), "")
-        raise UserError(
-            f"The model '{name}' cannot be called on raw features (batch, {x.shape[1]}): {type(error).__name__}: {reason}"
-        ) from error
+    if _wants_groups(network, schema):
+        tagger = _called(_of_groups, name, network, schema, name)
+    else:
+        tagger = _called(functional, name, network, x.shape[1])
+    logits = _called(tagger, name, x)
+    shape = tuple(getattr(logits, "shape", ()))
     if shape != (2, len(schema.classes)):
         raise UserError(
             f"The model '{name}' gives an output of shape {('batch', *shape[1:])}; it must give a logit for each of "
@@ -53,6 +49,17 @@ def of_raw_features(network: Any, schema: Schema, statistics: Statistics, name: 
         raise UserError(f"The model '{name}' gives probabilities; it must give logits, so leave its last softmax out.")
     check_single(tagger, x.shape[1])
     return tagger
+
+
+def _called(function: Callable[..., Any], name: str, *arguments: Any) -> Any:
+    """What code of the user's own gives; what it raises is theirs to mend, and said in a sentence."""
+    try:
+        return function(*arguments)
+    except UserError:
+        raise
+    except Exception as error:
+        reason = next(iter(str(error).strip().splitlines()), "")
+        raise UserError(f"The model '{name}' fails on raw features: {type(error).__name__}: {reason}") from error
 
 
 def functional(network: keras.Model, features: int) -> keras.Model:

@@ -68,6 +68,8 @@ def train_missing(settings: Settings, dataset: JetDataset, output: Path) -> None
     Raises:
         UserError: if the folder has a run of other settings or data.
     """
+    if ":" in settings.hyperparameters.model:
+        models.get(settings.hyperparameters.model)  # its layers must be known where a finished tagger is read
     if (output / "metrics.json").is_file():
         check_same(run_config(output), settings, dataset, output)
     else:

@@ -66,7 +66,7 @@ class AdversarialTagger(keras.Model):
 
     def make_train_function(self, force: bool = False) -> Any:
         """As in Keras; made anew where the defence, its attack or its threat model is another than in the last training."""
-        defense = json.dumps(keras.saving.serialize_keras_object(self.defense)) if self.defense else None
+        defense = json.dumps(keras.saving.serialize_keras_object(self.defense), default=repr) if self.defense else None
         train = super().make_train_function(force or defense != self._traced_defense)
         self._traced_defense = defense
         return train
