@@ -1,26 +1,11 @@
-"""Keras' backend: kerastag needs TensorFlow's."""
+"""Keras on TensorFlow, loaded without a wall of lines: whoever needs Keras imports this module first."""
 
-import os
-import sys
+import importlib
 
-from kerastag.errors import UserError
+from kerastag import environment
 
-
-class WrongBackend(UserError, ImportError):
-    """Keras runs, or would run, on another backend."""
-
-
-def check() -> None:
-    """Make sure that Keras runs on TensorFlow.
-
-    Raises:
-        WrongBackend: if another backend is asked for, or Keras is imported with another one already.
-    """
-    name = os.environ["KERAS_BACKEND"]
-    if name != "tensorflow":
-        raise WrongBackend(f"kerastag needs Keras' TensorFlow backend; set KERAS_BACKEND=tensorflow (it is '{name}').")
-    if "keras" in sys.modules and sys.modules["keras"].config.backend() != "tensorflow":
-        raise WrongBackend("kerastag needs Keras' TensorFlow backend, but Keras is already imported with another one.")
-
-
-check()  # whoever needs Keras imports this module first
+environment.check()
+with environment.quiet():
+    for name in ("tensorflow", "keras"):
+        importlib.import_module(name)
+environment.silence()

@@ -6,7 +6,9 @@ whole numbers: "pgd-N" is "pgd-20" for 20 steps. To add one, write the class or 
 
 import dataclasses
 import importlib
+import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -56,11 +58,13 @@ class Catalogue:
     Args:
         kind: What they are, for messages.
         entries: One for each.
+        own: Whether "module:name" is a name too, of something of the user's own.
     """
 
-    def __init__(self, kind: str, *entries: Entry):
+    def __init__(self, kind: str, *entries: Entry, own: bool = False):
         self.kind = kind
         self.entries = entries
+        self.own = own
 
     def __iter__(self) -> Iterator[str]:
         """The names as a user writes them."""
@@ -72,7 +76,8 @@ class Catalogue:
     @property
     def help(self) -> str:
         """Each name with what it is, for `--help`."""
-        return "; ".join(f"{entry.name}: {entry.help}" for entry in self.entries)
+        names = "; ".join(f"{entry.name}: {entry.help}" for entry in self.entries)
+        return f"{names}; or your own module:Class" if self.own else names
 
     def find(self, name: str) -> Entry:
         """The entry of a name.
@@ -83,7 +88,10 @@ class Catalogue:
         for entry in self.entries:
             if entry.match(name) is not None:
                 return entry
-        raise UserError(f"There is no {self.kind} '{name}'; choose one of {', '.join(self)}.")
+        if self.own and ":" in name:
+            return Entry(name, "your own", name, title=name.rpartition(":")[2])
+        of_ones_own = ", or give module:name of your own" if self.own else ""
+        raise UserError(f"There is no {self.kind} '{name}'; choose one of {', '.join(self)}{of_ones_own}.")
 
     def build(self, name: str, *arguments: Any, **offered: Any) -> Any:
         """What the entry of a name makes.
@@ -114,6 +122,42 @@ def imported(path: str) -> Any:
     for name in names.split("."):
         value = getattr(value, name)
     return value
+
+
+def own(path: str, kind: str) -> Any:
+    """What a path "module:name" of the user's own stands for; its module may lie in the folder that they work in.
+
+    It runs the module, so the path must be one that the user has typed, never one that a file or a run names.
+
+    Args:
+        path: "module:name".
+        kind: What it should be, for the message.
+
+    Raises:
+        UserError: if it cannot be imported.
+    """
+    import_own(path.partition(":")[0])
+    try:
+        return imported(path)
+    except (AttributeError, ValueError) as error:
+        raise UserError(f"The {kind} '{path}' cannot be imported: {error}.") from error
+
+
+def import_own(module: str) -> None:
+    """Run a module of the user's own, which registers its layers and attacks with Keras; on its path as of `own`.
+
+    Raises:
+        UserError: if it cannot be imported.
+    """
+    if os.getcwd() not in sys.path:  # a script's path starts at its own folder
+        sys.path.append(os.getcwd())
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # it is the user's own code
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"The module '{module}' cannot be imported: {reason}; start where it lies or set PYTHONPATH."
+        ) from error
 
 
 _AIMED, _RANDOM = ("objective",), ("objective", "seed")
@@ -151,6 +195,7 @@ ATTACKS = Catalogue(
         title="correlated",
         looks=False,
     ),
+    own=True,
 )
 
 _RAMP = ("warmup_epochs", "ramp_epochs", "random_epsilon")

@@ -3,19 +3,17 @@
 import argparse
 import importlib
 import itertools
-import logging
 import math
 import os
 import shlex
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from kerastag import __version__, outputs
+from kerastag import __version__, environment, outputs
 from kerastag.errors import UserError
 from kerastag.options import LARGEST_SEED, check_finite
 from kerastag.request import REPLICATES
@@ -66,27 +64,11 @@ def _exit(message: str, code: int) -> None:
 
 
 def load_tensorflow() -> None:
-    """Import TensorFlow, Keras and TFDS without the lines that they print of themselves.
-
-    Since 2.19 TensorFlow's C++ logs ignore TF_CPP_MIN_LOG_LEVEL while it is imported (tensorflow issue 100442), so file
-    descriptor 2 points elsewhere meanwhile; what came is shown if the import fails.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as printed:
-        os.dup2(printed.fileno(), 2)
-        try:
-            for name in ("tensorflow", "keras", "tensorflow_datasets", "tfds_jets.tfds_jets_dataset_builder"):
-                importlib.import_module(name)
-            sys.modules["tensorflow"].config.list_logical_devices()  # looks for a GPU, and complains if there is none
-        except BaseException:
-            printed.seek(0)
-            os.write(stderr, printed.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-    logging.getLogger("absl").addFilter(lambda record: "FeatureConnector.dtype" not in record.getMessage())
+    """Import TensorFlow, Keras and TFDS, and look for a GPU, without the lines that they print of themselves."""
+    with environment.quiet():
+        for name in ("kerastag.backend", "tensorflow_datasets", "tfds_jets.tfds_jets_dataset_builder"):
+            importlib.import_module(name)
+        sys.modules["tensorflow"].config.list_logical_devices()  # complains if there is no GPU
 
 
 # Smallest number of each option that is no field of a dataclass.
@@ -148,6 +130,18 @@ def add_tagger_argument(parser: argparse.ArgumentParser) -> None:
     """The positional `taggers`."""
     parser.add_argument(
         "taggers", nargs="+", metavar="TAGGER", help="run directory, .keras file, SavedModel or legacy tagger; NAME=…"
+    )
+    add_code_option(parser)
+
+
+def add_code_option(parser: argparse.ArgumentParser) -> None:
+    """Option `--code`: without it no code of anybody's is run, whatever a tagger says of itself."""
+    parser.add_argument(
+        "--code",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="module of your own that registers layers which taggers are made of; it is run",
     )
 
 

@@ -25,6 +25,11 @@ class Jets:
     def __len__(self) -> int:
         return len(self.label)
 
+    def __repr__(self) -> str:
+        """A line that says what they are, not all of their numbers."""
+        counts = ", ".join(f"{count:,} of class {number}" for number, count in enumerate(np.bincount(self.label)) if count)
+        return f"Jets: {len(self):,} of {self.features.shape[1]} features ({counts}), spectators {', '.join(self.spectators)}"
+
     def take(self, rows: np.ndarray | slice) -> "Jets":
         """Some of the jets.
 

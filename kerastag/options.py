@@ -30,6 +30,7 @@ def option(
     at_least: float | None = None,
     flag: str | None = None,
     group: str | None = None,
+    own: bool = False,
 ) -> Any:
     """A field of a dataclass that is an option.
 
@@ -42,9 +43,10 @@ def option(
         at_least: Smallest number; None for any.
         flag: Name of the option where it is not that of the field.
         group: Heading of the help under which it stands; None for none.
+        own: Whether "module:name" is a value too, something of the user's own.
     """
     help = help or (choices.help if isinstance(choices, Catalogue) else "")
-    about = {"help": help, "metavar": metavar, "choices": choices, "flag": flag, "group": group}
+    about = {"help": help, "metavar": metavar, "choices": choices, "flag": flag, "group": group, "own": own}
     return dataclasses.field(default=default, metadata=about | {"positive": positive, "at_least": at_least})
 
 
@@ -161,8 +163,9 @@ def _check(field: dataclasses.Field, value: Any) -> None:
         raise UserError(f"{_flag(field)} is empty; give it a value, or leave it out.")
     if isinstance(choices, Catalogue):
         choices.find(value)
-    elif choices is not None and value not in choices:
-        raise UserError(f"'{value}' is no value for {_flag(field)}; choose {' or '.join(choices)}.")
+    elif choices is not None and value not in choices and not (field.metadata["own"] and ":" in value):
+        of_ones_own = ", or give module:function of your own" if field.metadata["own"] else ""
+        raise UserError(f"'{value}' is no value for {_flag(field)}; choose {' or '.join(choices)}{of_ones_own}.")
     if isinstance(value, int | float):
         check_finite(_flag(field), value)
         if field.metadata["positive"] and value <= 0:

@@ -154,7 +154,7 @@ class Settings:
     attack_objective: str = option(
         "cross_entropy",
         "what attacks increase: cross_entropy; paper; a discriminator of the data set, such as BvL (its margin); with + or - "
-        "all jets one way",
+        "all jets one way; or your own module:function(y, logits)",
         group=_ATTACK,
     )
     attack_mode: str = option(

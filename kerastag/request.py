@@ -157,7 +157,7 @@ class AttackGrid:
         ("cross_entropy",),
         "what attacks increase: cross_entropy; margin (in each column the margin of its own discriminator); "
         "a discriminator of the data set, such as BvL (that margin); with + or - all jets one way; paper (the loss of "
-        "arXiv:2203.13890)",
+        "arXiv:2203.13890); or your own module:function(y, logits)",
         metavar="NAME",
         flag="--objective",
         group="attacks",

@@ -30,3 +30,8 @@ def test_labels_weights_and_rows():
     taken = some.take(np.array([4, 1]))
     assert list(taken.weights) == [4, 1] and list(taken.label) == [1, 1] and len(taken) == 2
     assert list(jets(source=np.zeros(2, int), entry=np.arange(2)).weights) == [1, 1]
+
+
+def test_a_sample_says_what_it_is_in_a_line():
+    jets = Jets(np.zeros((5, 2), np.float32), np.array([0, 2, 2, 0, 0]), {"event": np.arange(5)}, 3)
+    assert repr(jets) == "Jets: 5 of 2 features (3 of class 0, 2 of class 2), spectators event"

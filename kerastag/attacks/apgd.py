@@ -6,6 +6,7 @@ import tensorflow as tf
 from typing_extensions import override
 
 from kerastag.attacks.base import Objective, RandomAttack
+from kerastag.attacks.objectives import ObjectiveFunction
 from kerastag.attacks.pgd import better
 from kerastag.attacks.threat_model import Box, ThreatModel
 from kerastag.errors import UserError
@@ -47,7 +48,7 @@ class APGD(RandomAttack):
     def __init__(
         self,
         threat_model: ThreatModel,
-        objective: str = "cross_entropy",
+        objective: str | ObjectiveFunction = "cross_entropy",
         steps: int = 50,
         restarts: int = 1,
         seed: int = 0,

@@ -1,26 +1,27 @@
 """What all attacks share: the objective that they climb, the box in which they do, and the configuration."""
 
-from collections.abc import Sequence
+import json
 
 import keras
 import tensorflow as tf
 from typing_extensions import override
 
-from kerastag.attacks.objectives import find_objective
+from kerastag.attacks.inputs import as_features, as_one_hot
+from kerastag.attacks.objectives import ObjectiveFunction, find_objective
 from kerastag.attacks.threat_model import Box, ThreatModel
 from kerastag.errors import UserError
 from kerastag.layers.class_logits import flavour_logits
-from kerastag.schema import Separation
 
 LABELS = ("true", "predicted")
+# Far from the seeds that users choose.
+_BETWEEN_REPLICAS = 1_000_003
 
 
 class Objective:
     """What an attack increases, as a function of the features of some jets: tagger, labels and mode are bound.
 
     Args:
-        name: Name of the loss that it is, as of `find_objective`.
-        separations: Discriminators that a name may stand for.
+        loss: From one-hot labels `(batch, classes)` and logits `(batch, classes)` to what is increased, `(batch,)`.
         tagger: From raw features to logits.
         y: One-hot labels `(batch, classes)`.
         training: Mode in which the tagger is called.
@@ -30,15 +31,14 @@ class Objective:
 
     def __init__(
         self,
-        name: str,
-        separations: Sequence[Separation],
+        loss: ObjectiveFunction,
         tagger: keras.Model,
         y: tf.Tensor,
         training: bool,
         nonfinite_gradients: keras.Variable,
         box: Box | None = None,
     ):
-        self._loss = find_objective(name, separations)
+        self._loss = loss
         self._tagger, self._y, self._training = tagger, y, training
         self._nonfinite_gradients, self._box = nonfinite_gradients, box
         # An attack looks at many points: inside a graph the way to the gradient is traced once for all of them.
@@ -81,7 +81,8 @@ class Attack:
 
     Args:
         threat_model: How far each cell may move.
-        objective: What to increase: "cross_entropy", "paper", or a discriminator of the threat model by name.
+        objective: What to increase: "cross_entropy", "paper", or a discriminator of the threat model by name; or a function of
+            one-hot labels and logits, `(batch, classes)` each, that gives a value for each jet, `(batch,)`.
         labels: "true", or "predicted" for an attacker who does not know the truth and takes the tagger's word on clean jets;
             then nothing of the truth shows in the attacked jets, but where the threat model depends on the flavour.
 
@@ -92,7 +93,7 @@ class Attack:
         UserError: if an option is unknown.
     """
 
-    def __init__(self, threat_model: ThreatModel, objective: str = "cross_entropy", labels: str = "true"):
+    def __init__(self, threat_model: ThreatModel, objective: str | ObjectiveFunction = "cross_entropy", labels: str = "true"):
         find_objective(objective, threat_model.separations)
         if labels not in LABELS:
             raise UserError(f"'{labels}' is no value for `labels`; choose {' or '.join(LABELS)}.")
@@ -114,15 +115,20 @@ class Attack:
 
         Args:
             tagger: From raw features to logits.
-            x: Clean features, float32 `(batch, features)`.
-            y: True flavours, one-hot `(batch, classes)`; a tagger of finer classes is then attacked in its logits by flavour.
+            x: Clean features `(batch, features)`, made float32.
+            y: True flavours, one-hot `(batch, classes)` or whole numbers `(batch,)`; a tagger of finer classes is then attacked
+                in its logits by flavour.
             training: Mode in which the tagger is called.
             strength: Factor on ε of this call, as a schedule gives it.
 
         Returns:
-            Attacked features, as x.
+            Attacked features, float32 `(batch, features)`.
+
+        Raises:
+            UserError: if features or labels have another shape.
         """
-        x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
+        x = as_features(x, self.threat_model.features)
+        y = as_one_hot(y, x, lambda: tagger(x, training=training).shape[-1])
         box = self.threat_model.box(x, y, strength)
         if self.labels == "predicted":
             y = tf.one_hot(tf.argmax(flavour_logits(tagger, x, y, training), axis=-1), y.shape[-1])
@@ -130,7 +136,8 @@ class Attack:
 
     def bind(self, tagger: keras.Model, y: tf.Tensor, training: bool = False, box: Box | None = None) -> Objective:
         """The objective of this attack for a tagger, the labels `(batch, classes)` of some jets and the box around them."""
-        return Objective(self.objective, self.threat_model.separations, tagger, y, training, self.nonfinite_gradients, box)
+        loss = find_objective(self.objective, self.threat_model.separations)
+        return Objective(loss, tagger, y, training, self.nonfinite_gradients, box)
 
     def perturb(self, box: Box, objective: Objective) -> tf.Tensor:
         """A point `(batch, features)` inside `box`, of larger `objective` than the clean one.
@@ -146,14 +153,37 @@ class Attack:
         """Everything that `__init__` takes."""
         return {
             "threat_model": keras.saving.serialize_keras_object(self.threat_model),
-            "objective": self.objective,
+            "objective": keras.saving.serialize_keras_object(self.objective),
             "labels": self.labels,
         }
 
     @classmethod
     def from_config(cls, config: dict) -> "Attack":
         """The inverse of `get_config`."""
-        return cls(**{**config, "threat_model": keras.saving.deserialize_keras_object(config["threat_model"])})
+        stored = {name for name in ("threat_model", "objective") if name in config}  # a distortion has no objective
+        return cls(**config | {name: keras.saving.deserialize_keras_object(config[name]) for name in stored})
+
+    def fingerprint(self) -> str:
+        """What its config says, to notice that an attack has changed since a graph was made of it."""
+        return json.dumps(self.get_config(), default=repr)
+
+    def __reduce__(self) -> tuple:
+        """Pickles and copies are made of the config; random draws and the count of gradients start over."""
+        return type(self).from_config, (self.get_config(),)
+
+
+class ReplicaSeeds(keras.random.SeedGenerator):
+    """Seeds that differ between the replicas of a distributed training, which all hold the same state."""
+
+    @override
+    def next(self, ordered: bool = True) -> tf.Tensor:
+        """The next seed, int `(2,)`; with one replica it is that of Keras."""
+        seed = super().next(ordered)
+        context = tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1:
+            return seed
+        replica = tf.cast(context.replica_id_in_sync_group, seed.dtype)
+        return seed + tf.stack([replica * _BETWEEN_REPLICAS, tf.zeros_like(replica)])
 
 
 class RandomDraws:
@@ -165,7 +195,7 @@ class RandomDraws:
 
     def __init__(self, seed: int):
         self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = ReplicaSeeds(seed)
         self._first_state = self.seed_generator.state.numpy()
 
     def restart(self) -> None:
@@ -191,7 +221,13 @@ class RandomAttack(RandomDraws, Attack):
         seed: Seed of the draws.
     """
 
-    def __init__(self, threat_model: ThreatModel, objective: str = "cross_entropy", labels: str = "true", seed: int = 0):
+    def __init__(
+        self,
+        threat_model: ThreatModel,
+        objective: str | ObjectiveFunction = "cross_entropy",
+        labels: str = "true",
+        seed: int = 0,
+    ):
         Attack.__init__(self, threat_model, objective, labels)
         RandomDraws.__init__(self, seed)
 

@@ -1,12 +1,14 @@
 """Under what taggers are evaluated: clean jets, or an attack or distortion of a size."""
 
 import dataclasses
+import inspect
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 from kerastag.attacks.base import Attack
 from kerastag.attacks.threat_model import ThreatModel
-from kerastag.catalogue import ATTACKS, Entry
+from kerastag.catalogue import ATTACKS, Entry, own
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.request import PHYSICS, AttackGrid, Physics
@@ -17,10 +19,11 @@ class Condition:
     """What jets go through before a tagger sees them.
 
     Attributes:
-        attack: Name in the catalogue of attacks; None for clean jets.
+        attack: Name in the catalogue of attacks, or "module:Class" of the user's own; None for clean jets.
         epsilon: Size of the attack, in units of the scale.
         cap: Largest change relative to each value; None for none.
-        objective: What an attack increases, as of `Attack`; or "margin", for each discriminator its own margin.
+        objective: What an attack increases, as of `Attack`; "margin", for each discriminator its own margin; or
+            "module:function" of the user's own.
         scale: Name in the catalogue of scales.
         only: Names or patterns of the features that may move; none for all.
         physics: Which rules it obeys.
@@ -102,7 +105,19 @@ class Condition:
     def build_attack(self, dataset: JetDataset, seed: int = 0, threat_model: ThreatModel | None = None) -> Attack:
         """The attack of a condition that is not that of clean jets, within another box if one is given; the rest as `build`."""
         threat_model = threat_model or self.threat_model(dataset)
-        return ATTACKS.build(str(self.attack), threat_model, objective=self.objective, seed=seed, dataset=dataset)
+        objective = own(self.objective, "objective") if ":" in self.objective else self.objective
+        if ":" in str(self.attack):
+            return _own_attack(str(self.attack), threat_model, objective=objective, seed=seed)
+        return ATTACKS.build(str(self.attack), threat_model, objective=objective, seed=seed, dataset=dataset)
+
+
+def _own_attack(name: str, threat_model: ThreatModel, **offered: Any) -> Attack:
+    """An attack of the user's own, with what its `__init__` takes of what is offered."""
+    made = own(name, "attack")
+    if not (inspect.isclass(made) and issubclass(made, Attack)):
+        raise UserError(f"The attack '{name}' is no class below kerastag.attacks.Attack.")
+    takes = inspect.signature(made).parameters
+    return made(threat_model, **{key: value for key, value in offered.items() if key in takes})
 
 
 CLEAN = Condition()

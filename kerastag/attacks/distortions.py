@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from kerastag.attacks.base import Attack, RandomDraws
 from kerastag.attacks.budgets import matching_feature
+from kerastag.attacks.inputs import as_features, as_one_hot
 from kerastag.attacks.threat_model import Box, ThreatModel
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
@@ -41,7 +42,9 @@ class Distortion(Attack):
         strength: float | tf.Tensor = 1.0,
     ) -> tf.Tensor:
         """Distort a batch; `y` counts only where the threat model depends on the flavour."""
-        box = self.threat_model.loose_box(tf.convert_to_tensor(x), tf.convert_to_tensor(y), strength)
+        x = as_features(x, self.threat_model.features)
+        factors = self.threat_model.by_flavour
+        box = self.threat_model.loose_box(x, None if factors is None else as_one_hot(y, x, lambda: len(factors)), strength)
         return box.complete(box.project(box.x + box.reach * self.shift(box)))
 
     def shift(self, box: Box) -> tf.Tensor:

@@ -17,6 +17,10 @@ from kerastag.schema import Separation
 _PAPER = DoubleSoftmaxFocal(reduction="none")
 
 
+# From one-hot labels and logits, `(batch, classes)` each, to `(batch,)`.
+ObjectiveFunction = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
 def cross_entropy(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Softmax cross-entropy, `(batch,)`."""
     return tf.nn.softmax_cross_entropy_with_logits(y, logits)
@@ -34,7 +38,7 @@ def _margin(separation: Separation, logits: tf.Tensor) -> tf.Tensor:
     return log_sum(separation.over) - log_sum(separation.against)
 
 
-def _discriminator(separation: Separation) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def _discriminator(separation: Separation) -> ObjectiveFunction:
     """Against one discriminator: push jets of `over` down and jets of `against` up; leave other classes alone."""
 
     def objective(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -45,7 +49,7 @@ def _discriminator(separation: Separation) -> Callable[[tf.Tensor, tf.Tensor], t
     return objective
 
 
-def _directed(sign: float, separation: Separation) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def _directed(sign: float, separation: Separation) -> ObjectiveFunction:
     """Push all jets the same way along one discriminator, whatever their class."""
 
     def objective(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -61,18 +65,20 @@ def _need_classes(y: tf.Tensor, separation: Separation) -> None:
         raise UserError(f"An attack on a discriminator needs labels of {names}, not {y.shape[-1]} columns.")
 
 
-OBJECTIVES: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
+OBJECTIVES: dict[str, ObjectiveFunction] = {
     "cross_entropy": cross_entropy,
     "paper": lambda y, logits: keras.ops.convert_to_tensor(_PAPER(y, logits)),
 }
 
 
-def find_objective(name: str, separations: Iterable[Separation]) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """An objective: of `OBJECTIVES`, or the margin of a discriminator, with + or - for all jets the same way.
+def find_objective(name: str | ObjectiveFunction, separations: Iterable[Separation]) -> ObjectiveFunction:
+    """An objective: of `OBJECTIVES`, or the margin of a discriminator, with + or - for all jets the same way; or itself.
 
     Raises:
         UserError: if there is none of that name.
     """
+    if callable(name):
+        return name
     if name in OBJECTIVES:
         return OBJECTIVES[name]
     by_name = {one.name: one for one in separations}

@@ -5,6 +5,7 @@ import tensorflow as tf
 from typing_extensions import override
 
 from kerastag.attacks.base import Objective, RandomAttack
+from kerastag.attacks.objectives import ObjectiveFunction
 from kerastag.attacks.threat_model import Box, ThreatModel
 from kerastag.errors import UserError
 
@@ -39,7 +40,7 @@ class PGD(RandomAttack):
     def __init__(
         self,
         threat_model: ThreatModel,
-        objective: str = "cross_entropy",
+        objective: str | ObjectiveFunction = "cross_entropy",
         steps: int = 10,
         step_size: float | None = None,
         random_start: bool = True,

@@ -47,13 +47,15 @@ def _by_batches(
 ) -> np.ndarray:
     """`function(tagger, x, y)` of all jets, as a graph that is made once for a tagger, an attack and a kind of result."""
     of_tagger = _graphs.setdefault(tagger, {})
-    if (attack, kind) not in of_tagger:
+    # An attack may have got another threat model since.
+    key = attack, kind, attack.fingerprint() if attack else ""
+    if key not in of_tagger:
         # The graph must not keep its own key alive.
         weak = weakref.ref(tagger)
         # Traced once for batches of any size.
         batches = [tf.TensorSpec((None, values.shape[1]), tf.float32) for values in (x, y)]
-        of_tagger[attack, kind] = tf.function(lambda x, y: function(weak(), x, y)).get_concrete_function(*batches)
-    graph = of_tagger[attack, kind]
+        of_tagger[key] = tf.function(lambda x, y: function(weak(), x, y)).get_concrete_function(*batches)
+    graph = of_tagger[key]
     if attack is not None:
         attack.restart()
     starts = range(0, len(x), batch_size)

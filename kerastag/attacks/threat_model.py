@@ -221,6 +221,11 @@ class ThreatModel:
             separations=tuple(schema.separations.values()),
         )
 
+    @property
+    def features(self) -> int:
+        """Number of features."""
+        return len(self.scale)
+
     def for_any_flavour(self) -> "ThreatModel":
         """The same, as large for every flavour as for that of the largest size: no size then tells the flavour of a jet."""
         if self.by_flavour is None:

@@ -41,6 +41,15 @@ class Transfer(Attack):
         self.attack.restart()
 
     @override
+    def fingerprint(self) -> str:
+        return self.attack.fingerprint()
+
+    @override
+    def __reduce__(self) -> tuple:
+        """Unlike a config, a pickle holds the weights of the source."""
+        return type(self), (self.attack, self.source)
+
+    @override
     def get_config(self) -> dict:
         return {
             "attack": keras.saving.serialize_keras_object(self.attack),

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from kerastag import __version__, cli
+from kerastag import __version__, cli, environment
+from kerastag.catalogue import import_own
 
 NAMES = (
     "train",
@@ -59,7 +60,7 @@ def execute(name: str, arguments: Sequence[str] | None = None, prog: str | None 
     Raises:
         UserError: for a mistake of the user.
     """
-    importlib.import_module("kerastag.backend").check()
+    environment.check()
     command = _command(name)
     parser = argparse.ArgumentParser(
         prog=prog or Path(sys.argv[0]).name,
@@ -71,6 +72,10 @@ def execute(name: str, arguments: Sequence[str] | None = None, prog: str | None 
     cli.check_words(name, sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(arguments)
     cli.check_numbers(parser, options)
+    if modules := getattr(options, "code", []):
+        cli.load_tensorflow()
+        for module in modules:
+            import_own(module.partition(":")[0])
     command.main(options)
 
 

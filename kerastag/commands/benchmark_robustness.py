@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from kerastag import cli
 from kerastag.catalogue import DEFENSES
 from kerastag.cli import load_tensorflow
 from kerastag.errors import UserError
@@ -60,6 +61,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="further taggers as rows, each a path, a legacy name, or NAME=one of these; a NAME= given several times stands "
         "for the seeds of one training",
     )
+    cli.add_code_option(parser)
     parser.add_argument(
         "--no-trees", action="store_true", help="leave boosted trees out, which meet jets attacked on the first training"
     )

@@ -58,11 +58,13 @@ def _of_run(output: Path, given: dict[str, Any]) -> dict[str, Any]:
     """What a run was started with, overridden by what is given; but whose run it was does not decide what is read or called.
 
     Raises:
-        UserError: if its model is a function that is not given here.
+        UserError: if its model, attack or objective is code that is not named here.
     """
     stored = run_config(output)["settings"].to_dict()
-    if ":" in stored["model"] and "model" not in given:
-        raise UserError(
-            f"The run in '{output}' has a model of its own; say with --model {stored['model']} that it may be called."
-        )
+    for name in ("model", "attack", "attack_objective"):
+        if ":" in stored[name] and name not in given:
+            kind, flag = name.replace("_", " "), name.replace("_", "-")
+            raise UserError(
+                f"The run in '{output}' has a {kind} of its own; say with --{flag} {stored[name]} that it may be called."
+            )
     return {name: value for name, value in stored.items() if name not in FOLDERS} | given

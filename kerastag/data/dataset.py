@@ -60,6 +60,14 @@ class JetDataset:
         self.simulation: dict[str, dict[str, Any] | None] = metadata.get("simulation", {})
         self.findings = discovery.from_json(metadata.get("values", ()), self.schema)
 
+    def __repr__(self) -> str:
+        """What it is, in a line a split: number of jets, and of which flavours."""
+        lines = [f"{self.schema.name}, {len(self.schema.features)} features, in {self.path}"]
+        for split, by_class in self.jets.items():
+            shares = ", ".join(f"{number:,} {name}" for name, number in by_class.items())
+            lines.append(f"{split}: {sum(by_class.values()):,} jets ({shares})")
+        return "\n".join(lines)
+
     @property
     def variations(self) -> tuple[str, ...]:
         """Names of what was changed in the simulation of the jets; none for nominal ones, and for files of other origin."""

@@ -5,6 +5,7 @@ from kerastag.layers.class_logits import ClassLogits, FlavourLogits
 from kerastag.layers.deep_flavour import AbsentTogether
 from kerastag.layers.lwtnn_inputs import LwtnnInputs
 from kerastag.layers.mending import Mend
+from kerastag.layers.objects import SplitGroups
 from kerastag.layers.preprocessing import PresenceFlags, SelectFeatures, Standardize, symlog
 from kerastag.layers.track_quantities import TrackQuantities
 
@@ -16,6 +17,7 @@ __all__ = [
     "Mend",
     "PresenceFlags",
     "SelectFeatures",
+    "SplitGroups",
     "Standardize",
     "TrackQuantities",
     "symlog",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from typing_extensions import override
 
@@ -100,6 +101,12 @@ def check_width(tagger: keras.Model, classes: int) -> None:
 def one_logit(tagger: keras.Model) -> str:
     """Why a tagger of one logit is refused: the softmax of one logit is 1, and its cross-entropy has no gradient."""
     return f"'{tagger.name}' gives one logit, which no attack can move; give a tagger of two classes two logits."
+
+
+def are_probabilities(outputs: tf.Tensor) -> bool:
+    """Whether outputs `(batch, classes)` are probabilities, not logits: none is below 0, and those of each jet add up to 1."""
+    values = np.asarray(outputs)
+    return values.shape[-1] > 1 and bool((values >= 0).all() and np.allclose(values.sum(axis=-1), 1.0, atol=1e-4))
 
 
 def flavour_logits(tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, training: bool = False) -> tf.Tensor:

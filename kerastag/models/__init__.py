@@ -1,18 +1,17 @@
 """Taggers: functions `(schema, statistics, ...)` that return a `keras.Model` from raw features to logits."""
 
 import inspect
-import os
-import sys
 from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 
-from kerastag.catalogue import MODELS, imported
+from kerastag.catalogue import MODELS, imported, own
 from kerastag.errors import UserError
 from kerastag.layers import SelectFeatures
 from kerastag.models.deep_sets import deep_sets
 from kerastag.models.mlp import mlp, paper_mlp
+from kerastag.models.raw_features import of_raw_features
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
 
@@ -27,12 +26,7 @@ def get(name: str) -> Callable[..., keras.Model]:
         return imported(MODELS.find(name).path)
     if ":" not in name:
         raise UserError(f"There is no model '{name}'; choose one of {', '.join(MODELS)}, or give module:function.")
-    if os.getcwd() not in sys.path:  # a script's path starts at its own folder
-        sys.path.append(os.getcwd())
-    try:
-        function = imported(name)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise UserError(f"The model '{name}' cannot be imported: {error}.") from error
+    function = own(name, "model")
     # By the names of its arguments, so that nothing is called that was not written to be a model.
     if not inspect.isfunction(function) or tuple(inspect.signature(function).parameters)[:2] != ("schema", "statistics"):
         raise UserError(f"The model '{name}' is no function whose first arguments are called 'schema' and 'statistics'.")
@@ -49,14 +43,16 @@ def build(name: str, schema: Schema, statistics: Statistics, inputs: Sequence[st
         inputs: Groups and slots, as `Schema.restricted` takes them; none for all.
 
     Raises:
-        UserError: if there is no such model or group.
+        UserError: if there is no such model or group, or a model of the user's own is none from raw features to logits.
     """
     seen = schema.restricted(inputs)
-    if seen.names == schema.names:
-        return get(name)(schema, statistics)
     columns = [schema.index(feature) for feature in seen.names]
+    of_seen = statistics if seen.names == schema.names else statistics.take(np.array(columns))
+    make = get(name)
+    inner = of_raw_features(make, seen, of_seen, name) if ":" in name else make(seen, of_seen)
+    if seen.names == schema.names:
+        return inner
     features = keras.Input((len(schema.features),), name="features")
-    inner = get(name)(seen, statistics.take(np.array(columns)))
     return keras.Model(features, inner(SelectFeatures(columns, name="seen")(features)), name=inner.name)
 
 

@@ -4,6 +4,7 @@ import itertools
 
 import keras
 
+from kerastag.layers import SplitGroups
 from kerastag.schema import Schema
 
 
@@ -19,11 +20,4 @@ def split_groups(values: keras.KerasTensor, schema: Schema) -> list[keras.KerasT
         values: Features, raw or scaled, `(batch, features)`.
         schema: Says which columns belong to which group.
     """
-    widths = [len(group.variables) * (group.slots or 1) for group in schema.groups]
-    parts = []
-    for group, columns in zip(schema.groups, split_columns(values, widths), strict=True):
-        if group.slots is not None:
-            by_variable = keras.layers.Reshape((len(group.variables), group.slots))(columns)
-            columns = keras.layers.Permute((2, 1))(by_variable)
-        parts.append(columns)
-    return parts
+    return list(SplitGroups.from_schema(schema)(values).values())

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 import kerastag
-from kerastag import outputs, plots, saving, tables
+from kerastag import models, outputs, plots, saving, tables
 from kerastag.attacks import conditions
 from kerastag.attacks.threat_model import BOX_VERSION
 from kerastag.catalogue import DEFENSES
@@ -30,6 +30,7 @@ from kerastag.files import replaced, write_json, write_text
 from kerastag.recipes import FOLDERS, Settings, run_config
 from kerastag.request import AttackGrid
 from kerastag.runs.opening import opened
+from kerastag.saving.trial import check_storable
 from kerastag.training.assembly import digests_of_variations, make_attack, make_defense, make_varied
 from kerastag.training.checkpoint import TrainingState
 from kerastag.training.fitting import fit
@@ -50,6 +51,9 @@ def train(settings: Settings, output: Path, resume: bool = False) -> None:
     make_attack(settings, dataset)
     make_defense(settings, dataset, steps_per_epoch=1)
     dataset.schema.restricted(settings.inputs)
+    if ":" in settings.hyperparameters.model:
+        model = models.build(settings.hyperparameters.model, dataset.schema, dataset.statistics, settings.inputs)
+        check_storable(model, dataset.schema, dataset.statistics)
     varied = make_varied(settings, dataset)
     _print_cleaning(dataset)
     _print_varied(varied)
@@ -66,6 +70,8 @@ def train_missing(settings: Settings, dataset: JetDataset, output: Path) -> None
     Raises:
         UserError: if the folder has a run of other settings or data.
     """
+    if ":" in settings.hyperparameters.model:
+        models.get(settings.hyperparameters.model)  # its layers must be known where a finished tagger is read
     if (output / "metrics.json").is_file():
         check_same(run_config(output), settings, dataset, output)
     else:

@@ -135,10 +135,11 @@ def _check_object(config: dict, path: Path) -> None:
     of_keras = module in ("keras", "builtins") or any(f"{module}.".startswith(f"{part}.") for part in _MODULES)
     registered = keras.saving.get_registered_object(config.get("registered_name") or "") is not None
     if name in CODE_OR_FILES or not (of_keras or registered):
-        raise UserError(
-            f"'{path}' is refused: it holds {f'{module}.' if module else ''}{name}, which is no part of a network, or not "
-            "registered with Keras here."
+        reason = (
+            f"it holds {f'{module}.' if module else ''}{name}, which is no part of a network, or not registered with Keras here"
         )
+        remedy = "import its module first, on a command line with --code MODULE; a SavedModel needs none"
+        raise UserError(f"'{path}' is refused: {reason}{'' if of_keras else f'; if it is your own code, {remedy}'}.")
 
 
 def _uncompiled(config: Any) -> Any:

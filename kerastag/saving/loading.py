@@ -11,6 +11,7 @@ from kerastag.errors import UserError
 from kerastag.files import read_json
 from kerastag.flavours import FLAVOURS
 from kerastag.layers import ClassLogits
+from kerastag.models.raw_features import functional
 from kerastag.saving import archive, screen
 from kerastag.saving.saved_model import ASSET
 from kerastag.schema import Schema
@@ -77,7 +78,8 @@ def _load_keras(path: Path) -> keras.Model:
     tagger = getattr(model, "tagger", model)
     if not isinstance(tagger, keras.Model):
         raise UserError(f"'{path}' is no tagger: it holds a {type(tagger).__name__}, not a model.")
-    return tagger
+    shape = (tagger.get_build_config() or {}).get("input_shape")
+    return functional(tagger, shape[-1]) if isinstance(shape, list | tuple) else tagger
 
 
 def _load_saved_model(path: Path) -> keras.Model:

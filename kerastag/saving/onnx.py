@@ -43,14 +43,26 @@ def export_onnx(tagger: keras.Model, schema: Schema, path: Path) -> None:
 
     signature = [tf.TensorSpec((None, len(schema.features)), tf.float32, name="features")]
     handlers: dict[str, Any] = {"Log1p": (_log1p, []), "SelectV2": (_where, [])}
-    model, _ = tf2onnx.convert.from_function(
-        tf.function(outputs, input_signature=signature), signature, opset=_OPSET, custom_op_handlers=handlers
-    )
+    function = tf.function(outputs, input_signature=signature)
+    model, _ = tf2onnx.convert.from_function(function, signature, opset=_OPSET, custom_op_handlers=handlers)
+    _store_constants(model, function.get_concrete_function())
     onnx.helper.set_model_props(
         model, {"features": json.dumps(schema.names), "classes": json.dumps(classes), "schema": schema.name}
     )
     with replaced(Path(path)) as new:
         onnx.save(model, new)
+
+
+def _store_constants(model: Any, function: Any) -> None:
+    """Give constants that layers keep, such as the means of `Normalization`, their values; tf2onnx makes them inputs."""
+    import onnx
+
+    values = {inside.name: outside for outside, inside in function.graph.captures if outside.dtype != tf.resource}
+    used = {name for node in model.graph.node for name in node.input}
+    for unset in [value for value in model.graph.input if value.name in values]:
+        model.graph.input.remove(unset)
+        if unset.name in used:
+            model.graph.initializer.append(onnx.numpy_helper.from_array(values[unset.name].numpy(), unset.name))
 
 
 def _log1p(context: Any, node: Any, name: str, args: list) -> None:

@@ -11,6 +11,8 @@ from kerastag import legacy, saving
 from kerastag import schema as schemas
 from kerastag.errors import UserError
 from kerastag.layers import class_logits
+from kerastag.layers.class_logits import are_probabilities
+from kerastag.layers.precision import check_single
 from kerastag.schema import Schema
 from kerastag.schema.plain import nearest
 
@@ -91,7 +93,20 @@ def for_jets(tagger: NamedTagger, given: Schema) -> NamedTagger:
         model = class_logits.by_flavour(tagger.model, given.class_names, trained_on)
     except UserError as error:
         raise UserError(f"'{tagger.source}' cannot be evaluated here: {error}") from error
+    _check_computation(model, tagger.source)
     return dataclasses.replace(tagger, model=model)
+
+
+def _check_computation(model: keras.Model, source: str) -> None:
+    """Refuse a tagger of probabilities, or of half precision: attacks on it would be weaker than they look.
+
+    Raises:
+        UserError: if it is one.
+    """
+    features = model.input_shape[-1]
+    check_single(model, features)
+    if are_probabilities(model(np.zeros((1, features), np.float32))):
+        raise UserError(f"'{source}' gives probabilities; attacks need logits, so export it without its last softmax.")
 
 
 def load_all(arguments: Sequence[str], given: Schema) -> list[NamedTagger]:

@@ -1,5 +1,6 @@
 """Training: the adversarial tagger, its defences, callbacks and checkpoints, and what settings are turned into."""
 
+import kerastag.backend  # noqa: F401  (before Keras is imported)
 from kerastag.training.adversarial_tagger import AdversarialTagger
 from kerastag.training.callbacks import AttackedAUC, FiniteWeights
 from kerastag.training.defenses import TRADES, AttackedBatches, Defense, InputGradientPenalty, Ramp

@@ -1,5 +1,6 @@
 """Nominal and adversarial training of any tagger, as a `keras.Model` that composes with compile and fit."""
 
+import json
 from typing import Any
 
 import keras
@@ -8,6 +9,7 @@ import tensorflow as tf
 from kerastag.attacks import Attack
 from kerastag.errors import UserError
 from kerastag.training.callbacks import warn_of_order
+from kerastag.training.checks import check_training
 from kerastag.training.defenses import AttackedBatches, Defense
 
 
@@ -48,6 +50,7 @@ class AdversarialTagger(keras.Model):
                 )
         self.tagger = tagger
         self.defense = AttackedBatches(attack) if attack else defense
+        self._traced_defense: str | None = None
         # Makes Keras count them among this model's variables.
         self.random_states = self.defense.random_states if self.defense else []
         self.built = tagger.built
@@ -60,6 +63,13 @@ class AdversarialTagger(keras.Model):
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Logits of the tagger."""
         return self.tagger(inputs, training=training)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """As in Keras; made anew where the defence, its attack or its threat model is another than in the last training."""
+        defense = json.dumps(keras.saving.serialize_keras_object(self.defense), default=repr) if self.defense else None
+        train = super().make_train_function(force or defense != self._traced_defense)
+        self._traced_defense = defense
+        return train
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Let the defence prepare the batch, then update on it."""
@@ -86,10 +96,20 @@ class AdversarialTagger(keras.Model):
             return compute(y, y_pred, sample_weight)
         return self.defense.loss(self.tagger, compute, x, y, y_pred, sample_weight)
 
-    def fit(self, *args: Any, callbacks: Any = None, **kwargs: Any) -> keras.callbacks.History:
-        """As in Keras; warns where a callback that reads attacked metrics stands before the one that makes them."""
+    def fit(self, x: Any = None, y: Any = None, *args: Any, callbacks: Any = None, **kwargs: Any) -> keras.callbacks.History:
+        """As in Keras; warns where a callback that reads attacked metrics stands before the one that makes them.
+
+        Raises:
+            UserError: if the tagger gives probabilities or computes in half precision, or features or labels have another
+                shape than it takes.
+        """
         warn_of_order(callbacks)
-        return super().fit(*args, callbacks=callbacks, **kwargs)
+        check_training(self, x, y)
+        return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
+
+    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.export`, of the tagger."""
+        self.tagger.export(filepath, *args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Everything that `__init__` takes."""

@@ -10,7 +10,8 @@ import tensorflow as tf
 from typing_extensions import override
 
 from kerastag.attacks import OBJECTIVES, Attack, ThreatModel
-from kerastag.attacks.base import RandomDraws
+from kerastag.attacks.base import RandomDraws, ReplicaSeeds
+from kerastag.attacks.inputs import as_one_hot
 from kerastag.errors import UserError
 from kerastag.layers.class_logits import flavour_logits
 
@@ -38,7 +39,7 @@ class Ramp:
         if warmup < 0 or rise < 0:
             raise UserError(f"A ramp needs a `warmup` and `rise` of at least 0 steps. Received: {warmup}, {rise}.")
         self.warmup, self.rise, self.random, self.seed = int(warmup), int(rise), random, seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = ReplicaSeeds(seed)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """Strength in a step, a scalar between 0 and 1."""
@@ -196,7 +197,8 @@ class TRADES(Defense):
 
     @override
     def batch(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, w: tf.Tensor | None, step: tf.Tensor) -> Batch:
-        outputs = tf.stop_gradient(tf.nn.softmax(flavour_logits(tagger, x, y)))
+        logits = flavour_logits(tagger, x, as_one_hot(y, x, lambda: tagger(x).shape[-1]))
+        outputs = tf.stop_gradient(tf.nn.softmax(logits))
         moved = tf.stop_gradient(self.attack(tagger, x, outputs, strength=self._strength(step)))
         return _both(x, moved, y, w)
 
@@ -256,10 +258,12 @@ class InputGradientPenalty(Defense):
         y_pred: tf.Tensor,
         w: tf.Tensor | None,
     ) -> tf.Tensor:
-        box = self.threat_model.box(x, y)
+        y_one_hot = as_one_hot(y, x, lambda: y_pred.shape[-1])
+        box = self.threat_model.box(x, y_one_hot)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
-            cross_entropy = OBJECTIVES["cross_entropy"](y, flavour_logits(tagger, box.complete(x), y, training=True))
+            logits = flavour_logits(tagger, box.complete(x), y_one_hot, training=True)
+            cross_entropy = OBJECTIVES["cross_entropy"](y_one_hot, logits)
         gradient = tape.gradient(cross_entropy, x)
         penalty = tf.reduce_sum(box.budget * tf.abs(gradient), axis=-1)
         return compute(y, y_pred, w) + self.weight * _weighted_mean(penalty, w)
@@ -270,5 +274,5 @@ class InputGradientPenalty(Defense):
 
 
 def _weighted_mean(values: tf.Tensor, w: tf.Tensor | None) -> tf.Tensor:
-    """Mean over the batch of values `(batch,)` times their weights."""
-    return tf.reduce_mean(values if w is None else w * values)
+    """Mean over the batch of values `(batch,)` times their weights; over all replicas, whose gradients are added up."""
+    return tf.reduce_mean(values if w is None else w * values) / tf.distribute.get_strategy().num_replicas_in_sync

@@ -5,10 +5,11 @@ import pytest
 from kerastag import models, plots
 from kerastag.attacks import CLEAN, PGD, Condition, ThreatModel, conditions
 from kerastag.attacks.samples import attacked_logits
-from kerastag.evaluation.comparison import MISTAG_RATE, compare, markdown, to_draw, to_json
-from kerastag.metrics import DISCRIMINATORS, discriminator_auc
+from kerastag.evaluation.comparison import MISTAG_RATE, compare, evaluate, markdown, to_draw, to_json
+from kerastag.metrics import DISCRIMINATORS, Bootstrap, discriminator_auc
 from kerastag.request import PAPER, AttackGrid
 from kerastag.results import NotDefined
+from kerastag.schema import JET_FLAVOR
 
 FGSM = Condition("fgsm", 0.01)
 
@@ -120,3 +121,17 @@ def test_jets_of_one_flavour_attacked_and_thresholds_frozen_on_clean_jets(datase
         assert isinstance(evaluation.tagged["b"], NotDefined)
     else:
         assert evaluation.tagged["b"].value == pytest.approx(tagged.mean())
+
+
+def test_logits_that_are_no_numbers_are_no_loss_of_zero():
+    y = np.eye(3, dtype=np.float32)[np.arange(300) % 3]
+    clean = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32)
+    attacked = clean.copy()
+    attacked[5] = np.nan
+    bootstrap = Bootstrap(np.arange(300), 20)
+    before, after = (
+        evaluate(y, dict.fromkeys(JET_FLAVOR.headline, logits), clean, bootstrap, JET_FLAVOR) for logits in (clean, attacked)
+    )
+    loss = before.areas["BvL"] - after.areas["BvL"]
+    assert isinstance(loss, NotDefined) and "not finite" in str(loss)
+    assert np.isnan(after.cross_entropy)

@@ -51,7 +51,11 @@ def datasets(jet_files, data_dir):
     with pytest.MonkeyPatch.context() as patch:
         built = {}
         for name, schema in SCHEMAS.items():
-            for known, entry in ((schemas.SCHEMAS, schema), (schemas.ALL, schema), (configs.CONFIGS, configs._config(schema, schema.name))):
+            for known, entry in (
+                (schemas.SCHEMAS, schema),
+                (schemas.ALL, schema),
+                (configs.CONFIGS, configs._config(schema, schema.name)),
+            ):
                 patch.setitem(known, schema.name, entry)
             built[name] = data.prepare(schema.name, data_dir=data_dir, manual_dir=jet_files)
         yield built

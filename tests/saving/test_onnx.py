@@ -11,6 +11,7 @@ from kerastag.errors import UserError
 from kerastag.layers.class_logits import ClassLogits
 from kerastag.saving.onnx import export_onnx, parity
 from kerastag.saving.saved_model import export
+from tests.toy import TOY
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -28,6 +29,22 @@ def test_every_format_gives_the_same_probabilities(dataset, tagger, tmp_path):
     (one,) = session.run(["logits"], {"features": x[:1]})
     np.testing.assert_allclose(one, expected[:1], atol=1e-5 * abs(expected).max())
     assert max(parity(tagger, tmp_path / "saved_model", tmp_path / "model.onnx", x).values()) < 1e-6
+
+
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
+def test_constants_of_layers_are_no_inputs(tmp_path):
+    """`Normalization` keeps its means beside the graph."""
+    x = np.random.default_rng(0).normal(3, 2, (50, 20)).astype(np.float32)
+    scaled = keras.layers.Normalization()
+    scaled.adapt(x)
+    inputs = keras.Input((20,))
+    tagger = keras.Model(inputs, keras.layers.Dense(3)(scaled(inputs)))
+    export_onnx(tagger, TOY, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    assert [value.name for value in session.get_inputs()] == ["features"]
+    kernel, bias = tagger.layers[-1].get_weights()
+    expected = (x - x.mean(axis=0)) / x.std(axis=0) @ kernel + bias
+    np.testing.assert_allclose(session.run(["logits"], {"features": x})[0], expected, atol=1e-4)
 
 
 def test_parity_sees_a_wrong_export(dataset, tagger, tmp_path):

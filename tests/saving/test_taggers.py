@@ -152,3 +152,18 @@ def test_one_logit_is_refused(tmp_path):
             load(str(tmp_path / "one.keras"), given)
     with pytest.raises(UserError, match="gives one logit"):
         saving.export(tagger, two, STATISTICS, tmp_path / "exported")
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        (lambda: keras.layers.Dense(3, "softmax"), "gives probabilities; attacks need logits"),
+        (lambda: keras.Sequential([keras.layers.Dense(3, dtype="bfloat16")]), "computes in half precision"),
+    ],
+    ids=["softmax", "half precision"],
+)
+def test_tagger_that_attacks_would_misjudge_is_refused(last, said, tmp_path):
+    inputs = keras.Input((20,))
+    keras.Model(inputs, keras.layers.Activation("linear")(last()(inputs))).save(tmp_path / "tagger.keras")
+    with pytest.raises(UserError, match=said):
+        load(str(tmp_path / "tagger.keras"), JET_FLAVOR)

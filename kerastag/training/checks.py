@@ -1,0 +1,82 @@
+"""What is looked at before the first epoch, so that a training does not end in a sentence of TensorFlow's, or in nonsense."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from kerastag.errors import UserError
+from kerastag.layers.class_logits import are_probabilities
+from kerastag.layers.precision import check_single
+
+if TYPE_CHECKING:
+    from kerastag.training.adversarial_tagger import AdversarialTagger
+
+# Shapes of features and labels; None where they are not known.
+Shapes = tuple[tuple[int | None, ...] | None, tuple[int | None, ...] | None]
+
+
+def check_training(model: "AdversarialTagger", x: Any, y: Any) -> None:
+    """Check tagger, features and labels against one another.
+
+    Args:
+        model: The trainer, with its tagger.
+        x: Features as `fit` takes them, `(jets, features)`, or a data set of batches.
+        y: Labels `(jets, classes)` or `(jets,)`; None with a data set.
+
+    Raises:
+        UserError: if shapes do not fit, or the tagger gives probabilities or computes in half precision.
+    """
+    tagger = model.tagger
+    jets, labels = _shapes(x, y)
+    features = _features(model)
+    if jets is not None and (len(jets) != 2 or features not in (None, jets[1])):
+        wanted = "features" if features is None else features
+        raise UserError(f"'{tagger.name}' trains on features of shape (jets, {wanted}). Received: {_said(jets)}.")
+    features = features or (jets[1] if jets else None)
+    if features is None:
+        return
+    with model.distribute_strategy.scope():
+        outputs = tagger(np.zeros((1, features), np.float32))
+    if are_probabilities(outputs):
+        raise UserError(f"'{tagger.name}' gives probabilities; attacks and losses need logits, so leave its last softmax out.")
+    check_single(tagger, features)
+    if labels is not None:
+        _check_labels(labels, outputs.shape[-1], model.loss)
+
+
+def _shapes(x: Any, y: Any) -> Shapes:
+    """Shapes of features and labels, of arrays or of a data set's batches."""
+    if isinstance(x, tf.data.Dataset):
+        specification = x.element_spec
+        if not isinstance(specification, tuple) or len(specification) < 2:
+            return None, None
+        shapes = [getattr(part, "shape", tf.TensorShape(None)) for part in specification[:2]]
+        features, labels = (None if shape.rank is None else tuple(shape) for shape in shapes)
+        return features, labels
+    if y is None or isinstance(x, dict):
+        return None, None
+    return np.shape(x), np.shape(y)
+
+
+def _features(model: "AdversarialTagger") -> int | None:
+    """How many features tagger and attack take; None where neither says."""
+    if model.attack is not None:
+        return model.attack.threat_model.features
+    shape = getattr(model.tagger, "input_shape", None)
+    return shape[-1] if isinstance(shape, tuple) else None
+
+
+def _check_labels(labels: tuple[int | None, ...], classes: int, loss: Any) -> None:
+    if len(labels) == 2 and labels[1] not in (None, classes):
+        raise UserError(f"Labels have {labels[1]} columns, but the tagger has {classes} classes.")
+    sparse = "sparse" in (loss if isinstance(loss, str) else getattr(loss, "name", "sparse"))
+    if len(labels) == 1 and not sparse:
+        raise UserError(
+            "Labels are whole numbers; give keras.utils.to_categorical(y), or compile with "
+            "keras.losses.SparseCategoricalCrossentropy(from_logits=True)."
+        )
+
+
+def _said(shape: tuple[int | None, ...]) -> str:
+    return f"({', '.join('jets' if number is None else str(number) for number in shape)})"

@@ -1,0 +1,198 @@
+"""Networks, an attack and an objective as users write them, named on command lines as tests.own_networks:…"""
+
+import keras
+import tensorflow as tf
+from keras import layers, ops
+
+from kerastag.attacks import Attack
+from kerastag.layers import SplitGroups, Standardize
+
+
+@keras.saving.register_keras_serializable("tests.own")
+class Gate(layers.Layer):
+    """A layer of one's own."""
+
+    def build(self, shape):
+        self.weight = self.add_weight(shape=(shape[-1],), initializer="ones")
+
+    def call(self, x):
+        return x * ops.sigmoid(self.weight)
+
+
+@keras.saving.register_keras_serializable("tests.own")
+class Subclassed(keras.Model):
+    """A model whose graph Keras does not know, on the parts of a jet."""
+
+    def __init__(self, groups, center, scale, units=8, **options):
+        super().__init__(**options)
+        self.groups, self.center, self.scale, self.units = groups, center, scale, units
+        self.scaled = Standardize(center, scale, compress=True)
+        self.parts = SplitGroups(groups)
+        self.tracks, self.hidden, self.logits = layers.GRU(units), layers.Dense(units, "elu"), layers.Dense(3)
+
+    def call(self, x, training=None):
+        parts = self.parts(self.scaled(x))
+        return self.logits(self.hidden(ops.concatenate([parts["jet"], self.tracks(parts["track"])], axis=-1)))
+
+    def get_config(self):
+        return super().get_config() | {name: getattr(self, name) for name in ("groups", "center", "scale", "units")}
+
+
+@keras.saving.register_keras_serializable("tests.own")
+class WithoutConfig(keras.Model):
+    def __init__(self, classes, **options):
+        super().__init__(**options)
+        self.logits = layers.Dense(classes)
+
+    def call(self, x):
+        return self.logits(x)
+
+
+class Unregistered(keras.Model):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.logits = layers.Dense(3)
+
+    def call(self, x):
+        return self.logits(x)
+
+
+def _scaled(schema, statistics):
+    inputs = keras.Input((len(schema.features),))
+    return inputs, Standardize.robust(schema, statistics)(inputs)
+
+
+def gated(schema, statistics):
+    inputs, x = _scaled(schema, statistics)
+    return keras.Model(inputs, layers.Dense(3)(Gate()(x)))
+
+
+def subclassed(schema, statistics):
+    groups = SplitGroups.from_schema(schema).groups
+    return Subclassed(groups, statistics.median.tolist(), statistics.sigma.tolist())
+
+
+def _of_tracks(schema, statistics, encode):
+    inputs, x = _scaled(schema, statistics)
+    parts = SplitGroups.from_schema(schema)(x)
+    return keras.Model(inputs, layers.Dense(3)(layers.Concatenate()([parts["jet"], encode(parts["track"])])))
+
+
+def convolution(schema, statistics):
+    return _of_tracks(schema, statistics, lambda x: layers.GlobalMaxPooling1D()(layers.Conv1D(8, 2, activation="relu")(x)))
+
+
+def gru(schema, statistics):
+    return _of_tracks(schema, statistics, layers.Bidirectional(layers.GRU(4)))
+
+
+def attention(schema, statistics):
+    return _of_tracks(
+        schema, statistics, lambda x: layers.GlobalAveragePooling1D()(layers.MultiHeadAttention(2, 4)(x, layers.Dense(4)(x)))
+    )
+
+
+def graph(schema, statistics):
+    """Edges to the nearest tracks, as in ParticleNet."""
+
+    def encode(x):
+        distance = ops.sum((x[:, :, None] - x[:, None]) ** 2, axis=-1)
+        _, nearest = ops.top_k(-distance, 2)
+        neighbours = ops.take_along_axis(x[:, None], nearest[..., None], axis=2)
+        edges = layers.Dense(8, "relu")(ops.concatenate([neighbours, neighbours - x[:, :, None]], axis=-1))
+        return ops.mean(ops.max(edges, axis=2), axis=1)
+
+    return _of_tracks(schema, statistics, encode)
+
+
+def _inputs_of_groups(schema):
+    groups = {group.name: group for group in schema.groups}
+    jet, track = groups["jet"], groups["track"]
+    return {
+        "track": keras.Input((track.slots, len(track.variables)), name="track"),
+        "jet": keras.Input((len(jet.variables),), name="jet"),
+    }
+
+
+def _logits_of_groups(inputs):
+    # As many do, without any scaling but that of a layer.
+    tracks = layers.GRU(4)(layers.LayerNormalization()(inputs["track"]))
+    return layers.Dense(3)(layers.Concatenate()([layers.LayerNormalization()(inputs["jet"]), tracks]))
+
+
+def dictionary(schema, statistics):
+    inputs = _inputs_of_groups(schema)
+    return keras.Model(inputs, _logits_of_groups(inputs))
+
+
+def several_inputs(schema, statistics):
+    inputs = _inputs_of_groups(schema)
+    return keras.Model(list(inputs.values()), _logits_of_groups(inputs))
+
+
+def tracks_alone(schema, statistics):
+    tracks = _inputs_of_groups(schema)["track"]
+    return keras.Model(tracks, layers.Dense(3)(layers.GRU(4)(tracks)))
+
+
+def other_groups(schema, statistics):
+    tracks = keras.Input((3, 4), name="tracks")
+    return keras.Model([tracks], layers.Dense(3)(layers.GRU(4)(tracks)))
+
+
+def other_slots(schema, statistics):
+    tracks = keras.Input((99, 4), name="track")
+    return keras.Model(tracks, layers.Dense(3)(layers.GRU(4)(tracks)))
+
+
+def with_lambda(schema, statistics):
+    inputs, x = _scaled(schema, statistics)
+    return keras.Model(inputs, layers.Dense(3)(layers.Lambda(lambda x: x / 2)(x)))
+
+
+def unregistered(schema, statistics):
+    return Unregistered()
+
+
+def without_config(schema, statistics):
+    return WithoutConfig(len(schema.classes))
+
+
+def ends_in_softmax(schema, statistics):
+    inputs, x = _scaled(schema, statistics)
+    return keras.Model(inputs, layers.Dense(3, "softmax")(x))
+
+
+def hidden_half(schema, statistics):
+    inputs, x = _scaled(schema, statistics)
+    inner = keras.Sequential([keras.Input(x.shape[1:]), layers.Dense(3, dtype="mixed_float16")])
+    return keras.Model(inputs, layers.Activation("linear", dtype="float32")(inner(x)))
+
+
+def two_classes(schema, statistics):
+    inputs, x = _scaled(schema, statistics)
+    return keras.Model(inputs, layers.Dense(2)(x))
+
+
+def of_ten_features(schema, statistics):
+    inputs = keras.Input((10,))
+    return keras.Model(inputs, layers.Dense(3)(inputs))
+
+
+def no_model(schema, statistics):
+    return "a network"
+
+
+@keras.saving.register_keras_serializable("tests.own")
+class Halfway(Attack):
+    """Half of FGSM's step."""
+
+    def perturb(self, box, objective):
+        _, direction = objective.ascend(box.x)
+        return box.project(box.x + 0.5 * box.budget * direction)
+
+
+@keras.saving.register_keras_serializable("tests.own")
+def against_truth(y, logits):
+    """Minus the logit of the true class."""
+    return -tf.reduce_sum(y * logits, axis=-1)
