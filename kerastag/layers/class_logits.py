@@ -88,14 +88,19 @@ def check_width(tagger: keras.Model, classes: int) -> None:
     Raises:
         UserError: if it has not.
     """
-    shape = getattr(tagger, "output_shape", None)
-    width = shape[-1] if isinstance(shape, tuple) else None
-    if width == 1:
+    logits = width(tagger)
+    if logits == 1:
         raise UserError(one_logit(tagger))
-    if width not in (None, classes):
+    if logits not in (None, classes):
         raise UserError(
-            f"'{tagger.name}' gives {width} logits, but there are {classes} classes; end it in one for each, or in ClassLogits."
+            f"'{tagger.name}' gives {logits} logits, but there are {classes} classes; end it in one for each or in ClassLogits."
         )
+
+
+def width(tagger: keras.Model) -> int | None:
+    """Number of a tagger's logits; None where it is known with the first batch alone."""
+    shape = getattr(tagger, "output_shape", None)
+    return shape[-1] if isinstance(shape, tuple) else None
 
 
 def one_logit(tagger: keras.Model) -> str:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from kerastag.attacks import Attack
 from kerastag.errors import UserError
+from kerastag.layers import class_logits
 from kerastag.training.callbacks import warn_of_order
 from kerastag.training.checks import check_training
 from kerastag.training.defenses import AttackedBatches, Defense
@@ -35,7 +36,7 @@ class AdversarialTagger(keras.Model):
         defense: A defence of `kerastag.defenses`. With neither the training is nominal.
 
     Raises:
-        UserError: if the tagger does not compute in float32, or both `attack` and `defense` are given.
+        UserError: if the tagger does not compute in float32 or has one logit, or both `attack` and `defense` are given.
     """
 
     def __init__(self, tagger: keras.Model, attack: Attack | None = None, defense: Defense | None = None, **kwargs: Any):
@@ -48,6 +49,8 @@ class AdversarialTagger(keras.Model):
                     f"Attacks need float32, but layer '{layer.name}' computes in {layer.compute_dtype}; "
                     "build the tagger under keras.config.set_dtype_policy('float32')."
                 )
+        if class_logits.width(tagger) == 1:
+            raise UserError(class_logits.one_logit(tagger))
         self.tagger = tagger
         self.defense = AttackedBatches(attack) if attack else defense
         self._traced_defense: str | None = None

@@ -175,6 +175,14 @@ def test_attacked_auc_says_so_when_it_stands_behind_its_consumers(dataset):
         model.fit(dataset.batches("train", 500), epochs=1, shuffle=False, callbacks=[early, AttackedAUC(x, y, {})], verbose=0)
 
 
+def test_attacked_auc_refuses_discriminators_of_other_classes():
+    x = np.zeros((4, 3), np.float32)
+    with pytest.raises(UserError, match="BvL is a discriminator of b, c, light, but labels have 2 columns; give those of the"):
+        AttackedAUC(x, np.eye(2, dtype=np.float32)[[0, 1, 0, 1]], {})
+    with pytest.raises(UserError, match="one logit"):
+        AdversarialTagger(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)]))
+
+
 def test_attacked_auc_says_which_flavour_is_missing(dataset):
     x, y = validation(dataset)
     keep = y[:, 2] == 0

@@ -50,7 +50,7 @@ def _asymmetry(subject: Subject, name: str, seed: int) -> Asymmetry:
 
 
 def _most_pushed(subject: Subject, by_feature: np.ndarray) -> list[str]:
-    """Inputs in which the sides of the main discriminator part, and that matter; among them the leading track's impact."""
+    """Inputs in which the sides of the main discriminator part, and that matter; the leading track's d0 among them."""
     schema = subject.dataset.schema
     found, rejected = (_mean_of_moved(by_feature[list(side)]) for side in subject.main.columns)
     pushed = np.abs(rejected - found)
