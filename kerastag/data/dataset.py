@@ -280,10 +280,8 @@ def _known(schema: str | Schema) -> Schema:
         UserError: if there is none of that name, or one's own has the name of another that is built in.
     """
     if isinstance(schema, str):
-        if schema not in schemas.SCHEMAS:
-            raise UserError(f"There is no data set config '{schema}'; choose one of {', '.join(schemas.SCHEMAS)}.")
-        return schemas.SCHEMAS[schema]
+        return schemas.with_data(schema)
     built_in = schemas.ALL.get(schema.name)
-    if built_in and built_in.facts_of_data() != schema.facts_of_data():
+    if built_in and built_in != schema:
         raise UserError(f"The name '{schema.name}' is that of another schema, which is built in; give yours a name of its own.")
     return schema

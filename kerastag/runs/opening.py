@@ -28,7 +28,7 @@ def schema_of(of: Sample | Settings, taggers: Sequence[str] = ()) -> Schema:
             raise UserError("Give --config or --schema, not both.")
         return schemas.read(of.schema)
     if of.config is not None:
-        return schemas.get(of.config)
+        return schemas.with_data(of.config)
     known = filter(None, map(inputs_of, taggers))
     return next(known, schemas.get(schemas.DEFAULT))
 

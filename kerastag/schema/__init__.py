@@ -34,6 +34,17 @@ def get(name: str) -> Schema:
     return ALL[name]
 
 
+def with_data(name: str) -> Schema:
+    """The schema of a name that has a data set.
+
+    Raises:
+        UserError: if there is none; the message lists the names.
+    """
+    if name not in SCHEMAS:
+        raise UserError(f"There is no data set config '{name}'; choose one of {', '.join(SCHEMAS)}.")
+    return SCHEMAS[name]
+
+
 def current(stored: Schema) -> Schema:
     """The schema of the same name, if data sets of both are equal; otherwise `stored` itself.
 
@@ -66,4 +77,5 @@ __all__ = [
     "current",
     "get",
     "read",
+    "with_data",
 ]

@@ -13,6 +13,7 @@ from kerastag import data
 from kerastag.errors import UserError
 from tests.conftest import run_command
 from tests.tfds_jets.test_builder import folder_of_jets
+from tfds_jets.configs import CONFIGS
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,7 @@ def test_two_builds_at_once(built, tmp_path):
     with outputs.locked(folder, ""), pytest.raises(UserError, match=r"writes into '.*jet_flavor' now; wait for it"):
         data.prepare("jet_flavor", data_dir=tmp_path / "data", manual_dir=built / "jets" / "root")
     data.prepare("jet_flavor", data_dir=tmp_path / "data", manual_dir=built / "jets" / "root")
-    assert {path.name for path in folder.iterdir()} == {"1.0.1", ".lock"}
+    assert {path.name for path in folder.iterdir()} == {str(CONFIGS["jet_flavor"].version), ".lock"}
 
 
 def test_copies_of_jets_are_counted_and_stay_in_one_split(built, tmp_path):
