@@ -23,13 +23,13 @@ class Sample:
 
     Attributes:
         config: Name of a built-in schema.
-        schema: File of a schema of one's own instead; None for `config`.
-        selection: Expression of branches that a jet must fulfil beside the schema's own; "" for no other.
         manual_dir: Folder of files to build it from; None for a data set that exists, or the sample that comes along.
         data_dir: Folder where TFDS keeps data sets; None for its default.
         split: Name of the split.
         max_jets: How many of its jets, from the first; None for all.
         strict: Whether a build is refused if values look wrong.
+        schema: File of a schema of one's own instead; None for `config`.
+        selection: Expression of branches that a jet must fulfil beside the schema's own; "" for no other.
 
     Raises:
         UserError: if the number is not positive.
@@ -37,12 +37,6 @@ class Sample:
 
     config: str | None = option(
         None, f"data set: {', '.join(SCHEMAS)} (default: that of the taggers, or {DEFAULT})", metavar="NAME", group="data"
-    )
-    schema: str | None = option(
-        None, "inputs and classes of your own, a TOML file as inspect and schema --toml write it", metavar="FILE", group="data"
-    )
-    selection: str | None = option(
-        None, "jets to keep, such as 'jet_pt > 30 and abs(jet_eta) < 2.5' (default: all)", metavar="EXPRESSION", group="data"
     )
     manual_dir: str | None = option(
         None,
@@ -56,6 +50,12 @@ class Sample:
     split: str = option("test", "split to evaluate on", group="data")
     max_jets: int | None = option(None, "evaluate on the first N jets alone", metavar="N", positive=True, group="data")
     strict: bool = option(False, "refuse a data set with values that look wrong, instead of a warning", group="data")
+    schema: str | None = option(
+        None, "inputs and classes of your own, a TOML file as inspect and schema --toml write it", metavar="FILE", group="data"
+    )
+    selection: str | None = option(
+        None, "jets to keep, such as 'jet_pt > 30 and abs(jet_eta) < 2.5' (default: all)", metavar="EXPRESSION", group="data"
+    )
 
     def __post_init__(self) -> None:
         options.check(self)
