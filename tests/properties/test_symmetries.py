@@ -164,7 +164,7 @@ def with_slots(slots):
     track = tuple(Variable(f"track_{{slot}}_{name}", f"track_{name}", default=-5.0) for name in ("d0", "pt", "phi"))
     jet = Group("jet", (Variable("pt", "pt"), Variable("eta", "eta")), optional=False)
     groups = (jet, Group("track", track, slots=slots))
-    return Schema("slots", "1", "", "jets", groups, JET_FLAVOR.classes, (), "pt", "eta")
+    return Schema("slots", groups, JET_FLAVOR.classes, pt="pt", eta="eta")
 
 
 def deep_sets(slots):
