@@ -21,7 +21,7 @@ from kerastag.data import epochs
 from kerastag.data.weights import KinematicWeights
 from kerastag.errors import UserError
 from kerastag.jets import Jets
-from kerastag.schema import Schema, discovery
+from kerastag.schema import Schema, discovery, toml
 from kerastag.statistics import Statistics
 from tfds_jets import integrity
 
@@ -277,11 +277,12 @@ def _known(schema: str | Schema) -> Schema:
     """A schema that has, or may have, a data set.
 
     Raises:
-        UserError: if there is none of that name, or one's own has the name of another that is built in.
+        UserError: if there is none of that name, one's own has the name of another that is built in, or means nothing.
     """
     if isinstance(schema, str):
         return schemas.with_data(schema)
     built_in = schemas.ALL.get(schema.name)
     if built_in and built_in != schema:
         raise UserError(f"The name '{schema.name}' is that of another schema, which is built in; give yours a name of its own.")
+    toml.check(schema)
     return schema

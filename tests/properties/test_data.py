@@ -39,7 +39,7 @@ def schemas(draw):
     jet = (Variable("pt", "jet_pt", valid_min=0.0), Variable("eta", "jet_eta", default=-9.0))
     return Schema(
         name="random",
-        version="1",
+        version="1.0",
         description="",
         tree="jets",
         groups=(Group("jet", jet), Group("track", objects, slots=slots, order=order, select=select)),
