@@ -180,24 +180,18 @@ def test_export_names_the_classes(run_directories, data_dir, tmp_path, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["two", "five"])
-def test_report_is_about_the_main_discriminator(run_directories, datasets, data_dir, tmp_path, name):
-    robust = trained(name, datasets, data_dir, tmp_path / "robust", defense="fgsm", epochs=2)
+def test_report_is_about_the_main_discriminator(run_directories, datasets, data_dir, tmp_path):
+    robust = trained("two", datasets, data_dir, tmp_path / "robust", defense="fgsm", epochs=2)
     options = ReportOptions(epsilons=(0.01, 0.05), replicates=5, physics=PAPER)
-    taggers = [f"nominal={run_directories[name]}", f"robust={robust}"]
-    sample = Sample(config=f"of_{name}", data_dir=str(data_dir), max_jets=400)
+    taggers = [f"nominal={run_directories['two']}", f"robust={robust}"]
+    sample = Sample(config="of_two", data_dir=str(data_dir), max_jets=400)
     with contextlib.redirect_stdout(None):
         runs.report(taggers, sample, tmp_path / "report", options)
     text = (tmp_path / "report" / "report.md").read_text()
-    main, sides = {
-        "two": ("background_vs_signal", ("background", "signal")),
-        "five": ("signal", ("b_soft+b_hard", "charm+uds")),
-    }[name]
-    assert f"{main} area ({' against '.join(sides)})" in text
-    assert f"pushes {' and '.join(sides)} jets towards each other" in text
-    assert f"{main} area, lost" not in text and "BvL" not in text and "b and light" not in text
-    for flavour in CLASSES[name]:
-        assert f"{flavour} jets" in text
+    assert "background_vs_signal area (background against signal)" in text
+    assert "pushes background and signal jets towards each other" in text
+    assert "BvL" not in text and "b and light" not in text
+    assert all(f"{name} jets" in text for name in CLASSES["two"])
 
 
 def test_grids_name_discriminators_that_are_known_with_the_data_set_alone(dataset):

@@ -124,7 +124,6 @@ def test_hdf5_of_umami(tmp_path):
     [
         ("own_made_up_tree", "ftag/jets", 16_020, ("b", "c", "uds", "g", "tau")),
         pytest.param("nano_tt_v15", "Events", 1_636, ("b", "c", "light"), marks=pytest.mark.slow),
-        pytest.param("pfnano", "Events", 64, ("c", "light"), marks=pytest.mark.slow),
         pytest.param("pfnano_rntuple", "Events", 64, ("c", "light"), marks=pytest.mark.slow),
     ],
 )
