@@ -1,4 +1,7 @@
-"""The one exception for mistakes that a user can mend."""
+"""The one exception for mistakes that a user can mend, and what they may have meant."""
+
+import difflib
+from collections.abc import Sequence
 
 
 class UserError(ValueError):
@@ -6,3 +9,9 @@ class UserError(ValueError):
 
     Scripts print it without a traceback and exit with 2.
     """
+
+
+def nearest(name: str, choices: Sequence[str]) -> str:
+    """The three of `choices` that look most like `name`, in quotes, for an error message."""
+    matches = difflib.get_close_matches(name, choices, n=3, cutoff=0.0)
+    return ", ".join(f"'{match}'" for match in matches) or "none at all"

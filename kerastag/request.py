@@ -29,7 +29,7 @@ class Sample:
         max_jets: How many of its jets, from the first; None for all.
         strict: Whether a build is refused if values look wrong.
         schema: File of a schema of one's own instead; None for `config`.
-        selection: Expression of branches that a jet must fulfil beside the schema's own; "" for no other.
+        selection: Expression of branches that a jet must fulfil beside the schema's own; None for no other.
 
     Raises:
         UserError: if the number is not positive.

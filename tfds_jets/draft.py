@@ -95,7 +95,21 @@ def draft(columns: Sequence[Column], tree: str, name: str) -> Draft:
         pt=_identifier(pt.name) if pt in inputs else "",
         eta=_identifier(eta.name) if eta else "",
     )
-    return Draft(schema, tuple(dict.fromkeys(questions)))
+    return Draft(schema, (*dict.fromkeys(questions), *_marks(schema)))
+
+
+def _marks(schema: Schema) -> Iterator[str]:
+    """A sentence for each value that is taken for "absent"."""
+    variables = [variable for group in schema.groups for variable in group.variables]
+    for value in dict.fromkeys(variable.sentinel for variable in variables if variable.sentinel is not None):
+        names = [variable.branch for variable in variables if variable.sentinel == value]
+        yield f'{value:g} is taken for "absent" in {_listed(names)}.'
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first of some names, in quotes."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(f"'{name}'" for name in names[:_NAMED]) + more
 
 
 def _first(columns: Sequence[Column], pattern: re.Pattern) -> Column | None:
@@ -153,9 +167,7 @@ def _inputs(columns: Sequence[Column], questions: list[str]) -> list[Column]:
 
 def _about(what: str, columns: Sequence[Column]) -> list[str]:
     """A sentence about columns, if there are any."""
-    names = [f"'{column.name}'" for column in columns]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return [f"Left out, {what}: {', '.join(names[:_NAMED])}{more}."] if names else []
+    return [f"Left out, {what}: {_listed([column.name for column in columns])}."] if columns else []
 
 
 def _groups(columns: Sequence[Column], jets: Column, known: set[str], questions: list[str]) -> Iterator[Group]:
@@ -223,7 +235,6 @@ def _variable(column: Column, group: str, questions: list[str], branch: str = ""
     name, low, sentinel = _identifier(column.name), column.low, None
     if column.low in _SENTINELS and dict(column.frequent).get(column.low, 0) > 0:
         sentinel, low = column.low, column.next_to_low
-        questions.append(f"{column.low:g} in '{column.name}' is taken for \"absent\".")
     unit = "GeV" if _MOMENTUM.search(column.name) else ""
     if not unit and not column.whole:
         questions.append("Units are given for momenta alone; those of lengths and angles could not be told.")

@@ -15,8 +15,13 @@ import awkward as ak
 import numpy as np
 from uproot.language.python import PythonLanguage
 
-from kerastag.errors import UserError
-from kerastag.schema.plain import nearest
+from kerastag.errors import UserError, nearest
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    """A power; of two numbers a real one, since whole ones could grow without end."""
+    return float(base) ** exponent if isinstance(base, int) and isinstance(exponent, int) else base**exponent
+
 
 FUNCTIONS: dict[str, Callable] = {**PythonLanguage().functions, "num": lambda values: ak.num(values, axis=-1)}
 _OPERATORS: dict[type, Callable] = {
@@ -26,7 +31,7 @@ _OPERATORS: dict[type, Callable] = {
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
+    ast.Pow: _power,
     ast.BitAnd: operator.and_,
     ast.BitOr: operator.or_,
     ast.BitXor: operator.xor,
@@ -60,7 +65,12 @@ def names(expression: str, branches: Collection[str], table: str) -> list[str]:
     """
     if expression in branches:
         return [expression]
-    found = list(dict.fromkeys(_names(_parsed(expression), expression)))
+    try:
+        found = list(dict.fromkeys(_names(_parsed(expression), expression)))
+    except RecursionError as error:
+        raise UserError(f"'{expression[:40]}…' is not a valid expression: it is nested too deeply.") from error
+    if not found:
+        raise UserError(f"'{expression}' names no branch, so it says nothing of a jet.")
     for name in found:
         if name not in branches:
             inside = "" if name == expression else f" for '{expression}'"
@@ -84,13 +94,12 @@ def evaluate(expression: str, values: Mapping[str, ak.Array]) -> ak.Array:
         return values[expression]
     try:
         with np.errstate(all="ignore"):  # what is not finite is counted and set to its default
-            result = _value(_parsed(expression), values)
+            return _value(_parsed(expression), values)
     except UserError:
         raise
     except Exception as error:  # NumPy and awkward say nowhere what columns that do not fit raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"'{expression}' cannot be computed: {reason}.") from error
-    return ak.broadcast_arrays(result, next(iter(values.values())))[0] if np.isscalar(result) else result
 
 
 def _parsed(expression: str) -> ast.expr:

@@ -169,6 +169,10 @@ def _by_jet(columns: Columns, schema: Schema) -> Columns:
     """
     jet_branch = next((feature.branch for feature in schema.features if feature.slot is None), schema.classes[0].branch)
     if columns[jet_branch].ndim == 1:
+        if indexed := [group.name for group in schema.groups if group.index]:
+            raise UserError(
+                f"The group '{indexed[0]}' has an index, but entries are jets, not events: '{jet_branch}' is a value."
+            )
         return columns
     jets = ak.num(columns[jet_branch])
     index_of = {expression: group.index for group in schema.groups if group.index for expression in _of_objects(group)}

@@ -7,6 +7,7 @@ A column is an awkward array of one value, or a list of values, per entry. HDF5 
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ import uproot
 
 from kerastag.errors import UserError
 
-# Of a ROOT file, read at once; and entries of other files.
-CHUNK, _ENTRIES = "64 MB", 20_000
+# Of a ROOT file, read at once; and entries and bytes of other files.
+CHUNK, _ENTRIES, _BYTES = "64 MB", 20_000, 64_000_000
 # Field of a structured array that says whether a slot is filled.
 _VALID = "valid"
 
@@ -54,7 +55,7 @@ def opened(path: Path, trees: Sequence[str]) -> Iterator[Table]:
     Raises:
         UserError: if it cannot be opened, or has no such tree.
     """
-    with _OPENERS[path.suffix](path, trees) as table:
+    with _OPENERS.get(path.suffix, _root)(path, trees) as table:
         yield table
 
 
@@ -134,7 +135,7 @@ def _without_option(values: ak.Array) -> ak.Array:
 @contextlib.contextmanager
 def _hdf5(path: Path, _: Sequence[str]) -> Iterator[Table]:
     with h5py.File(path, "r") as file:
-        arrays = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset) and item.dtype.names}
+        arrays = {name: file[name] for name in file if _is_structured(file, name)}
         if not arrays:
             raise UserError(f"'{path}' holds no structured arrays, as files of the flavour-tagging framework umami do.")
         lengths = {len(item) for item in arrays.values()}
@@ -142,13 +143,23 @@ def _hdf5(path: Path, _: Sequence[str]) -> Iterator[Table]:
             raise UserError(f"The arrays in '{path}' differ in their number of jets: {sorted(lengths)}.")
         (entries,) = lengths
         fields = {f"{name}.{field}": (name, field) for name, item in arrays.items() for field in item.dtype.names}
+        of_entry = max(item.dtype.itemsize * math.prod(item.shape[1:]) for item in arrays.values())
+        step = max(1, min(_ENTRIES, _BYTES // of_entry))
 
         def chunks(names: Sequence[str]) -> Iterator[Columns]:
-            for first in range(0, entries, _ENTRIES):
-                rows = slice(first, first + _ENTRIES)
+            for first in range(0, entries, step):
+                rows = slice(first, first + step)
                 yield {name: _column(arrays[fields[name][0]], fields[name][1], rows) for name in names}
 
         yield Table(f"'{path}'", entries, set(fields), chunks)
+
+
+def _is_structured(file: h5py.File, name: str) -> bool:
+    """Whether a member is a structured array of this file; what lies in another one is not followed."""
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink) or not isinstance(file[name], h5py.Dataset):
+        return False
+    array = file[name]
+    return bool(array.dtype.names) and not array.external and not array.is_virtual and array.ndim > 0
 
 
 def _column(array: h5py.Dataset, field: str, rows: slice) -> ak.Array:

@@ -31,6 +31,7 @@ from tfds_jets import checks, integrity, reading, splitting
 from tfds_jets.configs import CONFIGS, JetsConfig
 from tfds_jets.copies import Copies
 from tfds_jets.reading import SAMPLE_FILE
+from tfds_jets.sources import SUFFIXES
 from tfds_jets.spool import Spool
 
 # Schemas whose branches the sample that comes with the package has.
@@ -330,12 +331,12 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _default_manual_dir(dl_manager: tfds.download.DownloadManager) -> Path | None:
-    """The folder of TFDS for manual downloads, if it exists and holds ROOT files."""
+    """The folder of TFDS for manual downloads, if it exists and holds files of jets."""
     try:
         directory = Path(dl_manager.manual_dir)
     except AssertionError:
         return None
-    return directory if any(directory.rglob("*.root")) else None
+    return directory if any(path.suffix in SUFFIXES for path in directory.rglob("*")) else None
 
 
 def _tensor(dtype: type, *width: int) -> tfds.features.Tensor:

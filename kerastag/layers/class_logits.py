@@ -75,7 +75,9 @@ def class_names(tagger: keras.Model, otherwise: Sequence[str] = flavours.FLAVOUR
     Raises:
         UserError: if it has another number of logits.
     """
-    last = tagger.layers[-1] if tagger.layers else None
+    last = tagger
+    while isinstance(last, keras.Model) and last.layers:  # a network may be the last layer of another
+        last = last.layers[-1]
     names = last.class_names if isinstance(last, ClassLogits) else tuple(otherwise)
     names = last.wanted if isinstance(last, FlavourLogits) else names
     check_width(tagger, len(names))

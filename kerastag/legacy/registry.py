@@ -6,9 +6,8 @@ from pathlib import Path
 
 import keras
 
-from kerastag.errors import UserError
+from kerastag.errors import UserError, nearest
 from kerastag.schema import DEEPCSV, DEEPDOUBLEX, DEEPFLAVOUR, Schema
-from kerastag.schema.plain import nearest
 
 # CMS's public repository of b-tagging weights, pinned. It states no licence, so kerastag holds no weights.
 _SOURCE = "https://raw.githubusercontent.com/cms-data/RecoBTag-Combined/77957cb"

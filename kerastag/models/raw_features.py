@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from kerastag.errors import UserError
-from kerastag.layers import SplitGroups
+from kerastag.layers import Mend, SplitGroups
 from kerastag.layers.class_logits import are_probabilities
 from kerastag.layers.precision import check_single
 from kerastag.schema import Schema
@@ -37,7 +37,7 @@ def of_raw_features(make: Callable[..., Any], schema: Schema, statistics: Statis
     if _wants_groups(network, schema):
         tagger = _called(_of_groups, name, network, schema, name)
     else:
-        tagger = _called(functional, name, network, x.shape[1])
+        tagger = _called(_of_features, name, network, schema)
     logits = _called(tagger, name, x)
     shape = tuple(getattr(logits, "shape", ()))
     if shape != (2, len(schema.classes)):
@@ -60,6 +60,12 @@ def _called(function: Callable[..., Any], name: str, *arguments: Any) -> Any:
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), "")
         raise UserError(f"The model '{name}' fails on raw features: {type(error).__name__}: {reason}") from error
+
+
+def _of_features(network: keras.Model, schema: Schema) -> keras.Model:
+    """The network behind a layer that mends raw features."""
+    features = keras.Input((len(schema.features),), name="features")
+    return keras.Model(features, network(Mend.from_schema(schema, name="mended")(features)), name=network.name)
 
 
 def functional(network: keras.Model, features: int) -> keras.Model:
@@ -87,9 +93,9 @@ def _inputs(network: keras.Model) -> Any:
 
 
 def _of_groups(network: keras.Model, schema: Schema, name: str) -> keras.Model:
-    """The network behind a layer that makes its inputs of raw features."""
+    """The network behind layers that mend raw features and make its inputs of them."""
     features = keras.Input((len(schema.features),), name="features")
-    parts = SplitGroups.from_schema(schema, name="groups")(features)
+    parts = SplitGroups.from_schema(schema, name="groups")(Mend.from_schema(schema, name="mended")(features))
 
     def part(group: str, wanted: keras.KerasTensor) -> keras.KerasTensor:
         if group not in parts:

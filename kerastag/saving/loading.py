@@ -56,6 +56,8 @@ def _made(make: Callable[[dict], T], content: dict, path: str | Path) -> T:
     """
     try:
         return make(content)
+    except UserError as error:
+        raise UserError(f"'{ASSET}' in '{path}' is damaged: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"'{ASSET}' in '{path}' is damaged: {type(error).__name__}: {error}.") from error
 

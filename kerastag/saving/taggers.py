@@ -9,12 +9,11 @@ import numpy as np
 
 from kerastag import legacy, saving
 from kerastag import schema as schemas
-from kerastag.errors import UserError
+from kerastag.errors import UserError, nearest
 from kerastag.layers import class_logits
 from kerastag.layers.class_logits import are_probabilities
 from kerastag.layers.precision import check_single
 from kerastag.schema import Schema
-from kerastag.schema.plain import nearest
 
 
 @dataclasses.dataclass(frozen=True)

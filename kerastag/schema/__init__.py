@@ -4,6 +4,8 @@ Feature names, ROOT branches, units, defaults, valid ranges and integer flags ar
 imports TensorFlow. `kerastag schema NAME` prints a schema as a table.
 """
 
+from collections.abc import Mapping
+
 from kerastag.errors import UserError
 from kerastag.schema.deepcsv import DEEPCSV
 from kerastag.schema.deepdoublex import DEEPDOUBLEX
@@ -29,9 +31,7 @@ def get(name: str) -> Schema:
     Raises:
         UserError: if there is none; the message lists the names.
     """
-    if name not in ALL:
-        raise UserError(f"There is no schema '{name}'; choose one of {', '.join(ALL)}.")
-    return ALL[name]
+    return _found("schema", name, ALL)
 
 
 def with_data(name: str) -> Schema:
@@ -40,18 +40,22 @@ def with_data(name: str) -> Schema:
     Raises:
         UserError: if there is none; the message lists the names.
     """
-    if name not in SCHEMAS:
-        raise UserError(f"There is no data set config '{name}'; choose one of {', '.join(SCHEMAS)}.")
-    return SCHEMAS[name]
+    return _found("data set config", name, SCHEMAS)
+
+
+def _found(kind: str, name: str, schemas: Mapping[str, Schema]) -> Schema:
+    if name not in schemas:
+        raise UserError(f"There is no {kind} '{name}'; choose one of {', '.join(schemas)}.")
+    return schemas[name]
 
 
 def current(stored: Schema) -> Schema:
-    """The schema of the same name, if data sets of both are equal; otherwise `stored` itself.
+    """The built-in schema of the same name, as it is known today; `stored` itself if there is none.
 
-    What is stored with a data set or a tagger may be older than what is known today of its special values and ties.
+    What is stored with a tagger may be older than what is known of special values and ties. Whether the tagger still fits is
+    checked where it meets jets.
     """
-    known = ALL.get(stored.name)
-    return known if known and known.facts_of_data() == stored.facts_of_data() else stored
+    return ALL.get(stored.name, stored)
 
 
 __all__ = [

@@ -1,6 +1,5 @@
 """Frozen dataclasses from plain data, as JSON and TOML hold it, with every field checked."""
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -27,7 +26,7 @@ def build(kind: type[T], content: Mapping[str, Any]) -> T:
 
     try:
         # In JSON a list may be a tuple, which strict Python data do not allow.
-        return pydantic.TypeAdapter(kind).validate_json(json.dumps(content), strict=True)
+        return pydantic.TypeAdapter(kind).validate_json(json.dumps(content, default=str), strict=True)
     except pydantic.ValidationError as error:
         raise UserError(_sentence(error.errors(), content)) from error
 
@@ -64,9 +63,3 @@ def _place(location: Sequence[int | str], content: Any) -> tuple[list[str], Any]
             names.append(str(step))
             break
     return names, content
-
-
-def nearest(name: str, choices: Sequence[str]) -> str:
-    """The three of `choices` that look most like `name`, in quotes, for an error message."""
-    matches = difflib.get_close_matches(name, choices, n=3, cutoff=0.0)
-    return ", ".join(f"'{match}'" for match in matches) or "none at all"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerastag import flavours
-from kerastag.errors import UserError
+from kerastag.errors import UserError, nearest
 from kerastag.schema import discriminators, plain
 from kerastag.schema.discriminators import Discriminator, Separation
 from kerastag.schema.variables import OF_ATTACKS, Feature, Group, columns
@@ -264,7 +264,7 @@ class Schema:
             UserError: if there is no feature of that name; the message lists the nearest names.
         """
         if name not in self.names:
-            raise UserError(f"Schema {self.name} has no feature '{name}'; the nearest are {plain.nearest(name, self.names)}.")
+            raise UserError(f"Schema {self.name} has no feature '{name}'; the nearest are {nearest(name, self.names)}.")
         return self.names.index(name)
 
     def restricted(self, inputs: Sequence[str]) -> "Schema":

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kerastag import flavours
-from kerastag.errors import UserError
+from kerastag.errors import UserError, nearest
 from kerastag.schema import discriminators, plain
 from kerastag.schema.structure import Schema
 from kerastag.schema.variables import Group
@@ -70,6 +70,12 @@ def check(schema: Schema) -> None:
     for group in schema.groups:
         _check_group(group)
     spectators = [spectator.name for spectator in schema.spectators]
+    for name in (*schema.class_names, *spectators):
+        if not re.fullmatch(r"\w+", name):
+            raise UserError(f"'{name}' is no name for a class or spectator; use letters, digits and underscores.")
+    for name in (*schema.names, *(group.name for group in schema.groups)):
+        if not name.isprintable() or set(name) & set("/\\|") or not name.strip():
+            raise UserError(f"{name!r} is no name for a feature or group: it has a slash, a bar or what cannot be printed.")
     _once("group", [group.name for group in schema.groups])
     _once("feature", schema.names)
     _once("class", schema.class_names)
@@ -93,6 +99,9 @@ def _check_group(group: Group) -> None:
         if ("{slot}" in variable.name) != (group.slots is not None):
             remedy = "needs {slot} in its name" if group.slots else "has {slot} in its name, but its group no slots"
             raise UserError(f"The variable '{variable.name}' of the group '{group.name}' {remedy}.")
+        for text in (variable.name, variable.branch):
+            if set("{}") & set(text.replace("{slot}", "")):
+                raise UserError(f"'{text}' has braces around something else than the word slot.")
         if isinstance(variable.default, tuple) and len(variable.default) != group.slots:
             raise UserError(f"'{variable.name}' needs {group.slots or 1} defaults, one a slot, not {len(variable.default)}.")
         defaults = variable.default if isinstance(variable.default, tuple) else (variable.default,)
@@ -118,9 +127,7 @@ def _check_references(schema: Schema) -> None:
     for what, names in named:
         for name in names:
             if name not in variables:
-                raise UserError(
-                    f"The {what} names the feature '{name}'; the nearest are {plain.nearest(name, sorted(variables))}."
-                )
+                raise UserError(f"The {what} names the feature '{name}'; the nearest are {nearest(name, sorted(variables))}.")
 
 
 def _once(what: str, names: Iterable[str]) -> None:
@@ -140,7 +147,8 @@ def _with_styles(content: dict[str, Any]) -> dict[str, Any]:
 def _with_pairs(content: dict[str, Any]) -> dict[str, Any]:
     """Tables as the pairs that they are here."""
     for name, fields in _PAIRS.items():
-        for entry in content.get(name, ()):
+        entries = content.get(name, ())
+        for entry in entries if isinstance(entries, list) else ():
             for field in fields:
                 if isinstance(entry, dict) and isinstance(entry.get(field), dict):
                     entry[field] = list(entry[field].items())

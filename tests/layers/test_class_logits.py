@@ -81,3 +81,13 @@ def test_classes_in_another_order_or_finer_become_those_of_the_jets(tagger, x):
 def test_coarser_or_doubled_classes_are_refused(names, wanted):
     with pytest.raises(UserError, match=f"classes {', '.join(names)} does not tell {', '.join(wanted)} jets apart"):
         flavours.columns(names, wanted)
+
+
+def test_names_of_a_network_inside_of_another_are_seen():
+    """They were lost where a layer came first, and logits were taken in another order."""
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), ClassLogits(("light", "c", "b"))])
+    inputs = keras.Input((4,))
+    outer = keras.Model(inputs, inner(keras.layers.Rescaling(1.0)(inputs)))
+    assert class_names(outer) == ("light", "c", "b")
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    np.testing.assert_allclose(by_flavour(outer)(x), inner(x).numpy()[:, ::-1], rtol=1e-6)

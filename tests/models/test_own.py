@@ -9,7 +9,7 @@ import kerastag
 from kerastag import models
 from kerastag.attacks import FGSM
 from kerastag.errors import UserError
-from kerastag.layers import SplitGroups
+from kerastag.layers import Mend, SplitGroups
 from kerastag.saving import export
 from kerastag.saving.trial import check_storable
 from kerastag.schema import JET_FLAVOR
@@ -77,11 +77,22 @@ def test_inputs_by_name_get_the_groups_of_that_name(toy_jets, toy_statistics):
     """The same weights on the parts, cut out by hand."""
     tagger = build("dictionary", toy_statistics)
     inner = next(layer for layer in tagger.layers if isinstance(layer, keras.Model))
-    x = toy_jets[0].numpy()
+    x = Mend.from_schema(TOY)(toy_jets[0]).numpy()
     track = np.stack(
         [x[:, [TOY.index(f"track_{slot}_{name}") for name in ("d0", "var", "phi", "hits")]] for slot in range(3)], 1
     )
     np.testing.assert_allclose(tagger(x), inner({"jet": x[:, :3], "track": track}), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_own_network_takes_what_files_hold(name, toy_jets, toy_statistics):
+    """NaN in, NaN out: the models that come along mended raw values, those of users did not."""
+    tagger, raw = build(name, toy_statistics), toy_jets[0].numpy()
+    mended = raw.copy()
+    raw[:5, TOY.index("track_0_d0")] = np.nan
+    mended[:5, TOY.index("track_0_d0")] = TOY.defaults[TOY.index("track_0_d0")]
+    np.testing.assert_array_equal(tagger(raw), tagger(mended))
+    assert np.isfinite(tagger(raw)).all()
 
 
 @pytest.mark.parametrize(

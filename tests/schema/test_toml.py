@@ -81,6 +81,13 @@ def test_a_short_file_is_enough(file):
         ('name = "mine"', 'name = "mine"\nversion = "2"', r"'2' is no version"),
         ('name = "mine"', 'name = "mine"\npt = "jet_pt"', r"no feature 'jet_pt'; the nearest are 'pt'"),
         ('name = "mine"', "name = ", r"is no TOML"),
+        ('name = "mine"', "name = 2026-01-01", r"'2026-01-01' is no name for a schema"),
+        ('name = "mine"', 'name = "mine"\nties = 3', r"The field 'ties' must be"),
+        ("track_{slot}_d0", "track_{slot}_{other}", r"has braces around something else"),
+        ('branch = "d0"', 'branch = "{0}"', r"has braces around something else"),
+        ('name = "pt"', 'name = "../pt"', r"is no name for a feature"),
+        ('name = "pt"', 'name = "p|t"', r"is no name for a feature"),
+        ('name = "b"', 'name = "b jets"', r"'b jets' is no name for a class"),
         (
             'name = "mine"',
             'name = "mine"\nties = [{feature = "pt", sources = {d0 = 1}}]',

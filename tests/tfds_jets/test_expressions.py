@@ -58,6 +58,9 @@ def test_a_branch_of_any_name_is_itself():
         "1 +",
         "",
         "(" * 500 + ")" * 500,
+        "-" * 1900 + "jet_pt",
+        "1",
+        "1 == 1",
         "jet_pt" + " + jet_pt" * 1000,
     ],
 )
@@ -66,6 +69,13 @@ def test_nothing_but_arithmetic_is_let_in(expression):
     with pytest.raises(UserError) as caught:
         expressions.names(expression, COLUMNS, "t")
     assert "\n" not in str(caught.value)
+
+
+def test_powers_of_whole_numbers_come_to_an_end():
+    """They are Python's, which grow until memory is full."""
+    with pytest.raises(UserError, match="cannot be computed"):
+        expressions.evaluate("jet_pt * 9**9**9**9", COLUMNS)
+    np.testing.assert_array_equal(expressions.evaluate("jet_pt * 2**3", COLUMNS), 8 * PT)
 
 
 def test_misspelt_names_are_answered_with_near_ones():

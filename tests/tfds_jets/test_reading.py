@@ -319,3 +319,11 @@ def test_objects_of_the_event_go_to_the_jets_that_they_name(tmp_path):
     write_tree(tmp_path / "nano.root", "Events", wrong)
     with pytest.raises(UserError, match="'cand_jet' names jets that their event does not have, for 1 objects"):
         read(tmp_path, schema)
+
+
+def test_an_index_where_entries_are_jets_is_refused(tmp_path):
+    """It was passed over, and each jet took the objects of its own entry."""
+    write(tmp_path / "a.root")
+    jet, track, _ = TOY.groups
+    with pytest.raises(UserError, match="'track' has an index, but entries are jets, not events"):
+        read(tmp_path, dataclasses.replace(TOY, groups=(jet, dataclasses.replace(track, index="track_n"))))

@@ -113,6 +113,16 @@ def test_a_missing_value_of_parquet_is_not_finite_and_a_missing_list_empty(tmp_p
     assert jets.features[1].tolist() == [0.0, -9.0, -9.0] and cleaning.not_finite.tolist() == [1, 0, 0]
 
 
+def test_hdf5_is_not_followed_into_other_files(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    write_hdf5(tmp_path / "elsewhere" / "secret.h5")
+    (tmp_path / "jets").mkdir()
+    with h5py.File(tmp_path / "jets" / "a.h5", "w") as file:
+        file["jets"] = h5py.ExternalLink("../elsewhere/secret.h5", "jets")
+    with pytest.raises(UserError, match="holds no structured arrays"):
+        read(tmp_path / "jets", schema_of("jets.", "tracks."))
+
+
 def test_files_that_do_not_fit_get_one_sentence(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["jets"] = np.zeros(3)

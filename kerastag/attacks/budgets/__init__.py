@@ -21,9 +21,8 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from kerastag.attacks.ties import Link
-from kerastag.errors import UserError
+from kerastag.errors import UserError, nearest
 from kerastag.schema import Schema
-from kerastag.schema.plain import nearest
 
 _FOLDER = Path(__file__).parent
 # Power above which a share of another feature is a slip.
