@@ -8,7 +8,6 @@ import awkward as ak
 import numpy as np
 import uproot
 
-from kerastag.errors import UserError
 from tfds_jets import sources
 
 # Entries of a file that are looked at.
@@ -61,8 +60,8 @@ def trees(path: Path) -> dict[str, tuple[int, int]]:
     try:
         with uproot.open(path) as root:
             return {name: (root[name].num_entries, len(root[name].keys())) for name in sources.trees_of(root)}
-    except Exception as error:  # uproot raises many kinds on damaged files
-        raise UserError(f"'{path}' cannot be read, it may be damaged: {str(error).partition(chr(10))[0]}") from error
+    except Exception as error:
+        raise sources.damaged(path, error) from error
 
 
 def columns(path: Path, tree: str, progress: Callable[[list[list[str]]], Iterable[list[str]]]) -> tuple[Column, ...]:

@@ -87,13 +87,7 @@ def read(files: list[RootFile], schema: Schema, selection: str, cleaning: Cleani
         UserError: if a file cannot be read, or lacks the tree or a branch; the message says which.
     """
     for file in files:
-        try:
-            yield from _read_file(file, schema, selection, cleaning)
-        except UserError:
-            raise
-        except Exception as error:  # uproot raises many kinds on damaged files
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(f"'{file.path}' cannot be read, it may be damaged: {reason}") from error
+        yield from _read_file(file, schema, selection, cleaning)
 
 
 def simulation_of(path: Path) -> dict[str, Any] | None:

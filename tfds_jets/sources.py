@@ -53,10 +53,21 @@ def opened(path: Path, trees: Sequence[str]) -> Iterator[Table]:
         trees: Paths of the tree in a ROOT file; the first that exists is read.
 
     Raises:
-        UserError: if it cannot be opened, or has no such tree.
+        UserError: if it cannot be opened or read, or has no such tree.
     """
-    with _OPENERS.get(path.suffix, _root)(path, trees) as table:
-        yield table
+    try:
+        with _OPENERS.get(path.suffix, _root)(path, trees) as table:
+            yield table
+    except UserError:
+        raise
+    except Exception as error:
+        raise damaged(path, error) from error
+
+
+def damaged(path: Path, error: Exception) -> UserError:
+    """What to say of a file that a library cannot read; they raise many kinds on damaged files."""
+    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return UserError(f"'{path}' cannot be read, it may be damaged: {reason}")
 
 
 @contextlib.contextmanager

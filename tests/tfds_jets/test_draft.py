@@ -9,7 +9,7 @@ import uproot
 from kerastag import schema as schemas
 from kerastag.errors import UserError
 from kerastag.schema import Schema, toml
-from tests.conftest import NTUPLE
+from tests.conftest import NTUPLE, run_command
 from tfds_jets import inspection, reading
 from tfds_jets.draft import draft
 
@@ -151,3 +151,10 @@ def test_files_without_jets_are_refused_in_one_sentence(tmp_path):
     path = write(tmp_path / "a.root", "tree", {"x": np.arange(5.0)})
     with pytest.raises(UserError, match="No branch looks like the transverse momentum"):
         draft(inspection.columns(path, "tree", iter), "tree", "mine")
+
+
+@pytest.mark.parametrize("name", ["a.root", "a.parquet", "a.h5"])
+def test_files_that_are_none_are_one_sentence(name, tmp_path):
+    (tmp_path / name).write_bytes(b"root, but no more than that")
+    result = run_command("inspect", tmp_path / name)
+    assert result.code == 2 and result.err.startswith("error: ") and name in result.err
