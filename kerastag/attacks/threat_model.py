@@ -9,13 +9,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from kerastag.attacks import rules
 from kerastag.attacks.budgets import Budget, Proportional, matching_feature
-from kerastag.attacks.summaries import SummaryLink, summary_links
-from kerastag.attacks.ties import Chosen, Link, Ties, links
+from kerastag.attacks.summaries import SummaryLink
+from kerastag.attacks.ties import Chosen, Link, Ties
 from kerastag.errors import UserError
 from kerastag.metrics import DISCRIMINATORS
 from kerastag.request import EPSILON, PHYSICS, Physics
-from kerastag.schema import Feature, Schema, Separation
+from kerastag.schema import Schema, Separation
 
 # Raised whenever the same schema gives another box, so that a training does not go on in it unawares.
 BOX_VERSION = 1
@@ -196,10 +197,10 @@ class ThreatModel:
         named = budget.named & (matching_feature(schema, only) > 0 if only else True)
         if not (named & ~schema.integer).any():
             raise UserError("Nothing can move: no feature that is named, and is no whole number, has a budget.")
-        ties, summaries = _followers(schema, budget.links, physics)
-        alone, limited = _roles(schema, named, ties, physics)
-        lower, upper = _valid_range(schema) if physics.bounded else (None, None)
-        factors = budget.by_flavour if by_flavour is None else _factors(schema, by_flavour)
+        ties, summaries = rules.followers(schema, budget.links, physics)
+        alone, limited = rules.roles(schema, named, ties, physics)
+        lower, upper = rules.valid_range(schema) if physics.bounded else (None, None)
+        factors = budget.by_flavour if by_flavour is None else rules.factors(schema, by_flavour)
         numbers = {group.name: number for number, group in enumerate(schema.groups)}
         return cls(
             budget.epsilon,
@@ -212,7 +213,7 @@ class ThreatModel:
             upper=upper,
             by_flavour=factors,
             group=[numbers[feature.group] for feature in schema.features],
-            special=[_that_stay(feature, physics) for feature in schema.features],
+            special=[rules.that_stay(feature, physics) for feature in schema.features],
             ties=ties,
             summaries=summaries,
             alone=alone,
@@ -351,42 +352,6 @@ class ThreatModel:
         return cls(**{**config, **parts})
 
 
-def _that_stay(feature: Feature, physics: Physics) -> tuple[float, ...]:
-    """Values that never move: what files write for "absent", which taggers mend, and what has a meaning of its own."""
-    return (*(feature.special if physics.special else ()), *(() if feature.sentinel is None else (feature.sentinel,)))
-
-
-def _followers(
-    schema: Schema, of_budget: tuple[Link, ...], physics: Physics
-) -> tuple[tuple[Link, ...], tuple[SummaryLink, ...]]:
-    """What follows what: by the budget's word, otherwise by the schema's unless all is untied."""
-    if not physics.tied:
-        return of_budget, ()
-    taken = {link.follower for link in of_budget}
-    ties = (link for link in links(schema) if link.follower not in taken)
-    return (*of_budget, *ties), tuple(link for link in summary_links(schema) if link.follower not in taken)
-
-
-def _roles(schema: Schema, named: np.ndarray, ties: Sequence[Link], physics: Physics) -> tuple[np.ndarray, np.ndarray]:
-    """Which features move on their own, and which ε limits; bool `(features,)` each.
-
-    A tabulated feature moves if tabulated ones follow it. What a named feature follows moves as well, as far as that lets it.
-    """
-    alone, limited = named.copy(), named.copy()
-    for link in ties:
-        if named[link.follower]:
-            for column, _ in (source for sources in link.candidates for source in sources):
-                alone[column] = True
-    if physics.special:
-        tabulated = np.array([feature.tabulated for feature in schema.features])
-        leads = np.zeros_like(tabulated)
-        for link in ties:
-            if tabulated[link.follower] and link.factor is None:
-                leads[[column for column, _ in link.candidates[0]]] = True
-        alone &= ~tabulated | leads
-    return alone, limited
-
-
 def _padded(special: Sequence[Sequence[float]]) -> np.ndarray | None:
     """Special values as an array `(features, values)` filled up with NaN; None without any."""
     width = max(map(len, special), default=0)
@@ -396,24 +361,3 @@ def _padded(special: Sequence[Sequence[float]]) -> np.ndarray | None:
     for row, values in enumerate(special):
         padded[row, : len(values)] = values
     return padded
-
-
-def _valid_range(schema: Schema) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds of each feature, float32 `(features,)` each; a little inside where a bound has a meaning of its own."""
-    smallest = np.finfo(np.float32).tiny
-    lower = np.array([-np.inf if f.valid_min is None else f.valid_min for f in schema.features], np.float32)
-    upper = np.array([np.inf if f.valid_max is None else f.valid_max for f in schema.features], np.float32)
-    taken = [{np.float32(value) for value in (f.default, *f.special)} for f in schema.features]
-    for bounds, inwards in ((lower, 1), (upper, -1)):
-        for feature, values in enumerate(taken):
-            if bounds[feature] in values:
-                bounds[feature] += inwards * max(abs(bounds[feature]) * np.float32(1e-6), smallest)
-    return lower, upper
-
-
-def _factors(schema: Schema, by_flavour: Mapping[str, float]) -> list[float]:
-    """Factors in the order of the classes."""
-    for name in by_flavour:
-        if name not in schema.class_names:
-            raise UserError(f"{schema.name} has no flavour '{name}'; it has {', '.join(schema.class_names)}.")
-    return [float(by_flavour.get(name, 1.0)) for name in schema.class_names]
