@@ -6,6 +6,7 @@ whole numbers: "pgd-N" is "pgd-20" for 20 steps. To add one, write the class or 
 
 import dataclasses
 import importlib
+import inspect
 import os
 import re
 import sys
@@ -58,13 +59,14 @@ class Catalogue:
     Args:
         kind: What they are, for messages.
         entries: One for each.
-        own: Whether "module:name" is a name too, of something of the user's own.
+        own: Whether "module:Class" is a name too, of something of the user's own.
+        own_uses: `uses` of what is the user's own.
     """
 
-    def __init__(self, kind: str, *entries: Entry, own: bool = False):
+    def __init__(self, kind: str, *entries: Entry, own: bool = False, own_uses: tuple[str, ...] = ()):
         self.kind = kind
         self.entries = entries
-        self.own = own
+        self.own, self._own_uses = own, own_uses
 
     def __iter__(self) -> Iterator[str]:
         """The names as a user writes them."""
@@ -89,7 +91,7 @@ class Catalogue:
             if entry.match(name) is not None:
                 return entry
         if self.own and ":" in name:
-            return Entry(name, "your own", name, title=name.rpartition(":")[2])
+            return Entry(name, "your own", name, title=name.rpartition(":")[2], uses=self._own_uses)
         of_ones_own = ", or give module:name of your own" if self.own else ""
         raise UserError(f"There is no {self.kind} '{name}'; choose one of {', '.join(self)}{of_ones_own}.")
 
@@ -141,6 +143,28 @@ def own(path: str, kind: str) -> Any:
         return imported(path)
     except (AttributeError, ValueError) as error:
         raise UserError(f"The {kind} '{path}' cannot be imported: {error}.") from error
+
+
+def make_own(name: str, kind: str, base: type, offered: Mapping[str, Any]) -> Any:
+    """An object of a class of the user's own, made with what its `__init__` takes of what is offered.
+
+    Args:
+        name: "module:Class".
+        kind: What it should be, for the message.
+        base: Class below which it must be.
+        offered: Arguments by name.
+
+    Raises:
+        UserError: if it cannot be imported, is no such class, or wants an argument that is not offered.
+    """
+    made = own(name, kind)
+    if not (inspect.isclass(made) and issubclass(made, base)):
+        raise UserError(f"The {kind} '{name}' is no class below kerastag's {base.__name__}.")
+    takes = inspect.signature(made).parameters.values()
+    needed = [one.name for one in takes if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    if missing := [argument for argument in needed if argument not in offered]:
+        raise UserError(f"The {kind} '{name}' wants '{missing[0]}'; it can be given {', '.join(offered)}, or have a default.")
+    return made(**{one.name: offered[one.name] for one in takes if one.name in offered})
 
 
 def import_own(module: str) -> None:
@@ -272,6 +296,8 @@ DEFENSES = Catalogue(
         "penalty on the first-order rise of the loss (arXiv:1802.01421)",
         "kerastag.training.assembly:input_gradient",
     ),
+    own=True,
+    own_uses=_RAMP,
 )
 
 MODELS = Catalogue(

@@ -53,4 +53,5 @@ def quiet() -> Iterator[None]:
 def silence() -> None:
     """Keep back what a user can do nothing about: TFDS' use of itself, and that a notebook has no widgets for its bars."""
     warnings.filterwarnings("ignore", "IProgress not found")
-    logging.getLogger("absl").addFilter(lambda record: "FeatureConnector.dtype" not in record.getMessage())
+    of_tfds = ("FeatureConnector.dtype", "Using custom data configuration")
+    logging.getLogger("absl").addFilter(lambda record: not any(text in record.getMessage() for text in of_tfds))

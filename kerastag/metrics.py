@@ -81,14 +81,21 @@ class RankedPair:
         y: One-hot `(jets, classes)` or indices `(jets,)`.
         scores: `(jets, classes)`.
         separation: The discriminator.
+
+    Raises:
+        UserError: if labels and scores are of another number of jets or classes.
     """
 
     def __init__(self, y: np.ndarray, scores: np.ndarray, separation: Separation):
-        label = np.argmax(y, axis=1) if np.ndim(y) == 2 else np.asarray(y)
+        y, scores = np.asarray(y), np.asarray(scores)
+        if len(y) != len(scores) or (y.ndim == 2 and y.shape[1] != scores.shape[-1]):
+            raise UserError(f"Labels of shape {y.shape} do not go with scores of shape {scores.shape}.")
+        label = np.argmax(y, axis=1) if y.ndim == 2 else y
         over, against = (np.isin(label, columns) for columns in separation.columns)
+        self._number = len(label)
         missing = [name for name, side in zip(separation.sides, (over, against), strict=True) if not side.any()]
         jets = np.flatnonzero(over | against)
-        value = discriminant(np.asarray(scores)[jets], separation)
+        value = discriminant(scores[jets], separation)
         self.undefined = NotDefined(f"no {' and no '.join(missing)} jets") if missing else None
         if nans := np.count_nonzero(np.isnan(value)):
             self.undefined = NotDefined(f"the outputs of {nans:,} jets are not finite")
@@ -99,6 +106,18 @@ class RankedPair:
         # A group of tied jets ends where the next value differs.
         self._ends = np.flatnonzero(np.append(value[1:] != value[:-1], True)) if len(value) else np.zeros(0, int)
 
+    def _weights(self, weights: np.ndarray | None) -> np.ndarray:
+        """Weights of the sorted jets, float64.
+
+        Raises:
+            UserError: if there are weights of another number of jets.
+        """
+        if weights is None:
+            return np.ones(len(self._jets))
+        if np.shape(weights) != (self._number,):
+            raise UserError(f"Weights of shape {np.shape(weights)} do not go with {self._number:,} jets.")
+        return np.asarray(weights, np.float64)[self._jets]
+
     def auc(self, weights: np.ndarray | None = None) -> float | NotDefined:
         """Probability that a jet to find scores above one to reject; ties count half.
 
@@ -107,7 +126,7 @@ class RankedPair:
         """
         if self.undefined:
             return self.undefined
-        w = np.ones(len(self._jets)) if weights is None else np.asarray(weights, np.float64)[self._jets]
+        w = self._weights(weights)
         flags = (self._is_over, ~self._is_over)
         if not all(0 < w[flag].sum() < np.inf for flag in flags):
             return NotDefined("the weights of a flavour do not add up to a finite number above 0")
@@ -133,7 +152,7 @@ class RankedPair:
 
     def roc(self, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Efficiency, mistag rate and number of mistagged jets, loosest cut last, `(thresholds,)` each."""
-        w = np.ones(len(self._jets)) if weights is None else np.asarray(weights, np.float64)[self._jets]
+        w = self._weights(weights)
         starts = np.append(0, self._ends[:-1] + 1)
         tail = [np.cumsum(np.where(flag, w, 0)[::-1])[::-1][starts] for flag in (self._is_over, ~self._is_over)]
         mistagged = np.cumsum(~self._is_over[::-1])[::-1][starts]

@@ -23,7 +23,7 @@ from kerastag.errors import UserError
 from kerastag.files import check_fields, read_json
 from kerastag.options import LARGEST_SEED, option, section, typed
 from kerastag.request import EPSILON, PHYSICS, Physics, Sample
-from kerastag.schema import DEFAULT, SCHEMAS
+from kerastag.schema import DEFAULT, EXAMPLES, SCHEMAS
 
 PAPER_STEPS = 126
 _ATTACK, _TRAINING = "attack and defence", "training"
@@ -55,7 +55,7 @@ class Recipe:
         schedule: "cosine" to 0, or "inverse_epoch", rate/(1 + epoch/30).
         weight_decay: Weight decay of AdamW; 0 is Adam.
         loss: A name in the catalogue of losses.
-        weights: "none", or a (pT, η) binning of `kerastag.data.weights`: "uniform" or "variable".
+        weights: "none", "generator", or a (pT, η) binning of `kerastag.data.weights`: "uniform" or "variable".
         fixed_steps: If above 0, the batch shrinks on small data sets until an epoch has that many steps; 0 where an option
             overrides the batch size.
     """
@@ -68,7 +68,10 @@ class Recipe:
     weight_decay: float = option(0.05, "of AdamW; 0 is Adam", metavar="RATE", at_least=0, group=_TRAINING)
     loss: str = option("cross_entropy", choices=LOSSES, group=_TRAINING)
     weights: str = option(
-        "none", "(pT, η) weights: none, uniform or variable bins", choices=("none", "uniform", "variable"), group=_TRAINING
+        "none",
+        "of the jets: none; generator, as the files have them; uniform or variable, a (pT, η) spectrum that all classes share",
+        choices=("none", "generator", "uniform", "variable"),
+        group=_TRAINING,
     )
     fixed_steps: int = 50
 
@@ -127,7 +130,7 @@ class Settings:
         jit: "auto" (XLA on a GPU only), "on" or "off".
     """
 
-    config: str = option(DEFAULT, f"data set: {', '.join(SCHEMAS)}", group="data")
+    config: str = option(DEFAULT, f"data set: {', '.join([*SCHEMAS, *EXAMPLES])}", group="data")
     schema: str | None = dataclasses.field(default=None, metadata=_SAMPLE["schema"])
     selection: str | None = dataclasses.field(default=None, metadata=_SAMPLE["selection"])
     data_dir: str | None = dataclasses.field(default=None, metadata=_SAMPLE["data_dir"])
@@ -278,9 +281,10 @@ def run_config(folder: Path) -> dict[str, Any]:
         UserError: if it cannot be read or is damaged.
     """
     file = folder / "config.json"
-    # Which variations a run saw, and in which box it was attacked, runs of early versions do not say.
-    content = {"variations": {}, "box": ""} | read_json(file, {"settings": dict, "fingerprint": str, "jets": dict})
-    check_fields(file, content, {"variations": dict, "box": str})
+    # Which variations a run saw, in which box it was attacked, and its own discriminators, runs of early versions do not say.
+    content = {"variations": {}, "box": "", "ratios": []}
+    content |= read_json(file, {"settings": dict, "fingerprint": str, "jets": dict})
+    check_fields(file, content, {"variations": dict, "box": str, "ratios": list})
     try:
         return content | {"settings": Settings.stored(content["settings"])}
     except UserError as error:

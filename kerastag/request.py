@@ -9,7 +9,7 @@ from kerastag import options
 from kerastag.catalogue import ATTACKS, SCALES
 from kerastag.errors import UserError
 from kerastag.options import option, section
-from kerastag.schema import DEFAULT, SCHEMAS
+from kerastag.schema import DEFAULT, EXAMPLES, SCHEMAS
 
 # The threat model of arXiv:2203.13890: steps of 1 % of σ, and no change of more than 20 % of a value.
 EPSILON, RELATIVE_CAP = 0.01, 0.2
@@ -36,7 +36,10 @@ class Sample:
     """
 
     config: str | None = option(
-        None, f"data set: {', '.join(SCHEMAS)} (default: that of the taggers, or {DEFAULT})", metavar="NAME", group="data"
+        None,
+        f"data set: {', '.join([*SCHEMAS, *EXAMPLES])} (default: that of the taggers, or {DEFAULT})",
+        metavar="NAME",
+        group="data",
     )
     manual_dir: str | None = option(
         None,

@@ -6,6 +6,7 @@ from keras import layers, ops
 
 from kerastag.attacks import Attack
 from kerastag.layers import SplitGroups, Standardize
+from kerastag.training import Defense
 
 
 @keras.saving.register_keras_serializable("tests.own")
@@ -190,6 +191,26 @@ class Halfway(Attack):
     def perturb(self, box, objective):
         _, direction = objective.ascend(box.x)
         return box.project(box.x + 0.5 * box.budget * direction)
+
+
+@keras.saving.register_keras_serializable("tests.own")
+class Partly(Defense):
+    """A share of each batch is attacked."""
+
+    def __init__(self, attack, share=0.5):
+        self.attack, self.share = attack, share
+
+    def batch(self, tagger, x, y, w, step):
+        attacked = tf.range(tf.shape(x)[0]) < tf.cast(self.share * tf.cast(tf.shape(x)[0], tf.float32), tf.int32)
+        return tf.where(attacked[:, None], tf.stop_gradient(self.attack(tagger, x, y)), x), y, w
+
+    def get_config(self):
+        return {"attack": keras.saving.serialize_keras_object(self.attack), "share": self.share}
+
+
+class Demanding(Partly):
+    def __init__(self, attack, temperature):
+        super().__init__(attack)
 
 
 @keras.saving.register_keras_serializable("tests.own")

@@ -331,3 +331,19 @@ def test_other_numbers_of_columns_are_refused(columns):
 def test_sides_without_jets_are_named():
     area = RankedPair(np.full(3, 4), np.zeros((3, 5)), RATIO).auc()
     assert area == NotDefined("no c+light+gluon jets")
+
+
+@pytest.mark.parametrize(
+    ("y", "scores"),
+    [(np.zeros(4, int), np.zeros((5, 3))), (np.eye(3), np.zeros((3, 4))), (np.eye(2), np.zeros((2, 3)))],
+)
+def test_labels_of_other_jets_or_classes_are_refused(y, scores):
+    with pytest.raises(UserError, match="do not go with scores of shape"):
+        discriminator_auc(y, scores)
+
+
+def test_weights_of_other_jets_are_refused():
+    pair = RankedPair(np.array([0, 2, 0]), np.eye(3), DISCRIMINATORS["BvL"])
+    for weights in (np.ones(4), np.ones((3, 1)), 1.0):
+        with pytest.raises(UserError, match="do not go with 3 jets"):
+            pair.auc(weights)

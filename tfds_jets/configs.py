@@ -49,4 +49,4 @@ def _config(schema: Schema, name: str, **facts: str) -> JetsConfig:
     return JetsConfig(name=name, version=version, description=schema.description, schema=schema, **facts)
 
 
-CONFIGS = {schema.name: _config(schema, schema.name) for schema in schemas.SCHEMAS.values()}
+CONFIGS = {name: _config(schemas.with_data(name), name) for name in (*schemas.SCHEMAS, *schemas.EXAMPLES)}

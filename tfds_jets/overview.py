@@ -1,5 +1,6 @@
 """What is in files of jets, and a schema to begin with."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from kerastag.errors import UserError
 from kerastag.files import write_text
 from kerastag.schema import toml
 from tfds_jets import draft, inspection, sources
+from tfds_jets.addresses import LIST
 from tfds_jets.inspection import Column
+from tfds_jets.reading import find_files
 
 # Frequent values of a column that are shown, and the share from which on they are.
 _SHOWN, _SHARE = 2, 0.01
@@ -26,7 +29,8 @@ def overview(paths: Sequence[Path], output: Path | None = None, tree: str | None
     """Print trees, branches and a draft of a schema.
 
     Args:
-        paths: Files of the same kind; the first that has entries is looked at, the others must have its branches.
+        paths: Files of the same kind, or folders of them; the first that has entries is looked at, the others must have its
+            branches.
         output: File for the draft; None prints it.
         tree: Path of the tree; None for the one of most branches.
         name: Name of the schema; None for that of the file.
@@ -36,6 +40,7 @@ def overview(paths: Sequence[Path], output: Path | None = None, tree: str | None
     """
     if output is not None and output.exists():
         raise UserError(f"'{output}' exists; choose another name for --output.")
+    paths = [file for path in paths for file in _files(path)]
     first, chosen, columns = _first_with_entries(paths, tree)
     print(f"\n{tables.markdown(_HEAD, [_row(column) for column in columns])}\n")
     for path in paths:
@@ -51,6 +56,13 @@ def overview(paths: Sequence[Path], output: Path | None = None, tree: str | None
     write_text(output, text)
     print("What could not be told:\n", *(f"- {question}" for question in drafted.open_questions), sep="\n")
     print(f"\nDraft {output}; edit it, then: kerastag schema {output}; kerastag train --schema {output} --manual-dir FOLDER")
+
+
+def _files(path: Path) -> list[Path]:
+    """A file, or those below a folder, by name."""
+    if re.match(r"[a-z0-9+]+:/", str(path)):  # of "//" a path keeps one
+        raise UserError(f"'{path}' lies elsewhere; write its address to {LIST} in a folder, and inspect that folder.")
+    return sorted(file.path for file in find_files(path)) if path.is_dir() else [path]
 
 
 def _first_with_entries(paths: Sequence[Path], tree: str | None) -> tuple[Path, str, tuple[Column, ...]]:

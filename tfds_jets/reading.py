@@ -18,7 +18,7 @@ from kerastag.checksums import sha256
 from kerastag.errors import UserError
 from kerastag.jets import Jets
 from kerastag.schema import Feature, Group, Schema
-from tfds_jets import expressions, sources
+from tfds_jets import addresses, expressions, sources
 from tfds_jets.cleaning import Cleaning, clean
 from tfds_jets.sources import Columns, Table
 
@@ -53,14 +53,17 @@ def find_files(directory: Path) -> list[RootFile]:
     """Find every file of jets below `directory`, ordered by content so that neither names nor folders matter.
 
     Raises:
-        UserError: if there is none, or if two have the same content (their jets would count twice).
+        UserError: if there is none, if one that a list of addresses names cannot be fetched, or if two have the same content
+            (their jets would count twice).
     """
+    addresses.fetch(Path(directory).expanduser())
     found = sorted(path for path in Path(directory).expanduser().rglob("*") if path.suffix in sources.SUFFIXES)
     paths = [path for path in found if path.is_file()]
     if not paths:
         kinds = ", ".join(f"*{suffix}" for suffix in sources.SUFFIXES[1:])
         raise UserError(
-            f"No *.root file below '{directory}', and none of {kinds}; point --manual_dir at a folder that holds some."
+            f"No *.root file below '{directory}', none of {kinds}, and no list {addresses.LIST}; point --manual_dir at a "
+            "folder that holds some."
         )
     by_content: dict[str, RootFile] = {}
     for path in paths:

@@ -28,6 +28,7 @@ from kerastag.jets import Jets
 from kerastag.schema import Schema, discovery
 from kerastag.statistics import Moments, Statistics, quartiles
 from tfds_jets import checks, integrity, reading, splitting
+from tfds_jets.addresses import LIST
 from tfds_jets.configs import CONFIGS, JetsConfig
 from tfds_jets.copies import Copies
 from tfds_jets.reading import SAMPLE_FILE
@@ -61,7 +62,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     }
     # `tfds build tfds_jets` makes every config in this list, so it holds the default alone; `builder_configs` has all.
     BUILDER_CONFIGS = [CONFIGS[schemas.JET_FLAVOR.name]]
-    MANUAL_DOWNLOAD_INSTRUCTIONS = "Put the ROOT files, at any depth, into a folder and name it with --manual_dir."
+    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+        "Put the files of jets, at any depth, or their addresses in addresses.txt, into a folder and name it with --manual_dir."
+    )
 
     @tfds.core.utils.classproperty
     @classmethod
@@ -336,7 +339,7 @@ def _default_manual_dir(dl_manager: tfds.download.DownloadManager) -> Path | Non
         directory = Path(dl_manager.manual_dir)
     except AssertionError:
         return None
-    return directory if any(path.suffix in SUFFIXES for path in directory.rglob("*")) else None
+    return directory if any(path.suffix in SUFFIXES or path.name == LIST for path in directory.rglob("*")) else None
 
 
 def _tensor(dtype: type, *width: int) -> tfds.features.Tensor:

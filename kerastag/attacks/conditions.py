@@ -1,14 +1,12 @@
 """Under what taggers are evaluated: clean jets, or an attack or distortion of a size."""
 
 import dataclasses
-import inspect
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 from kerastag.attacks.base import Attack
 from kerastag.attacks.threat_model import ThreatModel
-from kerastag.catalogue import ATTACKS, Entry, own
+from kerastag.catalogue import ATTACKS, Entry, make_own, own
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.request import PHYSICS, AttackGrid, Physics
@@ -107,17 +105,9 @@ class Condition:
         threat_model = threat_model or self.threat_model(dataset)
         objective = own(self.objective, "objective") if ":" in self.objective else self.objective
         if ":" in str(self.attack):
-            return _own_attack(str(self.attack), threat_model, objective=objective, seed=seed)
+            offered = {"threat_model": threat_model, "objective": objective, "seed": seed}
+            return make_own(str(self.attack), "attack", Attack, offered)
         return ATTACKS.build(str(self.attack), threat_model, objective=objective, seed=seed, dataset=dataset)
-
-
-def _own_attack(name: str, threat_model: ThreatModel, **offered: Any) -> Attack:
-    """An attack of the user's own, with what its `__init__` takes of what is offered."""
-    made = own(name, "attack")
-    if not (inspect.isclass(made) and issubclass(made, Attack)):
-        raise UserError(f"The attack '{name}' is no class below kerastag.attacks.Attack.")
-    takes = inspect.signature(made).parameters
-    return made(threat_model, **{key: value for key, value in offered.items() if key in takes})
 
 
 CLEAN = Condition()

@@ -55,6 +55,8 @@ class Box(NamedTuple):
         """The corner of the box in a direction, signs `(batch, features)`."""
         return self.project(self.x + self.budget * direction)
 
+    # AutoGraph would take seconds to find that there is nothing to convert below.
+    @tf.autograph.experimental.do_not_convert
     def complete(self, point: tf.Tensor) -> tf.Tensor:
         """A point of the box with the cells that follow recomputed, `(batch, features)`: what a tagger sees."""
         if self.ties is None or self.chosen is None:
@@ -252,6 +254,7 @@ class ThreatModel:
         """Whether a cell can change, on its own or with others, bool `(batch, features)`."""
         return self.box(x).moves
 
+    @tf.autograph.experimental.do_not_convert  # as `Box.complete`
     def box(self, x: tf.Tensor, y: tf.Tensor | None = None, strength: float | tf.Tensor = 1.0) -> Box:
         """The box around clean features; arguments as of `budget`."""
         x = keras.ops.convert_to_tensor(x)

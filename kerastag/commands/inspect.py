@@ -15,7 +15,7 @@ objects of the event. Names and values decide what is guessed; what could not be
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add files, tree and output."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="files of the same kind")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="files of the same kind, or their folder")
     parser.add_argument("--tree", metavar="PATH", help="of a ROOT file (default: the tree of most branches)")
     parser.add_argument("--name", metavar="NAME", help="of the schema (default: that of the file)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="TOML file for the draft (default: print it)")

@@ -8,14 +8,15 @@ from kerastag.schema import table, toml
 EPILOG = """\
 examples:
   %(prog)s jet_flavor
-  %(prog)s deepntuple --toml > mine.toml   a schema to edit; all commands take it with --schema mine.toml
-  %(prog)s mine.toml                       check it, and see what it says
+  %(prog)s pfnano --toml > mine.toml   a schema to edit; all commands take it with --schema mine.toml
+  %(prog)s mine.toml                   check it, and see what it says
 """
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the schema, and how to print it."""
-    parser.add_argument("name", metavar="NAME|FILE", help=f"one of {', '.join(schema.ALL)}, or a TOML file")
+    names = ", ".join([*schema.ALL, *schema.EXAMPLES])
+    parser.add_argument("name", metavar="NAME|FILE", help=f"one of {names}, or a TOML file")
     parser.add_argument("--toml", action="store_true", help="print it as the TOML file that --schema reads")
 
 

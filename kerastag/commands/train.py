@@ -58,10 +58,10 @@ def _of_run(output: Path, given: dict[str, Any]) -> dict[str, Any]:
     """What a run was started with, overridden by what is given; but whose run it was does not decide what is read or called.
 
     Raises:
-        UserError: if its model, attack or objective is code that is not named here.
+        UserError: if its model, attack, objective or defence is code that is not named here.
     """
     stored = run_config(output)["settings"].to_dict()
-    for name in ("model", "attack", "attack_objective"):
+    for name in ("model", "attack", "attack_objective", "defense"):
         if ":" in stored[name] and name not in given:
             kind, flag = name.replace("_", " "), name.replace("_", "-")
             raise UserError(

@@ -7,7 +7,7 @@ cases the order of the jets depends only on (seed, epoch), so a resumed training
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,10 @@ from kerastag.jets import Jets
 from kerastag.schema import Schema, discovery, toml
 from kerastag.statistics import Statistics
 from tfds_jets import integrity
+
+_GENERATOR, _GENERATOR_WEIGHT = "generator", "generator_weight"
+
+_Weights = Callable[[epochs.Columns], tf.Tensor]
 
 
 def memory_limit() -> int:
@@ -143,49 +147,72 @@ class JetDataset:
                 batches, each epoch in an order of its own; the jets that do not fill a batch are left out of that epoch.
             seed: Seed of the order.
             first_epoch: Number of the first epoch, above 0 when a training is resumed.
-            weights: "none", or a binning of `KinematicWeights`.
+            weights: "none"; "generator", those of the generator over their mean in the training split, negative ones too; or a
+                binning of `KinematicWeights`.
             spectators: Whether to add a dictionary of the spectators.
             in_memory: Whether to decode the split once; None decides by `fits_in_memory`.
             varied: Features of the split under variations, `(variations, jets, features)`, of which each jet of a shuffled
                 batch has one or its own; the split is then decoded once in any case.
 
         Raises:
-            UserError: if the data set has no such split.
+            UserError: if the data set has no such split or weights.
         """
         batch_size = min(batch_size, self.count(split))
         resident = varied is not None or (self.fits_in_memory(split) if in_memory is None else in_memory)
-        epoch = self._resident(split, batch_size, spectators, varied) if resident else self._streamed(split, batch_size)
+        of_jets = self._weights_of(weights)
+        kept = self.arrays(split).spectators if resident and (spectators or weights == _GENERATOR) else {}
+        epoch = self._resident(split, batch_size, kept, varied) if resident else self._streamed(split, batch_size)
         if shuffle:
             numbers = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
             dataset = numbers.flat_map(lambda number: epoch(tf.stack([tf.cast(seed, tf.int64), number])))
         else:
             dataset = epoch(None)
-        finish = functools.partial(self._finish, weights=self._kinematic_weights(weights), spectators=spectators)
+        finish = functools.partial(self._finish, weights=of_jets, spectators=spectators)
         return dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
     def steps(self, split: str, batch_size: int) -> int:
         """Number of batches in a shuffled epoch."""
         return self.count(split) // min(batch_size, self.count(split))
 
-    def _resident(self, split: str, batch_size: int, spectators: bool, varied: np.ndarray | None) -> epochs.Epoch:
+    def _resident(
+        self, split: str, batch_size: int, spectators: dict[str, np.ndarray], varied: np.ndarray | None
+    ) -> epochs.Epoch:
         jets = self.arrays(split)
-        columns = {"features": jets.features, "label": jets.label, **(jets.spectators if spectators else {})}
+        columns = {"features": jets.features, "label": jets.label, **spectators}
         return epochs.in_memory(columns, batch_size, varied)
 
     def _streamed(self, split: str, batch_size: int) -> epochs.Epoch:
         paths = [str(path) for path in self._builder.info.splits[split].filepaths]
         return epochs.streamed(paths, self._builder.info.features.deserialize_example, batch_size)
 
-    def _finish(self, columns: epochs.Columns, weights: KinematicWeights | None, spectators: bool) -> tuple:
+    def _finish(self, columns: epochs.Columns, weights: _Weights, spectators: bool) -> tuple:
         """A batch from the columns of its jets."""
+        w = weights(columns)
         x, label = columns.pop("features"), columns.pop("label")
-        w = tf.ones_like(label, tf.float32) if weights is None else weights(x, label)
         y = tf.one_hot(label, len(self.schema.classes))
         return (x, y, w, columns) if spectators else (x, y, w)
 
-    def _kinematic_weights(self, binning: str) -> KinematicWeights | None:
-        if binning == "none":
-            return None
+    def _weights_of(self, kind: str) -> _Weights:
+        """What gives the jets of a batch their weights, float32 `(jets,)`."""
+        if kind == "none":
+            return lambda columns: tf.ones_like(columns["label"], tf.float32)
+        if kind == _GENERATOR:
+            mean = self._mean_generator_weight
+            return lambda columns: tf.cast(columns[_GENERATOR_WEIGHT], tf.float32) / mean
+        kinematic = self._kinematic_weights(kind)
+        return lambda columns: kinematic(columns["features"], columns["label"])
+
+    @functools.cached_property
+    def _mean_generator_weight(self) -> float:
+        if _GENERATOR_WEIGHT not in {one.name for one in self.schema.spectators}:
+            raise UserError(f"The schema {self.schema.name} has no spectator '{_GENERATOR_WEIGHT}'; leave --weights out.")
+        total = sum(block[_GENERATOR_WEIGHT].astype(np.float64).sum() for block in self._readable_blocks("train"))
+        mean = total / self.count("train")
+        if not 0 < mean < np.inf:
+            raise UserError(f"The weights of the generator have a mean of {mean:g}; training needs a finite one above 0.")
+        return mean
+
+    def _kinematic_weights(self, binning: str) -> KinematicWeights:
         if binning not in self._weights:
             weights = KinematicWeights(self.schema, binning)
             for block in self._blocks("train").as_numpy_iterator():

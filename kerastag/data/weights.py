@@ -39,7 +39,7 @@ class KinematicWeights:
 
     def __init__(self, schema: Schema, binning: str):
         if binning not in BINNINGS:
-            raise UserError(f"There is no weight binning '{binning}'; choose one of none, {', '.join(BINNINGS)}.")
+            raise UserError(f"There is no weight binning '{binning}'; choose one of none, generator, {', '.join(BINNINGS)}.")
         self._pt, self._eta = schema.index(schema.pt), schema.index(schema.eta)
         self._pt_edges = BINNINGS[binning]
         self._counts = np.zeros((len(schema.classes), len(self._pt_edges) - 1, len(_ETA_EDGES) - 1))

@@ -112,6 +112,7 @@ def working_points(
         Tidy rows: `working_point`, `condition`, `binning`, `bin`, `flavour`, number of `jets` that are tagged, their `rate`,
         and its `ratio` to that of clean jets, paired. Rate and ratio are not defined where fewer than 20 jets are tagged, in
         the row or among clean jets.
+        Nor are they where outputs are not numbers: such a jet is on neither side of a threshold.
     """
     scores = {condition: discriminant(values, separation) for condition, values in logits.items()}
     clean = next(iter(scores.values()))
@@ -122,9 +123,8 @@ def working_points(
         if rate < _TIGHTEST and len(label) < _JETS_FOR_TIGHTEST:
             continue
         cut = threshold(clean[rejected], bootstrap.weights[rejected], rate)
-        passed = {condition: values >= cut for condition, values in scores.items()}
         for name, binning in with_inclusive.items():
-            cells = _cells(label, passed, binning, bootstrap, separation.class_names)
+            cells = _cells(label, scores, cut, binning, bootstrap, separation.class_names)
             rows += [{"working_point": rate, "condition": condition, "binning": name, **cell} for condition, cell in cells]
     return rows
 
@@ -137,21 +137,27 @@ class _Rates:
         jets: Number of the jets that are tagged, `(cells,)`.
         values: Share of the jets that are tagged, `(cells,)`.
         resampled: The same for each resample, `(replicates, cells)`.
+        undefined: Why there are no rates; None where there are.
     """
 
     jets: np.ndarray
     values: np.ndarray
     resampled: np.ndarray
+    undefined: NotDefined | None
 
     @classmethod
-    def of(cls, cells: np.ndarray, size: int, passed: np.ndarray, bootstrap: Bootstrap) -> "_Rates":
-        """Rates of jets in some cells, int `(jets,)`, of which some pass, bool `(jets,)`."""
+    def of(cls, cells: np.ndarray, size: int, scores: np.ndarray, cut: float, bootstrap: Bootstrap) -> "_Rates":
+        """Rates of jets in some cells, int `(jets,)`, whose scores `(jets,)` may be above a threshold."""
+        passed = scores >= cut
+        nans = np.count_nonzero(np.isnan(scores))
+        undefined = NotDefined(f"the outputs of {nans:,} jets are not finite") if nans else None
 
         def shares(weights: np.ndarray) -> np.ndarray:
             total = np.bincount(cells, weights, size)
             return np.bincount(cells[passed], weights[passed], size) / np.where(total > 0, total, np.nan)
 
-        return cls(np.bincount(cells[passed], minlength=size), shares(bootstrap.weights), bootstrap.values(shares))
+        jets = np.bincount(cells[passed], minlength=size)
+        return cls(jets, shares(bootstrap.weights), bootstrap.values(shares), undefined)
 
     def rate(self, cell: int) -> Resampled:
         """Share of the jets of a cell that are tagged."""
@@ -159,11 +165,16 @@ class _Rates:
 
 
 def _cells(
-    label: np.ndarray, passed: Mapping[str, np.ndarray], binning: Binning, bootstrap: Bootstrap, classes: Sequence[str]
+    label: np.ndarray,
+    scores: Mapping[str, np.ndarray],
+    cut: float,
+    binning: Binning,
+    bootstrap: Bootstrap,
+    classes: Sequence[str],
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Condition and numbers of each bin and flavour; the first condition is that of clean jets."""
     cells, size = binning.numbers * len(classes) + label, len(binning.names) * len(classes)
-    rates = {condition: _Rates.of(cells, size, above, bootstrap) for condition, above in passed.items()}
+    rates = {condition: _Rates.of(cells, size, values, cut, bootstrap) for condition, values in scores.items()}
     clean = next(iter(rates.values()))
     for condition, attacked in rates.items():
         for cell, (name, flavour) in enumerate(itertools.product(binning.names, classes)):
@@ -173,6 +184,9 @@ def _cells(
 
 
 def _rate_and_ratio(attacked: _Rates, clean: _Rates, cell: int) -> tuple[Number, Number]:
+    for rates in (attacked, clean):
+        if rates.undefined is not None:
+            return rates.undefined, rates.undefined
     if min(attacked.jets[cell], clean.jets[cell]) < MINIMUM_MISTAGGED:
         few = NotDefined(f"fewer than {MINIMUM_MISTAGGED} jets")
         return few, few

@@ -29,6 +29,7 @@ from kerastag.evaluation.comparison import compare, markdown, to_json
 from kerastag.files import replaced, write_json, write_text
 from kerastag.recipes import FOLDERS, Settings, run_config
 from kerastag.request import AttackGrid
+from kerastag.results import plain
 from kerastag.runs.opening import opened
 from kerastag.saving.trial import check_storable
 from kerastag.training.assembly import digests_of_variations, make_attack, make_defense, make_varied
@@ -137,12 +138,22 @@ def check_same(started: dict, settings: Settings, dataset: JetDataset, output: P
             f"The run in '{output}' was started with attacks of another version of kerastag or of the schema "
             f"({started['box'] or 'not said which'}, now {box}); start it anew in another --output."
         )
+    if started["ratios"] != (ratios := plain(list(dataset.schema.ratios))):
+        raise UserError(
+            f"The run in '{output}' was started with the discriminators {_listed(started['ratios'])} in its schema, not "
+            f"{_listed(ratios)}; give the schema as it was, or choose another --output."
+        )
     before, now = started["variations"], digests_of_variations(settings)
     if changed := sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)):
         raise UserError(
             f"The run in '{output}' was started on other files of variations: {', '.join(changed)}; give the same with "
             "--variations, or choose another --output."
         )
+
+
+def _listed(ratios: list[dict]) -> str:
+    """Names of a schema's own discriminators."""
+    return ", ".join(str(ratio.get("name")) for ratio in ratios) or "of its classes"
 
 
 def _box(settings: Settings, dataset: JetDataset) -> str:
@@ -170,6 +181,7 @@ def _config(settings: Settings, dataset: JetDataset) -> dict:
         "git_commit": git.stdout.strip() or None,
         "fingerprint": dataset.fingerprint,
         "box": _box(settings, dataset),
+        "ratios": plain(list(dataset.schema.ratios)),
         "jets": dataset.jets,
         "variations": digests_of_variations(settings),
     }

@@ -4,7 +4,9 @@ Feature names, ROOT branches, units, defaults, valid ranges and integer flags ar
 imports TensorFlow. `kerastag schema NAME` prints a schema as a table.
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterable
+from pathlib import Path
 
 from kerastag.errors import UserError
 from kerastag.schema.deepcsv import DEEPCSV
@@ -21,6 +23,10 @@ from kerastag.schema.variables import Feature, Group, Variable
 SCHEMAS = {schema.name: schema for schema in (JET_FLAVOR, DEEPCSV, DEEPNTUPLE, DEEPFLAVOUR)}
 ALL = SCHEMAS | {schema.name: schema for schema in DEEPDOUBLEX.values()}
 
+# Schemas of public formats, a TOML file each; those who change one give it another name or data directory.
+_EXAMPLES = Path(__file__).parent / "examples"
+EXAMPLES = tuple(sorted(path.stem for path in _EXAMPLES.glob("*.toml")))
+
 # Default config of the commands; its jets come with the package.
 DEFAULT = JET_FLAVOR.name
 
@@ -31,7 +37,7 @@ def get(name: str) -> Schema:
     Raises:
         UserError: if there is none; the message lists the names.
     """
-    return _found("schema", name, ALL)
+    return ALL[name] if name in ALL else _example("schema", name, ALL)
 
 
 def with_data(name: str) -> Schema:
@@ -40,13 +46,18 @@ def with_data(name: str) -> Schema:
     Raises:
         UserError: if there is none; the message lists the names.
     """
-    return _found("data set config", name, SCHEMAS)
+    return SCHEMAS[name] if name in SCHEMAS else _example("data set config", name, SCHEMAS)
 
 
-def _found(kind: str, name: str, schemas: Mapping[str, Schema]) -> Schema:
-    if name not in schemas:
-        raise UserError(f"There is no {kind} '{name}'; choose one of {', '.join(schemas)}.")
-    return schemas[name]
+def _example(kind: str, name: str, others: Iterable[str]) -> Schema:
+    if name not in EXAMPLES:
+        raise UserError(f"There is no {kind} '{name}'; choose one of {', '.join([*others, *EXAMPLES])}.")
+    return _read_example(name)
+
+
+@functools.cache
+def _read_example(name: str) -> Schema:
+    return read(_EXAMPLES / f"{name}.toml")
 
 
 def current(stored: Schema) -> Schema:
@@ -65,6 +76,7 @@ __all__ = [
     "DEEPFLAVOUR",
     "DEEPNTUPLE",
     "DEFAULT",
+    "EXAMPLES",
     "JET_FLAVOR",
     "SCHEMAS",
     "Discriminator",

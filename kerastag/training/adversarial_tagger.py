@@ -10,7 +10,7 @@ from kerastag.attacks import Attack
 from kerastag.errors import UserError
 from kerastag.layers import class_logits
 from kerastag.training.callbacks import warn_of_order
-from kerastag.training.checks import check_training
+from kerastag.training.checks import check_shapes, check_training
 from kerastag.training.defenses import AttackedBatches, Defense
 
 
@@ -109,6 +109,24 @@ class AdversarialTagger(keras.Model):
         warn_of_order(callbacks)
         check_training(self, x, y)
         return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As in Keras.
+
+        Raises:
+            UserError: if features or labels have another shape than the tagger takes.
+        """
+        check_shapes(self, x, y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """As in Keras.
+
+        Raises:
+            UserError: if features have another shape than the tagger takes.
+        """
+        check_shapes(self, x)
+        return super().predict(x, *args, **kwargs)
 
     def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """As `keras.Model.export`, of the tagger."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 
 from kerastag.attacks import PGD, Attack, Condition, ThreatModel
-from kerastag.catalogue import DEFENSES, SCHEDULES
+from kerastag.catalogue import DEFENSES, SCHEDULES, make_own
 from kerastag.data import JetDataset, VariedJets
 from kerastag.data.varied import digests
 from kerastag.recipes import Recipe, Settings
@@ -42,7 +42,23 @@ def make_attack(settings: Settings, dataset: JetDataset, epsilon: float | None =
 
 
 def make_defense(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> Defense | None:
-    """The defence that the settings name; None for nominal training."""
+    """The defence that the settings name; None for nominal training.
+
+    One of the user's own is given what its `__init__` takes of the attack at each epoch, within the box of a defence, that box,
+    a ramp and a seed.
+
+    Raises:
+        UserError: if there is none of that name, or it cannot be made.
+    """
+    if ":" in settings.defense:
+        threat_model = make_threat_model(settings, dataset)
+        offered = {
+            "attack": condition(settings).build_attack(dataset, settings.seed, threat_model),
+            "threat_model": threat_model,
+            "ramp": _ramp(settings, steps_per_epoch),
+            "seed": settings.seed,
+        }
+        return make_own(settings.defense, "defence", Defense, offered)
     return DEFENSES.build(settings.defense, settings, dataset, steps_per_epoch)
 
 

@@ -1,12 +1,14 @@
 """What is looked at before the first epoch, so that a training does not end in a sentence of TensorFlow's, or in nonsense."""
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from kerastag.errors import UserError
-from kerastag.layers.class_logits import are_probabilities
+from kerastag.layers import class_logits
 from kerastag.layers.precision import check_single
 
 if TYPE_CHECKING:
@@ -28,21 +30,39 @@ def check_training(model: "AdversarialTagger", x: Any, y: Any) -> None:
         UserError: if shapes do not fit, or the tagger gives probabilities or computes in half precision.
     """
     tagger = model.tagger
+    check_shapes(model, x, y)
     jets, labels = _shapes(x, y)
-    features = _features(model)
-    if jets is not None and (len(jets) != 2 or features not in (None, jets[1])):
-        wanted = "features" if features is None else features
-        raise UserError(f"'{tagger.name}' trains on features of shape (jets, {wanted}). Received: {_said(jets)}.")
-    features = features or (jets[1] if jets else None)
+    features = _features(model) or (jets[1] if jets else None)
     if features is None:
         return
     with model.distribute_strategy.scope():
         outputs = tagger(np.zeros((1, features), np.float32))
-    if are_probabilities(outputs):
+    if class_logits.are_probabilities(outputs):
         raise UserError(f"'{tagger.name}' gives probabilities; attacks and losses need logits, so leave its last softmax out.")
     check_single(tagger, features)
+    _check_loss(model.loss)
     if labels is not None:
-        _check_labels(labels, outputs.shape[-1], model.loss)
+        _check_classes(labels, outputs.shape[-1])
+
+
+def check_shapes(model: "AdversarialTagger", x: Any, y: Any = None) -> None:
+    """Check features, and labels where there are any, against the tagger.
+
+    Args:
+        model: The trainer, with its tagger.
+        x: Features as Keras takes them, `(jets, features)`, or a data set of batches.
+        y: Labels `(jets, classes)` or `(jets,)`; None with a data set, or without any.
+
+    Raises:
+        UserError: if shapes do not fit.
+    """
+    jets, labels = _shapes(x, y)
+    features = _features(model)
+    if jets is not None and (len(jets) != 2 or features not in (None, jets[1])):
+        wanted = "features" if features is None else features
+        raise UserError(f"'{model.tagger.name}' takes features of shape (jets, {wanted}). Received: {_said(jets)}.")
+    if labels is not None:
+        _check_labels(labels, class_logits.width(model.tagger), model.loss)
 
 
 def _shapes(x: Any, y: Any) -> Shapes:
@@ -54,9 +74,9 @@ def _shapes(x: Any, y: Any) -> Shapes:
         shapes = [getattr(part, "shape", tf.TensorShape(None)) for part in specification[:2]]
         features, labels = (None if shape.rank is None else tuple(shape) for shape in shapes)
         return features, labels
-    if y is None or isinstance(x, dict):
+    if x is None or isinstance(x, dict) or not hasattr(x, "__len__"):  # None, and generators of batches
         return None, None
-    return np.shape(x), np.shape(y)
+    return np.shape(x), None if y is None else np.shape(y)
 
 
 def _features(model: "AdversarialTagger") -> int | None:
@@ -67,9 +87,27 @@ def _features(model: "AdversarialTagger") -> int | None:
     return shape[-1] if isinstance(shape, tuple) else None
 
 
-def _check_labels(labels: tuple[int | None, ...], classes: int, loss: Any) -> None:
+def _check_loss(loss: Any) -> None:
+    """Refuse a loss of Keras' that would take logits for probabilities, as it does by its name alone."""
+    made = keras.losses.get(loss) if isinstance(loss, str) else loss
+    takes = inspect.signature(made).parameters if inspect.isfunction(made) else {}
+    from_logits = takes["from_logits"].default if "from_logits" in takes else getattr(made, "from_logits", True)
+    if not from_logits:
+        name = loss if isinstance(loss, str) else getattr(made, "name", None) or made.__name__
+        raise UserError(
+            f"The loss '{name}' takes logits for probabilities; compile with "
+            "keras.losses.CategoricalCrossentropy(from_logits=True), or another one with from_logits."
+        )
+
+
+def _check_classes(labels: tuple[int | None, ...], classes: int) -> None:
     if len(labels) == 2 and labels[1] not in (None, classes):
         raise UserError(f"Labels have {labels[1]} columns, but the tagger has {classes} classes.")
+
+
+def _check_labels(labels: tuple[int | None, ...], classes: int | None, loss: Any) -> None:
+    if classes is not None:
+        _check_classes(labels, classes)
     sparse = "sparse" in (loss if isinstance(loss, str) else getattr(loss, "name", "sparse"))
     if len(labels) == 1 and not sparse:
         raise UserError(

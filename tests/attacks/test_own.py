@@ -82,7 +82,7 @@ def test_attack_and_objective_are_named_as_module_and_name(toy_tagger, toy_jets)
     [
         ("tests.nowhere:Halfway", "The module 'tests.nowhere' cannot be imported"),
         ("tests.own_networks:Nothing", "The attack 'tests.own_networks:Nothing' cannot be imported"),
-        ("os:system", "no class below kerastag.attacks.Attack"),
+        ("os:system", "no class below kerastag's Attack"),
         ("halfway", "There is no attack 'halfway'.*or give module:name of your own"),
     ],
 )

@@ -2,13 +2,15 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
+import uproot
 
 from kerastag import data
 from kerastag import schema as schemas
 from kerastag.errors import UserError
 from kerastag.files import read_json
-from kerastag.schema import JET_FLAVOR, Discriminator, FlavourClass, Schema, toml
+from kerastag.schema import JET_FLAVOR, Discriminator, FlavourClass, Group, Schema, Spectator, Variable, toml
 from tests.conftest import run_command
 
 JET, _, TRACK = JET_FLAVOR.groups
@@ -67,6 +69,42 @@ def test_the_name_of_a_built_in_schema_is_taken(tmp_path, jet_files):
         data.prepare(OWN, data_dir=tmp_path)
 
 
+@pytest.fixture(scope="module")
+def weighted(tmp_path_factory):
+    """Jets whose files hold weights of the generator, a fifth of them negative, and those weights by their pT."""
+    folder = tmp_path_factory.mktemp("weighted")
+    generator = np.random.default_rng(1)
+    pt = generator.permutation(np.linspace(30, 300, 3000, dtype=np.float32))
+    weight = np.where(generator.random(3000) < 0.2, -1, 1) * generator.uniform(10, 1000, 3000)
+    with uproot.recreate(folder / "jets.root") as root:
+        root.mktree("jets", {"pt": "float32", "flavour": "int32", "genWeight": "float64"})
+        root["jets"].extend({"pt": pt, "flavour": generator.integers(0, 2, 3000), "genWeight": weight})
+    schema = Schema(
+        name="weighted",
+        tree="jets",
+        groups=(Group("jet", (Variable("pt", "pt", "GeV", default=0.0),)),),
+        classes=(FlavourClass("b", "flavour == 1", "b", "red"), FlavourClass("light", "flavour == 0", "light", "blue")),
+        spectators=(Spectator("generator_weight", "genWeight", real=True),),
+    )
+    built = data.prepare(schema, data_dir=tmp_path_factory.mktemp("data"), manual_dir=folder)
+    return built, dict(zip(pt.tolist(), weight, strict=True))
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_jets_are_trained_on_with_the_weights_of_the_generator(weighted, split, in_memory):
+    built, by_pt = weighted
+    mean = np.mean([by_pt[pt] for pt in built.arrays("train").features[:, 0].tolist()])
+    for x, _, w in built.batches(split, 100, weights="generator", in_memory=in_memory, shuffle=split == "train").take(3):
+        np.testing.assert_allclose(w, [by_pt[pt] / mean for pt in x[:, 0].numpy().tolist()], rtol=1e-5)
+    assert min(by_pt.values()) < 0
+
+
+def test_weights_that_are_not_there_are_said_so(own_data):
+    with pytest.raises(UserError, match="schema own_jets has no spectator 'generator_weight'; leave --weights out"):
+        own_data[1].batches("train", 10, weights="generator")
+
+
 @pytest.mark.slow
 def test_a_run_knows_its_schema(own_data, file, tmp_path):
     """From a file to a trained, evaluated and exported tagger; the schema is named once."""
@@ -85,6 +123,7 @@ def test_a_run_knows_its_schema(own_data, file, tmp_path):
     ]
     trained = run_command("train", "--schema", file, *options)
     assert trained.code == 0, trained.err
+    assert "JetsConfig" not in trained.err
     evaluated = run_command("evaluate", tmp_path / "run", "--data-dir", folder, "--attack", "fgsm", "--output", tmp_path / "ev")
     assert evaluated.code == 0, evaluated.err
     assert read_json(tmp_path / "ev" / "metrics.json")["config"] == "own_jets" and "HvL AUC" in evaluated.out
@@ -92,5 +131,8 @@ def test_a_run_knows_its_schema(own_data, file, tmp_path):
     assert exported.code == 0, exported.err
     resumed = run_command("train", "--output", tmp_path / "run", "--resume", "--data-dir", folder)
     assert resumed.code == 0, resumed.err
+    file.with_name("other.toml").write_text(file.read_text().replace("HvL", "HvS"))
+    other = run_command("train", "--schema", file.with_name("other.toml"), *options, "--resume")
+    assert other.code == 2 and "started with the discriminators HvL in its schema, not HvS" in other.err, other.err
     both = run_command("evaluate", tmp_path / "run", "--schema", file, "--config", "jet_flavor", "--output", tmp_path / "both")
     assert both.code == 2 and "--config or --schema, not both" in both.err

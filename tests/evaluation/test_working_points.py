@@ -97,3 +97,14 @@ def test_bins_hold_every_jet_once(toy_jets):
     number = (x[:, columns] != TOY.defaults[columns]).reshape(-1, 3, 4).any(axis=2).sum(axis=1)
     lows = [int(name.split("-")[0]) for name in names]
     np.testing.assert_array_equal(np.searchsorted(lows, number, side="right") - 1, index)
+
+
+@pytest.mark.parametrize("broken", ["clean", "attacked"])
+def test_outputs_that_are_not_numbers_have_no_rate(broken):
+    label, generator = np.tile([0, 1, 2], 400), np.random.default_rng(4)
+    logits = {name: generator.normal(size=(1200, 3)) + 2 * np.eye(3)[label] for name in ("clean", "attacked")}
+    logits[broken][7] = np.nan
+    rows = working_points(label, logits, {}, Bootstrap(np.arange(1200), 5), TOY.main, rates=(0.1,))
+    nan, defined = NotDefined("the outputs of 1 jets are not finite"), select(rows, condition="clean")
+    assert all(row["ratio"] == nan for row in rows if row["condition"] == "attacked")
+    assert all((row["rate"] == nan) == (broken == "clean") for row in defined)

@@ -1,6 +1,7 @@
 """A network, an attack and an objective of the user's own through the commands: their code runs only where they name it."""
 
 import csv
+import dataclasses
 import json
 import sys
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 
 import kerastag
+from kerastag.errors import UserError
 from kerastag.recipes import Settings
+from kerastag.training.assembly import make_defense
 from tests.conftest import run_command
 
 MODEL = "tests.own_networks:{}"
@@ -33,7 +36,8 @@ def forget(monkeypatch):
 def run(dataset, data_dir, tmp_path_factory):
     """A run of a subclassed network, trained on and evaluated under an attack of one's own."""
     output = tmp_path_factory.mktemp("runs") / "own"
-    own = ("--attack", MODEL.format("Halfway"), "--attack-objective", MODEL.format("against_truth"), "--defense", "fgsm")
+    own = ("--attack", "Halfway", "--attack-objective", "against_truth", "--defense", "Partly")
+    own = [name if name.startswith("--") else MODEL.format(name) for name in own]
     done = train(output, data_dir, "subclassed", *own)
     assert done.code == 0, done.err
     return output
@@ -44,6 +48,7 @@ def test_run_says_where_its_code_is_and_what_the_attack_did(run):
     settings = json.loads((run / "config.json").read_text())["settings"]
     assert settings["model"] == "tests.own_networks:subclassed"
     assert settings["attack"] == "tests.own_networks:Halfway"
+    assert settings["defense"] == "tests.own_networks:Partly"
     (*_, last) = csv.DictReader((run / "history.csv").read_text().splitlines())
     (column,) = (name for name in last if name.startswith("val_cross_entropy_") and "Halfway" in name)
     assert float(last[column]) > float(last["val_cross_entropy"])
@@ -87,6 +92,9 @@ def test_own_network_is_resumed_to_the_same_result(run, data_dir, tmp_path):
     refused = run_command("train", "--resume", "--output", tmp_path / "again", "--data-dir", data_dir, *named)
     assert refused.code == 2 and "attack objective of its own; say with --attack-objective tests." in refused.err
     named += ("--attack-objective", MODEL.format("against_truth"))
+    refused = run_command("train", "--resume", "--output", tmp_path / "again", "--data-dir", data_dir, *named)
+    assert refused.code == 2 and "defence of its own; say with --defense tests.own_networks:Partly" in refused.err
+    named += ("--defense", MODEL.format("Partly"))
     done = run_command("train", "--resume", "--output", tmp_path / "again", "--data-dir", data_dir, *named)
     assert done.code == 0, done.err
     for one, other in zip(*(kerastag.load(folder).get_weights() for folder in (run, tmp_path / "again")), strict=True):
@@ -106,5 +114,20 @@ def test_missing_code_is_said_so(tmp_path):
 
 
 def test_settings_take_own_names():
-    settings = Settings.resolve({"attack": "mine:Attack", "attack_objective": "mine:objective", "model": "mine:network"})
+    own = {"attack": "mine:Attack", "attack_objective": "mine:objective", "model": "mine:network", "defense": "mine:Defence"}
+    settings = Settings.resolve(own | {"warmup_epochs": 1})
     assert Settings.resolve(settings.to_dict()) == settings
+    with pytest.raises(UserError, match="The defence 'mine:Defence' knows no 'beta'"):
+        Settings.resolve(own | {"beta": 1.0})
+
+
+def test_own_defence_is_made_with_the_attack_in_its_box(dataset):
+    settings = Settings.resolve({"defense": MODEL.format("Partly"), "attack": "pgd-3", "epsilon": 0.5, "paper": True})
+    defense = make_defense(settings, dataset, 1)
+    assert (defense.share, defense.attack.steps, defense.attack.threat_model.epsilon) == (0.5, 3, 0.5)
+    for name, sentence in (
+        ("Demanding", "wants 'temperature'; it can be given attack, threat_model, ramp, seed, or have a default"),
+        ("Halfway", "is no class below kerastag's Defense"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            make_defense(dataclasses.replace(settings, defense=MODEL.format(name)), dataset, 1)

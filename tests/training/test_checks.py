@@ -35,8 +35,13 @@ def linear(activation=None):
 def test_other_shapes_are_refused_before_the_first_epoch(change, sentence, batched, toy_jets):
     data = change(*(values.numpy() for values in toy_jets))
     data = (tf.data.Dataset.from_tensor_slices(data).batch(50),) if batched else data
-    with pytest.raises(UserError, match=sentence):
-        compiled(linear(), FGSM(toy_threat_model())).fit(*data, verbose=0)
+    model = compiled(linear(), FGSM(toy_threat_model()))
+    for use in (model.fit, model.evaluate):
+        with pytest.raises(UserError, match=sentence):
+            use(*data, verbose=0)
+    if "features" in sentence or "Received" in sentence:
+        with pytest.raises(UserError, match=sentence):
+            model.predict(data[0], verbose=0)
 
 
 def test_probabilities_are_noticed(toy_jets):
@@ -44,6 +49,29 @@ def test_probabilities_are_noticed(toy_jets):
     for tagger in (linear("softmax"), keras.Sequential([linear(), keras.layers.Softmax()])):
         with pytest.raises(UserError, match="gives probabilities; attacks and losses need logits"):
             compiled(tagger).fit(x, y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "categorical_crossentropy",
+        keras.losses.CategoricalCrossentropy(),
+        keras.losses.sparse_categorical_crossentropy,
+        "CategoricalFocalCrossentropy",
+    ],
+)
+def test_losses_that_take_logits_for_probabilities_are_refused(loss, toy_jets):
+    model = AdversarialTagger(linear())
+    model.compile("sgd", loss)
+    with pytest.raises(UserError, match="takes logits for probabilities; compile with"):
+        model.fit(*(values.numpy() for values in toy_jets), verbose=0)
+
+
+@pytest.mark.parametrize("loss", ["kl_divergence", lambda y, logits: keras.ops.mean((y - logits) ** 2, axis=-1)])
+def test_other_losses_are_the_users(loss, toy_jets):
+    model = AdversarialTagger(linear())
+    model.compile("sgd", loss)
+    model.fit(*(values.numpy() for values in toy_jets), verbose=0)
 
 
 def test_half_precision_is_found_inside_of_layers(toy_jets, tmp_path):
