@@ -124,7 +124,14 @@ def test_jets_are_drawn_under_each_variation_equally_often(dataset):
 
 
 def test_a_training_on_variations_says_what_it_saw_and_goes_on(folder, tmp_path, capsys, monkeypatch):
-    given = {"config": "jet_flavor", "data_dir": str(folder / "tfds"), "epochs": 1, "model": "paper_mlp", "attack": "noise"}
+    given = {
+        "config": "jet_flavor",
+        "data_dir": str(folder / "tfds"),
+        "epochs": 1,
+        "model": "paper_mlp",
+        "attack": "noise",
+        "paper": True,
+    }
     settings = Settings.resolve(given | {"defense": "variations", "variations": str(folder / "variations")})
     seen = []
     batches = JetDataset.batches

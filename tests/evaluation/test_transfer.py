@@ -11,9 +11,11 @@ from kerastag.attacks.samples import attacked_features, attacked_logits
 from kerastag.evaluation.comparison import compare
 from kerastag.evaluation.transfer import Contestant, cross_examine, markdown, records, shared_jets, to_json
 from kerastag.metrics import discriminator_auc
+from kerastag.request import PAPER
 from kerastag.results import NotDefined
 
-FGSM, PGD = Condition("fgsm", 0.05), Condition("pgd-2", 0.05)
+# The box makes no difference here, and the paper's is the quicker.
+FGSM, PGD = Condition("fgsm", 0.05, physics=PAPER), Condition("pgd-2", 0.05, physics=PAPER)
 CONDITIONS = [CLEAN, FGSM, PGD]
 
 

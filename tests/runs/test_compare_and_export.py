@@ -18,6 +18,7 @@ from tfds_jets.tfds_jets_dataset_builder import SAMPLE_FILE
 
 ROOT = Path(__file__).parents[2]
 SAVED = ROOT / "saved_models"
+FGSM = "FGSM ε=0.05 paper's box"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -55,7 +56,7 @@ def compared(options, tmp_path_factory):
     names = ["deepcsv_nominal", "jet_flavor_nominal"]
     legacy = ["DeepCSV"] if WEIGHTS.is_dir() else []
     arguments = [*(SAVED / name for name in names), *legacy, "--config", "deepcsv", *options, "--output", output]
-    result = run_command("compare", *arguments, "--epsilon", 0.05, "--attack", "pgd-2", "--replicates", 20)
+    result = run_command("compare", *arguments, "--epsilon", 0.05, "--attack", "pgd-2", "--replicates", 20, "--paper")
     assert result.code == 0, result.err
     return output, result.out, [*names, *legacy]
 
@@ -63,15 +64,15 @@ def compared(options, tmp_path_factory):
 def test_compare_writes_what_it_says(compared):
     output, text, names = compared
     content = json.loads((output / "comparison.json").read_text())
-    assert list(content["matrix"]) == ["clean", "FGSM ε=0.05", "PGD-2 ε=0.05"]
+    assert list(content["matrix"]) == ["clean", FGSM, "PGD-2 ε=0.05 paper's box"]
     assert list(content["taggers"]) == names
     assert {"deepcsv", "jet_flavor"} == set(content["fingerprints"])
     for name in names:
         clean = content["matrix"]["clean"][name][name]["BvL AUC"]
-        attacked = content["matrix"]["FGSM ε=0.05"][name][name]["BvL AUC loss"]
+        attacked = content["matrix"][FGSM][name][name]["BvL AUC loss"]
         assert 0.85 < clean["low"] < clean["value"] < clean["high"] < 0.98
         assert attacked["low"] > 0.02
-    assert content["matrix"]["FGSM ε=0.05"][names[0]][names[1]] == {"BvL AUC": {"not_defined": "other inputs, jet_flavor"}}
+    assert content["matrix"][FGSM][names[0]][names[1]] == {"BvL AUC": {"not_defined": "other inputs, jet_flavor"}}
     assert (output / "table.md").read_text().strip() in text
     assert "only the jets that deepcsv and jet_flavor share" in text
     with (output / "comparison.csv").open(newline="") as stream:

@@ -19,7 +19,7 @@ from kerastag.errors import UserError
 from kerastag.evaluation.taggers import TREES
 from kerastag.files import write_json
 from kerastag.recipes import Settings, run_config
-from kerastag.request import AttackGrid
+from kerastag.request import PAPER, AttackGrid
 from kerastag.runs.train import _started, check_same
 from kerastag.training import assembly
 from kerastag.training.checkpoint import TrainingState
@@ -392,7 +392,14 @@ def test_figure_of_an_evaluation_shows_whatever_attack_was_asked_for(
     drawn = {}
     roc = plots.roc
     monkeypatch.setattr(plots, "roc", lambda y, logits, *others: drawn.update(logits) or roc(y, logits, *others))
-    arguments = ["--config=jet_flavor", f"--data-dir={data_dir}", f"--epsilon={epsilon}", "--max-jets=100", "--replicates=2"]
+    arguments = [
+        "--config=jet_flavor",
+        f"--data-dir={data_dir}",
+        f"--epsilon={epsilon}",
+        "--max-jets=100",
+        "--replicates=2",
+        "--paper",
+    ]
     result = run_command("evaluate", run_directory, *arguments, "--output", tmp_path / "out", "--attack", attack)
     assert result.code == 0, result.err
-    assert list(drawn["whole"]) == [CLEAN.label, Condition(attack, epsilon).label]
+    assert list(drawn["whole"]) == [CLEAN.label, Condition(attack, epsilon, physics=PAPER).label]

@@ -10,6 +10,7 @@ import tensorflow as tf
 import kerastag
 from kerastag.attacks import FGSM, ThreatModel
 from kerastag.errors import UserError
+from kerastag.request import PAPER
 from kerastag.saving import description, export
 from kerastag.training.adversarial_tagger import AdversarialTagger
 from tests.toy import toy_threat_model
@@ -39,7 +40,7 @@ def test_fresh_process_without_kerastag_gives_the_same_scores(dataset, tagger, s
 
 
 def test_loaded_saved_model_is_attacked_like_the_original(dataset, tagger, saved, jets):
-    attack = FGSM(ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, 0.1))
+    attack = FGSM(ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, 0.1, physics=PAPER))
     loaded = kerastag.load(saved)
     np.testing.assert_array_equal(attack(loaded, *jets), attack(tagger, *jets))
     # Cells at the median are where a lost gradient would show.

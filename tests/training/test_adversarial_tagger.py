@@ -7,7 +7,7 @@ from kerastag import models
 from kerastag.attacks import FGSM, PGD, ThreatModel
 from kerastag.errors import UserError
 from kerastag.metrics import discriminator_auc
-from kerastag.request import PAPER
+from kerastag.request import PAPER, PHYSICS
 from kerastag.training.adversarial_tagger import AdversarialTagger
 from kerastag.training.callbacks import AttackedAUC, FiniteWeights
 from kerastag.training.defenses import AttackedBatches
@@ -18,8 +18,9 @@ def network(dataset, seed=0):
     return models.mlp(dataset.schema, dataset.statistics, hidden=(16,))
 
 
-def threat_model(dataset, epsilon):
-    return ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, epsilon)
+def threat_model(dataset, epsilon, physics=PAPER):
+    """By default the paper's box: features that follow others take seconds to trace, and XLA most of a minute."""
+    return ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, epsilon, physics=physics)
 
 
 def fitted(dataset, attack=None, epochs=2, compile_options=None, **options):
@@ -51,7 +52,7 @@ def test_step_updates_on_attacked_jets(dataset):
     """One step of plain SGD equals the gradient of the loss at inputs that were attacked outside."""
     split = dataset.arrays("train")
     x, y = tf.constant(split.features[:100]), tf.constant(split.y[:100])
-    attack = FGSM(threat_model(dataset, 0.1))
+    attack = FGSM(threat_model(dataset, 0.1, PHYSICS))
     keras.utils.set_random_seed(0)
     tagger = models.mlp(dataset.schema, dataset.statistics, hidden=(8,), dropout=0.0)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
@@ -78,8 +79,7 @@ def test_training_mode_attack_sees_dropout(dataset):
 
 @pytest.mark.parametrize("options", [{"jit_compile": True}, {"steps_per_execution": 4}, {"run_eagerly": True}])
 def test_composes_with_compile(dataset, options):
-    # In the paper's box, since XLA takes most of a minute for features that follow others.
-    attack = PGD(ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, 0.1, physics=PAPER), steps=2)
+    attack = PGD(threat_model(dataset, 0.1), steps=2)
     plain, other = (fitted(dataset, attack, epochs=1, compile_options=o) for o in ({"jit_compile": False}, options))
     assert np.isfinite(weights(other)[0]).all()
     assert plain.optimizer.iterations == other.optimizer.iterations == 8
