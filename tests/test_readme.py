@@ -1,9 +1,14 @@
 """What the READMEs print is run as it stands, on the jets of the tests."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from tests.conftest import NTUPLE, run_command
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -34,3 +39,33 @@ def test_line_for_single_jets_runs(dataset, data_dir):
 def test_is_short_and_names_every_script():
     assert len(README.splitlines()) <= 120
     assert set(re.findall(r"`scripts/(\w+\.py)`", README)) == {path.name for path in (ROOT / "scripts").glob("*.py")}
+
+
+def own_files_commands() -> list[list[str]]:
+    """The lines that lead from files to taggers, as words."""
+    (block,) = re.findall(r"```bash\n(kerastag inspect.*?)```", (ROOT / "tfds_jets" / "README.md").read_text(), re.DOTALL)
+    return [shlex.split(line, comments=True)[1:] for line in block.splitlines()]
+
+
+QUICK = {
+    "train": ["--epochs", "1", "--paper", "--model", "paper_mlp"],
+    "evaluate": ["--attack", "fgsm", "--paper", "--replicates", "10"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("folder", "file"), [("own", "own_made_up_tree"), ("pfnano", "pfnano_rntuple")])
+def test_files_become_taggers_by_the_lines_as_printed(folder, file, tmp_path, monkeypatch):
+    source = NTUPLE.parent / f"{file}.root"
+    if not source.is_file():
+        pytest.skip(f"{source.name} is not part of the repository")
+    monkeypatch.chdir(tmp_path)
+    Path(folder).mkdir()
+    (Path(folder) / source.name).symlink_to(source)
+    for name, *words in own_files_commands():
+        if not any(word.split("/")[-1] == folder for word in words) or name == "report":
+            continue
+        data_dir = [] if name == "inspect" else ["--data-dir", "data"]
+        done = run_command(name, *words, *QUICK.get(name, []), *data_dir)
+        assert done.code == 0, (name, done.err)
+    assert (Path("exported") / folder / "model.onnx").is_file()
