@@ -5,16 +5,17 @@ An address is one of fsspec's: `root://`, `https://`, `s3://` and others, most o
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from tqdm.auto import tqdm
 
+from kerastag import outputs
 from kerastag.checksums import sha256
 from kerastag.errors import UserError
-from kerastag.files import replaced
+from kerastag.files import SCRATCH, replaced
 from tfds_jets.sources import SUFFIXES
 
 LIST = "addresses.txt"
@@ -47,15 +48,31 @@ def fetch(directory: Path) -> None:
         directory: The folder; each list `addresses.txt` has an address a line, and perhaps a SHA-256 behind it.
 
     Raises:
-        UserError: if a list is damaged, a package is missing, or a file cannot be fetched or is another one.
+        UserError: if a list is damaged, a package is missing, a file cannot be fetched or is another one, or another process
+            fetches it now.
     """
     for path in sorted(directory.rglob(LIST)):
-        for one in _read(path):
-            copy = path.parent / one.name
-            if not copy.is_file():
-                _copy(one, copy)
-            elif one.sha256 and sha256(copy) != one.sha256:
+        copies = {path.parent / one.name: one for one in _read(path)}
+        for copy, one in copies.items():
+            if one.sha256 and copy.is_file() and sha256(copy) != one.sha256:
                 raise UserError(f"'{copy}' is not what '{path}' says, by its SHA-256; delete it, and it is fetched again.")
+        missing = {copy: one for copy, one in copies.items() if not copy.is_file()}
+        if missing:
+            _fetch(missing, path.parent)
+
+
+def _fetch(missing: Mapping[Path, Address], folder: Path) -> None:
+    """Fetch files into their folder, where one process may do so at a time."""
+    try:
+        with outputs.locked(folder, "wait for it"):
+            for left in folder.glob(f"{SCRATCH}*"):  # by a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            for copy, one in missing.items():
+                _copy(one, copy)
+    except OSError as error:
+        raise UserError(
+            f"The files that '{folder / LIST}' names cannot be kept beside it: {outputs.sentence(error)}."
+        ) from error
 
 
 def _read(path: Path) -> Iterator[Address]:
@@ -80,18 +97,17 @@ def _copy(one: Address, copy: Path) -> None:
     """Fetch a file whole, or not at all."""
     import fsspec
 
-    try:
-        with fsspec.open(one.address, "rb") as source, replaced(copy) as new:
-            size = getattr(source, "size", None)
-            progress = tqdm.wrapattr(source, "read", size, desc=f"Fetching {copy.name}", leave=False, disable=None)
-            with progress as stream, new.open("wb") as file:
-                shutil.copyfileobj(stream, file, _BLOCK)
-            if one.sha256 and sha256(new) != one.sha256:
-                raise UserError(f"'{one.address}' is not the file that was expected: its SHA-256 is {sha256(new)}.")
-    except UserError:
-        raise
-    except ImportError as error:  # fsspec's message names the package
-        raise UserError(f"'{one.address}' cannot be read here: {error}.") from error
-    except Exception as error:  # each kind of address has errors of its own
-        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        raise UserError(f"'{one.address}' cannot be fetched: {reason}.") from error
+    with replaced(copy) as new:
+        try:
+            with fsspec.open(one.address, "rb") as source, new.open("wb") as file:
+                size = getattr(source, "size", None)
+                progress = tqdm.wrapattr(source, "read", size, desc=f"Fetching {copy.name}", leave=False, disable=None)
+                with progress as stream:
+                    shutil.copyfileobj(stream, file, _BLOCK)
+        except ImportError as error:  # fsspec's message names the package
+            raise UserError(f"'{one.address}' cannot be read here: {error}.") from error
+        except Exception as error:  # each kind of address has errors of its own
+            reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+            raise UserError(f"'{one.address}' cannot be fetched: {reason}.") from error
+        if one.sha256 and sha256(new) != one.sha256:
+            raise UserError(f"'{one.address}' is not the file that was expected: its SHA-256 is {sha256(new)}.")

@@ -16,6 +16,7 @@ import uproot
 
 from kerastag.checksums import sha256
 from kerastag.errors import UserError
+from kerastag.files import SCRATCH
 from kerastag.jets import Jets
 from kerastag.schema import Feature, Group, Schema
 from tfds_jets import addresses, expressions, sources
@@ -58,7 +59,7 @@ def find_files(directory: Path) -> list[RootFile]:
     """
     addresses.fetch(Path(directory).expanduser())
     found = sorted(path for path in Path(directory).expanduser().rglob("*") if path.suffix in sources.SUFFIXES)
-    paths = [path for path in found if path.is_file()]
+    paths = [path for path in found if path.is_file() and not path.parent.name.startswith(SCRATCH)]
     if not paths:
         kinds = ", ".join(f"*{suffix}" for suffix in sources.SUFFIXES[1:])
         raise UserError(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import uproot
 
+from kerastag import outputs
 from kerastag.errors import UserError
 from tests.conftest import run_command
 from tfds_jets import addresses
@@ -64,7 +65,7 @@ def test_what_cannot_be_fetched_leaves_nothing(remote, tmp_path, line, sentence)
     (tmp_path / addresses.LIST).write_text(line)
     with pytest.raises(UserError, match=sentence):
         find_files(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [addresses.LIST]
+    assert {path.name for path in tmp_path.iterdir()} <= {addresses.LIST, ".lock"}
 
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
@@ -80,4 +81,18 @@ def test_a_changed_copy_is_noticed(remote, tmp_path):
     (file,) = find_files(tmp_path)
     file.path.write_bytes(file.path.read_bytes() + b"more")
     with pytest.raises(UserError, match=r"is not what .* says, by its SHA-256; delete it"):
+        find_files(tmp_path)
+
+
+def test_what_a_killed_process_has_left_is_no_file_of_jets(remote, tmp_path):
+    (tmp_path / addresses.LIST).write_text("\n".join(remote))
+    (tmp_path / ".writing_left").mkdir()
+    (tmp_path / ".writing_left" / "half.root").write_bytes(b"root")
+    assert len(find_files(tmp_path)) == 2
+    assert not (tmp_path / ".writing_left").exists()
+
+
+def test_one_process_fetches_at_a_time(remote, tmp_path):
+    (tmp_path / addresses.LIST).write_text("\n".join(remote))
+    with outputs.locked(tmp_path, "wait"), pytest.raises(UserError, match=r"writes into .* now; wait for it"):
         find_files(tmp_path)
