@@ -75,7 +75,7 @@ def _root(path: Path, trees: Sequence[str]) -> Iterator[Table]:
     check_header(path)
     with uproot.open(path) as root:
         tree = _tree(root, path, trees)
-        keys = tree.keys()
+        keys = _branches(tree)
         branches = {*keys, *(key.rpartition("/")[2] for key in keys)}
 
         def chunks(names: Sequence[str]) -> Iterator[Columns]:
@@ -83,6 +83,16 @@ def _root(path: Path, trees: Sequence[str]) -> Iterator[Table]:
                 yield {name: chunk[name] for name in names}
 
         yield Table(f"Tree '{tree.name}' in '{path}'", tree.num_entries, branches, chunks)
+
+
+def _branches(tree: Any) -> list[str]:
+    """Names of branches; in an RNTuple of NanoAOD those at the top, where what anonymous collections hold has its names.
+
+    uproot takes the square of their number to list these collections as well.
+    """
+    top = tree.keys(recursive=False)
+    named = [name for name in top if not name.startswith("_collection")]
+    return named if len(named) < len(top) else tree.keys()
 
 
 def check_header(path: Path) -> None:

@@ -103,6 +103,14 @@ def test_changes_no_variable_and_repeats_itself_with_dropout_in_the_network(toy_
         np.testing.assert_array_equal(old, variable.numpy())
 
 
+@pytest.mark.parametrize("name", ["random-start FGSM", "PGD", "PGD with restarts", "APGD", "noise"])
+def test_another_seed_draws_something_else(toy_tagger, toy_jets, name):
+    make = (KINDS | DISTORTIONS)[name]
+    first, again, other = (make(toy_threat_model(), seed=seed)(toy_tagger, *toy_jets).numpy() for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
 @every_kind
 def test_survives_its_config(toy_tagger, toy_jets, make):
     attack = make(toy_threat_model(relative_cap=0.2, bounds=True, by_flavour={"c": 0.5}, freeze=["pt"]))

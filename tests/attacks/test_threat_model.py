@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from kerastag.attacks import ThreatModel, describe
+from kerastag.attacks.description import untied
 from kerastag.errors import UserError
+from kerastag.schema import JET_FLAVOR
 from tests.toy import SCALE, TOY, toy_threat_model
 
 
@@ -126,3 +128,12 @@ def test_description_is_in_physical_units():
     assert rows["n"][-1] == "whole number, stays"
     assert "at most 20% of the value" in rows["pt"][-1] and "not above 3.14" in rows["track_0_phi"][-1]
     assert "-4 stays" in rows["track_0_phi"][-1]
+
+
+def test_variables_that_follow_from_no_input_are_listed_once_by_reason():
+    reasons = {feature.variable: feature.untied for feature in JET_FLAVOR.features if feature.untied}
+    lines = untied(JET_FLAVOR).splitlines()
+    assert len(reasons) > len(lines) == len(set(reasons.values()))
+    listed = [(name, reason) for names, reason in (line[2:].split(": ", 1) for line in lines) for name in names.split(", ")]
+    assert sorted(listed) == sorted(reasons.items())
+    assert untied(TOY) == ""

@@ -80,6 +80,12 @@ def test_what_moves_on_its_own_and_what_follows():
     assert column(free, "of_jet").tolist() == [False, True, False]
 
 
+def test_what_is_zero_has_no_ratio_to_follow():
+    x = X.copy()
+    x[0, NAMES.index("ip")] = 0
+    assert column(np.asarray(tied().box(x).budget) > 0, "significance").tolist() == [True, False, False]
+
+
 def test_followers_keep_what_they_are_functions_of():
     generator = np.random.default_rng(0)
     box = tied().box(X)

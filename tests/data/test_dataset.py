@@ -1,8 +1,13 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from kerastag.data import JetDataset, KinematicWeights
+from kerastag.data.scales import core
 from kerastag.errors import UserError
+from kerastag.statistics import Statistics
 
 BOTH = pytest.mark.parametrize("in_memory", [True, False], ids=["in memory", "streamed"])
 
@@ -30,6 +35,15 @@ def test_unshuffled_pass_holds_each_jet_once_with_its_label(dataset, in_memory):
     stored = dataset.arrays("test")
     np.testing.assert_array_equal(np.concatenate([x for x, _, _ in batches]), stored.features)
     np.testing.assert_array_equal(np.concatenate([y for _, y, _ in batches]), stored.y)
+
+
+def test_a_split_that_does_not_fit_in_memory_is_never_held_as_a_whole(dataset, monkeypatch):
+    expected = dataset.arrays("test").features
+    monkeypatch.setattr(JetDataset, "arrays", lambda *arguments: pytest.fail("decoded as a whole"))
+    for limit, in_memory in ((10**12, False), (expected.nbytes, None)):
+        monkeypatch.setattr("kerastag.data.dataset.memory_limit", lambda limit=limit: limit)
+        x = np.concatenate([x for x, _, _ in dataset.batches("test", 100, in_memory=in_memory)])
+        np.testing.assert_array_equal(x, expected)
 
 
 @BOTH
@@ -60,6 +74,12 @@ def test_both_ways_give_the_same_weights(dataset):
     )
     np.testing.assert_array_equal(in_memory, streamed)
     assert in_memory.mean() == pytest.approx(1, abs=1e-5)
+    train = dataset.arrays("train")
+    expected = KinematicWeights(dataset.schema, "variable")
+    expected.update(train.features, train.label)
+    expected.normalise()
+    np.testing.assert_array_equal(in_memory, expected(train.features, train.label))
+    assert in_memory.std() > 0.1
 
 
 def test_a_large_split_does_not_become_a_constant_of_a_graph(dataset):
@@ -101,3 +121,16 @@ def test_core_scale_is_the_spread_between_the_quantiles(dataset):
     np.testing.assert_array_equal(dataset.scale(), dataset.statistics.sigma)
     with pytest.raises(UserError, match="no scale 'iqr'"):
         dataset.scale("iqr")
+
+
+def test_core_scale_is_sigma_where_the_core_does_not_vary():
+    x = np.random.default_rng(0).normal(size=(1000, 2)).astype(np.float32)
+    x[100:, 0] = 5  # nine in ten jets have the same value
+    defaults = np.full(2, -9, np.float32)
+    made_up = SimpleNamespace(
+        arrays=lambda split: SimpleNamespace(features=x),
+        schema=SimpleNamespace(defaults=defaults),
+        statistics=Statistics.of(x, defaults),
+    )
+    assert core(made_up)[0] == pytest.approx(x[:, 0].std(dtype=np.float64))
+    assert 0 < core(made_up)[1] < 0.6 * x[:, 1].std()

@@ -131,8 +131,10 @@ def test_a_run_knows_its_schema(own_data, file, tmp_path):
     assert exported.code == 0, exported.err
     resumed = run_command("train", "--output", tmp_path / "run", "--resume", "--data-dir", folder)
     assert resumed.code == 0, resumed.err
-    file.with_name("other.toml").write_text(file.read_text().replace("HvL", "HvS"))
-    other = run_command("train", "--schema", file.with_name("other.toml"), *options, "--resume")
+    mine = file.read_text()
+    file.write_text(mine.replace("HvL", "HvS"))
+    other = run_command("train", "--schema", file, *options, "--resume")
+    file.write_text(mine)
     assert other.code == 2 and "started with the discriminators HvL in its schema, not HvS" in other.err, other.err
     both = run_command("evaluate", tmp_path / "run", "--schema", file, "--config", "jet_flavor", "--output", tmp_path / "both")
     assert both.code == 2 and "--config or --schema, not both" in both.err

@@ -123,7 +123,7 @@ def test_jets_are_drawn_under_each_variation_equally_often(dataset):
     np.testing.assert_array_equal(stored, features)
 
 
-def test_a_training_on_variations_says_what_it_saw_and_goes_on(folder, tmp_path, capsys, monkeypatch):
+def test_a_training_on_variations_says_what_it_saw_and_goes_on(folder, of_folder, tmp_path, capsys, monkeypatch):
     given = {
         "config": "jet_flavor",
         "data_dir": str(folder / "tfds"),

@@ -42,6 +42,12 @@ def test_areas_and_paired_losses_of_each_condition(dataset, comparison):
         assert {name: comparison.area("a", condition, name).value for name in dataset.schema.headline} == pytest.approx(areas)
     attacked, clean, loss = comparison.area("a", FGSM), comparison.area("a", CLEAN), comparison.loss("a", FGSM)
     assert loss.value == pytest.approx(clean.value - attacked.value)
+    clean_areas, attacked_areas = (
+        discriminator_auc(dataset.arrays("test").y, comparison.logits["a"][condition]["BvL"]) for condition in (CLEAN, FGSM)
+    )
+    for name in dataset.schema.headline:
+        expected = clean_areas[name] - attacked_areas[name]
+        assert comparison.loss("a", FGSM, name).value == pytest.approx(expected, abs=1e-9)
     # Pairing pays: the loss is known better than the areas.
     assert loss.interval.error < 0.5 * np.hypot(attacked.interval.error, clean.interval.error)
     assert comparison.nonfinite_gradients == {}

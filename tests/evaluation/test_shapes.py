@@ -35,6 +35,8 @@ def test_a_shift_of_everything_shows_and_one_that_changes_nothing_does_not(jets)
     assert rows.keys() == {"track_0_d0", "vertex_mass"}
     assert rows["track_0_d0"]["shows"] and not rows["vertex_mass"]["shows"]
     assert answer["largest_distance"] == rows["track_0_d0"]["distance"] > 0.2
+    assert answer["largest_chi2_per_ndf"] == rows["track_0_d0"]["chi2_per_ndf"] > 5
+    assert answer["largest_jensen_shannon_bits"] == rows["track_0_d0"]["jensen_shannon_bits"] > 0.05
 
 
 def test_one_slot_of_each_variable_is_chosen():

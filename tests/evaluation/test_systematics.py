@@ -97,6 +97,9 @@ def test_scale_factors_are_those_of_direct_counting(jets, sides):
             assert row.factor.value == pytest.approx(counted[1] / counted[0], rel=1e-5)
             assert row.varied.value == pytest.approx(counted[1] / np.count_nonzero(jets.label == number), rel=1e-5)
             assert row.factor.interval.low < row.factor.value < row.factor.interval.high
+            times = sides.reference_weights[1:, jets.label == number]
+            in_resamples = [times @ (side[jets.label == number, 0] >= cut) for side in (before, after)]
+            np.testing.assert_allclose(row.factor.values, in_resamples[1] / in_resamples[0], rtol=1e-5)
     assert change.factor("b", 0.1) is change.factors[0].factor
     assert change.shapes["b"] == pytest.approx(2 * stats.norm.cdf(0.15) - 1, abs=0.03)
 
@@ -279,12 +282,15 @@ def test_tables_say_what_was_measured(jets, sides):
     swapped = systematics_tables.training_rows(summary, {"last": ["tagger 3", "tagger 0"], "first": ["tagger 1"]})
     mean = np.mean([row["detector, above tagger 0"].value for row in summary[3:4]]) / 2
     assert swapped[1]["detector, above tagger 0"].value == pytest.approx(summary[1]["detector, above tagger 0"].value - mean)
+    assert rows[0]["detector, above tagger 0"] == swapped[0]["detector, above tagger 0"] == NotDefined("the first tagger")
     points, _ = systematics_tables.figure_rows(content)
     point = next(row for row in points if row["tagger"] == "tagger 3")
     assert (point["loss"].value, point["loss"].error) == pytest.approx((0.035, summary[3]["loss under FGSM"].error))
     text = systematics_tables.markdown(json.loads(json.dumps(plain(content)), object_hook=revived))
     assert text == systematics_tables.markdown(content)
     assert "| tagger 3" in text and "+1.00" in text
+    _, cells = systematics_tables.prediction_table(content["predictions"])
+    assert cells[1][:3] == ["FGSM", "detector", f"{area['correlation']:+[]}"]
     header, cells = systematics_tables.detail_table(content["rows"])
     assert len(cells) == 10 and "b at 0.01, factor" in header
     assert isinstance(content["rows"][0]["BvL change"], Interval)

@@ -93,7 +93,7 @@ def test_own_network_is_resumed_to_the_same_result(run, data_dir, tmp_path):
     assert refused.code == 2 and "attack objective of its own; say with --attack-objective tests." in refused.err
     named += ("--attack-objective", MODEL.format("against_truth"))
     refused = run_command("train", "--resume", "--output", tmp_path / "again", "--data-dir", data_dir, *named)
-    assert refused.code == 2 and "defence of its own; say with --defense tests.own_networks:Partly" in refused.err
+    assert refused.code == 2 and "defense of its own; say with --defense tests.own_networks:Partly" in refused.err
     named += ("--defense", MODEL.format("Partly"))
     done = run_command("train", "--resume", "--output", tmp_path / "again", "--data-dir", data_dir, *named)
     assert done.code == 0, done.err

@@ -25,7 +25,9 @@ def test_default_sets_are_groups_and_rising_numbers_of_tracks():
 
 @pytest.mark.slow
 def test_scan_trains_once_and_says_what_it_found(dataset, data_dir, tmp_path):
-    settings = Settings.resolve({"config": "jet_flavor", "data_dir": str(data_dir), "epochs": 1, "model": "paper_mlp"})
+    # In the paper's box nothing is tied, so that an attack moves what the network sees and nothing else.
+    given = {"config": "jet_flavor", "data_dir": str(data_dir), "epochs": 1, "model": "paper_mlp", "paper": True}
+    settings = Settings.resolve(given)
     sets = [["jet", "track:1"], ["vertex"]]
     scan_inputs(settings, tmp_path, sets)
     content = json.loads((tmp_path / "inputs.json").read_text())
@@ -40,7 +42,6 @@ def test_scan_trains_once_and_says_what_it_found(dataset, data_dir, tmp_path):
     tagger = saving.load(tmp_path / "jet_track1-nominal-seed0")
     split = dataset.arrays("test")
     x, y = split.features[:200], split.y[:200]
-    # In the paper's box nothing is tied, so that an attack moves what the network sees and nothing else.
     attack = FGSM(ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, 0.05, physics=PAPER))
     moves = (np.asarray(attack(tagger, x, y)) != x).any(axis=0)
     seen = dataset.schema.restricted(["jet", "track:1"]).names

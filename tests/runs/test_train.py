@@ -289,6 +289,7 @@ def test_averaged_training_resumes_to_the_same_result(dataset, data_dir, tmp_pat
         "defense": "fgsm-rs",
         "ramp_epochs": 2,
         "data_dir": str(data_dir),
+        "paper": True,
     }
     settings = Settings.resolve({**options, "random_epsilon": True})
     runs.train(settings, tmp_path / "whole")
@@ -315,6 +316,7 @@ def test_averaged_training_resumes_to_the_same_result(dataset, data_dir, tmp_pat
 @pytest.mark.slow
 def test_patience_stops_a_training_that_gets_no_better(dataset, data_dir, tmp_path):
     options = {"config": "jet_flavor", "epochs": 30, "select": "val_BvL_auc_fgsm", "patience": 2, "learning_rate": 1e-9}
+    options["paper"] = True
     runs.train(Settings.resolve({**options, "data_dir": str(data_dir)}), tmp_path / "run")
     assert len(history(tmp_path / "run")) < 10
 
