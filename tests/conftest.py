@@ -47,6 +47,20 @@ def run_command(name: str, *arguments) -> Outcome:
     return Outcome(code, out.getvalue(), err.getvalue())
 
 
+def make_reports_quick(monkeypatch) -> None:
+    """What takes most of the time of a report is tested by itself: trees that look for attacked jets, and tests of many inputs."""
+    from kerastag.evaluation import two_sample_trees, two_samples
+    from kerastag.report.parts import hidden
+    from kerastag.results import Resampled
+
+    def guess(first, second, events=None, seed=0):
+        return Resampled(0.5, 0.5 + 0.01 * np.random.default_rng(seed).normal(size=20))
+
+    monkeypatch.setattr(two_sample_trees, "classifier_area", guess)
+    monkeypatch.setattr(two_samples, "_MORE_PERMUTATIONS", 999)
+    monkeypatch.setattr(hidden, "_TOLERANT", hidden._TOLERANT[:1])
+
+
 def jet_lines(jets: int, seed: int = 0) -> list[list]:
     """Jets as lines of the published file: flavours in long runs, sentinels and tracks without order in |d0|/σ."""
     generator = np.random.default_rng(seed)

@@ -19,6 +19,7 @@ from kerastag.recipes import Settings
 from kerastag.request import PAPER, AttackGrid, ReportOptions, Sample
 from kerastag.schema import JET_FLAVOR, Discriminator, FlavourClass
 from kerastag.training import fitting
+from tests.conftest import make_reports_quick
 from tfds_jets import configs
 
 FLAVOUR = "jet_parton_flavour"
@@ -62,7 +63,8 @@ def datasets(jet_files, data_dir):
 
 
 def trained(name, datasets, data_dir, output, **options):
-    settings = {"config": SCHEMAS[name].name, "model": "paper_mlp", "epochs": 4, "data_dir": str(data_dir), **options}
+    settings = {"config": SCHEMAS[name].name, "model": "paper_mlp", "epochs": 4, "data_dir": str(data_dir), "paper": True}
+    settings |= options
     runs.train(Settings.resolve(settings), output)
     return output
 
@@ -131,7 +133,7 @@ def test_a_training_knows_its_classes(run_directories):
         assert {f"val_{name}_auc", f"val_{name}_auc_fgsm"} <= set(header)
         assert not [entry for entry in header if "BvL" in entry]
         results = read_json(folder / "metrics.json")["results"][folder.name]
-        assert results["FGSM ε=0.01"][name]["loss"] > 0
+        assert results["FGSM ε=0.01 paper's box"][name]["loss"] > 0
         assert 0.6 < results["clean"][name]["value"] < 1
     assert set(results["clean"]["tagged"]) == set(CLASSES["five"])
     assert set(results["clean"]["alone"]) == {"b_soft+b_hard", "charm+uds"}
@@ -180,8 +182,9 @@ def test_export_names_the_classes(run_directories, data_dir, tmp_path, name):
 
 
 @pytest.mark.slow
-def test_report_is_about_the_main_discriminator(run_directories, datasets, data_dir, tmp_path):
-    robust = trained("two", datasets, data_dir, tmp_path / "robust", defense="fgsm", epochs=2)
+def test_report_is_about_the_main_discriminator(run_directories, datasets, data_dir, tmp_path, monkeypatch):
+    make_reports_quick(monkeypatch)
+    robust = trained("two", datasets, data_dir, tmp_path / "robust", defense="fgsm", epochs=2, paper=True)
     options = ReportOptions(epsilons=(0.01, 0.05), replicates=5, physics=PAPER)
     taggers = [f"nominal={run_directories['two']}", f"robust={robust}"]
     sample = Sample(config="of_two", data_dir=str(data_dir), max_jets=400)

@@ -24,6 +24,7 @@ from kerastag.request import PAPER, ReportOptions, Sample
 from kerastag.results import Interval, NotDefined, Seeds
 from kerastag.runs.report import report
 from kerastag.runs.train import train
+from tests.conftest import make_reports_quick
 
 pytestmark = pytest.mark.slow
 
@@ -37,9 +38,23 @@ def runs(dataset, data_dir, tmp_path_factory):
     """Run directories: two seeds of a nominal training and one on attacked jets."""
     folder = tmp_path_factory.mktemp("runs")
     for name, options in {"n0": {}, "n1": {"seed": 1}, "a0": {"defense": "fgsm"}}.items():
-        settings = {"config": "jet_flavor", "model": "paper_mlp", "epochs": 5, "data_dir": str(data_dir), **options}
+        settings = {
+            "config": "jet_flavor",
+            "model": "paper_mlp",
+            "epochs": 5,
+            "data_dir": str(data_dir),
+            "paper": True,
+            **options,
+        }
         train(Settings.resolve(settings), folder / name)
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    with pytest.MonkeyPatch.context() as patched:
+        make_reports_quick(patched)
+        yield
 
 
 @pytest.fixture(scope="module")
