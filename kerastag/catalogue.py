@@ -145,26 +145,30 @@ def own(path: str, kind: str) -> Any:
         raise UserError(f"The {kind} '{path}' cannot be imported: {error}.") from error
 
 
-def make_own(name: str, kind: str, base: type, offered: Mapping[str, Any]) -> Any:
-    """An object of a class of the user's own, made with what its `__init__` takes of what is offered.
+def make_own(name: str, kind: str, base: type, *first: Any, **offered: Any) -> Any:
+    """An object of a class of the user's own.
 
     Args:
         name: "module:Class".
         kind: What it should be, for the message.
         base: Class below which it must be.
-        offered: Arguments by name.
+        *first: First arguments of its `__init__`, whatever it calls them.
+        **offered: Passed on as far as it takes them.
 
     Raises:
-        UserError: if it cannot be imported, is no such class, or wants an argument that is not offered.
+        UserError: if it cannot be imported, is no such class, or cannot be made of that.
     """
     made = own(name, kind)
     if not (inspect.isclass(made) and issubclass(made, base)):
         raise UserError(f"The {kind} '{name}' is no class below kerastag's {base.__name__}.")
-    takes = inspect.signature(made).parameters.values()
-    needed = [one.name for one in takes if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
-    if missing := [argument for argument in needed if argument not in offered]:
-        raise UserError(f"The {kind} '{name}' wants '{missing[0]}'; it can be given {', '.join(offered)}, or have a default.")
-    return made(**{one.name: offered[one.name] for one in takes if one.name in offered})
+    try:
+        takes = inspect.signature(made).parameters.values()
+        rest = any(one.kind is one.VAR_KEYWORD for one in takes)
+        named = {one.name for one in takes if one.kind is not one.POSITIONAL_ONLY}
+        return made(*first, **{key: value for key, value in offered.items() if rest or key in named})
+    except (TypeError, ValueError) as error:
+        can = f"; it can take {', '.join(offered)} by name, and more with a default" if offered else ""
+        raise UserError(f"The {kind} '{name}' cannot be made: {error}{can}.") from error
 
 
 def import_own(module: str) -> None:

@@ -48,7 +48,7 @@ def run_command(name: str, *arguments) -> Outcome:
 
 
 def make_reports_quick(monkeypatch) -> None:
-    """What takes most of the time of a report is tested by itself: trees that look for attacked jets, and tests of many inputs."""
+    """Trees that look for attacked jets and tests of many inputs take most of the time of a report; they are tested by themselves."""
     from kerastag.evaluation import two_sample_trees, two_samples
     from kerastag.report.parts import hidden
     from kerastag.results import Resampled

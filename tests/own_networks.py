@@ -188,6 +188,9 @@ def no_model(schema, statistics):
 class Halfway(Attack):
     """Half of FGSM's step."""
 
+    def __init__(self, box, **options):
+        super().__init__(box, **options)
+
     def perturb(self, box, objective):
         _, direction = objective.ascend(box.x)
         return box.project(box.x + 0.5 * box.budget * direction)
@@ -211,6 +214,10 @@ class Partly(Defense):
 class Demanding(Partly):
     def __init__(self, attack, temperature):
         super().__init__(attack)
+
+
+class Forgetful(Defense):
+    pass
 
 
 @keras.saving.register_keras_serializable("tests.own")

@@ -4,11 +4,11 @@ An address is one of fsspec's: `root://`, `https://`, `s3://` and others, most o
 """
 
 import hashlib
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from tqdm.auto import tqdm
 
@@ -36,8 +36,7 @@ class Address(NamedTuple):
     @property
     def name(self) -> str:
         """Name of the copy: that of the file, behind some letters that tell equal names of several folders apart."""
-        parts = urlsplit(self.address)
-        name = PurePosixPath(parts.netloc + parts.path).name
+        name = PurePosixPath(re.split("[?#]", self.address)[0]).name
         return f"{hashlib.sha256(self.address.encode()).hexdigest()[:8]}_{name}"
 
 
@@ -78,11 +77,11 @@ def _fetch(missing: Mapping[Path, Address], folder: Path) -> None:
 def _read(path: Path) -> Iterator[Address]:
     """The lines of a list; empty ones and those that begin with # are passed over."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"'{path}' cannot be read: {error}.") from error
     for number, line in enumerate(lines, start=1):
-        address, _, digest = line.strip().partition(" ")
+        address, digest, *_ = [*line.split(None, 1), "", ""]
         if not address or address.startswith("#"):
             continue
         one = Address(address, digest.strip().lower())
@@ -104,6 +103,8 @@ def _copy(one: Address, copy: Path) -> None:
                 progress = tqdm.wrapattr(source, "read", size, desc=f"Fetching {copy.name}", leave=False, disable=None)
                 with progress as stream:
                     shutil.copyfileobj(stream, file, _BLOCK)
+        except FileNotFoundError as error:
+            raise UserError(f"There is no file at '{one.address}'.") from error
         except ImportError as error:  # fsspec's message names the package
             raise UserError(f"'{one.address}' cannot be read here: {error}.") from error
         except Exception as error:  # each kind of address has errors of its own

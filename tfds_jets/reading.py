@@ -63,8 +63,8 @@ def find_files(directory: Path) -> list[RootFile]:
     if not paths:
         kinds = ", ".join(f"*{suffix}" for suffix in sources.SUFFIXES[1:])
         raise UserError(
-            f"No *.root file below '{directory}', none of {kinds}, and no list {addresses.LIST}; point --manual_dir at a "
-            "folder that holds some."
+            f"No *.root file below '{directory}', none of {kinds}, and no {addresses.LIST} that names "
+            "some; give another folder with --manual-dir (tfds build: --manual_dir)."
         )
     by_content: dict[str, RootFile] = {}
     for path in paths:

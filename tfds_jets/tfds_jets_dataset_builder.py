@@ -83,9 +83,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         except Exception as error:  # TFDS reads here what an existing data set says of itself, in several formats
             folder = options.get("data_dir") or tfds.core.constants.DATA_DIR
             reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            name = getattr(config, "name", config)
             raise UserError(
-                f"The data set of config '{options.get('config')}' in '{folder}' is damaged: {reason}; delete it, and it is "
-                "built anew."
+                f"The data set of config '{name}' in '{folder}' is damaged: {reason}; delete it, and it is built anew."
             ) from error
 
     @property

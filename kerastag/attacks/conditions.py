@@ -105,8 +105,7 @@ class Condition:
         threat_model = threat_model or self.threat_model(dataset)
         objective = own(self.objective, "objective") if ":" in self.objective else self.objective
         if ":" in str(self.attack):
-            offered = {"threat_model": threat_model, "objective": objective, "seed": seed}
-            return make_own(str(self.attack), "attack", Attack, offered)
+            return make_own(str(self.attack), "attack", Attack, threat_model, objective=objective, seed=seed)
         return ATTACKS.build(str(self.attack), threat_model, objective=objective, seed=seed, dataset=dataset)
 
 

@@ -63,7 +63,7 @@ def _of_run(output: Path, given: dict[str, Any]) -> dict[str, Any]:
     stored = run_config(output)["settings"].to_dict()
     for name in ("model", "attack", "attack_objective", "defense"):
         if ":" in stored[name] and name not in given:
-            kind, flag = name.replace("_", " "), name.replace("_", "-")
+            kind, flag = name.replace("_", " ").replace("defense", "defence"), name.replace("_", "-")
             raise UserError(
                 f"The run in '{output}' has a {kind} of its own; say with --{flag} {stored[name]} that it may be called."
             )

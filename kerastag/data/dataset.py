@@ -198,7 +198,7 @@ class JetDataset:
             return lambda columns: tf.ones_like(columns["label"], tf.float32)
         if kind == _GENERATOR:
             mean = self._mean_generator_weight
-            return lambda columns: tf.cast(columns[_GENERATOR_WEIGHT], tf.float32) / mean
+            return lambda columns: tf.cast(tf.cast(columns[_GENERATOR_WEIGHT], tf.float64) / mean, tf.float32)
         kinematic = self._kinematic_weights(kind)
         return lambda columns: kinematic(columns["features"], columns["label"])
 
@@ -308,8 +308,8 @@ def _known(schema: str | Schema) -> Schema:
     """
     if isinstance(schema, str):
         return schemas.with_data(schema)
-    built_in = schemas.ALL.get(schema.name)
-    if built_in and built_in != schema:
+    is_built_in = schema.name in schemas.ALL or schema.name in schemas.EXAMPLES
+    if is_built_in and schemas.get(schema.name) != schema:
         raise UserError(f"The name '{schema.name}' is that of another schema, which is built in; give yours a name of its own.")
     toml.check(schema)
     return schema

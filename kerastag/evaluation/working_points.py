@@ -41,7 +41,8 @@ def threshold(values: np.ndarray, weights: np.ndarray, rate: float) -> float:
     """
     order = np.argsort(-values, kind="stable")
     above = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(above, rate * above[-1])])
+    # Where negative weights nearly cancel the others, no jet may be the one.
+    return float(values[order][min(np.searchsorted(above, rate * above[-1]), len(values) - 1)])
 
 
 def binnings(schema: Schema, jets: Jets) -> dict[str, Binning]:

@@ -138,9 +138,10 @@ def check_same(started: dict, settings: Settings, dataset: JetDataset, output: P
             f"The run in '{output}' was started with attacks of another version of kerastag or of the schema "
             f"({started['box'] or 'not said which'}, now {box}); start it anew in another --output."
         )
-    if started["ratios"] != (ratios := plain(list(dataset.schema.ratios))):
+    before_ratios, ratios = started["ratios"], plain(list(dataset.schema.ratios))
+    if before_ratios not in (None, ratios):
         raise UserError(
-            f"The run in '{output}' was started with the discriminators {_listed(started['ratios'])} in its schema, not "
+            f"The run in '{output}' was started with the discriminators {_listed(before_ratios)} in its schema, not "
             f"{_listed(ratios)}; give the schema as it was, or choose another --output."
         )
     before, now = started["variations"], digests_of_variations(settings)
@@ -153,7 +154,7 @@ def check_same(started: dict, settings: Settings, dataset: JetDataset, output: P
 
 def _listed(ratios: list[dict]) -> str:
     """Names of a schema's own discriminators."""
-    return ", ".join(str(ratio.get("name")) for ratio in ratios) or "of its classes"
+    return ", ".join(ratio["name"] for ratio in ratios if isinstance(ratio, dict) and "name" in ratio) or "of its classes"
 
 
 def _box(settings: Settings, dataset: JetDataset) -> str:

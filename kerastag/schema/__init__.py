@@ -23,7 +23,7 @@ from kerastag.schema.variables import Feature, Group, Variable
 SCHEMAS = {schema.name: schema for schema in (JET_FLAVOR, DEEPCSV, DEEPNTUPLE, DEEPFLAVOUR)}
 ALL = SCHEMAS | {schema.name: schema for schema in DEEPDOUBLEX.values()}
 
-# Schemas of public formats, a TOML file each; those who change one give it another name or data directory.
+# Schemas of public formats, a TOML file each; those who change one give it another name.
 _EXAMPLES = Path(__file__).parent / "examples"
 EXAMPLES = tuple(sorted(path.stem for path in _EXAMPLES.glob("*.toml")))
 
@@ -66,6 +66,8 @@ def current(stored: Schema) -> Schema:
     What is stored with a tagger may be older than what is known of special values and ties. Whether the tagger still fits is
     checked where it meets jets.
     """
+    if stored.name in EXAMPLES:
+        return _read_example(stored.name)
     return ALL.get(stored.name, stored)
 
 

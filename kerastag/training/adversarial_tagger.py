@@ -125,7 +125,7 @@ class AdversarialTagger(keras.Model):
         Raises:
             UserError: if features have another shape than the tagger takes.
         """
-        check_shapes(self, x)
+        check_shapes(self, x, with_labels=False)
         return super().predict(x, *args, **kwargs)
 
     def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:

@@ -8,6 +8,7 @@ from kerastag.attacks import PGD, Attack, Condition, ThreatModel
 from kerastag.catalogue import DEFENSES, SCHEDULES, make_own
 from kerastag.data import JetDataset, VariedJets
 from kerastag.data.varied import digests
+from kerastag.errors import UserError
 from kerastag.recipes import Recipe, Settings
 from kerastag.training.defenses import TRADES, AttackedBatches, Defense, InputGradientPenalty, Ramp
 
@@ -52,13 +53,22 @@ def make_defense(settings: Settings, dataset: JetDataset, steps_per_epoch: int) 
     """
     if ":" in settings.defense:
         threat_model = make_threat_model(settings, dataset)
-        offered = {
-            "attack": condition(settings).build_attack(dataset, settings.seed, threat_model),
-            "threat_model": threat_model,
-            "ramp": _ramp(settings, steps_per_epoch),
-            "seed": settings.seed,
-        }
-        return make_own(settings.defense, "defence", Defense, offered)
+        defense = make_own(
+            settings.defense,
+            "defence",
+            Defense,
+            attack=condition(settings).build_attack(dataset, settings.seed, threat_model),
+            threat_model=threat_model,
+            ramp=_ramp(settings, steps_per_epoch),
+            seed=settings.seed,
+        )
+        try:
+            keras.saving.serialize_keras_object(defense)
+        except (NotImplementedError, TypeError, ValueError) as error:
+            raise UserError(
+                f"The defence '{settings.defense}' cannot be stored; give it a get_config, as kerastag/README.md says: {error}."
+            ) from error
+        return defense
     return DEFENSES.build(settings.defense, settings, dataset, steps_per_epoch)
 
 

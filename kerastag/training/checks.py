@@ -1,5 +1,6 @@
 """What is looked at before the first epoch, so that a training does not end in a sentence of TensorFlow's, or in nonsense."""
 
+import contextlib
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -42,16 +43,17 @@ def check_training(model: "AdversarialTagger", x: Any, y: Any) -> None:
     check_single(tagger, features)
     _check_loss(model.loss)
     if labels is not None:
-        _check_classes(labels, outputs.shape[-1])
+        _check_labels(labels, outputs.shape[-1], model.loss)
 
 
-def check_shapes(model: "AdversarialTagger", x: Any, y: Any = None) -> None:
+def check_shapes(model: "AdversarialTagger", x: Any, y: Any = None, with_labels: bool = True) -> None:
     """Check features, and labels where there are any, against the tagger.
 
     Args:
         model: The trainer, with its tagger.
         x: Features as Keras takes them, `(jets, features)`, or a data set of batches.
         y: Labels `(jets, classes)` or `(jets,)`; None with a data set, or without any.
+        with_labels: Whether to look at labels, also those of a data set.
 
     Raises:
         UserError: if shapes do not fit.
@@ -61,7 +63,7 @@ def check_shapes(model: "AdversarialTagger", x: Any, y: Any = None) -> None:
     if jets is not None and (len(jets) != 2 or features not in (None, jets[1])):
         wanted = "features" if features is None else features
         raise UserError(f"'{model.tagger.name}' takes features of shape (jets, {wanted}). Received: {_said(jets)}.")
-    if labels is not None:
+    if with_labels and labels is not None:
         _check_labels(labels, class_logits.width(model.tagger), model.loss)
 
 
@@ -74,9 +76,18 @@ def _shapes(x: Any, y: Any) -> Shapes:
         shapes = [getattr(part, "shape", tf.TensorShape(None)) for part in specification[:2]]
         features, labels = (None if shape.rank is None else tuple(shape) for shape in shapes)
         return features, labels
-    if x is None or isinstance(x, dict) or not hasattr(x, "__len__"):  # None, and generators of batches
-        return None, None
-    return np.shape(x), None if y is None else np.shape(y)
+    x, y = (_alone(part) for part in (x, y))
+    return getattr(x, "shape", None), getattr(y, "shape", None)
+
+
+def _alone(part: Any) -> Any:
+    """An array, also where it stands alone in a list, or is a list of numbers; anything else as it is."""
+    if isinstance(part, list | tuple) and len(part) == 1 and hasattr(part[0], "shape"):
+        return part[0]
+    if isinstance(part, list | tuple) and not any(hasattr(row, "shape") for row in part):
+        with contextlib.suppress(ValueError):  # rows of other lengths, of which Keras speaks
+            return np.asarray(part)
+    return part
 
 
 def _features(model: "AdversarialTagger") -> int | None:
@@ -90,6 +101,8 @@ def _features(model: "AdversarialTagger") -> int | None:
 def _check_loss(loss: Any) -> None:
     """Refuse a loss of Keras' that would take logits for probabilities, as it does by its name alone."""
     made = keras.losses.get(loss) if isinstance(loss, str) else loss
+    if not _is_of_keras(made):
+        return
     takes = inspect.signature(made).parameters if inspect.isfunction(made) else {}
     from_logits = takes["from_logits"].default if "from_logits" in takes else getattr(made, "from_logits", True)
     if not from_logits:
@@ -100,20 +113,21 @@ def _check_loss(loss: Any) -> None:
         )
 
 
-def _check_classes(labels: tuple[int | None, ...], classes: int) -> None:
-    if len(labels) == 2 and labels[1] not in (None, classes):
-        raise UserError(f"Labels have {labels[1]} columns, but the tagger has {classes} classes.")
-
-
 def _check_labels(labels: tuple[int | None, ...], classes: int | None, loss: Any) -> None:
-    if classes is not None:
-        _check_classes(labels, classes)
-    sparse = "sparse" in (loss if isinstance(loss, str) else getattr(loss, "name", "sparse"))
-    if len(labels) == 1 and not sparse:
+    if classes is not None and len(labels) == 2 and labels[1] not in (None, 1, classes):
+        raise UserError(f"Labels have {labels[1]} columns, but the tagger has {classes} classes.")
+    made = keras.losses.get(loss) if isinstance(loss, str) else loss
+    name = str(getattr(made, "name", None) or getattr(made, "__name__", ""))
+    if len(labels) == 1 and _is_of_keras(made) and "sparse" not in name:
         raise UserError(
             "Labels are whole numbers; give keras.utils.to_categorical(y), or compile with "
             "keras.losses.SparseCategoricalCrossentropy(from_logits=True)."
         )
+
+
+def _is_of_keras(loss: Any) -> bool:
+    """Whether a loss comes with Keras, so that what it takes is known."""
+    return str(getattr(loss, "__module__", "")).startswith("keras.")
 
 
 def _said(shape: tuple[int | None, ...]) -> str:

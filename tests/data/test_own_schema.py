@@ -138,3 +138,11 @@ def test_a_run_knows_its_schema(own_data, file, tmp_path):
     assert other.code == 2 and "started with the discriminators HvL in its schema, not HvS" in other.err, other.err
     both = run_command("evaluate", tmp_path / "run", "--schema", file, "--config", "jet_flavor", "--output", tmp_path / "both")
     assert both.code == 2 and "--config or --schema, not both" in both.err
+
+
+def test_an_example_that_was_changed_needs_another_name(tmp_path, jet_files):
+    example = schemas.get("delphes")
+    changed = dataclasses.replace(example, selection="")
+    with pytest.raises(UserError, match="'delphes' is that of another schema, which is built in; give yours a name"):
+        data.prepare(changed, data_dir=tmp_path, manual_dir=jet_files)
+    assert schemas.current(changed) == example

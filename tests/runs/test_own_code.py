@@ -93,7 +93,7 @@ def test_own_network_is_resumed_to_the_same_result(run, data_dir, tmp_path):
     assert refused.code == 2 and "attack objective of its own; say with --attack-objective tests." in refused.err
     named += ("--attack-objective", MODEL.format("against_truth"))
     refused = run_command("train", "--resume", "--output", tmp_path / "again", "--data-dir", data_dir, *named)
-    assert refused.code == 2 and "defense of its own; say with --defense tests.own_networks:Partly" in refused.err
+    assert refused.code == 2 and "defence of its own; say with --defense tests.own_networks:Partly" in refused.err
     named += ("--defense", MODEL.format("Partly"))
     done = run_command("train", "--resume", "--output", tmp_path / "again", "--data-dir", data_dir, *named)
     assert done.code == 0, done.err
@@ -126,7 +126,8 @@ def test_own_defence_is_made_with_the_attack_in_its_box(dataset):
     defense = make_defense(settings, dataset, 1)
     assert (defense.share, defense.attack.steps, defense.attack.threat_model.epsilon) == (0.5, 3, 0.5)
     for name, sentence in (
-        ("Demanding", "wants 'temperature'; it can be given attack, threat_model, ramp, seed, or have a default"),
+        ("Demanding", "'temperature'; it can take attack, threat_model, ramp, seed by name, and more with a default"),
+        ("Forgetful", "cannot be stored; give it a get_config"),
         ("Halfway", "is no class below kerastag's Defense"),
     ):
         with pytest.raises(UserError, match=sentence):

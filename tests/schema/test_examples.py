@@ -51,10 +51,11 @@ def pfnano():
         columns[f"JetPFCands_{name}"] = ak.unflatten(RNG.uniform(0, 9, len(links)).astype("f4"), of_event)
     for name, kind in (("d0", "f4"), ("d0Err", "f4"), ("dz", "f4"), ("dzErr", "f4"), ("charge", "i4")):
         drawn = RNG.integers(-1, 2, len(links) + EVENTS) if name == "charge" else RNG.uniform(0, 1, len(links) + EVENTS)
+        drawn = np.where(drawn < 0.3, -1, drawn) if name == "d0Err" else drawn  # of those without a track
         columns[f"PFCands_{name}"] = ak.unflatten(drawn.astype(kind), of_event + 1)
     columns["JetSVs_jetIdx"] = ak.unflatten(np.tile(np.int32([2, 0]), EVENTS), np.full(EVENTS, 2))
     for name in ("mass", "pt", "ntracks", "d3d", "d3dsig", "enration", "deltaR"):
-        numbers = RNG.uniform(1, 9, 2 * EVENTS).astype("f4")
+        numbers = RNG.uniform(*((-0.5, -0.1) if name == "deltaR" else (1, 9)), 2 * EVENTS).astype("f4")
         columns[f"JetSVs_{name}"] = ak.unflatten(np.rint(numbers) if name == "ntracks" else numbers, np.full(EVENTS, 2))
     return columns
 
@@ -63,7 +64,10 @@ def delphes():
     jets = {f"Jet.{name}": values(0, 1) for name in ("Mass", "DeltaEta", "DeltaPhi", "EhadOverEem")}
     jets |= {f"Jet.{name}": values(0, 9, "i4") for name in ("Charge", "NCharged", "NNeutrals")}
     jets |= {"Jet.PT": values(21, 90), "Jet.Eta": values(-2, 2), "Jet.Flavor": np.where(FLAVOUR, FLAVOUR, 21).astype("u4")}
-    return {name: in_events(column) for name, column in jets.items()}
+    of_events = {"Event.Number": np.arange(EVENTS), "Event.Weight": np.full(EVENTS, -2.0, "f4")}
+    return {name: in_events(column) for name, column in jets.items()} | {
+        name: ak.unflatten(column, np.ones(EVENTS, int)) for name, column in of_events.items()
+    }
 
 
 def jetclass():
@@ -138,7 +142,8 @@ def test_candidates_of_pfnano_are_charged_and_sorted_by_their_significance(tmp_p
         event, in_event = divmod(number, 3)
         mine = np.flatnonzero(columns["JetPFCands_jetIdx"][event] == in_event)
         pointed = columns["JetPFCands_pFCandsIdx"][event].to_numpy()[mine]
-        charged = mine[columns["PFCands_charge"][event].to_numpy()[pointed] != 0]
+        with_track = columns["PFCands_d0Err"][event].to_numpy()[pointed] > 0
+        charged = mine[(columns["PFCands_charge"][event].to_numpy()[pointed] != 0) & with_track]
         significance = columns["JetPFCands_btagSip3dSig"][event].to_numpy()
         charged = charged[np.argsort(-significance[charged])]
         for slot in range(3):
@@ -150,6 +155,14 @@ def test_candidates_of_pfnano_are_charged_and_sorted_by_their_significance(tmp_p
         with_vertex = {2: 0, 0: 1}.get(in_event)
         mass = -1 if with_vertex is None else columns["JetSVs_mass"][event][with_vertex]
         assert column(jets, schema, "vertex_0_mass")[number] == mass
+
+
+def test_jets_of_delphes_know_their_event(tmp_path):
+    schema = schemas.get("delphes")
+    written(tmp_path / "a.root", schema.tree, SHAPES["delphes"][0])
+    jets = read(tmp_path / "a.root", schema)
+    np.testing.assert_array_equal(jets.spectators["event"], np.repeat(np.arange(EVENTS), 3))
+    assert (jets.weights == -2).all()
 
 
 def test_directions_around_the_beam_are_relative_to_the_jet(tmp_path):
@@ -177,5 +190,6 @@ def test_real_files_are_read(name, file):
     flavour = ak.to_numpy(ak.flatten(raw["Jet_hadronFlavour"]))[ak.to_numpy(kept)]
     np.testing.assert_array_equal(jets.label, [{5: 0, 4: 1, 0: 2}[int(value)] for value in flavour])
     if name == "pfnano":
+        assert all(len(np.unique(values)) > 1 for values in jets.features.T)
         leading = column(jets, schema, "candidate_0_ip3d_significance")
         assert (leading[leading != -999] > -20).all() and (leading != -999).mean() > 0.7

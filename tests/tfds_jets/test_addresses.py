@@ -32,8 +32,8 @@ def remote(tmp_path):
 
 
 def test_are_fetched_once_and_whole(remote, tmp_path):
-    lines = [f"{address} {digest}" for address, digest in remote.items()]
-    (tmp_path / addresses.LIST).write_text("\n".join(["# two files", "", *lines]))
+    lines = [f"{address}\t{digest.upper()} " for address, digest in remote.items()]
+    (tmp_path / addresses.LIST).write_text("\r\n".join(["\ufeff# two files", "", *lines]), encoding="utf-8")
     files = find_files(tmp_path)
     assert sorted(file.sha256 for file in files) == sorted(remote.values())
     assert all(file.path.parent == tmp_path and file.path.name.endswith("_jets.root") for file in files)
@@ -55,7 +55,8 @@ def test_their_folder_can_be_inspected(remote, tmp_path):
     [
         ("memory://store0/jets.root " + 64 * "0", "is not the file that was expected: its SHA-256 is"),
         ("memory://store0/jets.root 1234", "Line 1 of .* has no SHA-256 behind the address: '1234'"),
-        ("memory://store0/none.root", "'memory://store0/none.root' cannot be fetched"),
+        ("memory://store0/none.root", "There is no file at 'memory://store0/none.root'"),
+        ("https://[::1/jets.root", "cannot be (read here|fetched)"),
         ("memory://store0/jets.txt", "is no address of a .root"),
         ("jets.root", "is no address of a .root"),
         ("nowhere://store0/jets.root", "cannot be fetched: Protocol not known: nowhere"),
