@@ -48,7 +48,7 @@ def run_command(name: str, *arguments) -> Outcome:
 
 
 def make_reports_quick(monkeypatch) -> None:
-    """Trees that look for attacked jets and tests of many inputs take most of the time of a report; they are tested by themselves."""
+    """Without most of the trees and tests that look for attacked jets; they are tested by themselves."""
     from kerastag.evaluation import two_sample_trees, two_samples
     from kerastag.report.parts import hidden
     from kerastag.results import Resampled

@@ -188,8 +188,8 @@ def no_model(schema, statistics):
 class Halfway(Attack):
     """Half of FGSM's step."""
 
-    def __init__(self, box, **options):
-        super().__init__(box, **options)
+    def __init__(self, box, objective="cross_entropy"):
+        super().__init__(box, objective)
 
     def perturb(self, box, objective):
         _, direction = objective.ascend(box.x)

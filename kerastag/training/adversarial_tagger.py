@@ -10,7 +10,7 @@ from kerastag.attacks import Attack
 from kerastag.errors import UserError
 from kerastag.layers import class_logits
 from kerastag.training.callbacks import warn_of_order
-from kerastag.training.checks import check_shapes, check_training
+from kerastag.training.checks import alone, check_shapes, check_training
 from kerastag.training.defenses import AttackedBatches, Defense
 
 
@@ -107,6 +107,7 @@ class AdversarialTagger(keras.Model):
                 shape than it takes.
         """
         warn_of_order(callbacks)
+        x, y = alone(x), alone(y)
         check_training(self, x, y)
         return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
 
@@ -116,6 +117,7 @@ class AdversarialTagger(keras.Model):
         Raises:
             UserError: if features or labels have another shape than the tagger takes.
         """
+        x, y = alone(x), alone(y)
         check_shapes(self, x, y)
         return super().evaluate(x, y, *args, **kwargs)
 
@@ -125,6 +127,7 @@ class AdversarialTagger(keras.Model):
         Raises:
             UserError: if features have another shape than the tagger takes.
         """
+        x = alone(x)
         check_shapes(self, x, with_labels=False)
         return super().predict(x, *args, **kwargs)
 

@@ -1,6 +1,5 @@
 """What is looked at before the first epoch, so that a training does not end in a sentence of TensorFlow's, or in nonsense."""
 
-import contextlib
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -76,18 +75,13 @@ def _shapes(x: Any, y: Any) -> Shapes:
         shapes = [getattr(part, "shape", tf.TensorShape(None)) for part in specification[:2]]
         features, labels = (None if shape.rank is None else tuple(shape) for shape in shapes)
         return features, labels
-    x, y = (_alone(part) for part in (x, y))
+    x, y = (alone(part) for part in (x, y))
     return getattr(x, "shape", None), getattr(y, "shape", None)
 
 
-def _alone(part: Any) -> Any:
-    """An array, also where it stands alone in a list, or is a list of numbers; anything else as it is."""
-    if isinstance(part, list | tuple) and len(part) == 1 and hasattr(part[0], "shape"):
-        return part[0]
-    if isinstance(part, list | tuple) and not any(hasattr(row, "shape") for row in part):
-        with contextlib.suppress(ValueError):  # rows of other lengths, of which Keras speaks
-            return np.asarray(part)
-    return part
+def alone(part: Any) -> Any:
+    """The array that stands alone in a list of inputs, as Keras takes them; anything else as it is."""
+    return part[0] if isinstance(part, list | tuple) and len(part) == 1 and hasattr(part[0], "shape") else part
 
 
 def _features(model: "AdversarialTagger") -> int | None:
