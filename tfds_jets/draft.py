@@ -32,7 +32,7 @@ _CONSTITUENTS, _NAMED = re.compile(r"cand|tra?c?k|sv|vert|constit", re.IGNORECAS
 # Values that stand for "absent" where they are the smallest and frequent.
 _SENTINELS = (-999.0, -9999.0, -99.0, -1000.0, -99999.0)
 # Share of one value from which on a column tells nothing, and a few jets would decide whether it can be trained on.
-_SAME = 0.998
+_NEARLY_ALL = 0.998
 # Slots of a group: as many as 95 % of the jets fill, at most.
 _QUANTILE, _MOST_SLOTS = 0.95, 16
 
@@ -160,7 +160,7 @@ def _inputs(columns: Sequence[Column], questions: list[str]) -> list[Column]:
     around = [column for column in columns if _PHI.search(column.name)]
     known_to_others = [column for column in columns if _NO_INPUT.search(column.name)]
     shares = {column: max(dict(column.frequent).values(), default=0) for column in columns}
-    of_one_value = [column for column in columns if column.distinct < 2 or shares[column] > _SAME]
+    of_one_value = [column for column in columns if column.distinct < 2 or shares[column] > _NEARLY_ALL]
     questions += _about("since no direction around the beam is special", around)
     questions += _about("since it looks like truth or an index", known_to_others)
     questions += _about("since all or nearly all have one value", of_one_value)

@@ -27,7 +27,7 @@ from tfds_jets import integrity
 
 _GENERATOR, _GENERATOR_WEIGHT = "generator", "generator_weight"
 
-_Weights = Callable[[epochs.Columns], tf.Tensor]
+_WeightsOfBatch = Callable[[epochs.Columns], tf.Tensor]
 
 
 def memory_limit() -> int:
@@ -174,25 +174,23 @@ class JetDataset:
         """Number of batches in a shuffled epoch."""
         return self.count(split) // min(batch_size, self.count(split))
 
-    def _resident(
-        self, split: str, batch_size: int, spectators: dict[str, np.ndarray], varied: np.ndarray | None
-    ) -> epochs.Epoch:
+    def _resident(self, split: str, batch_size: int, kept: dict[str, np.ndarray], varied: np.ndarray | None) -> epochs.Epoch:
         jets = self.arrays(split)
-        columns = {"features": jets.features, "label": jets.label, **spectators}
+        columns = {"features": jets.features, "label": jets.label, **kept}
         return epochs.in_memory(columns, batch_size, varied)
 
     def _streamed(self, split: str, batch_size: int) -> epochs.Epoch:
         paths = [str(path) for path in self._builder.info.splits[split].filepaths]
         return epochs.streamed(paths, self._builder.info.features.deserialize_example, batch_size)
 
-    def _finish(self, columns: epochs.Columns, weights: _Weights, spectators: bool) -> tuple:
+    def _finish(self, columns: epochs.Columns, weights: _WeightsOfBatch, spectators: bool) -> tuple:
         """A batch from the columns of its jets."""
         w = weights(columns)
         x, label = columns.pop("features"), columns.pop("label")
         y = tf.one_hot(label, len(self.schema.classes))
         return (x, y, w, columns) if spectators else (x, y, w)
 
-    def _weights_of(self, kind: str) -> _Weights:
+    def _weights_of(self, kind: str) -> _WeightsOfBatch:
         """What gives the jets of a batch their weights, float32 `(jets,)`."""
         if kind == "none":
             return lambda columns: tf.ones_like(columns["label"], tf.float32)

@@ -108,11 +108,12 @@ def _check_loss(loss: Any) -> None:
 
 
 def _check_labels(labels: tuple[int | None, ...], classes: int | None, loss: Any) -> None:
-    if classes is not None and len(labels) == 2 and labels[1] not in (None, 1, classes):
-        raise UserError(f"Labels have {labels[1]} columns, but the tagger has {classes} classes.")
     made = keras.losses.get(loss) if isinstance(loss, str) else loss
-    name = str(getattr(made, "name", None) or getattr(made, "__name__", ""))
-    if len(labels) == 1 and _is_of_keras(made) and "sparse" not in name:
+    takes_numbers = not _is_of_keras(made) or "sparse" in str(getattr(made, "name", None) or getattr(made, "__name__", ""))
+    allowed = (None, classes, 1) if takes_numbers else (None, classes)
+    if classes is not None and len(labels) == 2 and labels[1] not in allowed:
+        raise UserError(f"Labels have {labels[1]} columns, but the tagger has {classes} classes.")
+    if len(labels) == 1 and not takes_numbers:
         raise UserError(
             "Labels are whole numbers; give keras.utils.to_categorical(y), or compile with "
             "keras.losses.SparseCategoricalCrossentropy(from_logits=True)."
