@@ -59,7 +59,7 @@ def trees(path: Path) -> dict[str, tuple[int, int]]:
     sources.check_header(path)
     try:
         with uproot.open(path) as root:
-            return {name: (root[name].num_entries, len(root[name].keys())) for name in sources.trees_of(root)}
+            return {name: (root[name].num_entries, len(sources.branches_of(root[name]))) for name in sources.trees_of(root)}
     except Exception as error:
         raise sources.damaged(path, error) from error
 

@@ -75,7 +75,7 @@ def _root(path: Path, trees: Sequence[str]) -> Iterator[Table]:
     check_header(path)
     with uproot.open(path) as root:
         tree = _tree(root, path, trees)
-        keys = _branches(tree)
+        keys = branches_of(tree)
         branches = {*keys, *(key.rpartition("/")[2] for key in keys)}
 
         def chunks(names: Sequence[str]) -> Iterator[Columns]:
@@ -85,7 +85,7 @@ def _root(path: Path, trees: Sequence[str]) -> Iterator[Table]:
         yield Table(f"Tree '{tree.name}' in '{path}'", tree.num_entries, branches, chunks)
 
 
-def _branches(tree: Any) -> list[str]:
+def branches_of(tree: Any) -> list[str]:
     """Names of branches; in an RNTuple of NanoAOD those at the top, where what anonymous collections hold has its names.
 
     uproot takes the square of their number to list these collections as well.
