@@ -5,6 +5,9 @@ import functools
 
 import numpy as np
 
+# Spectator that weights jets.
+WEIGHT = "generator_weight"
+
 
 @dataclasses.dataclass(frozen=True)
 class Jets:
@@ -47,7 +50,7 @@ class Jets:
     @functools.cached_property
     def weights(self) -> np.ndarray:
         """Generator weight of each jet, float64 `(jets,)`; 1 where files have none."""
-        return np.asarray(self.spectators.get("generator_weight", np.ones(len(self))), np.float64)
+        return np.asarray(self.spectators.get(WEIGHT, np.ones(len(self))), np.float64)
 
     @functools.cached_property
     def events(self) -> np.ndarray:

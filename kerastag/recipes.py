@@ -284,7 +284,7 @@ def run_config(folder: Path) -> dict[str, Any]:
     # Which variations a run saw, in which box it was attacked, and its own discriminators, runs of early versions do not say.
     content: dict[str, Any] = {"variations": {}, "box": "", "ratios": None}
     content |= read_json(file, {"settings": dict, "fingerprint": str, "jets": dict})
-    check_fields(file, content, {"variations": dict, "box": str} | ({"ratios": list} if content["ratios"] is not None else {}))
+    check_fields(file, content, {"variations": dict, "box": str})
     try:
         return content | {"settings": Settings.stored(content["settings"])}
     except UserError as error:

@@ -40,24 +40,27 @@ class Address(NamedTuple):
         return f"{hashlib.sha256(self.address.encode()).hexdigest()[:8]}_{name}"
 
 
-def fetch(directory: Path) -> None:
+def fetch(directory: Path) -> dict[Path, str]:
     """Fetch what the lists below a folder name and is not there yet.
 
     Args:
         directory: The folder; each list `addresses.txt` has an address a line, and perhaps a SHA-256 behind it.
 
+    Returns:
+        The SHA-256 that each copy must have, as far as the lists tell.
+
     Raises:
         UserError: if a list is damaged, a package is missing, a file cannot be fetched or is another one, or another process
             fetches it now.
     """
+    told: dict[Path, str] = {}
     for path in sorted(directory.rglob(LIST)):
         copies = {path.parent / one.name: one for one in _read(path)}
-        for copy, one in copies.items():
-            if one.sha256 and copy.is_file() and sha256(copy) != one.sha256:
-                raise UserError(f"'{copy}' is not what '{path}' says, by its SHA-256; delete it, and it is fetched again.")
+        told |= {copy: one.sha256 for copy, one in copies.items() if one.sha256}
         missing = {copy: one for copy, one in copies.items() if not copy.is_file()}
         if missing:
             _fetch(missing, path.parent)
+    return told
 
 
 def _fetch(missing: Mapping[Path, Address], folder: Path) -> None:

@@ -57,7 +57,7 @@ def find_files(directory: Path) -> list[RootFile]:
         UserError: if there is none, if one that a list of addresses names cannot be fetched, or if two have the same content
             (their jets would count twice).
     """
-    addresses.fetch(Path(directory).expanduser())
+    told = addresses.fetch(Path(directory).expanduser())
     found = sorted(path for path in Path(directory).expanduser().rglob("*") if path.suffix in sources.SUFFIXES)
     paths = [path for path in found if path.is_file() and not path.parent.name.startswith(SCRATCH)]
     if not paths:
@@ -69,6 +69,8 @@ def find_files(directory: Path) -> list[RootFile]:
     by_content: dict[str, RootFile] = {}
     for path in paths:
         file = RootFile.of(path)
+        if told.get(path, file.sha256) != file.sha256:
+            raise UserError(f"'{path}' is not what {addresses.LIST} says, by its SHA-256; delete it to fetch it again.")
         if file.sha256 in by_content:
             raise UserError(f"'{by_content[file.sha256].path}' and '{path}' have the same content; remove one of them.")
         by_content[file.sha256] = file

@@ -63,7 +63,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     # `tfds build tfds_jets` makes every config in this list, so it holds the default alone; `builder_configs` has all.
     BUILDER_CONFIGS = [CONFIGS[schemas.JET_FLAVOR.name]]
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
-        "Put the files of jets, at any depth, or their addresses in addresses.txt, into a folder and name it with --manual_dir."
+        f"Put the files of jets, at any depth, or their addresses in {LIST}, into a folder and name it with --manual_dir."
     )
 
     @tfds.core.utils.classproperty

@@ -20,12 +20,12 @@ from kerastag.catalogue import SCALES
 from kerastag.data import epochs
 from kerastag.data.weights import KinematicWeights
 from kerastag.errors import UserError
-from kerastag.jets import Jets
+from kerastag.jets import WEIGHT, Jets
 from kerastag.schema import Schema, discovery, toml
 from kerastag.statistics import Statistics
 from tfds_jets import integrity
 
-_GENERATOR, _GENERATOR_WEIGHT = "generator", "generator_weight"
+_GENERATOR = "generator"
 
 _WeightsOfBatch = Callable[[epochs.Columns], tf.Tensor]
 
@@ -196,16 +196,16 @@ class JetDataset:
             return lambda columns: tf.ones_like(columns["label"], tf.float32)
         if kind == _GENERATOR:
             mean = self._mean_generator_weight
-            return lambda columns: tf.cast(tf.cast(columns[_GENERATOR_WEIGHT], tf.float64) / mean, tf.float32)
+            return lambda columns: tf.cast(tf.cast(columns[WEIGHT], tf.float64) / mean, tf.float32)
         kinematic = self._kinematic_weights(kind)
         return lambda columns: kinematic(columns["features"], columns["label"])
 
     @functools.cached_property
     def _mean_generator_weight(self) -> float:
-        if _GENERATOR_WEIGHT not in {one.name for one in self.schema.spectators}:
-            raise UserError(f"The schema {self.schema.name} has no spectator '{_GENERATOR_WEIGHT}'; leave --weights out.")
-        total = sum(block[_GENERATOR_WEIGHT].astype(np.float64).sum() for block in self._readable_blocks("train"))
-        mean = total / self.count("train")
+        if WEIGHT not in {one.name for one in self.schema.spectators}:
+            raise UserError(f"The schema {self.schema.name} has no spectator '{WEIGHT}'; leave --weights out.")
+        decoded = [self.arrays("train").spectators] if self.fits_in_memory("train") else self._readable_blocks("train")
+        mean = sum(part[WEIGHT].astype(np.float64).sum() for part in decoded) / self.count("train")
         if not 0 < mean < np.inf:
             raise UserError(f"The weights of the generator have a mean of {mean:g}; training needs a finite one above 0.")
         return mean

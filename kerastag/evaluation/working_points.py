@@ -32,7 +32,7 @@ class Binning(NamedTuple):
 
 
 def threshold(values: np.ndarray, weights: np.ndarray, rate: float) -> float:
-    """The value above which the share `rate` of the weights lies.
+    """The value above which the share `rate` of the weights lies; NaN, which no jet passes, where they add up to nothing.
 
     Args:
         values: Discriminant of the jets to reject, `(jets,)`.
@@ -41,8 +41,7 @@ def threshold(values: np.ndarray, weights: np.ndarray, rate: float) -> float:
     """
     order = np.argsort(-values, kind="stable")
     above = np.cumsum(weights[order])
-    # Where negative weights nearly cancel the others, no jet may be the one.
-    return float(values[order][min(np.searchsorted(above, rate * above[-1]), len(values) - 1)])
+    return float(values[order][np.searchsorted(above, rate * above[-1])]) if above[-1] > 0 else float("nan")
 
 
 def binnings(schema: Schema, jets: Jets) -> dict[str, Binning]:

@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -152,9 +153,10 @@ def check_same(started: dict, settings: Settings, dataset: JetDataset, output: P
         )
 
 
-def _listed(ratios: list[dict]) -> str:
-    """Names of a schema's own discriminators."""
-    return ", ".join(ratio["name"] for ratio in ratios if isinstance(ratio, dict) and "name" in ratio) or "of its classes"
+def _listed(ratios: Any) -> str:
+    """Names of a schema's own discriminators, also as a damaged file tells them."""
+    known = [ratio for ratio in ratios if isinstance(ratio, dict)] if isinstance(ratios, list) else []
+    return ", ".join(str(ratio.get("name")) for ratio in known) or "of its classes"
 
 
 def _box(settings: Settings, dataset: JetDataset) -> str:

@@ -108,3 +108,13 @@ def test_outputs_that_are_not_numbers_have_no_rate(broken):
     nan, defined = NotDefined("the outputs of 1 jets are not finite"), select(rows, condition="clean")
     assert all(row["ratio"] == nan for row in rows if row["condition"] == "attacked")
     assert all((row["rate"] == nan) == (broken == "clean") for row in defined)
+
+
+@pytest.mark.parametrize("excess", [0, -1])
+def test_weights_that_cancel_set_no_threshold(excess):
+    label = np.tile([0, 2], 300)
+    logits = np.random.default_rng(5).normal(size=(600, 3)) + 2 * np.eye(3)[label]
+    weights = np.where(np.arange(600) % 4 < 2, 1.0, -1.0)
+    weights[1] += excess
+    rows = working_points(label, {"clean": logits}, {}, Bootstrap(np.arange(600), 5, weights=weights), TOY.main, rates=(0.1,))
+    assert {str(row["rate"]) for row in rows} == {"not defined: fewer than 20 jets"}

@@ -81,7 +81,7 @@ def test_a_changed_copy_is_noticed(remote, tmp_path):
     (tmp_path / addresses.LIST).write_text(f"{address} {digest}")
     (file,) = find_files(tmp_path)
     file.path.write_bytes(file.path.read_bytes() + b"more")
-    with pytest.raises(UserError, match=r"is not what .* says, by its SHA-256; delete it"):
+    with pytest.raises(UserError, match=r"is not what .* says, by its SHA-256; delete it to fetch"):
         find_files(tmp_path)
 
 
