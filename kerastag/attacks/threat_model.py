@@ -55,7 +55,7 @@ class Box(NamedTuple):
         """The corner of the box in a direction, signs `(batch, features)`."""
         return self.project(self.x + self.budget * direction)
 
-    # AutoGraph would take seconds to find that there is nothing to convert below.
+    # AutoGraph would take two seconds to find that there is nothing to convert below.
     @tf.autograph.experimental.do_not_convert
     def complete(self, point: tf.Tensor) -> tf.Tensor:
         """A point of the box with the cells that follow recomputed, `(batch, features)`: what a tagger sees."""
