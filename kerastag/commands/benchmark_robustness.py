@@ -51,6 +51,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="sizes of the attack in training; several make a curve for each defence in pareto.png (default: 0.01)",
     )
     parser.add_argument(
+        "--betas",
+        type=float,
+        nargs="+",
+        default=[Settings().beta],
+        metavar="B",
+        help="weights of the second term of TRADES; several make a curve in pareto.png (default: 3)",
+    )
+    parser.add_argument(
         "--variations", metavar="FOLDER", help="simulated variations, for the defences variations and variations-fgsm"
     )
     parser.add_argument(
@@ -88,6 +96,7 @@ def main(options: argparse.Namespace) -> None:
         options.output,
         seeds,
         train_epsilons=options.train_epsilons,
+        betas=options.betas,
         variations=options.variations,
         beside=options.beside,
         trees=not options.no_trees,

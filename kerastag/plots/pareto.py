@@ -63,10 +63,10 @@ def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 @styled
 def pareto_curves(rows: Sequence[Row], title: str, main: str) -> Drawn:
-    """Clean against attacked area, a panel per attack, a curve per defence with a point for each ε in training.
+    """Clean against attacked area, a panel per attack, a curve per defence with a point for each of its strengths.
 
     Args:
-        rows: `defence`, `epsilon`, `attack`, and the areas of the seeds, `clean` and `attacked`; error bars are their spread.
+        rows: `defence`, `strength`, a pair of a label and a number for whatever varies, `attack`, and the areas of the seeds, `clean` and `attacked`; error bars are their spread.
         title: Title of the figure.
         main: Name of the discriminator.
     """
@@ -85,8 +85,8 @@ def pareto_curves(rows: Sequence[Row], title: str, main: str) -> Drawn:
 
 
 def _curve(axis: plt.Axes, rows: Sequence[Row], style: Style) -> None:
-    """A defence, its points joined and each with its ε."""
-    rows = sorted(rows, key=lambda row: row["epsilon"])
+    """A defence, its points joined and each with what of its strength differs."""
+    rows = sorted(rows, key=lambda row: row["strength"])
     clean, attacked = ([row[key] for row in rows] for key in ("clean", "attacked"))
     axis.errorbar(
         [seeds.mean for seeds in clean],
@@ -103,7 +103,9 @@ def _curve(axis: plt.Axes, rows: Sequence[Row], style: Style) -> None:
     if len(rows) > 1:
         for row in rows:
             at = (row["clean"].mean, row["attacked"].mean)
-            axis.annotate(f"{row['epsilon']:g}", at, (8, -18), textcoords="offset points", fontsize="xx-small")
+            varied = [size for size in row["strength"] if any(size not in other["strength"] for other in rows)]
+            mark = " ".join(f"{label}{number:g}" for label, number in varied)
+            axis.annotate(mark, at, (8, -18), textcoords="offset points", fontsize="xx-small")
 
 
 def _spreads(areas: Sequence[Seeds]) -> list[float]:

@@ -5,6 +5,7 @@ Every training and every evaluation is a file below the output folder, so a run 
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,6 +48,8 @@ ATTACKS = (
 )
 # FGSM that preserves the distribution of every feature in every flavour.
 MARGINAL = f"marginal-preserving ε={EPSILON:g}"
+# Weight of TRADES' second term, unless several are asked for.
+BETA = Settings().beta
 # Discriminators of the table where the jets have them, else those of all tables.
 _SHOWN = ("BvL", "CvL")
 RESULT = "robustness.json"
@@ -90,6 +93,7 @@ def benchmark_robustness(
     attacks: Sequence[Condition] = ATTACKS,
     *,
     train_epsilons: Sequence[float] = (EPSILON,),
+    betas: Sequence[float] = (BETA,),
     variations: str | None = None,
     beside: Sequence[str] = (),
     trees: bool = True,
@@ -102,6 +106,7 @@ def benchmark_robustness(
         defenses: Seeds of each defence.
         attacks: Columns of the table.
         train_epsilons: Sizes of the attack in training, a row each; rows of others than the usual one say so.
+        betas: The same for the weights of TRADES' second term.
         variations: Folder of simulated variations, for the defences that train on them.
         beside: Further taggers as rows, each a path, a legacy tagger, or NAME=one of these; a NAME= that is given several times
             stands for the seeds of one training.
@@ -111,7 +116,7 @@ def benchmark_robustness(
         UserError: if a folder has a run of other settings or data, a defence lacks the variations that it needs, or a tagger
             does not fit the data set.
     """
-    trainings = _trainings(settings, defenses, train_epsilons, variations)
+    trainings = _trainings(settings, defenses, train_epsilons, betas, variations)
     dataset = opened(settings)
     others = _others(beside, trainings, dataset)
     for seeds in trainings.values():  # mistakes are found before the first training
@@ -134,7 +139,7 @@ def benchmark_robustness(
 
 
 def _folder(output: Path, name: str, settings: Settings) -> Path:
-    return output / f"{name.replace(' ε=', '-')}-seed{settings.seed}"
+    return output / f"{name.replace(' ε=', '-').replace(' β=', '-beta')}-seed{settings.seed}"
 
 
 def _others(beside: Sequence[str], trainings: Mapping[str, Sequence[Settings]], dataset: JetDataset) -> list[_Other]:
@@ -160,16 +165,22 @@ def _network(folder: Path, name: str, schema: Schema) -> Tagger:
 
 
 def _trainings(
-    settings: Settings, defenses: Mapping[str, Sequence[int]], epsilons: Sequence[float], variations: str | None
+    settings: Settings,
+    defenses: Mapping[str, Sequence[int]],
+    epsilons: Sequence[float],
+    betas: Sequence[float],
+    variations: str | None,
 ) -> dict[str, list[Settings]]:
     """Settings of the seeds of each row."""
     trainings = {}
     for defense, seeds in defenses.items():
         entry = DEFENSES.find(defense)
         folder = variations if "variations" in entry.uses else None
-        for epsilon in dict.fromkeys(epsilons) if entry.sized else [EPSILON]:
-            name = defense if epsilon == EPSILON else f"{defense} ε={epsilon:g}"
-            given = settings.to_dict() | {"defense": defense, "epsilon": epsilon, "variations": folder}
+        sizes = dict.fromkeys(epsilons) if entry.sized else [EPSILON]
+        weights = dict.fromkeys(betas) if "beta" in entry.uses else [BETA]
+        for epsilon, beta in itertools.product(sizes, weights):
+            name = defense + (f" ε={epsilon:g}" if epsilon != EPSILON else "") + (f" β={beta:g}" if beta != BETA else "")
+            given = settings.to_dict() | {"defense": defense, "epsilon": epsilon, "beta": beta, "variations": folder}
             trainings[name] = [Settings.resolve(given | {"seed": seed}) for seed in seeds]
     return trainings
 
@@ -199,7 +210,7 @@ def _draw(
     rows = [
         {
             "defence": trainings[name][0].defense if name in trainings else name,
-            "epsilon": trainings[name][0].epsilon if name in trainings else EPSILON,
+            "strength": _strength(trainings[name][0]) if name in trainings else (),
             "attack": condition.label,
             "clean": _seeds(of_seeds, CLEAN.label, main),
             "attacked": _seeds(of_seeds, condition.label, main),
@@ -208,8 +219,14 @@ def _draw(
         for condition in attacks
         if condition.is_attack
     ]
-    title = "Clean and attacked area; numbers: ε in training; bars: standard deviation over seeds"
+    title = "Clean and attacked area; numbers: ε, or β, in training; bars: standard deviation over seeds"
     plots.save(plots.pareto_curves(rows, title, main)[0], output / "pareto.png", output / "pareto.pdf")
+
+
+def _strength(settings: Settings) -> tuple[tuple[str, float], ...]:
+    """What may differ along the curve of a defence, with its name in figures."""
+    weight = (("β=", settings.beta),) if "beta" in DEFENSES.find(settings.defense).uses else ()
+    return (("", settings.epsilon), *weight)
 
 
 def _evaluated(

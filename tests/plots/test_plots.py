@@ -155,15 +155,17 @@ def test_loss_stands_at_the_number_of_jets_that_shows_it():
 
 def test_a_curve_joins_the_sizes_of_a_defence():
     rows = [
-        {"defence": name, "epsilon": epsilon, "attack": "FGSM", "clean": Seeds((clean,)), "attacked": Seeds((attacked,))}
-        for name, epsilon, clean, attacked in (
-            ("nominal", 0.01, 0.95, 0.90),
-            ("fgsm", 0.02, 0.93, 0.92),
-            ("fgsm", 0.01, 0.94, 0.91),
+        {"defence": name, "strength": strength, "attack": "FGSM", "clean": Seeds((clean,)), "attacked": Seeds((attacked,))}
+        for name, strength, clean, attacked in (
+            ("nominal", (("", 0.01),), 0.95, 0.90),
+            ("fgsm", (("", 0.02),), 0.93, 0.92),
+            ("fgsm", (("", 0.01),), 0.94, 0.91),
+            ("trades", (("", 0.01), ("β=", 6.0)), 0.93, 0.93),
+            ("trades", (("", 0.01), ("β=", 1.0)), 0.94, 0.92),
         )
     ]
     _, axes = plots.pareto_curves(rows, "", "BvL")
     lines = {container.get_label(): container.lines[0] for container in axes[0, 0].containers}
-    assert list(lines) == ["nominal", "fgsm"]
+    assert list(lines) == ["nominal", "fgsm", "trades"]
     np.testing.assert_allclose(lines["fgsm"].get_xydata(), [[0.94, 0.91], [0.93, 0.92]])
-    assert [text.get_text() for text in axes[0, 0].texts] == ["0.01", "0.02"]
+    assert [text.get_text() for text in axes[0, 0].texts] == ["0.01", "0.02", "β=1", "β=6"]

@@ -350,6 +350,8 @@ def test_a_wrong_size_is_refused_before_anything_is_trained(dataset, data_dir, t
     settings = Settings.resolve({"config": "jet_flavor", "data_dir": str(data_dir)})
     with pytest.raises(UserError, match="epsilon"):
         runs.benchmark_robustness(settings, tmp_path / "out", {"nominal": [0], "fgsm": [0]}, train_epsilons=(-1.0,))
+    with pytest.raises(UserError, match="beta"):
+        runs.benchmark_robustness(settings, tmp_path / "out", {"trades": [0]}, betas=(-1.0,))
     with pytest.raises(UserError, match="epsilon"):
         runs.study(settings, tmp_path / "out", train_epsilons=(0.01, -1.0))
     assert not list(tmp_path.iterdir())
