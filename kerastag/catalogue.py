@@ -309,6 +309,25 @@ MODELS = Catalogue(
     Entry("mlp", "fully connected, on scaled features and track quantities", "kerastag.models.mlp:mlp"),
     Entry("deep_sets", "one encoder for all tracks, for few jets", "kerastag.models.deep_sets:deep_sets"),
     Entry("paper_mlp", "the network of arXiv:2203.13890", "kerastag.models.mlp:paper_mlp"),
+    Entry("pfn", "Particle Flow Network, a sum over particles (arXiv:1810.05165)", "kerastag.models.pfn:pfn"),
+    Entry("particle_net", "graphs of neighbours (arXiv:1902.08570)", "kerastag.models.particle_net:particle_net"),
+    Entry("particle_net_lite", "the same, small", "kerastag.models.particle_net:particle_net_lite"),
+    Entry(
+        "particle_transformer",
+        "attention among particles, version 1 of arXiv:2202.03772",
+        "kerastag.models.particle_transformer:particle_transformer",
+    ),
+    Entry(
+        "particle_transformer_small",
+        "the same, of three blocks of width 64",
+        "kerastag.models.particle_transformer:particle_transformer_small",
+    ),
+    Entry("deep_jet", "convolutions and recurrence, CMS's (arXiv:2008.10519)", "kerastag.models.deep_jet:deep_jet"),
+    Entry(
+        "lipschitz_mlp",
+        "fully connected, with a bound on its logits (arXiv:2112.00038)",
+        "kerastag.models.lipschitz_mlp:lipschitz_mlp",
+    ),
 )
 
 SCALES = Catalogue(

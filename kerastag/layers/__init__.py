@@ -3,22 +3,35 @@
 import kerastag.backend  # noqa: F401  (before Keras is imported)
 from kerastag.layers.class_logits import ClassLogits, FlavourLogits
 from kerastag.layers.deep_flavour import AbsentTogether
+from kerastag.layers.edges import EdgeFeatures
+from kerastag.layers.kinematics import Kinematics
+from kerastag.layers.lipschitz import GroupSort, NormedDense
 from kerastag.layers.lwtnn_inputs import LwtnnInputs
 from kerastag.layers.mending import Mend
-from kerastag.layers.objects import SplitGroups
+from kerastag.layers.objects import SplitGroups, split_columns
+from kerastag.layers.particle_transformer import ClassToken, PairAttention, PairFeatures, Scale
 from kerastag.layers.preprocessing import PresenceFlags, SelectFeatures, Standardize, symlog
 from kerastag.layers.track_quantities import TrackQuantities
 
 __all__ = [
     "AbsentTogether",
     "ClassLogits",
+    "ClassToken",
+    "EdgeFeatures",
     "FlavourLogits",
+    "GroupSort",
+    "Kinematics",
     "LwtnnInputs",
     "Mend",
+    "NormedDense",
+    "PairAttention",
+    "PairFeatures",
     "PresenceFlags",
+    "Scale",
     "SelectFeatures",
     "SplitGroups",
     "Standardize",
     "TrackQuantities",
+    "split_columns",
     "symlog",
 ]

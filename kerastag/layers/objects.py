@@ -1,7 +1,7 @@
 """From the flat vector of features to the objects of a jet."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -9,6 +9,13 @@ import tensorflow as tf
 from typing_extensions import override
 
 from kerastag.schema import Schema
+
+
+def split_columns(values: tf.Tensor, widths: Sequence[int]) -> list[tf.Tensor]:
+    """Consecutive columns of `values`; unlike slices, their gradient is a single concatenation."""
+    if len(widths) == 1:  # TensorFlow does not split into one
+        return [values]
+    return keras.ops.split(values, list(itertools.accumulate(widths))[:-1], axis=1)
 
 
 @keras.saving.register_keras_serializable("kerastag")
@@ -45,8 +52,7 @@ class SplitGroups(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """By group, `(batch, variables)`, or `(batch, slots, variables)` where it has slots, of `(batch, features)`."""
-        # Unlike slices, the gradient of a split is a single concatenation.
-        columns = keras.ops.split(inputs, list(itertools.accumulate(self._widths))[:-1], axis=1)
+        columns = split_columns(inputs, self._widths)
         return {name: self._by_slot(part, name) for name, part in zip(self.groups, columns, strict=True)}
 
     def _by_slot(self, part: tf.Tensor, name: str) -> tf.Tensor:

@@ -18,6 +18,20 @@ _SMALLEST_CURVATURE = 1e-3  # 1/GeV
 _SMALLEST_D0_VARIANCE, _SMALLEST_Z0_VARIANCE = 25e-6, 900e-6  # mm²
 
 
+def direction(theta: tf.Tensor, q_over_p: tf.Tensor, eta: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Δη of tracks to their jet's axis, and their pT in GeV, `(batch, tracks)` each.
+
+    Args:
+        theta: Polar angle relative to the jet's, rad, `(batch, tracks)`.
+        q_over_p: Charge over momentum, 1/GeV, `(batch, tracks)`.
+        eta: Pseudorapidity of the jet, `(batch, 1)`.
+    """
+    ops = keras.ops
+    polar = ops.clip(theta + 2 * ops.arctan(ops.exp(-eta)), _SMALLEST_THETA, np.pi - _SMALLEST_THETA)
+    delta_eta = -ops.log(ops.tan(polar / 2)) - eta
+    return delta_eta, ops.sin(polar) / ops.maximum(ops.abs(q_over_p), _SMALLEST_CURVATURE)
+
+
 @keras.saving.register_keras_serializable("kerastag")
 class TrackQuantities(keras.layers.Layer):
     """Five quantities of each track from its helix, which a network would need many jets to learn.
@@ -61,9 +75,7 @@ class TrackQuantities(keras.layers.Layer):
         # Absent tracks become 1 first: a division by 0 would make gradients NaN even where its result is not used.
         helix = {name: ops.where(exists, values, ops.ones_like(values)) for name, values in helix.items()}
         eta = inputs[:, self.jet_eta : self.jet_eta + 1]
-        theta = ops.clip(helix["theta"] + 2 * ops.arctan(ops.exp(-eta)), _SMALLEST_THETA, np.pi - _SMALLEST_THETA)
-        delta_eta = -ops.log(ops.tan(theta / 2)) - eta
-        pt = ops.sin(theta) / ops.maximum(ops.abs(helix["q_over_p"]), _SMALLEST_CURVATURE)
+        delta_eta, pt = direction(helix["theta"], helix["q_over_p"], eta)
         d0 = symlog(helix["d0"] / ops.sqrt(ops.maximum(helix["d0_variance"], _SMALLEST_D0_VARIANCE)))
         z0 = symlog(helix["z0"] / ops.sqrt(ops.maximum(helix["z0_variance"], _SMALLEST_Z0_VARIANCE)))
         delta_r = ops.sqrt(helix["phi"] ** 2 + delta_eta**2 + 1e-6)

@@ -9,8 +9,14 @@ import numpy as np
 from kerastag.catalogue import MODELS, imported, own
 from kerastag.errors import UserError
 from kerastag.layers import SelectFeatures
+from kerastag.models.deep_jet import deep_jet
 from kerastag.models.deep_sets import deep_sets
+from kerastag.models.lipschitz_mlp import largest_change, lipschitz_mlp
 from kerastag.models.mlp import mlp, paper_mlp
+from kerastag.models.particle_net import particle_net, particle_net_lite
+from kerastag.models.particle_transformer import particle_transformer, particle_transformer_small
+from kerastag.models.pfn import pfn
+from kerastag.models.published import published
 from kerastag.models.raw_features import of_raw_features
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
@@ -56,4 +62,19 @@ def build(name: str, schema: Schema, statistics: Statistics, inputs: Sequence[st
     return keras.Model(features, inner(SelectFeatures(columns, name="seen")(features)), name=inner.name)
 
 
-__all__ = ["build", "deep_sets", "get", "mlp", "paper_mlp"]
+__all__ = [
+    "build",
+    "deep_jet",
+    "deep_sets",
+    "get",
+    "largest_change",
+    "lipschitz_mlp",
+    "mlp",
+    "paper_mlp",
+    "particle_net",
+    "particle_net_lite",
+    "particle_transformer",
+    "particle_transformer_small",
+    "pfn",
+    "published",
+]

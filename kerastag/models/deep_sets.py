@@ -2,8 +2,8 @@
 
 import keras
 
-from kerastag.layers import Mend, PresenceFlags, Standardize
-from kerastag.models.objects import split_columns, split_groups
+from kerastag.layers import Mend, PresenceFlags, Standardize, split_columns
+from kerastag.models.objects import split_groups
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
 

@@ -1,16 +1,9 @@
 """From the flat vector of features to the objects of a jet."""
 
-import itertools
-
 import keras
 
 from kerastag.layers import SplitGroups
 from kerastag.schema import Schema
-
-
-def split_columns(values: keras.KerasTensor, widths: list[int]) -> list[keras.KerasTensor]:
-    """Consecutive columns of `values`; unlike slices, their gradient is a single concatenation."""
-    return keras.ops.split(values, list(itertools.accumulate(widths))[:-1], axis=1)
 
 
 def split_groups(values: keras.KerasTensor, schema: Schema) -> list[keras.KerasTensor]:

@@ -66,7 +66,8 @@ def pareto_curves(rows: Sequence[Row], title: str, main: str) -> Drawn:
     """Clean against attacked area, a panel per attack, a curve per defence with a point for each of its strengths.
 
     Args:
-        rows: `defence`, `strength`, a pair of a label and a number for whatever varies, `attack`, and the areas of the seeds, `clean` and `attacked`; error bars are their spread.
+        rows: `defence`; `strength`, a pair of a label and a number for whatever varies; `attack`; and the areas of the seeds,
+            `clean` and `attacked`. Error bars are their spread.
         title: Title of the figure.
         main: Name of the discriminator.
     """

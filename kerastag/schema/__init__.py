@@ -15,7 +15,7 @@ from kerastag.schema.deepflavour import DEEPFLAVOUR
 from kerastag.schema.deepntuple import DEEPNTUPLE
 from kerastag.schema.discriminators import Discriminator, Separation
 from kerastag.schema.jet_flavor import JET_FLAVOR
-from kerastag.schema.structure import FlavourClass, Helix, Schema, Spectator, Summary, Tie
+from kerastag.schema.structure import FlavourClass, Helix, Kinematics, Schema, Spectator, Summary, Tie
 from kerastag.schema.toml import read
 from kerastag.schema.variables import Feature, Group, Variable
 
@@ -86,6 +86,7 @@ __all__ = [
     "FlavourClass",
     "Group",
     "Helix",
+    "Kinematics",
     "Schema",
     "Separation",
     "Spectator",

@@ -39,6 +39,25 @@ class Helix:
 
 
 @dataclasses.dataclass(frozen=True)
+class Kinematics:
+    """Features that say where the objects of a group point and what momentum they have, with `{slot}`; `Helix` says both.
+
+    Attributes:
+        group: Name of a group with slots.
+        eta, phi: Δη and Δφ to the axis of the jet; "" if there are none.
+        momentum: px, py, pz and E in GeV, or pT alone, which with `eta` and `phi` makes a massless particle; () if there is
+            none.
+    """
+
+    __pydantic_config__ = plain.STRICT
+
+    group: str
+    eta: str = ""
+    phi: str = ""
+    momentum: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Tie:
     """A feature that is no measurement of its own: when its sources s move, it moves by Π (s'/s)^p.
 
@@ -154,6 +173,7 @@ class Schema:
         eta: Name of the feature that is the jet's pseudorapidity, for weights; "" if there is none.
         selection: Expression of branches that a jet must fulfil; "" keeps all.
         helix: Features that are the helices of tracks; None if there are none.
+        kinematics: Directions and momenta of other groups than that of the helix, for networks on particles.
         ties: Which features follow others in an attack; what a tie follows may be held by an earlier one.
         summaries: Which features of the jet follow all slots of a group in an attack.
         ratios: Discriminators of one's own, that of headlines first; none for `discriminators.default`.
@@ -175,6 +195,7 @@ class Schema:
     ties: tuple[Tie, ...] = ()
     summaries: tuple[Summary, ...] = ()
     ratios: tuple[Discriminator, ...] = ()
+    kinematics: tuple[Kinematics, ...] = ()
 
     @functools.cached_property
     def discriminators(self) -> dict[str, Discriminator]:
@@ -251,6 +272,24 @@ class Schema:
         slots = {group.name: group.slots or 0 for group in self.groups}[tracks]
         return {name: tuple(template.format(slot=slot) for slot in range(slots)) for name, template in templates.items()}
 
+    def kinematic_features(self, group: str) -> dict[str, tuple[str, ...]]:
+        """Names of the features of all slots of a group that give direction and momentum; empty if there are none.
+
+        They are `phi`, `theta` and `q_over_p` of a helix, or `eta` and `phi`, and `pt` or `px`, `py`, `pz` and `energy`.
+
+        Args:
+            group: Name of the group.
+        """
+        if self.helix and self.helix.group == group:
+            return {name: self.helix_features[name] for name in ("phi", "theta", "q_over_p")}
+        slots = {one.name: one.slots or 0 for one in self.groups}[group]
+        templates: dict[str, str] = {}
+        for one in (one for one in self.kinematics if one.group == group):
+            parts = ("pt",) if len(one.momentum) == 1 else ("px", "py", "pz", "energy")
+            templates = {"eta": one.eta, "phi": one.phi} if one.eta else {}
+            templates |= dict(zip(parts, one.momentum, strict=False))
+        return {name: tuple(template.format(slot=slot) for slot in range(slots)) for name, template in templates.items()}
+
     @property
     def largest_group(self) -> Group | None:
         """The group with the most slots; None if no group has slots."""
@@ -288,7 +327,8 @@ class Schema:
         names = {variable.name for group in groups for variable in group.variables}
         ties = tuple(tie for tie in self.ties if names.issuperset([tie.feature, *dict(tie.sources), tie.beside or tie.feature]))
         summaries = tuple(s for s in self.summaries if names.issuperset([s.feature, *s.sources, s.present]))
-        schema = dataclasses.replace(self, groups=groups, helix=None, ties=ties, summaries=summaries)
+        kinematics = tuple(one for one in self.kinematics if one.group in slots)
+        schema = dataclasses.replace(self, groups=groups, helix=None, kinematics=kinematics, ties=ties, summaries=summaries)
         has_helix = self.helix is not None and self.helix.group in slots and self.eta in schema.names
         return dataclasses.replace(schema, helix=self.helix) if has_helix else schema
 
@@ -312,7 +352,7 @@ class Schema:
     def facts_of_data(self) -> dict[str, Any]:
         """What of `to_dict` shapes a data set; what tells attacks alone is left out."""
         content = self.to_dict()
-        del content["ties"], content["summaries"], content["ratios"]
+        del content["ties"], content["summaries"], content["ratios"], content["kinematics"]
         for variable in (variable for group in content["groups"] for variable in group["variables"]):
             for name in OF_ATTACKS:
                 del variable[name]

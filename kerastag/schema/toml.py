@@ -114,7 +114,7 @@ def _check_group(group: Group) -> None:
 
 
 def _check_references(schema: Schema) -> None:
-    """Every feature that a helix, a tie or a summary names must be there."""
+    """Every feature that a helix, kinematics, a tie or a summary names must be there."""
     variables = {variable.name for group in schema.groups for variable in group.variables} | set(schema.names)
     named: list[tuple[str, Iterable[str]]] = []
     if schema.helix:
@@ -122,6 +122,15 @@ def _check_references(schema: Schema) -> None:
         if parts.pop("group") not in {group.name for group in schema.groups if group.slots}:
             raise UserError(f"The helix is that of the group '{schema.helix.group}', which is not there or has no slots.")
         named.append(("helix", parts.values()))
+    for one in schema.kinematics:
+        if one.group not in {group.name for group in schema.groups if group.slots}:
+            raise UserError(f"The kinematics are those of the group '{one.group}', which is not there or has no slots.")
+        if bool(one.eta) != bool(one.phi) or len(one.momentum) not in (0, 1, 4) or not (one.eta or len(one.momentum) == 4):
+            raise UserError(
+                f"The kinematics of '{one.group}' need eta and phi, or a momentum of px, py, pz and energy; a momentum of pt "
+                "alone needs eta and phi beside it."
+            )
+        named.append((f"kinematics of '{one.group}'", filter(None, (one.eta, one.phi, *one.momentum))))
     named += [(f"tie of '{tie.feature}'", [tie.feature, *dict(tie.sources), tie.beside or tie.feature]) for tie in schema.ties]
     named += [(f"summary '{one.feature}'", [one.feature, *one.sources, one.present]) for one in schema.summaries]
     for what, names in named:

@@ -11,6 +11,9 @@ from kerastag.errors import UserError
 from kerastag.schema import DEEPNTUPLE
 from kerastag.statistics import Statistics
 
+QUICK = {"mlp", "deep_sets", "paper_mlp", "particle_net_lite"}
+ALL = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+
 
 def test_paper_network_has_its_published_number_of_parameters(dataset):
     assert models.paper_mlp(dataset.schema, dataset.statistics).count_params() == 59_203
@@ -25,7 +28,7 @@ def test_paper_network_starts_like_pytorch(dataset):
     assert 0.5 * limit < abs(bias).max() <= limit
 
 
-@pytest.mark.parametrize("name", tuple(MODELS))
+@pytest.mark.parametrize("name", ALL)
 def test_gives_logits_and_survives_saving(dataset, name, tmp_path, jets):
     model = models.get(name)(dataset.schema, dataset.statistics)
     logits = model(jets[0]).numpy()
@@ -50,7 +53,7 @@ def test_deep_sets_does_not_care_in_which_slot_a_track_is(random_deepntuple):
 
 
 def test_unknown_models_are_refused():
-    for name in ("transformer", "no_such_module:model", "json:no_such_function", ":", ":x", "..:x", "json:"):
+    for name in ("recurrent", "no_such_module:model", "json:no_such_function", ":", ":x", "..:x", "json:"):
         with pytest.raises(UserError) as caught:
             models.get(name)
         assert {f"'{name}'", f"'{name.partition(':')[0]}'"} & set(re.findall("'[^']*'", str(caught.value)))
@@ -70,7 +73,7 @@ def test_nothing_is_called_that_was_not_written_to_be_a_model(name):
         models.get(name)
 
 
-@pytest.mark.parametrize("name", tuple(MODELS))
+@pytest.mark.parametrize("name", ALL)
 def test_a_tagger_of_some_inputs_sees_no_others(dataset, name, tmp_path, jets):
     inputs = ("jet", "track:2")
     model = models.build(name, dataset.schema, dataset.statistics, inputs)

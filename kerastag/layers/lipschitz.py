@@ -1,0 +1,78 @@
+"""Layers that change their outputs by no more than their inputs change.
+
+Reference: Kitouni, Nolte and Williams, arXiv:2112.00038; sorting activations: Anil, Lucas and Grosse, arXiv:1811.05381.
+"""
+
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+from typing_extensions import override
+
+Norm = Literal["one-inf", "inf"]
+
+
+@keras.saving.register_keras_serializable("kerastag")
+class NormedDense(keras.layers.Layer):
+    """A dense layer whose outputs change by at most the norm of the change of its inputs.
+
+    With the norm "inf" that is the largest change of any input: the absolute weights of a unit add up to 1 at most. With
+    "one-inf" it is the sum of the changes of all inputs: no weight is larger than 1.
+
+    Args:
+        units: Number of outputs.
+        norm: "one-inf" or "inf".
+    """
+
+    def __init__(self, units: int, norm: Norm = "inf", **kwargs: Any):
+        super().__init__(**kwargs)
+        self.units, self.norm = units, norm
+
+    @override
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.kernel = self.add_weight(shape=(input_shape[-1], self.units), initializer="glorot_uniform", name="kernel")
+        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
+
+    @override
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """`(batch, units)` of `(batch, inputs)`."""
+        ops = keras.ops
+        size = ops.abs(self.kernel)
+        norm = ops.max(size, axis=0) if self.norm == "one-inf" else ops.sum(size, axis=0)
+        return ops.matmul(inputs, self.kernel / ops.maximum(norm, 1)) + self.bias
+
+    @override
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (*input_shape[:-1], self.units)
+
+    @override
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"units": self.units, "norm": self.norm}
+
+
+@keras.saving.register_keras_serializable("kerastag")
+class GroupSort(keras.layers.Layer):
+    """Sorts the channels of each group, an activation whose gradient neither grows nor fades.
+
+    Args:
+        size: Channels of a group, which must divide their number.
+    """
+
+    def __init__(self, size: int = 2, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.size = size
+
+    @override
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Sorted channels, of the shape of the input, `(batch, channels)`."""
+        channels = inputs.shape[-1]
+        groups = keras.ops.reshape(inputs, (-1, channels // self.size, self.size))
+        return keras.ops.reshape(keras.ops.sort(groups, axis=-1), (-1, channels))
+
+    @override
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape
+
+    @override
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"size": self.size}

@@ -1,0 +1,76 @@
+"""A fully connected tagger whose logits can move by a known amount only, whatever an attack does.
+
+Reference: Kitouni, Nolte and Williams, Mach. Learn.: Sci. Technol. 4 (2023) 035020, arXiv:2112.00038.
+"""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kerastag.errors import UserError
+from kerastag.layers import GroupSort, Mend, NormedDense, PresenceFlags, Standardize
+from kerastag.layers.lipschitz import Norm
+from kerastag.schema import Schema
+from kerastag.statistics import Statistics
+
+_CONSTANT = "lipschitz_constant"
+
+
+def lipschitz_mlp(
+    schema: Schema,
+    statistics: Statistics,
+    hidden: Sequence[int] = (256, 256),
+    constant: float = 2.0,
+    norm: Norm = "one-inf",
+) -> keras.Model:
+    """Dense layers of bounded norm with sorting activations, on robustly scaled features and presence flags.
+
+    With the norm "one-inf" in the first layer and "inf" behind it, no logit changes by more than `constant` times the sum of
+    the changes of all scaled features. With "inf" in all layers it is the largest change of any. `largest_change` gives it.
+    Scaling is (x - median)/IQR followed by a logarithm, whose slope is 1 at most.
+
+    Args:
+        schema: Says which columns there are and which objects may be absent.
+        statistics: Statistics of the training jets.
+        hidden: Widths of the hidden layers, even numbers.
+        constant: Largest change of a logit for a change of 1 of the features' norm.
+        norm: Norm of the first layer, "one-inf" or "inf".
+
+    Returns:
+        A model from raw features `(batch, features)` to logits `(batch, classes)`.
+    """
+    inputs = keras.Input((len(schema.features),), name="features")
+    features = Mend.from_schema(schema, name="mended")(inputs)
+    scaled = Standardize.robust(schema, statistics, name="scaled")(features)
+    present = PresenceFlags(schema.optional_objects, schema.defaults, name="present")(features)
+    x = keras.layers.Concatenate()([scaled, present])
+    for number, width in enumerate(hidden):
+        x = NormedDense(width, norm if number == 0 else "inf", name=f"dense.{number}")(x)
+        x = GroupSort()(x)
+    x = NormedDense(len(schema.classes), "inf", name="dense.last")(x)
+    return keras.Model(inputs, keras.layers.Rescaling(constant, name=_CONSTANT)(x), name="lipschitz_mlp")
+
+
+def largest_change(tagger: keras.Model, budget: ArrayLike) -> np.ndarray:
+    """Largest change of any logit of a `lipschitz_mlp`, whatever an attack does within a budget.
+
+    Cells that do not move keep the presence of their objects, so presence flags do not change.
+
+    Args:
+        tagger: The tagger.
+        budget: Largest change of each feature in its unit, `(batch, features)`, as `ThreatModel.budget` gives it.
+
+    Returns:
+        Bounds `(batch,)`; the difference of two logits changes by twice as much at most.
+
+    Raises:
+        UserError: if the tagger is no such network.
+    """
+    layers = {layer.name: layer for layer in tagger.layers}
+    if not {_CONSTANT, "dense.0", "scaled"} <= layers.keys():
+        raise UserError(f"'{tagger.name}' is no lipschitz_mlp, so there is no bound on its logits.")
+    scaled = np.asarray(budget, np.float64) / layers["scaled"].scale
+    norm = scaled.sum(axis=1) if layers["dense.0"].norm == "one-inf" else scaled.max(axis=1)
+    return layers[_CONSTANT].scale * norm

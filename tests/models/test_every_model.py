@@ -1,0 +1,221 @@
+"""The harness on every model that comes along, and what each of them promises."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerastag import models
+from kerastag.attacks import PGD
+from kerastag.errors import UserError
+from kerastag.schema import DEEPFLAVOUR, JET_FLAVOR, Group, Schema, Variable
+from tests.models import checks
+from tests.toy import TOY
+
+# On six slots ParticleNet takes five neighbours; its own 16 would be fewer with six slots than with nine.
+BUILD = {
+    "mlp": models.mlp,
+    "paper_mlp": models.paper_mlp,
+    "deep_sets": models.deep_sets,
+    "pfn": models.pfn,
+    "particle_net": functools.partial(models.particle_net, neighbours=5),
+    "particle_net_lite": functools.partial(
+        models.particle_net, neighbours=5, channels=((32, 32, 32), (64, 64, 64)), hidden=(128,)
+    ),
+    "particle_transformer": models.particle_transformer,
+    "particle_transformer_small": models.particle_transformer_small,
+    "deep_jet": models.deep_jet,
+    "lipschitz_mlp": models.lipschitz_mlp,
+}
+SETS = ("pfn", "particle_net_lite", "particle_transformer_small")
+# The same code with less of everything.
+TINY = {
+    "pfn": functools.partial(models.pfn, encoder=(8,), hidden=(8,)),
+    "particle_net": functools.partial(models.particle_net, neighbours=2, channels=((8, 8),), hidden=(8,)),
+    "particle_transformer": functools.partial(
+        models.particle_transformer, embedding=(8,), pairs=(4,), heads=2, blocks=1, class_blocks=1
+    ),
+    "deep_jet": functools.partial(models.deep_jet, hidden=(8,)),
+    "lipschitz_mlp": functools.partial(models.lipschitz_mlp, hidden=(8,)),
+}
+
+
+def marked(names, quick):
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+def schema_of(name):
+    return TOY if name in ("mlp", "paper_mlp", "lipschitz_mlp") else checks.particles()
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_every_kind_of_model_passes_the_harness(name, tmp_path):
+    checks.check_model(TINY[name], schema_of(name), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BUILD)
+def test_every_model_passes_the_harness(name, tmp_path):
+    checks.check_model(BUILD[name], schema_of(name), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BUILD)
+def test_every_model_takes_jets_of_several_groups(name, tmp_path):
+    """Jet, tracks and a vertex, without directions or momenta."""
+    checks.check_model(BUILD[name], TOY, tmp_path)
+
+
+@pytest.mark.parametrize("name", marked((*SETS, "particle_net", "particle_transformer"), SETS))
+def test_order_of_slots_does_not_matter(name):
+    """`deep_sets` has a test of its own, since its presence flags of whole slots reach the classifier."""
+    schema = checks.particles()
+    checks.check_order(BUILD[name](schema, checks.flat_statistics(schema)), schema)
+
+
+@pytest.mark.parametrize("name", marked((*SETS, "particle_net", "particle_transformer", "deep_jet"), (*SETS, "deep_jet")))
+def test_empty_slots_do_not_matter(name):
+    checks.check_empty_slots(BUILD[name], checks.particles())
+
+
+def of_features(number: int, classes: int, slots: int = 20) -> Schema:
+    """Particles of a number of features, and a number of classes."""
+    group = Group("particle", tuple(Variable(f"particle_{{slot}}_{n}", f"x{n}") for n in range(number)), slots=slots)
+    where = tuple(f"particle_{{slot}}_{n}" for n in range(4))
+    kinematics = (checks.Kinematics("particle", momentum=where),)
+    return Schema("particles", (group,), tuple(JET_FLAVOR.classes[0] for _ in range(classes)), kinematics=kinematics)
+
+
+@pytest.mark.parametrize(
+    ("name", "features", "classes", "published"),
+    [
+        ("particle_net", 7, 2, 366_160),
+        ("particle_net", 17, 10, 370_156),
+        ("particle_net", 7, 10, 368_216),
+        ("particle_net_lite", 4, 2, 26_122),
+        ("particle_transformer", 17, 10, 2_143_486),
+        ("pfn", 4, 2, 82_558),
+        ("wide_pfn", 17, 10, 86_154),
+    ],
+)
+def test_trainable_parameters_are_as_many_as_published(name, features, classes, published):
+    build = {"wide_pfn": functools.partial(models.pfn, encoder=(128,) * 3, hidden=(128,) * 3)}.get(name) or models.get(name)
+    schema = of_features(features, classes)
+    model = build(schema, checks.flat_statistics(schema))
+    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == published
+
+
+def test_deep_jet_has_the_layers_of_cms():
+    """As many parameters as CMS's frozen graph, which has three logits of 100 inputs more, and a regression of 20."""
+    model = models.deep_jet(DEEPFLAVOUR, checks.flat_statistics(DEEPFLAVOUR))
+    assert model.count_params() == 268_278 - 3 * 101 - 20
+
+
+@pytest.mark.parametrize("name", ("pfn", "particle_net", "particle_transformer", "deep_jet"))
+def test_a_model_of_particles_needs_some(name):
+    schema = JET_FLAVOR.restricted(["jet"])
+    with pytest.raises(UserError, match="no group with slots"):
+        models.get(name)(schema, checks.flat_statistics(schema))
+
+
+@pytest.mark.parametrize("norm", ("one-inf", "inf"))
+def test_no_attack_moves_a_logit_of_a_lipschitz_network_beyond_its_bound(norm):
+    keras.utils.set_random_seed(0)
+    statistics = checks.flat_statistics(TOY)
+    model = models.lipschitz_mlp(TOY, statistics, hidden=(16, 16), norm=norm)
+    for layer in model.layers:  # weights large enough that norms count
+        if layer.name.startswith("dense"):
+            layer.set_weights([20 * values for values in layer.get_weights()])
+    x = checks.made_up(TOY)
+    y = checks.labels(len(x), 3)
+    threat_model = checks.threat_model(TOY, 0.05)
+    bound = models.largest_change(model, threat_model.budget(x))
+    logits = model(x).numpy()
+    worst = np.zeros(len(x))
+    generator = np.random.default_rng(0)
+    budget = np.asarray(threat_model.budget(x))
+    candidates = [PGD(threat_model, steps=20)(model, x, y).numpy()]
+    candidates += [x + budget * generator.choice([-1, 1], x.shape) for _ in range(200)]
+    for moved in candidates:
+        worst = np.maximum(worst, abs(model(moved.astype(np.float32)).numpy() - logits).max(axis=1))
+    assert (worst <= bound * (1 + 1e-4) + 1e-5).all()
+
+
+@pytest.mark.parametrize(("norm", "column"), [("one-inf", slice(None)), ("inf", slice(3, 4))])
+def test_the_bound_is_reached_by_a_network_that_adds_up_what_it_can(norm, column):
+    model = models.lipschitz_mlp(TOY, checks.flat_statistics(TOY), hidden=(2,), norm=norm)
+    first, last = np.zeros((20 + 5, 2), np.float32), np.zeros((2, 3), np.float32)
+    first[:20][column], last[0] = 1, 1
+    model.get_layer("dense.0").set_weights([first, np.zeros(2, np.float32)])
+    model.get_layer("dense.last").set_weights([last, np.zeros(3, np.float32)])
+    x, budget = np.full((1, 20), 1e-4, np.float32), np.full((1, 20), 1e-3, np.float32)
+    moved = abs(model(x + budget).numpy() - model(x).numpy()).max()
+    np.testing.assert_allclose(moved, models.largest_change(model, budget)[0], rtol=2e-3)
+
+
+def test_other_networks_have_no_such_bound():
+    model = models.mlp(TOY, checks.flat_statistics(TOY))
+    with pytest.raises(UserError, match="'mlp' is no lipschitz_mlp"):
+        models.largest_change(model, np.ones((1, 20)))
+
+
+def test_pairs_see_what_a_physicist_computes():
+    """ln kT, ln z, ln ΔR and ln m² of two massive particles, in float64."""
+    from kerastag.layers import PairFeatures
+
+    vectors = np.array([[3.0, 4.0, 2.0, 6.0], [-1.0, 0.2, -3.0, 3.5], [0.0, 0.0, 0.0, 0.0]])
+    pairs = PairFeatures()(tf.constant(vectors[None], tf.float32)).numpy()[0]
+    pt, phi = np.hypot(*vectors[:2, :2].T), np.arctan2(vectors[:2, 1], vectors[:2, 0])
+    rapidity = np.arctanh(vectors[:2, 2] / vectors[:2, 3])
+    delta = np.hypot(rapidity[0] - rapidity[1], (phi[0] - phi[1] + np.pi) % (2 * np.pi) - np.pi)
+    total = vectors[0] + vectors[1]
+    expected = [pt.min() * delta, pt.min() / pt.sum(), delta, total[3] ** 2 - (total[:3] ** 2).sum()]
+    np.testing.assert_allclose(pairs[0, 1], np.log(expected), rtol=1e-5)
+    np.testing.assert_array_equal(pairs, pairs.transpose(1, 0, 2))
+    assert np.isfinite(pairs).all()
+
+
+def test_pairs_of_massless_particles_are_those_of_their_four_vectors():
+    from kerastag.layers import PairFeatures
+
+    generator = np.random.default_rng(0)
+    pt, eta, phi = generator.random((3, 1, 8)) + 0.5
+    vectors = np.stack([pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), pt * np.cosh(eta)], axis=-1)
+    full = PairFeatures()(tf.constant(vectors, tf.float32)).numpy()
+    short = PairFeatures()(tf.constant(np.stack([pt, eta, phi], axis=-1), tf.float32)).numpy()
+    others = ~np.eye(8, dtype=bool)
+    np.testing.assert_allclose(short[0][others], full[0][others], rtol=1e-3, atol=1e-3)
+    assert (short[0][~others][:, 3] < -18).all(), "a massless particle has no mass with itself"
+
+
+def test_graph_joins_each_particle_to_its_nearest():
+    from kerastag.layers import EdgeFeatures
+
+    points = np.array([[0.0, 0.0], [1.0, 0.0], [0.1, 0.0], [5.0, 5.0], [0.0, 0.3]], np.float32)
+    features, mask = np.arange(5, dtype=np.float32)[:, None], np.ones((5, 1), np.float32)
+    mask[4] = 0
+    edges = EdgeFeatures(2)(*(tf.constant(values[None]) for values in (points, features, mask))).numpy()[0]
+    neighbours = [set((edge[:, 0] + edge[:, 1]).tolist()) for edge in edges[:4]]
+    assert neighbours == [{2, 1}, {2, 0}, {0, 1}, {1, 2}]
+    assert (edges[:4, :, 0] == features[:4]).all()
+
+
+def test_momenta_of_a_helix_are_those_of_its_parameters():
+    from kerastag.layers import Kinematics
+
+    x = np.tile(JET_FLAVOR.defaults, (2, 1))
+    eta, phi, theta, q_over_p = -0.7, 0.2, 0.05, -0.25
+    polar = 2 * np.arctan(np.exp(-eta)) + theta
+    for name, value in (("PHI", phi), ("THETA", theta), ("QOVERP", q_over_p)):
+        x[0, JET_FLAVOR.index(f"track_0_{name}")] = value
+    x[:, JET_FLAVOR.index("jet_eta")] = eta
+    mask = np.zeros((2, 6, 1), np.float32)
+    mask[0, 0] = 1
+    known = Kinematics.of_group(JET_FLAVOR, "track")(tf.constant(x), tf.constant(mask))
+    delta_eta = -np.log(np.tan(polar / 2)) - eta
+    pt = np.sin(polar) / abs(q_over_p)
+    np.testing.assert_allclose(known["points"][0, 0], [delta_eta, phi], rtol=1e-5)
+    np.testing.assert_allclose(known["vectors"][0, 0], [pt, delta_eta, phi], rtol=1e-5)
+    assert not known["vectors"][:, 1:].numpy().any() and not known["points"][1].numpy().any()
