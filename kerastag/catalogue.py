@@ -30,7 +30,7 @@ class Entry:
         title: Name for tables and legends; the name in capitals if empty.
         uses: Settings of defences that have a meaning with it.
         looks: Whether an attack looks at the tagger; a distortion does not.
-        sized: Whether ε means anything to a defence.
+        sized: Whether ε means anything to a defence or an attack.
     """
 
     name: str
@@ -198,6 +198,22 @@ ATTACKS = Catalogue(
     Entry("pgd-N", "N projected steps", "kerastag.attacks:PGD", {"N": "steps"}, takes=_RANDOM),
     Entry("pgd-NxR", "the same from R starts", "kerastag.attacks:PGD", {"N": "steps", "R": "restarts"}, takes=_RANDOM),
     Entry("apgd-N", "N steps of adapted size", "kerastag.attacks:APGD", {"N": "steps"}, takes=_RANDOM),
+    Entry(
+        "track-dropout",
+        "the track that is worst to lose, whatever ε",
+        "kerastag.attacks:TrackDropout.of_dataset",
+        takes=(*_AIMED, "dataset"),
+        title="lost track",
+        sized=False,
+    ),
+    Entry(
+        "fake-track",
+        "the worst of eight tracks of other jets, in the worst slot",
+        "kerastag.attacks:FakeTracks.of_dataset",
+        takes=(*_RANDOM, "dataset"),
+        title="fake track",
+        sized=False,
+    ),
     Entry("noise", "normal noise", "kerastag.attacks:GaussianNoise", takes=("seed",), title="noise", looks=False),
     Entry(
         "systematic-up",

@@ -7,6 +7,7 @@ from kerastag.attacks.conditions import CLEAN, Condition, conditions
 from kerastag.attacks.description import describe, untied
 from kerastag.attacks.distortions import CorrelatedShift, Distortion, GaussianNoise, SystematicShift
 from kerastag.attacks.fgsm import FGSM, RandomStartFGSM
+from kerastag.attacks.lost_and_fake import FakeTracks, TrackDropout
 from kerastag.attacks.marginals import compare_marginals, marginal_preserving
 from kerastag.attacks.ngm import NGM
 from kerastag.attacks.objectives import OBJECTIVES
@@ -29,12 +30,14 @@ __all__ = [
     "Condition",
     "CorrelatedShift",
     "Distortion",
+    "FakeTracks",
     "GaussianNoise",
     "Objective",
     "Physics",
     "RandomStartFGSM",
     "SystematicShift",
     "ThreatModel",
+    "TrackDropout",
     "Transfer",
     "attacked_features",
     "attacked_logits",

@@ -54,9 +54,12 @@ class Objective:
     def _gradient(self, point: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(point)
-            features = point if self._box is None else self._box.complete(point)
-            loss = self._loss(self._y, flavour_logits(self._tagger, features, self._y, self._training))
+            loss = self.value(point if self._box is None else self._box.complete(point))
         return loss, self._finite(tape.gradient(loss, point, unconnected_gradients=tf.UnconnectedGradients.ZERO))
+
+    def value(self, point: tf.Tensor) -> tf.Tensor:
+        """Objective `(batch,)` of features `(batch, features)` as the tagger sees them."""
+        return self._loss(self._y, flavour_logits(self._tagger, point, self._y, self._training))
 
     def ascend(self, point: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Objective `(batch,)` and the sign of its gradient `(batch, features)` at a point `(batch, features)`."""

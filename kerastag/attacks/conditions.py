@@ -67,7 +67,7 @@ class Condition:
     @property
     def label(self) -> str:
         """Name with everything that differs from the usual."""
-        if self.is_clean:
+        if self._entry is None or not self._entry.sized:
             return self.title
         cap = "" if self.cap is None else f" cap {self.cap:.0%}"
         unit = "" if self.scale == "sigma" or self.physics.budget else f" {self.scale}"
@@ -121,6 +121,8 @@ def _attacked(grid: AttackGrid) -> Iterator[Condition]:
     for cap in grid.caps:
         for epsilon in grid.epsilons:
             for objective, attack in itertools.product(grid.objectives, grid.attacks):
-                # A distortion looks at no objective, so once is enough.
-                if ATTACKS.find(attack).looks or objective == grid.objectives[0]:
+                # A distortion looks at no objective, and a lost track has no size, so once is enough.
+                entry, first = ATTACKS.find(attack), (grid.caps[0], grid.epsilons[0])
+                once = entry.looks or objective == grid.objectives[0]
+                if once and (entry.sized or (cap, epsilon) == first):
                     yield Condition(attack, epsilon, cap, objective, grid.scale, grid.only, grid.physics)

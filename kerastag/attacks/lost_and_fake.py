@@ -1,0 +1,225 @@
+"""Attacks on sets: the object of a jet that is best lost, and a fake that is best added.
+
+They move whole objects, so that ε, bounds and ties say nothing of them. What the jet has of its own stays, such as numbers of
+tracks. Where a jet has more objects than slots, the one that would move up is not known and its slot stays empty.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike
+from typing_extensions import override
+
+from kerastag.attacks.base import Attack
+from kerastag.attacks.inputs import as_features, as_one_hot
+from kerastag.attacks.objectives import ObjectiveFunction
+from kerastag.attacks.threat_model import ThreatModel
+from kerastag.data import JetDataset
+from kerastag.errors import UserError
+from kerastag.schema import Schema
+
+# Jets of which fakes are taken, and how many.
+_POOL_JETS, _FAKES = 10_000, 8
+
+
+class SlotAttack(Attack):
+    """Base of attacks on the objects of a group: of all jets that it can make of one, the worst.
+
+    Args:
+        threat_model: Names the features; nothing else of it counts.
+        first: First column of the group.
+        defaults: Default of each variable in each slot, `(variables, slots)`.
+        objective: What to increase, as of `Attack`.
+        labels: "true" or "predicted".
+
+    Raises:
+        UserError: if the columns are not those of the threat model.
+    """
+
+    def __init__(
+        self,
+        threat_model: ThreatModel,
+        first: int,
+        defaults: ArrayLike,
+        objective: str | ObjectiveFunction = "cross_entropy",
+        labels: str = "true",
+    ):
+        super().__init__(threat_model, objective, labels)
+        self.first, self.defaults = first, np.asarray(defaults, np.float32)
+        if self.defaults.ndim != 2 or not 0 <= first <= threat_model.features - self.defaults.size:
+            raise UserError(
+                f"`defaults` must be (variables, slots) of columns from {first} on. Received: {self.defaults.shape}."
+            )
+
+    @override
+    def __call__(
+        self,
+        tagger: keras.Model,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        *,
+        training: bool = False,
+        strength: float | tf.Tensor = 1.0,
+    ) -> tf.Tensor:
+        """Jets `(batch, features)`, each the worst of what one object more or less makes; `strength` means nothing."""
+        x = as_features(x, self.threat_model.features)
+        y = as_one_hot(y, x, lambda: tagger(x, training=training).shape[-1])
+        objective = self.bind(tagger, y, training)
+
+        def worse(best: tuple[tf.Tensor, tf.Tensor], number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            changed = self._changed(x, number)
+            loss = objective.value(changed)
+            better = loss > best[1]
+            return tf.where(better[:, None], changed, best[0]), tf.where(better, loss, best[1])
+
+        return tf.foldl(worse, tf.range(self.changes), (x, objective.value(x)))[0]
+
+    @property
+    def changes(self) -> int:
+        """Number of changes that are tried."""
+        raise NotImplementedError
+
+    def change(self, objects: tf.Tensor, exists: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """One of the changes.
+
+        Args:
+            objects: `(batch, variables, slots)`.
+            exists: Which cells are not at their default, of the same shape.
+            number: Number of the change.
+
+        Returns:
+            Objects and which of their cells exist, as given.
+        """
+        raise NotImplementedError
+
+    def _changed(self, x: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        """Jets `(batch, features)` after a change."""
+        last = self.first + self.defaults.size
+        objects = tf.reshape(x[:, self.first : last], (-1, *self.defaults.shape))
+        # An absent cell becomes the default of the slot that it moves to.
+        objects, exists = self.change(objects, objects != self.defaults, number)
+        objects = tf.where(exists, objects, self.defaults)
+        return tf.concat([x[:, : self.first], tf.reshape(objects, (-1, self.defaults.size)), x[:, last:]], axis=1)
+
+    @override
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"first": self.first, "defaults": self.defaults.astype(np.float64).tolist()}
+
+
+@keras.saving.register_keras_serializable("kerastag")
+class TrackDropout(SlotAttack):
+    """The worst object to lose; those behind it move up. An inefficiency that hits where it hurts most."""
+
+    @classmethod
+    def of_dataset(cls, threat_model: ThreatModel, dataset: JetDataset, **options: Any) -> "TrackDropout":
+        """For the tracks of a data set, or its group of most slots.
+
+        Args:
+            threat_model: Names the features.
+            dataset: The data set.
+            **options: Further arguments of the attack.
+
+        Raises:
+            UserError: if its schema has no group with slots.
+        """
+        return cls(threat_model, *_group(dataset.schema)[:2], **options)
+
+    @property
+    @override
+    def changes(self) -> int:
+        return self.defaults.shape[1]
+
+    @override
+    def change(self, objects: tf.Tensor, exists: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        slots = tf.range(self.changes)
+        source = tf.minimum(slots + tf.cast(slots >= number, tf.int32), self.changes - 1)
+        stays = slots < self.changes - 1
+        return tf.gather(objects, source, axis=2), tf.gather(exists, source, axis=2) & stays
+
+
+@keras.saving.register_keras_serializable("kerastag")
+class FakeTracks(SlotAttack):
+    """The worst of some fakes in the worst slot; objects from there on move down, and the last falls out if all are filled.
+
+    Args:
+        threat_model: Names the features.
+        first: First column of the group.
+        defaults: `(variables, slots)`.
+        fakes: Objects that may be added, `(fakes, variables)`.
+        objective: What to increase, as of `Attack`.
+        labels: "true" or "predicted".
+    """
+
+    def __init__(
+        self,
+        threat_model: ThreatModel,
+        first: int,
+        defaults: ArrayLike,
+        fakes: ArrayLike,
+        objective: str | ObjectiveFunction = "cross_entropy",
+        labels: str = "true",
+    ):
+        super().__init__(threat_model, first, defaults, objective, labels)
+        self.fakes = np.asarray(fakes, np.float32)
+
+    @classmethod
+    def of_dataset(cls, threat_model: ThreatModel, dataset: JetDataset, seed: int = 0, **options: Any) -> "FakeTracks":
+        """Fakes are objects of other jets, drawn from the first training jets of a data set, whatever their flavour.
+
+        Args:
+            threat_model: Names the features.
+            dataset: The data set.
+            seed: Seed of the draw.
+            **options: Further arguments of the attack.
+
+        Raises:
+            UserError: if its schema has no group with slots, or no jet has such an object.
+        """
+        first, defaults, name = _group(dataset.schema)
+        x = dataset.arrays("train").features[:_POOL_JETS]
+        objects = x[:, first : first + defaults.size].reshape(len(x), *defaults.shape)
+        filled = np.argwhere((objects != defaults).any(axis=1))
+        if not len(filled):
+            raise UserError(f"None of the first training jets has an object of the group '{name}', so there are no fakes.")
+        jets, slots = filled[np.random.default_rng(seed).choice(len(filled), _FAKES)].T
+        return cls(threat_model, first, defaults, objects[jets, :, slots], **options)
+
+    @property
+    @override
+    def changes(self) -> int:
+        return len(self.fakes) * self.defaults.shape[1]
+
+    @override
+    def change(self, objects: tf.Tensor, exists: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        slots = self.defaults.shape[1]
+        at, fake = number % slots, tf.gather(tf.constant(self.fakes), number // slots)
+        filled = tf.reduce_sum(tf.cast(tf.reduce_any(exists, axis=1), tf.int32), axis=1)
+        # Behind the last object, not beyond a gap.
+        position = tf.minimum(at, filled)[:, None]
+        source = tf.range(slots)[None] - tf.cast(tf.range(slots)[None] > position, tf.int32)
+        here = (tf.range(slots)[None] == position)[:, None]
+        moved, there = (_slots_of_jet(values, source) for values in (objects, exists))
+        return tf.where(here, fake[None, :, None], moved), there | here
+
+    @override
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"fakes": self.fakes.astype(np.float64).tolist()}
+
+
+def _slots_of_jet(values: tf.Tensor, source: tf.Tensor) -> tf.Tensor:
+    """Slots in another order for each jet, `(batch, variables, slots)`, by numbers `(batch, slots)`."""
+    by_slot = tf.gather(tf.transpose(values, (0, 2, 1)), source, batch_dims=1)
+    return tf.transpose(by_slot, (0, 2, 1))
+
+
+def _group(schema: Schema) -> tuple[int, np.ndarray, str]:
+    """First column, defaults `(variables, slots)` and name of the group of tracks, or of most slots."""
+    largest = schema.largest_group
+    if largest is None:
+        raise UserError(f"{schema.name} has no group with slots, so no object can be lost or added.")
+    name = schema.helix.group if schema.helix else largest.name
+    columns = [number for number, feature in enumerate(schema.features) if feature.group == name]
+    variables = next(len(group.variables) for group in schema.groups if group.name == name)
+    return columns[0], schema.defaults[columns].reshape(variables, -1), name

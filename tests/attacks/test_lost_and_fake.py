@@ -1,0 +1,102 @@
+"""Lost and fake tracks against jets that are changed by hand, one object at a time."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerastag.attacks import Condition, FakeTracks, TrackDropout, conditions
+from kerastag.attacks.base import Attack
+from kerastag.errors import UserError
+from kerastag.request import AttackGrid
+from tests.toy import TOY, toy_threat_model
+
+FIRST, SLOTS = TOY.index("track_0_d0"), 3
+DEFAULTS = TOY.defaults[FIRST : FIRST + 12].reshape(4, SLOTS)
+FAKES = np.array([[7.0, 0.5, 1.0, 4.0], [-6.0, 0.1, -1.0, 9.0]], np.float32)
+
+
+@pytest.fixture(scope="module")
+def filled(toy_jets):
+    """The toy jets with objects in the leading slots alone, 0 to 3 of them."""
+    x = toy_jets[0].numpy().copy()
+    objects = x[:, FIRST : FIRST + 12].reshape(-1, 4, SLOTS)
+    objects[:] = np.random.default_rng(0).normal(size=objects.shape)
+    for jet, tracks in enumerate(objects):
+        tracks[:, jet % 4 :] = DEFAULTS[:, jet % 4 :]
+    return x, toy_jets[1].numpy()
+
+
+def with_tracks(jet, tracks):
+    """A jet with some objects, `(objects, variables)`, in its leading slots."""
+    block = DEFAULTS.copy()
+    for slot, track in enumerate(tracks[:SLOTS]):
+        block[:, slot] = track
+    jet = jet.copy()
+    jet[FIRST : FIRST + 12] = block.reshape(-1)
+    return jet
+
+
+def tracks_of(jet):
+    block = jet[FIRST : FIRST + 12].reshape(4, SLOTS)
+    return [block[:, slot] for slot in range(SLOTS) if (block[:, slot] != DEFAULTS[:, slot]).any()]
+
+
+def lost(jet):
+    tracks = tracks_of(jet)
+    return [with_tracks(jet, tracks[:gone] + tracks[gone + 1 :]) for gone in range(len(tracks))]
+
+
+def faked(jet):
+    tracks = tracks_of(jet)
+    places = range(min(len(tracks) + 1, SLOTS))
+    return [with_tracks(jet, [*tracks[:place], fake, *tracks[place:]]) for fake in FAKES for place in places]
+
+
+@pytest.mark.parametrize(
+    ("attack", "by_hand"),
+    [
+        (TrackDropout(toy_threat_model(), FIRST, DEFAULTS), lost),
+        (FakeTracks(toy_threat_model(), FIRST, DEFAULTS, FAKES), faked),
+    ],
+    ids=["lost", "fake"],
+)
+def test_each_jet_is_the_worst_that_one_object_makes_of_it(filled, toy_tagger, attack, by_hand):
+    x, y = filled
+    attacked = tf.function(lambda x, y: attack(toy_tagger, x, y))(x, y).numpy()
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, reduction=None)
+    for jet, label, found in zip(x, y, attacked, strict=True):
+        candidates = np.stack([jet, *by_hand(jet)])
+        losses = loss(np.repeat(label[None], len(candidates), 0), toy_tagger(candidates)).numpy()
+        (index,) = np.flatnonzero((candidates == found).all(axis=1))[:1]
+        assert losses[index] >= losses.max() - 1e-6
+    assert (attacked != x).any(axis=1).mean() > 0.3
+    assert (np.delete(attacked, range(FIRST, FIRST + 12), axis=1) == np.delete(x, range(FIRST, FIRST + 12), axis=1)).all()
+    again = type(attack).from_config(attack.get_config())
+    np.testing.assert_array_equal(again(toy_tagger, x, y), attacked)
+
+
+def test_they_are_named_like_other_attacks_but_have_no_size(dataset, tagger):
+    listed = conditions(AttackGrid(("track-dropout", "fake-track", "fgsm"), (0.01, 0.02), (None,)))
+    assert [one.label for one in listed] == ["clean", "lost track", "fake track", "FGSM ε=0.01", "FGSM ε=0.02"]
+    jets = dataset.arrays("test")
+    x, y = jets.features[:300], jets.y[:300]
+    for name in ("track-dropout", "fake-track"):
+        attack = Condition(name).build(dataset)
+        assert isinstance(attack, Attack)
+        moved = attack(tagger, x, y).numpy()
+        names = {
+            feature.group for feature, changed in zip(dataset.schema.features, (moved != x).any(axis=0), strict=True) if changed
+        }
+        assert names == {"track"}
+    fakes = Condition("fake-track").build(dataset).fakes
+    columns = [dataset.schema.index(f"track_{slot}_D0") for slot in range(6)]
+    assert np.isin(fakes[:, 0], dataset.arrays("train").features[:, columns]).all() and len(np.unique(fakes[:, 0])) == 8
+
+
+def test_a_data_set_without_tracks_has_none_to_lose(dataset):
+    import dataclasses
+
+    alone = dataclasses.replace(dataset.schema, groups=dataset.schema.groups[:1], helix=None)
+    with pytest.raises(UserError, match="no group with slots, so no object can be lost or added"):
+        TrackDropout.of_dataset(toy_threat_model(), type("DataSet", (), {"schema": alone}))
