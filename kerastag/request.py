@@ -177,6 +177,7 @@ class AttackGrid:
 EVALUATION = AttackGrid(caps=(None,), objectives=("cross_entropy", "margin"))
 COMPARISON = AttackGrid(epsilons=(0.01, 0.05), caps=(None,))
 STUDY = AttackGrid(epsilons=(0.01, 0.05))
+ARCHITECTURES = AttackGrid(("pgd-20", "track-dropout", "fake-track"), caps=(None,), objectives=("margin",))
 SCAN = AttackGrid(attacks=("fgsm",))
 
 

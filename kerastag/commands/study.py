@@ -1,12 +1,14 @@
 """Train nominally and adversarially over several seeds and compare everything under attack, beside boosted trees."""
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from kerastag.cli import load_tensorflow
+from kerastag.errors import UserError
 from kerastag.options import add_options as add_fields
 from kerastag.recipes import Recipe, Settings
-from kerastag.request import DATA_SET, PHYSICS_OPTIONS, STUDY, requested
+from kerastag.request import ARCHITECTURES, DATA_SET, PHYSICS_OPTIONS, STUDY, requested
 
 _SETTINGS, _RECIPE = ("recipe",), ("model", "epochs")
 
@@ -31,6 +33,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="E",
         help="ε of the trainings (default: 0.01 0.05; with --budget 1, once the budget)",
     )
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        metavar="NAME",
+        help="compare these architectures instead, each trained nominally and with FGSM: under PGD on the margin, a lost and a "
+        "fake track, beside boosted trees, with parameters and speed",
+    )
+    parser.add_argument(
+        "--variations",
+        type=Path,
+        metavar="FOLDER",
+        help="with --models: simulated variations, whose mean change of the area is a column",
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the study")
 
 
@@ -38,11 +53,20 @@ def main(options: argparse.Namespace) -> None:
     """Train, evaluate, write."""
     names = (*DATA_SET, *_SETTINGS, *_RECIPE, "scale", "only", *PHYSICS_OPTIONS)
     settings = Settings.resolve({name: getattr(options, name) for name in names})
-    grid = requested(STUDY, options)
+    grid = requested(ARCHITECTURES if options.models else STUDY, options)
+    if options.variations and not options.models:
+        raise UserError("--variations goes with --models; for trained taggers there is the command systematics.")
+    if options.models and (options.model or len(options.train_epsilon or ()) > 1):
+        raise UserError("With --models leave --model out, and give one --train-epsilon at most.")
     load_tensorflow()
 
     from kerastag import runs
 
+    if options.models:
+        (epsilon,) = options.train_epsilon or _train_epsilons(settings)[:1]
+        settings = dataclasses.replace(settings, epsilon=epsilon)
+        runs.architectures(settings, options.output, options.models, options.seeds, grid, options.variations)
+        return
     runs.study(settings, options.output, options.seeds, options.train_epsilon or _train_epsilons(settings), grid)
 
 

@@ -52,27 +52,16 @@ class NormedDense(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("kerastag")
 class GroupSort(keras.layers.Layer):
-    """Sorts the channels of each group, an activation whose gradient neither grows nor fades.
-
-    Args:
-        size: Channels of a group, which must divide their number.
-    """
-
-    def __init__(self, size: int = 2, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.size = size
+    """Sorts each pair of channels, an activation whose gradient neither grows nor fades; their number must be even."""
 
     @override
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Sorted channels, of the shape of the input, `(batch, channels)`."""
-        channels = inputs.shape[-1]
-        groups = keras.ops.reshape(inputs, (-1, channels // self.size, self.size))
-        return keras.ops.reshape(keras.ops.sort(groups, axis=-1), (-1, channels))
+        # Far faster than a sort, which works on one pair after the other.
+        first, second = inputs[:, ::2], inputs[:, 1::2]
+        pairs = [keras.ops.minimum(first, second), keras.ops.maximum(first, second)]
+        return keras.ops.reshape(keras.ops.stack(pairs, axis=-1), (-1, inputs.shape[-1]))
 
     @override
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape
-
-    @override
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"size": self.size}

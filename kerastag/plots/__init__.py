@@ -1,5 +1,6 @@
 """Figures in mplhep's style. Each function takes numbers, returns `(figure, axes)` and saves nothing."""
 
+from kerastag.plots.architectures import architectures
 from kerastag.plots.curves import (
     against_epsilon,
     against_inputs,
@@ -22,6 +23,7 @@ __all__ = [
     "against_inputs",
     "against_jets",
     "against_size",
+    "architectures",
     "areas",
     "attack_against_variations",
     "attacked",

@@ -6,6 +6,7 @@ from kerastag.request import Sample
 runs.evaluate(["saved_models/jet_flavor_nominal"], Sample("jet_flavor"), Path("comparison"))
 """
 
+from kerastag.runs.architectures import architectures
 from kerastag.runs.benchmark import benchmark
 from kerastag.runs.benchmark_robustness import benchmark_robustness
 from kerastag.runs.compare import compare
@@ -19,6 +20,7 @@ from kerastag.runs.threat_model import threat_model
 from kerastag.runs.train import train
 
 __all__ = [
+    "architectures",
     "benchmark",
     "benchmark_robustness",
     "compare",

@@ -1,0 +1,63 @@
+"""The same simulated jets with and without each uncertainty of the detector, and how an area changes between them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from kerastag import data
+from kerastag.errors import UserError
+from kerastag.jets import Jets
+from kerastag.metrics import RankedPair
+from kerastag.results import defined
+from kerastag.schema import Schema, Separation
+from kerastag.simulation.catalogue import UNCERTAINTIES
+
+
+def area_of(jets: Jets, logits: np.ndarray, separation: Separation) -> float:
+    """Area of a discriminator of jets by their logits `(jets, classes)`.
+
+    Raises:
+        UserError: if a side has no jets.
+    """
+    return defined(RankedPair(jets.label, logits, separation).auc(jets.weights), f"{separation.name} AUC of these jets")
+
+
+class VariedSamples:
+    """Simulated jets with and without each uncertainty of the detector, paired.
+
+    Args:
+        folder: Folder of files of `kerastag simulate`.
+        schema: Schema of the jets.
+
+    Raises:
+        UserError: if the nominal file is missing, or there is no uncertainty.
+    """
+
+    def __init__(self, folder: Path, schema: Schema):
+        self._nominal = data.read_simulated(folder / "nominal.root", schema, "test")
+        self._files = {name: path for name in UNCERTAINTIES if (path := folder / f"{name}.root").is_file()}
+        self._schema = schema
+        if not self._files:
+            raise UserError(f"There is no uncertainty of the detector in '{folder}'; make some with simulate --variation.")
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the uncertainties."""
+        return list(self._files)
+
+    def mean_change(self, logits: Callable[[np.ndarray], np.ndarray], separation: Separation) -> float:
+        """Mean of the absolute changes of an area.
+
+        Args:
+            logits: From features `(jets, features)` to logits `(jets, classes)`.
+            separation: The discriminator.
+        """
+        before = logits(self._nominal.features)
+        changes = []
+        for path in self._files.values():
+            varied = data.read_simulated(path, self._schema, "test")
+            here, there = data.paired(self._nominal, varied)
+            nominal, other = self._nominal.take(here), varied.take(there)
+            changes.append(area_of(other, logits(other.features), separation) - area_of(nominal, before[here], separation))
+        return float(np.mean(np.abs(changes)))

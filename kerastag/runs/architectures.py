@@ -1,0 +1,240 @@
+"""What architecture does to robustness: several models, trained nominally and with FGSM, on the same jets.
+
+Every training and every evaluation is a file below the output folder, so a study that was interrupted goes on where it stopped.
+"""
+
+import dataclasses
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from kerastag import models, outputs, plots, saving, tables
+from kerastag.attacks import CLEAN, Condition, attacked_features, conditions
+from kerastag.data import JetDataset
+from kerastag.errors import UserError
+from kerastag.evaluation import speed
+from kerastag.evaluation.certified import certified_auc
+from kerastag.evaluation.taggers import TREES, Tagger
+from kerastag.evaluation.varied_samples import VariedSamples, area_of
+from kerastag.files import read_json, write_json, write_text
+from kerastag.recipes import Settings
+from kerastag.request import ARCHITECTURES, AttackGrid
+from kerastag.results import Seeds, defined, plain
+from kerastag.runs.opening import opened
+from kerastag.runs.train import train_missing
+from kerastag.saving.onnx import export_onnx
+from kerastag.training import fitting
+from kerastag.training.assembly import make_attack
+
+TRAININGS = ("nominal", "adversarial")
+# Of a training the quantities by name.
+Quantities = dict[str, float]
+CLEAN_AREA, CERTIFIED, VARIATIONS = "clean", "largest loss, certified", "mean change under variations"
+RESULT, SPEED = "architecture.json", "speed.json"
+# Jets on which speeds are measured.
+_TIMED_JETS = 4_096
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A model and how it was trained.
+
+    Attributes:
+        model: Name of the model.
+        training: One of `TRAININGS`; "" for trees.
+    """
+
+    model: str
+    training: str
+
+    @property
+    def name(self) -> str:
+        """Name of its row."""
+        return f"{self.model}, {self.training}" if self.training else self.model
+
+
+@outputs.keeps
+def architectures(
+    settings: Settings,
+    output: Path,
+    names: Sequence[str],
+    seeds: Sequence[int] = (0, 1, 2),
+    grid: AttackGrid = ARCHITECTURES,
+    variations: Path | None = None,
+) -> None:
+    """Train what is missing below `output`, attack all on the test split, and write table, numbers and figure.
+
+    Boosted trees are a row beside the models, on jets that were attacked on the first training.
+
+    Args:
+        settings: Settings of all trainings; model, defence and seed are varied.
+        output: Folder of the study; runs that are complete are used as they are, others resumed.
+        names: Names of models.
+        seeds: A nominal and an adversarial training of each model for each.
+        grid: Attacks in the evaluation.
+        variations: Folder of simulated variations, whose mean change is a column; None for none.
+
+    Raises:
+        UserError: if there is no such model, a folder has a run of other settings or data, or a variation is missing.
+    """
+    dataset = opened(settings)
+    make_attack(settings, dataset)  # mistakes are found before the first training
+    for name in names:
+        models.build(name, dataset.schema, dataset.statistics, settings.inputs)
+    measure = _Measure(dataset, settings, conditions(grid), variations)
+    rows = [Row(name, training) for name in dict.fromkeys(names) for training in TRAININGS]
+    runs = [(row, _settings(settings, row, seed)) for row in rows for seed in seeds]
+    results: dict[str, list[Quantities]] = {}
+    for row, training in tqdm(runs, "Trainings", disable=None):
+        folder = _folder(output, row, training)
+        train_missing(training, dataset, folder)
+        results.setdefault(row.name, []).append(measure.network(folder, row.name))
+    results[TREES] = [measure.trees(_folder(output, *runs[0]), output / "trees.json")]
+    firsts = {row: _settings(settings, row, seeds[0]) for row in rows}
+    timed = tqdm(firsts.items(), "Timing", disable=None)
+    costs = {row.name: _costs(training, dataset, _folder(output, row, training)) for row, training in timed}
+    _write(results, costs, dataset, output)
+
+
+def _settings(settings: Settings, row: Row, seed: int) -> Settings:
+    defense = "nominal" if row.training == TRAININGS[0] else "fgsm"
+    return Settings.resolve(settings.to_dict() | {"model": row.model, "defense": defense, "seed": seed})
+
+
+def _folder(output: Path, row: Row, settings: Settings) -> Path:
+    return output / f"{row.model.replace(':', '_')}-{row.training}-seed{settings.seed}"
+
+
+class _Measure:
+    """What is measured of each tagger, read back where it was measured of the same.
+
+    Args:
+        dataset: Data set of the jets.
+        settings: Settings of the trainings, of which the size of the attack is that of the certificate.
+        under: Conditions, the first that of clean jets.
+        variations: Folder of simulated variations; None for none.
+    """
+
+    def __init__(self, dataset: JetDataset, settings: Settings, under: Sequence[Condition], variations: Path | None):
+        self._dataset, self._under = dataset, under
+        self._jets = dataset.arrays("test")
+        self._varied = None if variations is None else VariedSamples(variations, dataset.schema)
+        self._made_of = plain(
+            {
+                "fingerprint": dataset.fingerprint,
+                "attacks": list(under),
+                "variations": None if self._varied is None else self._varied.names,
+            }
+        )
+
+    def network(self, folder: Path, name: str) -> Quantities:
+        """Quantities of a training."""
+        return self._kept(folder / RESULT, lambda: Tagger.network(saving.load(folder), name))
+
+    def trees(self, first: Path, file: Path) -> Quantities:
+        """The same of boosted trees, on jets that were attacked on the first training."""
+        return self._kept(file, lambda: Tagger.trees(self._dataset.arrays("train"), saving.load(first)))
+
+    def _kept(self, file: Path, make: Callable[[], Tagger]) -> Quantities:
+        if file.is_file() and (stored := read_json(file, {"made_of": dict, "quantities": dict}))["made_of"] == self._made_of:
+            return stored["quantities"]
+        quantities = self._measured(make())
+        write_json(file, {"made_of": self._made_of, "quantities": quantities})
+        return quantities
+
+    def _measured(self, tagger: Tagger) -> Quantities:
+        main, jets = self._dataset.schema.main, self._jets
+        areas = {}
+        for condition in self._under:
+            attack = condition.aimed_at(main.name).build(self._dataset)
+            logits = tagger.logits(attacked_features(tagger.attacked, jets.features, jets.y, attack))
+            areas[condition.label] = area_of(jets, logits, main)
+        clean = areas.pop(CLEAN.label)
+        quantities = {CLEAN_AREA: clean} | {f"loss, {label}": clean - area for label, area in areas.items()}
+        if tagger.attacked.name == "lipschitz_mlp" and tagger.name != TREES:
+            quantities[CERTIFIED] = clean - self._certified(tagger)
+        if self._varied is not None:
+            quantities[VARIATIONS] = self._varied.mean_change(tagger.logits, main)
+        return quantities
+
+    def _certified(self, tagger: Tagger) -> float:
+        """Certified area in the untied box of the first attack that has a size."""
+        sized = next(condition for condition in self._under if condition.epsilon)
+        untied = dataclasses.replace(sized, physics=dataclasses.replace(sized.physics, untied=True))
+        budget = np.asarray(untied.threat_model(self._dataset).budget(self._jets.features))
+        bound = models.largest_change(tagger.attacked, budget)
+        area = certified_auc(self._jets, tagger.logits(self._jets.features), bound, self._dataset.schema.main)
+        return defined(area, "the certified area of the test split")
+
+
+def _costs(settings: Settings, dataset: JetDataset, folder: Path) -> Quantities:
+    """Parameters, and jets/s of training and inference, measured once."""
+    file = folder / SPEED
+    if file.is_file():
+        return read_json(file, {})
+    tagger, jets = saving.load(folder), dataset.arrays("test")
+    x, y = jets.features[:_TIMED_JETS], jets.y[:_TIMED_JETS]
+    with tempfile.TemporaryDirectory() as scratch:
+        file_of_onnx = Path(scratch) / "tagger.onnx"
+        try:
+            export_onnx(tagger, dataset.schema, file_of_onnx)
+        except UserError as error:
+            print(f"ONNX Runtime is not timed: {error}")
+        inference = speed.inference(tagger, folder / "saved_model", file_of_onnx, x)
+    batch = fitting.fitting_batch(settings.hyperparameters, dataset)
+    training = fitting.speed(settings, dataset)
+    pure = speed.forward_backward(tagger, x[:batch], y[:batch])
+    costs = {
+        "parameters": sum(int(np.prod(weight.shape)) for weight in tagger.trainable_weights),
+        "training": training,
+        "step / forward and backward": pure / training,
+        **inference,
+    }
+    write_json(file, costs)
+    return costs
+
+
+def _write(
+    results: Mapping[str, Sequence[Quantities]], costs: Mapping[str, Quantities], dataset: JetDataset, output: Path
+) -> None:
+    """Table, numbers and figure."""
+    over_seeds = {
+        name: {quantity: Seeds(tuple(one[quantity] for one in of_seeds)) for quantity in of_seeds[0]}
+        for name, of_seeds in results.items()
+    }
+    main = dataset.schema.main.name
+    quantities = list(dict.fromkeys(quantity for row in over_seeds.values() for quantity in row))
+    rows = [
+        [name, str(len(results[name])), *(str(row.get(quantity, "")) for quantity in quantities)]
+        for name, row in over_seeds.items()
+    ]
+    of_cost = list(next(iter(costs.values())))
+    speeds = [[name, *(_number(row.get(cost)) for cost in of_cost)] for name, row in costs.items()]
+    text = (
+        f"{main} AUC of {dataset.count('test'):,} test jets and its losses; mean over seeds ± their standard deviation.\n\n"
+        f"{tables.markdown(['model', 'seeds', *quantities], rows)}\n\nParameters, and jets/s:\n\n"
+        f"{tables.markdown(['model', *of_cost], speeds)}\n"
+    )
+    write_text(output / "table.md", text)
+    write_json(output / "metrics.json", {"results": over_seeds, "costs": costs})
+    points = [
+        {
+            "model": name.partition(", ")[0],
+            "training": name.partition(", ")[2],
+            "loss": quantity,
+            "clean": row[CLEAN_AREA],
+            "value": row[quantity],
+        }
+        for name, row in over_seeds.items()
+        for quantity in quantities
+        if quantity in row and quantity != CLEAN_AREA
+    ]
+    plots.save(plots.architectures(points, main)[0], output / "architectures.png", output / "architectures.pdf")
+    print(f"\n{text}\nNumbers {output / 'metrics.json'}, table {output / 'table.md'}, figure {output / 'architectures.png'}.")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.2f}"

@@ -1,0 +1,68 @@
+"""Several architectures on the same jets: trained, attacked, timed, and resumed."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kerastag import runs, saving
+from kerastag.evaluation.certified import certified_auc
+from kerastag.jets import Jets
+from kerastag.metrics import discriminator_auc
+from kerastag.recipes import Settings
+from kerastag.request import AttackGrid
+from kerastag.schema import JET_FLAVOR
+from tests.conftest import run_command
+
+
+@pytest.mark.slow
+def test_architectures_are_compared_and_the_study_is_resumed(dataset, data_dir, tmp_path, capsys):
+    given = {"config": "jet_flavor", "epochs": 1, "data_dir": str(data_dir), "batch_size": 300}
+    settings = Settings.resolve(given)
+    grid = AttackGrid(("fgsm", "track-dropout"), (0.01,), (None,), objectives=("margin",))
+    arguments = (settings, tmp_path, ["lipschitz_mlp", "deep_sets"], [1], grid)
+    runs.architectures(*arguments)
+    text = (tmp_path / "table.md").read_text()
+    assert text in capsys.readouterr().out
+    stored = json.loads((tmp_path / "metrics.json").read_text())
+    names = [f"{model}, {training}" for model in ("lipschitz_mlp", "deep_sets") for training in ("nominal", "adversarial")]
+    assert list(stored["costs"]) == names and list(stored["results"]) == [*names, "boosted trees"]
+    parameters = {name: row["parameters"] for name, row in stored["costs"].items()}
+    tagger = saving.load(tmp_path / "deep_sets-nominal-seed1")
+    assert parameters["deep_sets, nominal"] == tagger.count_params() != parameters["lipschitz_mlp, nominal"]
+    assert all(speed > 0 for row in stored["costs"].values() for speed in row.values())
+    one = json.loads((tmp_path / "deep_sets-nominal-seed1" / "architecture.json").read_text())["quantities"]
+    jets, other = dataset.arrays("test"), saving.load(tmp_path / "deep_sets-nominal-seed1")
+    assert one["clean"] == pytest.approx(discriminator_auc(jets.y, other(jets.features).numpy())["BvL"])
+    certified = stored["results"]["lipschitz_mlp, nominal"]["largest loss, certified"]["values"]
+    attacked = stored["results"]["lipschitz_mlp, nominal"]["loss, FGSM on margin ε=0.01"]["values"]
+    assert all(bound >= loss for bound, loss in zip(certified, attacked, strict=True))
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.json")}
+    runs.architectures(*arguments)
+    assert times == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.json")}
+    assert (tmp_path / "architectures.png").is_file()
+
+
+def test_a_certified_area_is_that_of_margins_moved_by_twice_the_bound():
+    generator = np.random.default_rng(0)
+    logits, label = generator.normal(size=(500, 3)), generator.integers(0, 3, 500)
+    logits[np.arange(500), label] += 1.5
+    bound = generator.random(500)
+    jets = Jets(np.zeros((500, 1), np.float32), label, {}, 3)
+    found = certified_auc(jets, logits, bound, JET_FLAVOR.main)
+    sign = np.where(label == 0, 1, np.where(label == 2, -1, 0))
+    margin = logits[:, 0] - logits[:, 2] - 2 * sign * bound
+    b, light = margin[label == 0], margin[label == 2]
+    expected = (b[:, None] > light).mean() + 0.5 * (b[:, None] == light).mean()
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_mistakes_are_said_before_anything_is_trained(tmp_path):
+    for arguments, sentence in (
+        (["--variations", tmp_path], "--variations goes with --models"),
+        (["--models", "mlp", "--train-epsilon", "0.01", "0.05"], "give one --train-epsilon at most"),
+        (["--models", "mlp", "--model", "deep_sets"], "leave --model out"),
+    ):
+        outcome = run_command("study", *arguments, "--output", tmp_path / "study")
+        assert outcome.code == 2 and sentence in outcome.err
+    assert not (tmp_path / "study").exists()
