@@ -149,8 +149,8 @@ def add_scores_option(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=BRANCH",
-        help="branch of scores that the files hold, a tagger that cannot be attacked; or NAME=BvL:BRANCH,CvL:BRANCH,… or "
-        "NAME=b:BRANCH,c:BRANCH,…, below; once for each tagger",
+        help="branch of scores that the files hold, as a tagger that cannot be attacked; or NAME=BvL:BRANCH,CvL:BRANCH,… or "
+        "NAME=b:BRANCH,c:BRANCH,…; once for each tagger; `evaluate --help` tells more",
     )
 
 

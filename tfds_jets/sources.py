@@ -162,8 +162,8 @@ def _hdf5(path: Path, _: Sequence[str]) -> Iterator[Table]:
         columns = _fields(structured) or _numbers(arrays)
         if not columns:
             raise UserError(
-                f"'{path}' holds no arrays of jets: neither structured ones, as the flavour-tagging framework umami writes them, "
-                "nor one of numbers for each quantity."
+                f"'{path}' holds no arrays of jets: neither structured ones, as the framework umami writes, "
+                "nor numbers of each quantity."
             )
         lengths = {len(array) for array, _ in columns.values()}
         if len(lengths) > 1:

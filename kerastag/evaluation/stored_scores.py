@@ -125,6 +125,18 @@ class ScoredJets:
     counted: np.ndarray
     complete: bool
 
+    @property
+    def filled(self) -> dict[str, np.ndarray]:
+        """The logits with 0 in jets without a score, which must then have no weight."""
+        if not self.missing:
+            return self.logits
+        return {name: np.where(self.counted[:, None], one, 0.0) for name, one in self.logits.items()}
+
+    @property
+    def missing(self) -> int:
+        """Number of jets without a score."""
+        return int(np.count_nonzero(~self.counted))
+
 
 def parse_all(arguments: Sequence[str], schema: Schema, taken: Sequence[str] = ()) -> list[StoredScores]:
     """Several taggers of stored scores.
