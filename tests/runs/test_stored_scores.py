@@ -1,6 +1,9 @@
 """The command on stored scores: areas that are known, jets without a score, and what is refused."""
 
+import re
+import shlex
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,6 +41,21 @@ def test_areas_of_cms_taggers_on_a_real_file(tmp_path):
         measured = content["results"][name]["clean"]
         assert [measured[key]["value"] for key in ("BvL", "BvC", "CvL", "CvB")] == pytest.approx(areas, abs=1e-3)
         assert measured["tagged"]["b"].value > 0.7
+
+
+@pytest.mark.skipif(not NANO.is_file(), reason="nano_tt_v15.root is not part of the repository")
+def test_the_command_of_the_readme_runs_as_printed(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[2] / "tfds_jets" / "README.md").read_text()
+    (command,) = re.findall(r"```bash\n(kerastag evaluate --config nanoaod.*?)```", text, flags=re.DOTALL)
+    (tmp_path / "nano").mkdir()
+    (tmp_path / "nano" / NANO.name).symlink_to(NANO)
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(command.replace("\\\n", " "))[1:]
+    done = run_command(*words, "--data-dir", tmp_path / "data")
+    assert done.code == 0
+    areas = {name: rows["clean"]["BvL"] for name, rows in read_json(tmp_path / "stored" / "metrics.json")["results"].items()}
+    printed = {name: f"{area['value']:.3f} ± {(area['high'] - area['low']) / 2:.3f}" for name, area in areas.items()}
+    assert printed == {"UParT": "0.976 ± 0.005", "ParticleNet": "0.972 ± 0.006", "DeepFlavour": "0.972 ± 0.006"}
 
 
 @pytest.fixture(scope="module")
