@@ -83,7 +83,8 @@ def _finish_roc(axis: plt.Axes, y: np.ndarray, separation: Separation) -> None:
     if axis.lines:
         legend_below(axis)
     else:
-        reason = str(RankedPair(y, np.zeros(y.shape), separation).auc())
+        area = RankedPair(y, np.zeros(y.shape), separation).auc()
+        reason = str(area) if isinstance(area, NotDefined) else "too few mistagged jets, or no score"
         axis.text(0.5, 0.5, reason, transform=axis.transAxes, ha="center")
 
 

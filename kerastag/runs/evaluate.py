@@ -70,7 +70,7 @@ def evaluate(
     text = f"{title}; ± is half the 68 % bootstrap interval.\n\n{markdown(comparison)}\n"
     missing = {name: left_out(of_tagger, jets, dataset.schema) for name, of_tagger in scored.items()}
     notes = [one.about(missing[one.name], len(jets)) for one in stored]
-    if models and sample.split == ALL_SPLITS:
+    if sample.split == ALL_SPLITS and not all(tagger.record for tagger in found):
         notes.append(
             "Jets that a tagger was trained on are among them, if it was trained on this data set: its areas flatter it."
         )
