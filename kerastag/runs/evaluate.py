@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -15,7 +15,7 @@ from kerastag.errors import UserError
 from kerastag.evaluation import diagnostics
 from kerastag.evaluation.comparison import Comparison, compare, drawn_logits, markdown, to_json
 from kerastag.evaluation.diagnostics import Check
-from kerastag.evaluation.stored_scores import kept, left_out, parse_all
+from kerastag.evaluation.stored_scores import StoredScores, kept, left_out, parse_all
 from kerastag.files import write_json, write_text
 from kerastag.jets import Jets
 from kerastag.request import EVALUATION, NO_ATTACK, REPLICATES, AttackGrid, Sample
@@ -69,14 +69,8 @@ def evaluate(
     title = f"{len(jets):,} jets of {split} of {dataset.schema.name}"
     text = f"{title}; ± is half the 68 % bootstrap interval.\n\n{markdown(comparison)}\n"
     missing = {name: left_out(of_tagger, jets, dataset.schema) for name, of_tagger in scored.items()}
-    notes = [one.about(missing[one.name], len(jets)) for one in stored]
-    if sample.split == ALL_SPLITS and not all(tagger.record for tagger in found):
-        notes.append(
-            "Jets that a tagger was trained on are among them, if it was trained on this data set: its areas flatter it."
-        )
-    if models and stored:
-        notes.append(f"{NO_ATTACK[0].upper()}{NO_ATTACK[1:]}; they have the row of clean jets alone.")
-    text += "".join(f"\n{note}\n" for note in notes)
+    text += "".join(f"\n{one.about(missing[one.name], len(jets))}\n" for one in stored)
+    text += "".join(f"\n{note}\n" for note in _notes(sample, found, stored))
     if checks:
         text += f"\nIs the robustness real? ε = {grid.epsilons[0]:g}, mean cross-entropies:\n\n{diagnostics.markdown(checks)}\n"
     content = {
@@ -99,6 +93,14 @@ def evaluate(
     print(text)
     print_nonfinite(comparison)
     print(f"Numbers {output / 'metrics.json'}, table {output / 'table.md'}, figure {output / 'roc.png'}.")
+
+
+def _notes(sample: Sample, found: Sequence[NamedTagger], stored: Sequence[StoredScores]) -> Iterator[str]:
+    """What must be known before areas of taggers are compared."""
+    if sample.split == ALL_SPLITS and not all(tagger.record for tagger in found):
+        yield "Jets that a tagger was trained on are among them, if it was trained on this data set: its areas flatter it."
+    if found and stored:
+        yield f"{NO_ATTACK[0].upper()}{NO_ATTACK[1:]}; they have the row of clean jets alone."
 
 
 def _models(found: Sequence[NamedTagger], schema: Schema) -> dict[str, keras.Model]:
