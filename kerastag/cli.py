@@ -126,12 +126,32 @@ def check_numbers(parser: argparse.ArgumentParser, options: argparse.Namespace) 
                 raise UserError(f"{flag} must be at least {_AT_LEAST[name]}, not {item:g}.")
 
 
-def add_tagger_argument(parser: argparse.ArgumentParser) -> None:
-    """The positional `taggers`."""
+def add_tagger_argument(parser: argparse.ArgumentParser, *, needed: bool = True) -> None:
+    """The positional `taggers`.
+
+    Args:
+        parser: Parser of the command.
+        needed: Whether there must be one.
+    """
     parser.add_argument(
-        "taggers", nargs="+", metavar="TAGGER", help="run directory, .keras file, SavedModel or legacy tagger; NAME=…"
+        "taggers",
+        nargs="+" if needed else "*",
+        metavar="TAGGER",
+        help="run directory, .keras file, SavedModel or legacy tagger; NAME=…",
     )
     add_code_option(parser)
+
+
+def add_scores_option(parser: argparse.ArgumentParser) -> None:
+    """Option `--scores`: taggers of which files hold the scores."""
+    parser.add_argument(
+        "--scores",
+        action="append",
+        default=[],
+        metavar="NAME=BRANCH",
+        help="branch of scores that the files hold, as a tagger that cannot be attacked; or NAME=BvL:BRANCH,CvL:BRANCH,… or "
+        "NAME=b:BRANCH,c:BRANCH,…; once for each tagger; `evaluate --help` tells more",
+    )
 
 
 def add_code_option(parser: argparse.ArgumentParser) -> None:

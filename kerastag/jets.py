@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -59,3 +60,10 @@ class Jets:
         number = np.where(event < 0, self.spectators["entry"], event)
         keys = np.stack([self.spectators["source"], event < 0, number], axis=1)
         return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def joined(parts: Sequence[Jets]) -> Jets:
+    """Several sets of jets, one after the other; they have the same features, spectators and classes."""
+    spectators = {name: np.concatenate([jets.spectators[name] for jets in parts]) for name in parts[0].spectators}
+    features, label = (np.concatenate([getattr(jets, name) for jets in parts]) for name in ("features", "label"))
+    return Jets(features, label, spectators, parts[0].classes)

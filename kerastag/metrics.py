@@ -1,5 +1,6 @@
 """Discriminators between classes, their ROC curves, and areas with uncertainties. NumPy alone."""
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -194,6 +195,16 @@ class Bootstrap:
         self.replicates = replicates
         self.weights = np.ones(len(self._events)) if weights is None else np.asarray(weights, np.float64)
         self._seed = seed
+
+    def of(self, rows: np.ndarray) -> "Bootstrap":
+        """The same resamples of the same events, of some jets alone; differences from all jets stay paired.
+
+        Args:
+            rows: Numbers or a mask of the jets.
+        """
+        part = copy.copy(self)
+        part._events, part.weights = self._events[rows], self.weights[rows]
+        return part
 
     def times(self) -> Iterator[np.ndarray]:
         """How often each jet is in each resample, int `(jets,)`; the same at each call."""

@@ -142,6 +142,22 @@ def collect(defaults: T, options: argparse.Namespace, **values: Any) -> T:
     return dataclasses.replace(defaults, **given | values)  # type: ignore[type-var]
 
 
+def given(defaults: Any, options: argparse.Namespace) -> list[str]:
+    """Options of a dataclass that a command line gave, as a user writes them; all were added with `unset`.
+
+    Args:
+        defaults: The dataclass as it is without options.
+        options: Parsed options.
+    """
+    flags = []
+    for field in dataclasses.fields(defaults):
+        if "section" in field.metadata:
+            flags += given(getattr(defaults, field.name), options)
+        elif "help" in field.metadata and getattr(options, field.name) is not None:
+            flags.append(_flag(field))
+    return flags
+
+
 def check(values: Any) -> None:
     """Check a dataclass against the choices and limits of its fields.
 

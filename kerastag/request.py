@@ -15,6 +15,8 @@ from kerastag.schema import DEFAULT, EXAMPLES, SCHEMAS
 EPSILON, RELATIVE_CAP = 0.01, 0.2
 # Bootstrap resamples behind every interval.
 REPLICATES = 200
+# Why nothing but clean jets is asked of stored scores.
+NO_ATTACK = "stored scores cannot be attacked: a file holds their values, not the network that gave them"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Sample:
         config: Name of a built-in schema.
         manual_dir: Folder of files to build it from; None for a data set that exists, or the sample that comes along.
         data_dir: Folder where TFDS keeps data sets; None for its default.
-        split: Name of the split.
+        split: Name of the split, or "all".
         max_jets: How many of its jets, from the first; None for all.
         strict: Whether a build is refused if values look wrong.
         schema: File of a schema of one's own instead; None for `config`.
@@ -50,7 +52,9 @@ class Sample:
     data_dir: str | None = option(
         None, "folder where TFDS keeps data sets (default: ~/tensorflow_datasets)", metavar="DIR", group="data"
     )
-    split: str = option("test", "split to evaluate on", group="data")
+    split: str = option(
+        "test", "split to evaluate on; all takes every jet, right where no tagger was trained on them", group="data"
+    )
     max_jets: int | None = option(None, "evaluate on the first N jets alone", metavar="N", positive=True, group="data")
     strict: bool = option(False, "refuse a data set with values that look wrong, instead of a warning", group="data")
     schema: str | None = option(

@@ -99,3 +99,9 @@ def test_values_of_a_file_take_the_type_of_their_field(value, kind, result):
 def test_values_of_another_type_are_refused(value, kind):
     with pytest.raises(UserError, match="The setting 'x' must be"):
         typed("x", value, kind)
+
+
+def test_options_that_were_given_are_named_as_users_write_them():
+    assert options.given(Cooking(), parsed(unset=True)[1]) == []
+    _, values = parsed("--stir", "--spice", "salt", "--minutes", "10", unset=True)
+    assert options.given(Cooking(), values) == ["--minutes", "--spice", "--stir"]

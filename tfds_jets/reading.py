@@ -276,13 +276,29 @@ def _features(columns: Columns, schema: Schema, jets: int) -> tuple[np.ndarray, 
 
 
 def _spectators(columns: Columns, schema: Schema, absent: set[str], jets: int) -> dict[str, np.ndarray]:
-    """Spectators of the schema, `(jets,)` each; the default for those named in `absent`."""
+    """Spectators of the schema, `(jets,)` each; the default for those named in `absent`.
+
+    Raises:
+        UserError: if one is no number in each jet.
+    """
     spectators: dict[str, np.ndarray] = {}
     for spectator in schema.spectators:
         is_absent = spectator.name in absent
-        values = np.full(jets, spectator.default) if is_absent else ak.to_numpy(columns[spectator.branch])
+        values = np.full(jets, spectator.default) if is_absent else _numbers(columns[spectator.branch], spectator.branch)
         spectators[spectator.name] = values.astype(np.float64 if spectator.real else np.int64)
     return spectators
+
+
+def _numbers(column: ak.Array, branch: str) -> np.ndarray:
+    """A number in each jet, `(jets,)`.
+
+    Raises:
+        UserError: if they are lists or no numbers.
+    """
+    kind = ak.type(column).content
+    if not isinstance(kind, ak.types.NumpyType):
+        raise UserError(f"'{branch}' must be a number in each jet, but is of the type '{kind}'; name another branch.")
+    return ak.to_numpy(column)
 
 
 def _fill(values: np.ndarray, absent: np.ndarray, columns: Columns, group: Group, features: list[Feature]) -> None:

@@ -1,8 +1,9 @@
-"""Files as columns of jets or events, some entries at a time: ROOT's TTree and RNTuple, Parquet, and HDF5 as umami writes it.
+"""Files as columns of jets or events, some entries at a time: ROOT's TTree and RNTuple, Parquet, and two kinds of HDF5.
 
-A column is an awkward array of one value, or a list of values, per entry. HDF5 files have structured arrays: `jets` of shape
-`(jets,)` and others of shape `(jets, slots)` whose field `valid` says which slots are filled. Their columns are called
-`jets.pt`, `tracks.d0`, and so on.
+A column is an awkward array of one value, or a list of values, per entry. HDF5 files have structured arrays, as umami writes
+them: `jets` of shape `(jets,)` and others of shape `(jets, slots)` whose field `valid` says which slots are filled. Their
+columns are called `jets.pt`, `tracks.d0`, and so on. Or they have an array of numbers for each column, of the same shapes, such
+as `fj_pt` and `track_dxy`. Nothing says which of its slots are filled, so padding is read like an object.
 """
 
 import contextlib
@@ -156,35 +157,58 @@ def _without_option(values: ak.Array) -> ak.Array:
 @contextlib.contextmanager
 def _hdf5(path: Path, _: Sequence[str]) -> Iterator[Table]:
     with h5py.File(path, "r") as file:
-        arrays = {name: file[name] for name in file if _is_structured(file, name)}
-        if not arrays:
-            raise UserError(f"'{path}' holds no structured arrays, as files of the flavour-tagging framework umami do.")
-        lengths = {len(item) for item in arrays.values()}
+        arrays = {name: file[name] for name in file if _is_array(file, name)}
+        structured = {name: array for name, array in arrays.items() if array.dtype.names}
+        columns = _fields(structured) or _numbers(arrays)
+        if not columns:
+            raise UserError(
+                f"'{path}' holds no arrays of jets: neither structured ones, as the framework umami writes, "
+                "nor numbers of each quantity."
+            )
+        lengths = {len(array) for array, _ in columns.values()}
         if len(lengths) > 1:
             raise UserError(f"The arrays in '{path}' differ in their number of jets: {sorted(lengths)}.")
         (entries,) = lengths
-        fields = {f"{name}.{field}": (name, field) for name, item in arrays.items() for field in item.dtype.names}
-        of_entry = max(item.dtype.itemsize * math.prod(item.shape[1:]) for item in arrays.values())
-        step = max(1, min(_ENTRIES, _BYTES // of_entry))
 
         def chunks(names: Sequence[str]) -> Iterator[Columns]:
+            # A structured array is read whole for any of its fields.
+            sizes = [_bytes_of_entry(array) for array in structured.values() or [columns[name][0] for name in names]]
+            step = max(1, min(_ENTRIES, _BYTES // (max(sizes) if structured else sum(sizes))))
             for first in range(0, entries, step):
                 rows = slice(first, first + step)
-                yield {name: _column(arrays[fields[name][0]], fields[name][1], rows) for name in names}
+                yield {name: _column(*columns[name], rows) for name in names}
 
-        yield Table(f"'{path}'", entries, set(fields), chunks)
+        yield Table(f"'{path}'", entries, set(columns), chunks)
 
 
-def _is_structured(file: h5py.File, name: str) -> bool:
-    """Whether a member is a structured array of this file; what lies in another one is not followed."""
+def _fields(arrays: dict[str, h5py.Dataset]) -> dict[str, tuple[h5py.Dataset, str]]:
+    """Fields of structured arrays by the name of their column."""
+    return {f"{name}.{field}": (array, field) for name, array in arrays.items() for field in array.dtype.names}
+
+
+def _numbers(arrays: dict[str, h5py.Dataset]) -> dict[str, tuple[h5py.Dataset, str]]:
+    """Arrays of numbers, one or a list of them for each jet, by their name; they have no fields."""
+    return {name: (array, "") for name, array in arrays.items() if array.ndim < 3 and array.dtype.kind in "biuf"}
+
+
+def _bytes_of_entry(array: h5py.Dataset) -> int:
+    return int(array.dtype.itemsize * math.prod(array.shape[1:]))
+
+
+def _is_array(file: h5py.File, name: str) -> bool:
+    """Whether a member is an array of this file; what lies in another one is not followed."""
     if not isinstance(file.get(name, getlink=True), h5py.HardLink) or not isinstance(file[name], h5py.Dataset):
         return False
     array = file[name]
-    return bool(array.dtype.names) and not array.external and not array.is_virtual and array.ndim > 0
+    return array.shape is not None and array.ndim > 0 and not array.external and not array.is_virtual
 
 
 def _column(array: h5py.Dataset, field: str, rows: slice) -> ak.Array:
-    """A field of some jets; of an array with slots the filled ones alone."""
+    """A field of some jets, "" for an array without any; of a structured one with slots the filled ones alone."""
+    if not field:
+        numbers = array[rows]
+        # Awkward takes the byte order of this machine alone.
+        return ak.from_regular(ak.Array(numbers.astype(numbers.dtype.newbyteorder("="))), axis=None)
     values = ak.Array(array.fields(field)[rows])
     if values.ndim == 1 or _VALID not in array.dtype.names:
         return ak.from_regular(values, axis=None)

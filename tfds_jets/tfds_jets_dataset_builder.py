@@ -3,6 +3,7 @@
 `tfds build tfds_jets --config deepntuple --manual_dir DIR`
 """
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -90,8 +91,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     @property
     def schema(self) -> Schema:
-        """Schema of this configuration."""
-        return self.builder_config.schema
+        """Schema of this configuration, with what is kept beside among its spectators."""
+        schema, kept = self.builder_config.schema, self.builder_config.kept
+        return dataclasses.replace(schema, spectators=(*schema.spectators, *kept)) if kept else schema
 
     @property
     def selection(self) -> str:
@@ -234,7 +236,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         directory = self._manual_dir or _default_manual_dir(dl_manager)
         if directory:
             return directory, self._found(directory)
-        if self.schema in SAMPLE_SCHEMAS:
+        if self.builder_config.schema in SAMPLE_SCHEMAS:
             return SAMPLE_FILE, [reading.RootFile.of(SAMPLE_FILE)]
         raise UserError(
             f"No files were given for config '{self.builder_config.name}'; add --manual_dir DIR, "

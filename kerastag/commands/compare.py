@@ -16,8 +16,9 @@ A tagger is anything that kerastag.load takes, or the name of a legacy tagger: D
 looked for in the folder that the environment variable KERASTAG_WEIGHTS names, or downloaded once into your cache.
 
 The flavours are those of --config. A tagger of other inputs reads the same jets through its own config, from the same files;
-then only the jets that both have count. Budgets are ε times the standard deviation of the training jets, the same for all
-taggers of the same inputs. A relative loss is the loss of area divided by what the clean area is above 0.5.
+then only the jets that both have count. Scores that files hold are compared by evaluate --scores. Budgets are ε times the
+standard deviation of the training jets, the same for all taggers of the same inputs. A relative loss is the loss of area
+divided by what the clean area is above 0.5.
 """
 
 

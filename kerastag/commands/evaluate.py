@@ -3,9 +3,10 @@
 import argparse
 
 from kerastag import cli
+from kerastag.errors import UserError
 from kerastag.options import add_options as add_fields
-from kerastag.options import collect
-from kerastag.request import EVALUATION, Sample, requested
+from kerastag.options import collect, given
+from kerastag.request import EVALUATION, NO_ATTACK, Sample, requested
 
 EPILOG = """\
 example:
@@ -14,12 +15,21 @@ example:
 All taggers meet the same jets and the same budgets: ε times the standard deviation of the data set's training jets. Values
 with a meaning of their own, such as a displacement of 0, and tabulated inputs stay; inputs that are one measurement move
 together; all keep to their valid range. --paper frees them all. Differences of areas below the quoted intervals mean nothing.
+
+Scores that files hold, of any tagger that was run on their jets, are compared clean; there is no network to attack:
+  %(prog)s --scores UParT=Jet_btagUParTAK4B --scores DeepFlavour=Jet_btagDeepFlavB \\
+      --config nanoaod --manual-dir nano --split all --output stored
+
+NAME=BRANCH is a score that orders jets for the main discriminator, such as BvL. More of them are NAME=BvL:BRANCH,CvL:BRANCH,
+probabilities of classes NAME=b:BRANCH,c:BRANCH,light:BRANCH. A branch may be an expression of branches. Jets whose score is
+-1 or no finite number, or whose probability is negative, have none: they are left out for that tagger, and counted.
 """
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add taggers, jets, attacks and output."""
-    cli.add_tagger_argument(parser)
+    cli.add_tagger_argument(parser, needed=False)
+    cli.add_scores_option(parser)
     add_fields(parser, Sample())
     add_fields(parser, EVALUATION, unset=True)
     cli.add_cap_option(parser)
@@ -30,10 +40,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     """Compare, write."""
+    asked = [*given(EVALUATION, options), *(["--relative-cap"] if options.relative_cap is not None else [])]
+    if asked and not options.taggers:
+        raise UserError(f"{asked[0]} needs a tagger: {NO_ATTACK}.")
     cli.check_output(options, "evaluate", "metrics.json")
     sample, grid = collect(Sample(), options), requested(EVALUATION, options, caps=(options.relative_cap,))
     cli.load_tensorflow()
 
     from kerastag import runs
 
-    runs.evaluate(options.taggers, sample, options.output, grid, replicates=options.replicates, diagnose=options.diagnose)
+    runs.evaluate(
+        options.taggers,
+        sample,
+        options.output,
+        grid,
+        scores=options.scores,
+        replicates=options.replicates,
+        diagnose=options.diagnose,
+    )

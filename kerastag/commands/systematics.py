@@ -21,12 +21,16 @@ with, and boosted trees meet the jets that were attacked on it. A NAME= given se
 training. Variations of the detector are paired with nominal.root, those of the physics are compared with reseeded.root, events
 of their own, or with nominal.root where that is missing; both are made by simulate. Of files with all jets of a sample the test
 split is taken; --split all takes all of them, which is right if no tagger has seen any.
+
+Any branch of these files can be compared under variations as a score, such as --scores "jet probability=-jet_prob"; see
+evaluate. It cannot be attacked. Scores of another tagger must stand in the files beside what simulate wrote.
 """
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add taggers, files of variations, attacks and output."""
     cli.add_tagger_argument(parser)
+    cli.add_scores_option(parser)
     parser.add_argument(
         "--variations", type=Path, required=True, metavar="FOLDER", help="folder of ROOT files, one for each variation"
     )
@@ -66,6 +70,7 @@ def main(options: argparse.Namespace) -> None:
         sample,
         options.output,
         grid,
+        scores=options.scores,
         variations=options.variation,
         budgets=options.budgets,
         trees=not options.no_trees,

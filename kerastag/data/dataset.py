@@ -7,7 +7,7 @@ cases the order of the jets depends only on (seed, epoch), so a resumed training
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from kerastag.catalogue import SCALES
 from kerastag.data import epochs
 from kerastag.data.weights import KinematicWeights
 from kerastag.errors import UserError
-from kerastag.jets import WEIGHT, Jets
-from kerastag.schema import Schema, discovery, toml
+from kerastag.jets import WEIGHT, Jets, joined
+from kerastag.schema import Schema, Spectator, discovery, toml
 from kerastag.statistics import Statistics
 from tfds_jets import integrity
 
 _GENERATOR = "generator"
+# Stands for the jets of every split.
+ALL_SPLITS = "all"
 
 _WeightsOfBatch = Callable[[epochs.Columns], tf.Tensor]
 
@@ -100,18 +102,20 @@ class JetDataset:
         return SCALES.build(kind, self)
 
     def count(self, split: str) -> int:
-        """Number of jets of a split.
+        """Number of jets of a split, or of "all".
 
         Raises:
             UserError: if the data set has no such split.
         """
-        splits = self._builder.info.splits
+        splits = list(self._builder.info.splits)
+        if split == ALL_SPLITS:
+            return sum(map(self.count, splits))
         if split not in splits:
-            raise UserError(f"The data set in '{self.path}' has no split '{split}', only {', '.join(splits)}.")
+            raise UserError(f"The data set in '{self.path}' has no split '{split}', only {', '.join(splits)} and {ALL_SPLITS}.")
         return sum(self.jets[split].values())
 
     def arrays(self, split: str) -> Jets:
-        """A whole split in memory, decoded once.
+        """A whole split in memory, decoded once; of "all" one split after the other.
 
         Raises:
             UserError: if the data set has no such split.
@@ -234,6 +238,8 @@ class JetDataset:
             ) from error
 
     def _decode(self, split: str) -> Jets:
+        if split == ALL_SPLITS:
+            return joined([self.arrays(name) for name in self._builder.info.splits])
         jets = self.count(split)
         columns: dict[str, np.ndarray] = {}
         first = 0
@@ -260,6 +266,7 @@ def prepare(
     variation: str = "",
     selection: str = "",
     strict: bool = False,
+    kept: Sequence[Spectator] = (),
 ) -> JetDataset:
     """Open a data set; build it first if it does not exist.
 
@@ -271,6 +278,8 @@ def prepare(
         variation: Name of a variation whose file lies in `manual_dir`, made by `kerastag simulate`; "" for all files there.
         selection: Expression of branches that a jet must fulfil, such as "jet_pt > 30 and abs(jet_eta) < 2.5".
         strict: Whether a data set is refused if values look wrong, such as one that stands for "absent" unknown to the schema.
+        kept: What is kept with each jet beside the spectators of the schema, such as stored scores; the data set has a folder
+            and a fingerprint of its own.
 
     Raises:
         UserError: if there is no such schema, the files cannot be read, or the existing data set is made of others.
@@ -285,7 +294,7 @@ def prepare(
     if manual_dir is not None and not Path(manual_dir).expanduser().is_dir():
         wrong = "is a file, not a folder" if Path(manual_dir).expanduser().exists() else "does not exist"
         raise UserError(f"The folder '{manual_dir}' (--manual-dir) {wrong}.")
-    config = config_of(known, variation=variation, selection=selection)
+    config = config_of(known, variation=variation, selection=selection, kept=tuple(kept))
     builder = Builder(config=config, data_dir=data_dir and Path(data_dir).expanduser())
     builder.strict = strict
     directory = manual_dir and Path(manual_dir).expanduser()

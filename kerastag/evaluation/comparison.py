@@ -11,6 +11,7 @@ import tensorflow as tf
 from kerastag import tables
 from kerastag.attacks import Attack, Condition, attacked_logits
 from kerastag.data import JetDataset
+from kerastag.evaluation.stored_scores import ScoredJets
 from kerastag.evaluation.working_points import working_points
 from kerastag.jets import Jets
 from kerastag.metrics import Bootstrap, RankedPair
@@ -39,13 +40,13 @@ class Evaluation:
         alone: Area of the main discriminator if jets of one of its sides alone are attacked, by side, such as b and light.
         tagged: Share of the jets of each class that are tagged by it, at the threshold that `MISTAG_RATE` of the clean jets to
             reject pass.
-        cross_entropy: Mean cross-entropy.
+        cross_entropy: Mean cross-entropy; not defined of stored scores that are no probabilities of all classes.
     """
 
     areas: dict[str, Resampled | NotDefined]
     alone: dict[str, Resampled | NotDefined]
     tagged: dict[str, Interval | NotDefined]
-    cross_entropy: float
+    cross_entropy: float | NotDefined
 
 
 def evaluate(y: np.ndarray, logits: ByDiscriminator, clean: np.ndarray, bootstrap: Bootstrap, schema: Schema) -> Evaluation:
@@ -66,8 +67,34 @@ def evaluate(y: np.ndarray, logits: ByDiscriminator, clean: np.ndarray, bootstra
         mixed = np.where(np.isin(label, columns_of_side)[:, None], attacked, clean)
         same = attacked is clean
         alone[side] = areas[main.name] if same else bootstrap.resample(RankedPair(y, mixed, main).auc)
-    cross_entropy = float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, attacked)))
-    return Evaluation(areas, alone, _tagged(label, attacked, clean, bootstrap, main), cross_entropy)
+    return Evaluation(areas, alone, _tagged(label, attacked, clean, bootstrap, main), _cross_entropy(y, attacked))
+
+
+def evaluate_stored(scored: ScoredJets, jets: Jets, bootstrap: Bootstrap, schema: Schema) -> Evaluation:
+    """Evaluate stored scores on the jets that have them; clean, since nothing else can be had.
+
+    Args:
+        scored: The scores.
+        jets: All jets.
+        bootstrap: Resamples of all jets, and their weights.
+        schema: Schema of the classes.
+    """
+    rows, main = scored.counted, schema.main
+    label, resamples = jets.label[rows], bootstrap.of(rows)
+    areas: dict[str, Resampled | NotDefined] = dict.fromkeys(schema.headline, NotDefined("no stored score"))
+    for name, logits in scored.logits.items():
+        areas[name] = resamples.resample(RankedPair(label, logits[rows], schema.separations[name]).auc)
+    tagged: dict[str, Interval | NotDefined] = dict.fromkeys(schema.class_names, NotDefined("no stored score"))
+    if main.name in scored.logits:
+        tagged = _tagged(label, scored.logits[main.name][rows], scored.logits[main.name][rows], resamples, main)
+    cross_entropy: float | NotDefined = NotDefined("no probabilities")
+    if scored.complete:
+        cross_entropy = _cross_entropy(jets.y[rows], scored.logits[main.name][rows])
+    return Evaluation(areas, dict.fromkeys(main.sides, areas[main.name]), tagged, cross_entropy)
+
+
+def _cross_entropy(y: np.ndarray, logits: np.ndarray) -> float:
+    return float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, logits)))
 
 
 def _tagged(
@@ -116,15 +143,17 @@ class Comparison:
 
     Attributes:
         evaluations: `evaluations[tagger][condition]`; the first condition is that of clean jets.
-        logits: `logits[tagger][condition][discriminator]`, `(jets, classes)`.
+        logits: `logits[tagger][condition][discriminator]`, `(jets, classes)`; of stored scores clean jets alone.
         nonfinite_gradients: Gradient cells that were not finite and were taken as 0, where there were any.
         schema: Schema of the classes of the jets.
+        counted: Jets that count for a tagger, bool `(jets,)`, where not all do.
     """
 
     evaluations: dict[str, dict[Condition, Evaluation]]
     logits: Logits
     nonfinite_gradients: dict[Condition, int]
     schema: Schema
+    counted: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def area(self, tagger: str, condition: Condition, discriminator: str | None = None) -> Resampled | NotDefined:
         """Area of a discriminator, by default the main one."""
@@ -143,8 +172,9 @@ def compare(
     conditions: Sequence[Condition],
     replicates: int = REPLICATES,
     progress: Callable[[list], Iterable] = iter,
+    stored: Mapping[str, ScoredJets] | None = None,
 ) -> Comparison:
-    """Evaluate each tagger under each condition.
+    """Evaluate each tagger under each condition, and stored scores on clean jets.
 
     Args:
         taggers: By name.
@@ -153,6 +183,7 @@ def compare(
         conditions: The first must be that of clean jets.
         replicates: Number of bootstrap resamples.
         progress: Wraps the list of (tagger, condition) pairs, for a progress bar.
+        stored: Stored scores of the same jets, by name.
 
     Raises:
         UserError: if a condition does not fit the data set.
@@ -167,7 +198,11 @@ def compare(
         logits[name][condition] = by_discriminator
         clean = logits[name][conditions[0]][schema.main.name]
         evaluations[name][condition] = evaluate(jets.y, by_discriminator, clean, bootstrap, schema)
-    return Comparison(evaluations, logits, nonfinite(conditions, attacks, schema.headline), schema)
+    for name, scored in (stored or {}).items():
+        evaluations[name] = {conditions[0]: evaluate_stored(scored, jets, bootstrap, schema)}
+        logits[name] = {conditions[0]: scored.logits}
+    counted = {name: scored.counted for name, scored in (stored or {}).items()}
+    return Comparison(evaluations, logits, nonfinite(conditions, attacks, schema.headline), schema, counted)
 
 
 def nonfinite(
@@ -198,7 +233,7 @@ def drawn_logits(comparison: Comparison, conditions: Sequence[Condition]) -> dic
     """Logits by tagger, label and discriminator, of the conditions that a ROC figure can show."""
     drawn = to_draw(conditions)
     return {
-        tagger: {condition.label: of_tagger[condition] for condition in drawn}
+        tagger: {condition.label: of_tagger[condition] for condition in drawn if condition in of_tagger}
         for tagger, of_tagger in comparison.logits.items()
     }
 
@@ -247,7 +282,7 @@ def markdown(comparison: Comparison) -> str:
     for tagger, of_tagger in comparison.evaluations.items():
         clean = next(iter(of_tagger.values()))
         for condition, evaluation in of_tagger.items():
-            cells = [str(area.interval) for area in evaluation.areas.values()]
+            cells = [str(evaluation.areas[name].interval) for name in comparison.schema.headline]
             losses = [comparison.loss(tagger, condition), *(clean.areas[main] - area for area in evaluation.alone.values())]
             losses_text = ["", "", ""] if condition.is_clean else [str(loss.interval) for loss in losses]
             rows.append([tagger, condition.label, *cells, *losses_text, f"{evaluation.cross_entropy:.4f}"])

@@ -35,6 +35,11 @@ RATES, SHOWN_RATE = (0.1, 0.01), 0.01
 QUANTITIES = ("area", "relative", "b efficiency", "light mistag rate", "shape")
 _PERMUTATIONS = 9_999
 
+# Jets that count without and with a variation, bool `(jets,)` and `(varied jets,)`.
+Counted = tuple[np.ndarray, np.ndarray]
+# Logits `(jets, classes)`, the same for every discriminator or one by one.
+Logits = np.ndarray | Mapping[str, np.ndarray]
+
 
 @dataclasses.dataclass(frozen=True)
 class Sides:
@@ -57,7 +62,9 @@ class Sides:
     paired: float | None
 
     @classmethod
-    def same_events(cls, reference: Jets, varied: Jets, replicates: int = REPLICATES, seed: int = 0) -> "Sides":
+    def same_events(
+        cls, reference: Jets, varied: Jets, replicates: int = REPLICATES, seed: int = 0, counted: Counted | None = None
+    ) -> "Sides":
         """Sides of the same events: jets without a partner count nothing, and both sides share their resamples.
 
         Args:
@@ -65,19 +72,29 @@ class Sides:
             varied: The same of the file with the variation.
             replicates: Bootstrap resamples.
             seed: Seed of the resamples; those of all variations of a reference are the same.
+            counted: Jets that count, where not all do; a pair needs both of its jets.
         """
         rows, partners = paired(reference, varied)
+        before, after = counted or _all(reference, varied)
+        both = before[rows] & after[partners]
+        rows, partners = rows[both], partners[both]
         weights = np.zeros(len(reference))
         weights[rows] = reference.weights[rows]
         bootstrap = Bootstrap(reference.events, replicates, seed)
         times = _times(bootstrap, len(reference))
-        share = len(rows) / max(len(reference), 1)
+        share = len(rows) / max(int(np.count_nonzero(before)), 1)
         varied_weights = times[:, rows] * varied.weights[partners]
         return cls(reference.label, varied.label[partners], times * weights, varied_weights, partners, share)
 
     @classmethod
     def other_events(
-        cls, reference: Jets, varied: Jets, replicates: int = REPLICATES, seed: int = 0, varied_seed: int = 1
+        cls,
+        reference: Jets,
+        varied: Jets,
+        replicates: int = REPLICATES,
+        seed: int = 0,
+        varied_seed: int = 1,
+        counted: Counted | None = None,
     ) -> "Sides":
         """Sides of independent events: all jets count, and each side is resampled on its own.
 
@@ -87,12 +104,21 @@ class Sides:
             replicates: Bootstrap resamples.
             seed: Seed of the resamples of `reference`.
             varied_seed: Seed of those of `varied`, another for each variation.
+            counted: Jets that count, where not all do.
         """
+        counted = counted or _all(reference, varied)
         before, after = (
-            _times(Bootstrap(jets.events, replicates, number), len(jets)) * jets.weights
-            for jets, number in ((reference, seed), (varied, varied_seed))
+            _times(Bootstrap(jets.events, replicates, number), len(jets)) * np.where(counts, jets.weights, 0)
+            for jets, number, counts in zip((reference, varied), (seed, varied_seed), counted, strict=True)
         )
-        return cls(reference.label, varied.label, before, after, np.arange(len(varied)), None)
+        rows = np.flatnonzero(counted[1])
+        return cls(reference.label, varied.label[rows], before, after[:, rows], rows, None)
+
+
+def _all(*samples: Jets) -> Counted:
+    """Of two samples all jets."""
+    before, after = (np.ones(len(jets), bool) for jets in samples)
+    return before, after
 
 
 def _times(bootstrap: Bootstrap, jets: int) -> np.ndarray:
@@ -180,8 +206,8 @@ def thresholds(label: np.ndarray, logits: np.ndarray, rates: Sequence[float] = R
 
 def change(
     sides: Sides,
-    reference: np.ndarray,
-    varied: np.ndarray,
+    reference: Logits,
+    varied: Logits,
     cuts: Mapping[float, float],
     separations: Sequence[Separation] = HEADLINE,
 ) -> Change:
@@ -189,26 +215,33 @@ def change(
 
     Args:
         sides: Flavours and resamples of the jets.
-        reference: Logits of the jets without the variation, `(jets, classes)`.
+        reference: Logits of the jets without the variation, `(jets, classes)`, those of BvL among them.
         varied: Logits of the jets with it, `(varied jets, classes)`, rows as in `sides.rows`.
         cuts: Thresholds, see `thresholds`.
         separations: Discriminators whose areas are compared.
     """
     before, areas = (
-        {one.name: _area(label, logits, weights, one) for one in separations}
+        {one.name: _area(label, _of(logits, one.name), weights, one) for one in separations}
         for label, logits, weights in (
             (sides.reference, reference, sides.reference_weights),
             (sides.varied, varied, sides.varied_weights),
         )
     )
-    values = [discriminant(reference, _BVL), discriminant(varied, _BVL)]
+    values = [discriminant(logits if isinstance(logits, np.ndarray) else logits["BvL"], _BVL) for logits in (reference, varied)]
     factors = [_factor(sides, values, rate, cut, flavour) for rate, cut in cuts.items() for flavour in FLAVOURS]
     differences = {name: area - before[name] for name, area in areas.items()}
     return Change(areas, differences, factors, _shapes(sides, *values))
 
 
-def _area(label: np.ndarray, logits: np.ndarray, weights: np.ndarray, separation: Separation) -> Resampled | NotDefined:
+def _of(logits: Logits, discriminator: str) -> np.ndarray | None:
+    """Logits for a discriminator; None if there are none."""
+    return logits if isinstance(logits, np.ndarray) else logits.get(discriminator)
+
+
+def _area(label: np.ndarray, logits: np.ndarray | None, weights: np.ndarray, separation: Separation) -> Resampled | NotDefined:
     """Area of a discriminator with each row of weights, the first being that of the jets as they are."""
+    if logits is None:
+        return NotDefined("no stored score")
     pair = RankedPair(label, logits, separation)
     first = pair.auc(weights[0])
     return first if isinstance(first, NotDefined) else Resampled(first, pair.aucs(weights[1:]))

@@ -7,8 +7,10 @@ import keras
 import numpy as np
 
 from kerastag.attacks import attacked_logits
+from kerastag.evaluation.stored_scores import ScoredJets
 from kerastag.evaluation.trees import boosted_trees
 from kerastag.jets import Jets
+from kerastag.schema import Schema
 
 TREES = "boosted trees"
 
@@ -42,3 +44,8 @@ class Tagger:
     def trees(cls, train: Jets, attacked: keras.Model) -> "Tagger":
         """Boosted trees, trained here, on jets that are attacked on a network."""
         return cls(TREES, TREES, boosted_trees(train), attacked)
+
+    def of(self, jets: Jets, schema: Schema) -> ScoredJets:
+        """Logits of jets in the form of stored scores: the same for every discriminator, and of all jets."""
+        logits = self.logits(jets.features)
+        return ScoredJets(dict.fromkeys(schema.discriminators, logits), np.ones(len(jets), bool), complete=True)

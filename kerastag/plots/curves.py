@@ -21,34 +21,42 @@ def roc(
     separations: Iterable[Separation],
     title: str,
     weights: np.ndarray | None = None,
+    counted: Mapping[str, np.ndarray] | None = None,
 ) -> Drawn:
     """ROC curves: a panel per discriminator, a colour per tagger, a line style per condition.
 
     Args:
         y: True flavours, one-hot `(jets, classes)`.
-        logits: `logits[tagger][condition]`, `(jets, classes)` each, or by discriminator where jets differ between panels.
+        logits: `logits[tagger][condition]`, `(jets, classes)` each, or by discriminator where jets differ between panels; a
+            panel without such a discriminator has no curve of it.
         separations: The discriminators.
         title: Title of the figure.
         weights: Weights of the jets, `(jets,)`; None for equal ones.
+        counted: Jets that count for a tagger, bool `(jets,)`, where not all do.
     """
     shown = list(separations)
     figure, axes = panels(1, len(shown), title, (10, 12))
     for axis, separation in zip(axes[0], shown, strict=True):
-        for label, style, scores in _roc_styles(logits):
-            of_panel = scores[separation.name] if isinstance(scores, Mapping) else scores
-            _roc_curve(axis, RankedPair(y, of_panel, separation), weights, style, label)
+        for tagger, label, style, scores in _roc_styles(logits):
+            of_panel = scores.get(separation.name) if isinstance(scores, Mapping) else scores
+            if of_panel is None:
+                continue
+            rows = (counted or {}).get(tagger, slice(None))
+            _roc_curve(
+                axis, RankedPair(y[rows], of_panel[rows], separation), None if weights is None else weights[rows], style, label
+            )
         _finish_roc(axis, y, separation)
     return figure, axes
 
 
 def _roc_styles(
     logits: Mapping[str, Mapping[str, np.ndarray | Mapping[str, np.ndarray]]],
-) -> Iterator[tuple[str, Style, np.ndarray | Mapping[str, np.ndarray]]]:
-    """Label, style and logits of each curve."""
+) -> Iterator[tuple[str, str, Style, np.ndarray | Mapping[str, np.ndarray]]]:
+    """Tagger, label, style and logits of each curve."""
     styles = tagger_styles(logits)
     for tagger, by_condition in logits.items():
         for line, (condition, scores) in zip(LINES, by_condition.items(), strict=False):
-            yield f"{tagger}, {condition}", {"color": styles[tagger]["color"], "linestyle": line}, scores
+            yield tagger, f"{tagger}, {condition}", {"color": styles[tagger]["color"], "linestyle": line}, scores
 
 
 def _roc_curve(axis: plt.Axes, pair: RankedPair, weights: np.ndarray | None, style: Style, label: str) -> None:
@@ -75,7 +83,8 @@ def _finish_roc(axis: plt.Axes, y: np.ndarray, separation: Separation) -> None:
     if axis.lines:
         legend_below(axis)
     else:
-        reason = str(RankedPair(y, np.zeros(y.shape), separation).auc())
+        area = RankedPair(y, np.zeros(y.shape), separation).auc()
+        reason = str(area) if isinstance(area, NotDefined) else "too few mistagged jets, or no score"
         axis.text(0.5, 0.5, reason, transform=axis.transAxes, ha="center")
 
 

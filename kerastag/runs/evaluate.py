@@ -1,22 +1,27 @@
 """Compare stored taggers and write numbers, a table and a figure into a folder."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import keras
 from tqdm.auto import tqdm
 
 from kerastag import outputs, plots
-from kerastag.attacks import ThreatModel, conditions
+from kerastag.attacks import CLEAN, ThreatModel, conditions
+from kerastag.data.dataset import ALL_SPLITS
+from kerastag.errors import UserError
 from kerastag.evaluation import diagnostics
 from kerastag.evaluation.comparison import Comparison, compare, drawn_logits, markdown, to_json
 from kerastag.evaluation.diagnostics import Check
+from kerastag.evaluation.stored_scores import StoredScores, kept, left_out, parse_all
 from kerastag.files import write_json, write_text
 from kerastag.jets import Jets
-from kerastag.request import EVALUATION, REPLICATES, AttackGrid, Sample
-from kerastag.runs.opening import read
-from kerastag.saving.taggers import check_inputs, load_all
+from kerastag.request import EVALUATION, NO_ATTACK, REPLICATES, AttackGrid, Sample
+from kerastag.runs.opening import read, schema_of
+from kerastag.saving.taggers import NamedTagger, check_inputs, find_all, for_jets
+from kerastag.schema import Schema
 
 # Jets on which taggers are diagnosed.
 _DIAGNOSED = 5000
@@ -29,6 +34,7 @@ def evaluate(
     output: Path,
     grid: AttackGrid = EVALUATION,
     *,
+    scores: Sequence[str] = (),
     replicates: int = REPLICATES,
     diagnose: bool = False,
 ) -> None:
@@ -39,22 +45,32 @@ def evaluate(
         sample: The jets.
         output: Folder of the results.
         grid: The attacks.
+        scores: Taggers of stored scores, as of `StoredScores.parse`; they are not attacked.
         replicates: Bootstrap resamples.
         diagnose: Whether to look for signs of useless gradients.
 
     Raises:
-        UserError: if a tagger does not fit the data set, or a split does not exist.
+        UserError: if a tagger does not fit the data set, a split does not exist, or there is nothing to evaluate.
     """
-    dataset, jets = read(sample, taggers)
-    models: dict[str, keras.Model] = {}
-    for tagger in load_all(taggers, dataset.schema):
-        check_inputs(tagger, dataset.schema)
-        models[tagger.name] = tagger.model
-    under = conditions(grid)
-    comparison = compare(models, dataset, jets, under, replicates, lambda pairs: tqdm(pairs, "Attacking", disable=None))
+    if not (taggers or scores):
+        raise UserError("There is nothing to evaluate; name taggers, or scores that files hold with --scores.")
+    if diagnose and not taggers:
+        raise UserError(f"Only taggers can be diagnosed: {NO_ATTACK}.")
+    found, schema = find_all(taggers), schema_of(sample, taggers)
+    stored = parse_all(scores, schema, [tagger.name for tagger in found])
+    dataset, jets = read(sample, taggers, kept(stored, schema))
+    models = _models(found, dataset.schema)
+    scored = {one.name: one.of(jets, dataset.schema) for one in stored}
+    under = conditions(grid) if models else [CLEAN]
+    progress = functools.partial(tqdm, desc="Attacking", disable=None if models else True)
+    comparison = compare(models, dataset, jets, under, replicates, progress, scored)
     checks = _diagnosed(models, jets, under[1].threat_model(dataset)) if diagnose else {}
-    title = f"{len(jets):,} jets of the {sample.split} split of {dataset.schema.name}"
+    split = "all splits" if sample.split == ALL_SPLITS else f"the {sample.split} split"
+    title = f"{len(jets):,} jets of {split} of {dataset.schema.name}"
     text = f"{title}; ± is half the 68 % bootstrap interval.\n\n{markdown(comparison)}\n"
+    missing = {name: left_out(of_tagger, jets, dataset.schema) for name, of_tagger in scored.items()}
+    text += "".join(f"\n{one.about(missing[one.name], len(jets))}\n" for one in stored)
+    text += "".join(f"\n{note}\n" for note in _notes(sample, found, stored))
     if checks:
         text += f"\nIs the robustness real? ε = {grid.epsilons[0]:g}, mean cross-entropies:\n\n{diagnostics.markdown(checks)}\n"
     content = {
@@ -66,15 +82,38 @@ def evaluate(
         "conditions": {condition.label: dataclasses.asdict(condition) for condition in under},
         "nonfinite_gradients": {c.label: count for c, count in comparison.nonfinite_gradients.items()},
         "results": to_json(comparison),
+        "stored": {one.name: {"branches": one.branches, "left_out": missing[one.name]} for one in stored},
         "diagnostics": {name: [dataclasses.asdict(check) for check in of_tagger] for name, of_tagger in checks.items()},
     }
     write_json(output / "metrics.json", content)
     write_text(output / "table.md", text)
-    figure, _ = plots.roc(jets.y, drawn_logits(comparison, under), dataset.schema.in_tables, f"{title} (AUC)", jets.weights)
+    drawn = drawn_logits(comparison, under)
+    figure, _ = plots.roc(jets.y, drawn, dataset.schema.in_tables, f"{title} (AUC)", jets.weights, comparison.counted)
     plots.save(figure, output / "roc.png")
     print(text)
     print_nonfinite(comparison)
     print(f"Numbers {output / 'metrics.json'}, table {output / 'table.md'}, figure {output / 'roc.png'}.")
+
+
+def _notes(sample: Sample, found: Sequence[NamedTagger], stored: Sequence[StoredScores]) -> Iterator[str]:
+    """What must be known before areas of taggers are compared."""
+    if sample.split == ALL_SPLITS and not all(tagger.record for tagger in found):
+        yield "Jets that a tagger was trained on are among them, if it was trained on this data set: its areas flatter it."
+    if found and stored:
+        yield f"{NO_ATTACK[0].upper()}{NO_ATTACK[1:]}; they have the row of clean jets alone."
+
+
+def _models(found: Sequence[NamedTagger], schema: Schema) -> dict[str, keras.Model]:
+    """Taggers by name, from raw features to logits of the classes of a schema.
+
+    Raises:
+        UserError: if one does not fit the schema.
+    """
+    models: dict[str, keras.Model] = {}
+    for tagger in [for_jets(tagger, schema) for tagger in found]:
+        check_inputs(tagger, schema)
+        models[tagger.name] = tagger.model
+    return models
 
 
 def print_nonfinite(comparison: Comparison) -> None:

@@ -10,7 +10,7 @@ from kerastag.jets import Jets
 from kerastag.recipes import Settings
 from kerastag.request import Sample
 from kerastag.saving.taggers import inputs_of
-from kerastag.schema import Schema
+from kerastag.schema import Schema, Spectator
 
 
 def schema_of(of: Sample | Settings, taggers: Sequence[str] = ()) -> Schema:
@@ -33,12 +33,13 @@ def schema_of(of: Sample | Settings, taggers: Sequence[str] = ()) -> Schema:
     return next(known, schemas.get(schemas.DEFAULT))
 
 
-def opened(of: Sample | Settings, schema: Schema | None = None) -> JetDataset:
+def opened(of: Sample | Settings, schema: Schema | None = None, kept: Sequence[Spectator] = ()) -> JetDataset:
     """The data set of a sample or of a training, built first if it is not there.
 
     Args:
         of: What was asked for.
         schema: Inputs and classes; None for those that were asked for.
+        kept: What is kept with each jet beside the spectators of the schema.
 
     Raises:
         UserError: if it cannot be prepared.
@@ -49,6 +50,7 @@ def opened(of: Sample | Settings, schema: Schema | None = None) -> JetDataset:
         manual_dir=of.manual_dir,
         selection=of.selection or "",
         strict=of.strict,
+        kept=kept,
     )
     print(f"{dataset.origin}.")
     for number, what in (
@@ -61,15 +63,16 @@ def opened(of: Sample | Settings, schema: Schema | None = None) -> JetDataset:
     return dataset
 
 
-def read(sample: Sample, taggers: Sequence[str] = ()) -> tuple[JetDataset, Jets]:
+def read(sample: Sample, taggers: Sequence[str] = (), kept: Sequence[Spectator] = ()) -> tuple[JetDataset, Jets]:
     """The data set of a sample, and its jets.
 
     Args:
         sample: What was asked for.
         taggers: Whose inputs to take where that does not say.
+        kept: What is kept with each jet beside the spectators of the schema.
 
     Raises:
         UserError: if the data set cannot be prepared or has no such split.
     """
-    dataset = opened(sample, schema_of(sample, taggers))
+    dataset = opened(sample, schema_of(sample, taggers), kept)
     return dataset, dataset.arrays(sample.split).take(slice(sample.max_jets))

@@ -98,7 +98,8 @@ def _quantities(comparison: Comparison, tagger: str, condition: Condition) -> di
     areas = {f"{name} AUC": comparison.area(tagger, condition, name) for name in comparison.schema.headline}
     areas[f"loss of {comparison.schema.main.name} AUC"] = comparison.loss(tagger, condition)
     values = {name: defined(area, f"{name} of the test split").value for name, area in areas.items()}
-    return values | {"cross-entropy": comparison.evaluations[tagger][condition].cross_entropy}
+    cross_entropy = comparison.evaluations[tagger][condition].cross_entropy
+    return values | {"cross-entropy": defined(cross_entropy, "cross-entropy of the test split")}
 
 
 def _over_seeds(of_seeds: Sequence[Mapping[str, float]]) -> dict[str, Seeds]:

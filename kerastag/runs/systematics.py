@@ -1,11 +1,12 @@
 """Taggers on simulated mismodelling, and whether what they lose under attack predicts what they lose there."""
 
 import dataclasses
+import functools
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -17,6 +18,7 @@ from kerastag.errors import UserError
 from kerastag.evaluation import systematics as measure
 from kerastag.evaluation import systematics_tables
 from kerastag.evaluation.envelope import SHARE, budget_file, largest_shifts
+from kerastag.evaluation.stored_scores import ScoredJets, StoredScores, kept, parse_all
 from kerastag.evaluation.systematics import Change, Sides
 from kerastag.evaluation.taggers import TREES, Tagger
 from kerastag.files import write_json, write_text
@@ -32,6 +34,8 @@ from kerastag.simulation import catalogue
 from kerastag.simulation import variations as simulated
 
 NOMINAL, CONTROL = "nominal", "reseeded"
+# What gives the logits of jets, by tagger.
+Measured = dict[str, Callable[[Jets], ScoredJets]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +59,20 @@ class File:
     same_events: bool
 
 
+class Varied(NamedTuple):
+    """What variations do to taggers.
+
+    Attributes:
+        changes: `changes[tagger][variation]`.
+        about: What is known of each variation.
+        left_out: `left_out[tagger][file]`, number of jets without a score.
+    """
+
+    changes: dict[str, dict[str, Change]]
+    about: dict[str, dict[str, Any]]
+    left_out: dict[str, dict[str, int]]
+
+
 @outputs.keeps
 def systematics(
     taggers: Sequence[str],
@@ -63,6 +81,7 @@ def systematics(
     output: Path,
     grid: AttackGrid = SCAN,
     *,
+    scores: Sequence[str] = (),
     variations: Sequence[str] = (),
     budgets: Sequence[str] = (),
     trees: bool = True,
@@ -79,6 +98,7 @@ def systematics(
             whose jets are taken, or "all".
         output: Folder of the results.
         grid: Attacks, each made within the paper's box and within the physical one.
+        scores: Taggers of scores that the files hold, as of `StoredScores.parse`; they are not attacked.
         variations: Names of the files to look at; none for all.
         budgets: Budgets, by name or file, that are boxes of their own.
         trees: Whether boosted trees are trained and measured as well.
@@ -87,7 +107,7 @@ def systematics(
 
     Raises:
         UserError: if a file is missing or none of `kerastag simulate`, the data set has other classes than
-            b, c, light, or a tagger does not fit it.
+            b, c, light, a tagger does not fit it, or scores tell nothing of b against light.
     """
     files, attacks = list_files(folder, variations), boxes(grid, budgets)
     dataset = opened(sample, schema_of(sample, taggers))
@@ -96,17 +116,24 @@ def systematics(
             f"The simulation knows jets of {', '.join(FLAVOURS)}, in this order; {dataset.schema.name} has the classes "
             f"{', '.join(dataset.schema.class_names)}."
         )
-    jets = data.read_simulated(files[NOMINAL].path, dataset.schema, sample.split)
+    networks = _networks(taggers, dataset.schema)
+    stored, schema = _stored(scores, dataset.schema, [TREES, *(tagger.name for tagger in networks)])
+    jets = data.read_simulated(files[NOMINAL].path, schema, sample.split)
     if envelope is not None:
         write_envelope(envelope, dataset.schema, jets, files, sample.split, chosen=bool(variations))
-    models = _load(taggers, dataset, trees)
+    models = [*networks, *([Tagger.trees(dataset.arrays("train"), networks[0].attacked)] if trees else [])]
     areas, losses = _attack(models, dataset, jets, attacks, replicates)
-    changes, about = _vary(models, dataset.schema, jets, files, sample.split, replicates)
-    groups = _groups(about)
-    trainings = _trainings(models)
+    for one in stored:
+        areas[one.name] = _stored_area(one.of(jets, schema), jets, replicates)
+        losses[one.name] = {condition.label: NotDefined("stored scores") for condition in attacks}
+    measured: Measured = {tagger.name: functools.partial(tagger.of, schema=schema) for tagger in models}
+    measured |= {one.name: functools.partial(one.of, schema=schema) for one in stored}
+    varied = _vary(measured, schema, jets, files, sample.split, replicates)
+    changes, groups = varied.changes, _groups(varied.about)
+    trainings = _trainings(models) | {one.name: [one.name] for one in stored}
     summary = systematics_tables.summary_rows(areas, changes, losses, groups)
-    # Jets that were attacked on another tagger say nothing of how much could be lost, so trees do not count.
-    of_networks = {name: members for name, members in trainings.items() if name != TREES}
+    # Jets that were attacked on another tagger say nothing of how much could be lost, so trees do not count, nor stored scores.
+    of_networks = {name: members for name, members in _trainings(models).items() if name != TREES}
     content = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "fingerprint": dataset.fingerprint,
@@ -115,9 +142,10 @@ def systematics(
         "replicates": replicates,
         "groups": groups,
         "trainings": trainings,
+        "stored": {one.name: {"branches": one.branches, "left_out": varied.left_out[one.name]} for one in stored},
         "summary": summary,
         "predictions": systematics_tables.prediction_rows(changes, losses, groups, of_networks),
-        "rows": systematics_tables.change_rows(changes, about),
+        "rows": systematics_tables.change_rows(changes, varied.about),
     }
     _write(content, output)
 
@@ -198,14 +226,12 @@ def boxes(grid: AttackGrid, budgets: Sequence[str] = ()) -> list[Condition]:
     return [condition for of_box in grids for condition in conditions(of_box) if not condition.is_clean]
 
 
-def _load(arguments: Sequence[str], dataset: JetDataset, trees: bool) -> list[Tagger]:
-    models = [
+def _networks(arguments: Sequence[str], schema: Schema) -> list[Tagger]:
+    return [
         Tagger.network(tagger.model, name, seed)
-        for name, seeds in load_seeds(arguments, dataset.schema).items()
+        for name, seeds in load_seeds(arguments, schema).items()
         for seed, tagger in enumerate(seeds, start=1)
     ]
-    forest = [Tagger.trees(dataset.arrays("train"), models[0].attacked)] if trees else []
-    return [*models, *forest]
 
 
 def _trainings(models: Sequence[Tagger]) -> dict[str, list[str]]:
@@ -252,34 +278,67 @@ def _attacked(
     return kept[condition]
 
 
-def _vary(
-    models: Sequence[Tagger], schema: Schema, nominal: Jets, files: Mapping[str, File], split: str, replicates: int
-) -> tuple[dict[str, dict[str, Change]], dict[str, dict[str, Any]]]:
-    """What each variation does to each tagger, and what is known of each variation."""
+def _stored(scores: Sequence[str], schema: Schema, taken: Sequence[str]) -> tuple[list[StoredScores], Schema]:
+    """Taggers of stored scores, and the schema with what they need among the spectators.
+
+    Raises:
+        UserError: if one has no score for b against light, or the name of another tagger.
+    """
+    plain = dataclasses.replace(schema, ratios=())
+    stored = parse_all(scores, plain, taken)
+    for one in stored:
+        if not ("BvL" in one.branches or {"b", "light"} <= set(one.branches)):
+            raise UserError(
+                f"'{one.name}' has no score of b against light, which systematics is about; name one as BvL:BRANCH."
+            )
+    return stored, dataclasses.replace(plain, spectators=(*plain.spectators, *kept(stored, plain)))
+
+
+def _stored_area(scored: ScoredJets, jets: Jets, replicates: int) -> Resampled | NotDefined:
+    """BvL area of the jets that have a score, with the resamples of all."""
+    bootstrap = Bootstrap(jets.events, replicates, weights=jets.weights).of(scored.counted)
+    logits = scored.logits["BvL"][scored.counted]
+    return bootstrap.resample(RankedPair(jets.label[scored.counted], logits, DISCRIMINATORS["BvL"]).auc)
+
+
+def _vary(measured: Measured, schema: Schema, nominal: Jets, files: Mapping[str, File], split: str, replicates: int) -> Varied:
+    """What each variation does to each tagger."""
     references = {NOMINAL: nominal}
-    logits = {NOMINAL: {tagger.name: tagger.logits(nominal.features) for tagger in models}}
-    cuts = {name: measure.thresholds(nominal.label, of_tagger) for name, of_tagger in logits[NOMINAL].items()}
+    scored = {NOMINAL: {name: score(nominal) for name, score in measured.items()}}
+    cuts = {
+        name: measure.thresholds(nominal.label[of_tagger.counted], of_tagger.logits["BvL"][of_tagger.counted])
+        for name, of_tagger in scored[NOMINAL].items()
+    }
+    left_out = {name: {NOMINAL: of_tagger.missing} for name, of_tagger in scored[NOMINAL].items()}
     wanted = {file.reference for file in files.values()}
-    changes: dict[str, dict[str, Change]] = {tagger.name: {} for tagger in models}
+    changes: dict[str, dict[str, Change]] = {name: {} for name in measured}
     about: dict[str, dict[str, Any]] = {}
     varied_files = [file for name, file in files.items() if name != NOMINAL]
     for number, file in enumerate(tqdm(varied_files, "Variations", disable=None), start=1):
         jets = data.read_simulated(file.path, schema, split)
-        of_file = {tagger.name: tagger.logits(jets.features) for tagger in models}
+        of_file = {name: score(jets) for name, score in measured.items()}
         if file.name in wanted:
-            references[file.name], logits[file.name] = jets, of_file
-        sides = _sides(file, references[file.reference], jets, replicates, number)
-        for tagger, varied in of_file.items():
-            reference = logits[file.reference][tagger]
-            changes[tagger][file.name] = measure.change(sides, reference, varied[sides.rows], cuts[tagger])
-        about[file.name] = {"kind": file.kind, "reference": file.reference, "jets": len(jets), "paired": sides.paired}
-    return changes, about
+            references[file.name], scored[file.name] = jets, of_file
+        of_all = _sides(file, references[file.reference], jets, replicates, number)
+        for name, varied in of_file.items():
+            reference = scored[file.reference][name]
+            sides = of_all
+            if reference.missing or varied.missing:
+                counted = reference.counted, varied.counted
+                sides = _sides(file, references[file.reference], jets, replicates, number, counted)
+            logits = {discriminator: one[sides.rows] for discriminator, one in varied.filled.items()}
+            changes[name][file.name] = measure.change(sides, reference.filled, logits, cuts[name])
+            left_out[name][file.name] = varied.missing
+        about[file.name] = {"kind": file.kind, "reference": file.reference, "jets": len(jets), "paired": of_all.paired}
+    return Varied(changes, about, left_out)
 
 
-def _sides(file: File, reference: Jets, varied: Jets, replicates: int, number: int) -> Sides:
+def _sides(
+    file: File, reference: Jets, varied: Jets, replicates: int, number: int, counted: measure.Counted | None = None
+) -> Sides:
     if file.same_events:
-        return Sides.same_events(reference, varied, replicates)
-    return Sides.other_events(reference, varied, replicates, varied_seed=number)
+        return Sides.same_events(reference, varied, replicates, counted=counted)
+    return Sides.other_events(reference, varied, replicates, varied_seed=number, counted=counted)
 
 
 def _groups(about: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -328,6 +387,9 @@ def write_envelope(path: Path, schema: Schema, nominal: Jets, files: Mapping[str
 
 def _write(content: Mapping[str, Any], output: Path) -> None:
     text = f"{systematics_tables.markdown(content)}\n"
+    for name, one in content["stored"].items():
+        files = ", ".join(f"{number:,} of {file}" for file, number in one["left_out"].items() if number) or "none"
+        text += f"\n{name}: stored scores, which have no loss; jets without one, which are left out: {files}.\n"
     write_json(output / measure.RESULT, content)
     write_text(output / "table.md", text)
     write_text(output / "variations.md", tables.markdown(*systematics_tables.detail_table(content["rows"])) + "\n")

@@ -19,7 +19,7 @@ from kerastag.schema.structure import FlavourClass, Helix, Kinematics, Schema, S
 from kerastag.schema.toml import read
 from kerastag.schema.variables import Feature, Group, Variable
 
-# Schemas with a data set, and all. No public file holds the inputs of DeepDoubleX.
+# Schemas with a data set, and all. Those of DeepDoubleX name no files: the public one has its own names, `hbb_12102`.
 SCHEMAS = {schema.name: schema for schema in (JET_FLAVOR, DEEPCSV, DEEPNTUPLE, DEEPFLAVOUR)}
 ALL = SCHEMAS | {schema.name: schema for schema in DEEPDOUBLEX.values()}
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kerastag import data
 from kerastag.data import JetDataset, KinematicWeights
 from kerastag.data.scales import core
 from kerastag.errors import UserError
+from kerastag.schema import Spectator
 from kerastag.statistics import Statistics
 
 BOTH = pytest.mark.parametrize("in_memory", [True, False], ids=["in memory", "streamed"])
@@ -98,6 +100,30 @@ def test_a_large_split_does_not_become_a_constant_of_a_graph(dataset):
 def test_events_are_unique_over_sources_and_jets_without_one(dataset):
     split = dataset.arrays("train")
     assert len(np.unique(split.events)) == len(split.label)  # the published data set has no event ids
+
+
+def test_all_jets_are_those_of_every_split(dataset):
+    splits = [dataset.arrays(name) for name in ("train", "validation", "test")]
+    everything = dataset.arrays("all")
+    assert dataset.count("all") == len(everything) == sum(map(len, splits))
+    np.testing.assert_array_equal(everything.features, np.concatenate([jets.features for jets in splits]))
+    places = np.stack([everything.spectators["source"], everything.spectators["entry"]], axis=1)
+    assert len(np.unique(places, axis=0)) == len(everything)
+
+
+def test_what_is_kept_beside_has_a_data_set_of_its_own(dataset, jet_files, data_dir):
+    """In any order the same one; only spectators and fingerprint differ."""
+    eta, pt = (Spectator(f"kept_{name}", f"jet_{name}", optional=False, real=True) for name in ("eta", "pt"))
+    built = data.prepare("jet_flavor", data_dir=data_dir, manual_dir=jet_files, kept=[pt, eta])
+    again = data.prepare("jet_flavor", data_dir=data_dir, kept=[eta, pt])
+    assert built.path == again.path != dataset.path
+    assert built.fingerprint == again.fingerprint != dataset.fingerprint
+    jets, plain = built.arrays("test"), dataset.arrays("test")
+    np.testing.assert_array_equal(jets.features, plain.features)
+    assert jets.spectators.keys() - plain.spectators.keys() == {"kept_eta", "kept_pt"}
+    np.testing.assert_array_equal(jets.spectators["kept_pt"].astype(np.float32), jets.features[:, 0])
+    with pytest.raises(UserError, match="'track_D0' must be a number in each jet"):
+        data.prepare("jet_flavor", data_dir=data_dir, manual_dir=jet_files, kept=[Spectator("kept_d0", "track_D0")])
 
 
 def test_unknown_split_is_refused(dataset):

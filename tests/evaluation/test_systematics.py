@@ -135,6 +135,34 @@ def test_other_events_are_resampled_independently(jets):
     assert abs(change.changes["BvL"].value) < 4 * error
 
 
+@pytest.mark.parametrize("same_events", [True, False])
+def test_jets_without_a_score_count_nothing_and_the_others_as_if_these_were_not_there(jets, same_events):
+    counted = tuple(np.arange(JETS) % number != 0 for number in (10, 7))
+    make = Sides.same_events if same_events else Sides.other_events
+    sides = make(jets, jets, 20, counted=counted)
+    before, after = toy_logits(jets.label, 2.0), toy_logits(jets.label, 1.6, seed=0 if same_events else 1)
+    both = counted[0] & counted[1]
+    rows = (both, both) if same_events else counted
+    assert sides.paired == (pytest.approx(both.sum() / counted[0].sum()) if same_events else None)
+    change = systematics.change(sides, before, after[sides.rows], systematics.thresholds(jets.label, before))
+    areas = [
+        RankedPair(jets.label[kept], logits[kept], DISCRIMINATORS["BvL"]).auc()
+        for kept, logits in zip(rows, (before, after), strict=True)
+    ]
+    assert change.areas["BvL"].value == pytest.approx(areas[1], abs=1e-7)
+    assert change.changes["BvL"].value == pytest.approx(areas[1] - areas[0], abs=1e-7)
+    # The resamples are those of all jets, so that a tagger with all scores is compared in pairs.
+    of_all = make(jets, jets, 20)
+    np.testing.assert_array_equal(sides.reference_weights[:, rows[0]], of_all.reference_weights[:, rows[0]])
+    np.testing.assert_array_equal(sides.varied_weights, of_all.varied_weights[:, sides.rows])
+
+
+def test_a_discriminator_without_a_score_is_not_defined(jets, sides):
+    logits = {"BvL": toy_logits(jets.label, 2.0)}
+    change = systematics.change(sides, logits, logits, systematics.thresholds(jets.label, logits["BvL"]))
+    assert change.changes["BvL"].value == 0 and change.changes["CvL"] == NotDefined("no stored score")
+
+
 def test_flavours_without_jets_are_not_defined():
     jets = made_up(600)
     jets = jets.take(jets.label != 0)

@@ -39,6 +39,17 @@ def test_a_tagger_has_one_colour_in_every_figure(toy_jets):
     assert not set(roc_colors.values()) & {flavour.color for flavour in TOY.classes}
 
 
+def test_curves_are_of_the_jets_that_have_a_score(toy_jets):
+    """And a panel without any score says so."""
+    y = toy_jets[1].numpy()
+    scores, counted = np.random.default_rng(0).normal(size=(200, 3)), np.arange(200) % 4 != 0
+    with_holes = np.where(counted[:, None], scores, np.nan)
+    _, (line,) = plots.roc(y, {"a": {"clean": {"BvL": with_holes}}}, TOY.in_tables[:2], "", counted={"a": counted})
+    _, (alone,) = plots.roc(y[counted], {"a": {"clean": scores[counted]}}, [TOY.main], "")
+    np.testing.assert_array_equal(line[0].lines[0].get_xydata(), alone[0].lines[0].get_xydata())
+    assert not line[1].lines and [text.get_text() for text in line[1].texts] == ["too few mistagged jets, or no score"]
+
+
 def test_shapes_are_the_counts_they_were_given(toy_jets):
     x, y = (values.numpy() for values in toy_jets)
     shapes = {"n": histograms(TOY, "n", x, {"a": x}, y.argmax(axis=1), np.ones(200))}

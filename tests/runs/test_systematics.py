@@ -10,7 +10,7 @@ from kerastag.attacks.budgets import Budget
 from kerastag.commands import execute
 from kerastag.errors import UserError
 from kerastag.request import SCAN
-from kerastag.results import Interval, revived
+from kerastag.results import Interval, NotDefined, revived
 from kerastag.runs.systematics import _groups, boxes, list_files
 from kerastag.simulation import catalogue, production, variations
 from kerastag.simulation.settings import SimulationSettings
@@ -77,6 +77,36 @@ def test_command_measures_and_writes(tagger, folder, dataset, data_dir, tmp_path
         execute("systematics", words)
     with pytest.raises(UserError, match=r"budget in .* already"):
         execute("systematics", arguments(tagger, folder, data_dir, tmp_path / "other", "--envelope", envelope))
+
+
+def test_branches_of_the_files_are_compared_under_variations(tagger, folder, dataset, data_dir, tmp_path):
+    scores = ("--scores", "probability=-jet_prob", "--scores", "holes=BvL:where(jet_pt > 40, -1, -jet_prob),CvL:jet_pt")
+    execute("systematics", arguments(tagger, folder, data_dir, tmp_path / "out", *scores, "--no-trees"))
+    content = json.loads((tmp_path / "out" / "systematics.json").read_text(), object_hook=revived)
+    rows = {(row["variation"], row["tagger"]): row for row in content["rows"]}
+    assert isinstance(rows["d0_bias_5um", "probability"]["BvL change"], Interval)
+    assert isinstance(rows["tune_a14", "holes"]["CvL area"], Interval)
+    assert rows["d0_bias_5um", "probability"]["CvL change"] == NotDefined("no stored score")
+    summary = {row["tagger"]: row for row in content["summary"]}
+    assert all(value == NotDefined("stored scores") for name, value in summary["holes"].items() if name.startswith("loss"))
+    left_out = {name: one["left_out"] for name, one in content["stored"].items()}
+    assert left_out["probability"] == dict.fromkeys(NAMES, 0) and 0 < left_out["holes"]["nominal"] < content["jets"]
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert "probability: stored scores, which have no loss; jets without one, which are left out: none." in table
+    assert f"left out: {left_out['holes']['nominal']:,} of nominal, " in table
+
+
+@pytest.mark.parametrize(
+    ("scores", "sentence"),
+    [
+        ("CvL:jet_pt", "has no score of b against light"),
+        ("first=jet_pt", "Two taggers are called 'first'"),
+        ("jet_ptt", "has no branch 'jet_ptt'"),
+    ],
+)
+def test_mistakes_in_scores_are_one_sentence(tagger, folder, dataset, data_dir, tmp_path, scores, sentence):
+    with pytest.raises(UserError, match=sentence):
+        execute("systematics", arguments(tagger, folder, data_dir, tmp_path / "out", "--scores", scores, "--no-trees"))
 
 
 def test_mistakes_end_in_one_sentence(tagger, folder, data_dir, tmp_path):

@@ -30,6 +30,12 @@ def schema_of(jets="", tracks=""):
     )
 
 
+def with_padding(schema):
+    """Slots of padding hold -9, so they are told from objects."""
+    jet, track = schema.groups
+    return dataclasses.replace(schema, groups=(jet, dataclasses.replace(track, select="d0 > -9")))
+
+
 def read(folder, schema, selection=""):
     return list(reading.read(reading.find_files(folder), schema, selection, reading.Cleaning.none(schema)))
 
@@ -60,14 +66,25 @@ def write_hdf5(path):
     return path
 
 
+def write_plain_hdf5(path):
+    """An array for each column, in the other byte order, padded where there are several values; and others of no use."""
+    padded = ak.to_numpy(ak.fill_none(ak.pad_none(D0, 5, clip=True), -9))
+    with h5py.File(path, "w") as file:
+        for name, values in (("pt", PT), ("flavour", FLAVOUR), ("event", EVENT), ("phi", PHI), ("d0", padded)):
+            file[name] = values.astype(values.dtype.newbyteorder(">"))
+        file["images"], file["names"] = np.zeros((3, 2, 2)), [b"a", b"b", b"c"]
+    return path
+
+
 @pytest.mark.parametrize(
     ("write", "name", "schema"),
     [
         (write_parquet, "a.parquet", schema_of()),
         (write_hdf5, "a.h5", schema_of("jets.", "tracks.")),
         (write_hdf5, "a.hdf5", schema_of("jets.", "tracks.")),
+        (write_plain_hdf5, "a.h5", with_padding(schema_of())),
     ],
-    ids=["parquet", "h5", "hdf5"],
+    ids=["parquet", "h5", "hdf5", "plain"],
 )
 def test_gives_the_jets_of_the_root_file(tmp_path, write, name, schema):
     (tmp_path / "root").mkdir()
@@ -119,14 +136,18 @@ def test_hdf5_is_not_followed_into_other_files(tmp_path):
     (tmp_path / "jets").mkdir()
     with h5py.File(tmp_path / "jets" / "a.h5", "w") as file:
         file["jets"] = h5py.ExternalLink("../elsewhere/secret.h5", "jets")
-    with pytest.raises(UserError, match="holds no structured arrays"):
+    with pytest.raises(UserError, match="holds no arrays of jets"):
         read(tmp_path / "jets", schema_of("jets.", "tracks."))
 
 
 def test_files_that_do_not_fit_get_one_sentence(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["jets"] = np.zeros(3)
-    with pytest.raises(UserError, match="holds no structured arrays"):
+        file["images"], file["names"] = np.zeros((3, 2, 2)), [b"a", b"b", b"c"]
+    with pytest.raises(UserError, match="holds no arrays of jets"):
+        read(tmp_path, schema_of())
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["pt"], file["d0"] = PT, np.zeros((2, 4))
+    with pytest.raises(UserError, match=r"differ in their number of jets: \[2, 3\]"):
         read(tmp_path, schema_of())
     (tmp_path / "a.h5").write_bytes(b"no HDF5")
     with pytest.raises(UserError, match="cannot be read, it may be damaged"):
