@@ -6,16 +6,24 @@ from kerastag.layers.deep_flavour import AbsentTogether
 from kerastag.layers.lwtnn_inputs import LwtnnInputs
 from kerastag.layers.mending import Mend
 from kerastag.layers.objects import SplitGroups
+from kerastag.layers.particle_transformer import ClassToken, PairAttention, PairFeatures, Scale
+from kerastag.layers.particle_transformer_ak4 import PairFeaturesAK4, PairMatrix
 from kerastag.layers.preprocessing import PresenceFlags, SelectFeatures, Standardize, symlog
 from kerastag.layers.track_quantities import TrackQuantities
 
 __all__ = [
     "AbsentTogether",
     "ClassLogits",
+    "ClassToken",
     "FlavourLogits",
     "LwtnnInputs",
     "Mend",
+    "PairAttention",
+    "PairFeatures",
+    "PairFeaturesAK4",
+    "PairMatrix",
     "PresenceFlags",
+    "Scale",
     "SelectFeatures",
     "SplitGroups",
     "Standardize",
