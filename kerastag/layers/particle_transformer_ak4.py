@@ -1,6 +1,6 @@
 """What the Particle Transformer of CMS does with pairs of candidates, which is not what its authors' does.
 
-Logarithms are those of 1 + x, and the distance Δ has the difference of pz in place of that of rapidity, as the files of CMS say.
+Logarithms are those of 1 + x, and Δ has the difference of pz in place of that of rapidity: the graph in CMS's files says so.
 Most slots of most jets are empty, so the pairs of all jets of a batch are one list of those that exist.
 """
 

@@ -61,10 +61,11 @@ def flat(arrays: list[np.ndarray]) -> np.ndarray:
 
 
 def particle_transformer_jets(name: str, jets: int = 160, seed: int = 3) -> np.ndarray:
-    """Features of one of the RobustParTAK4, `(jets, 1016)`, with the mean and twice the σ of its training, and four-vectors of a jet.
+    """Features of one of the RobustParTAK4, `(jets, 1016)`: mean and twice the σ of its training, and four-vectors of a jet.
 
-    A random number of slots is filled from the front; jets 60 to 109 are full. Special values are in jets 60 to 79, and momenta of
-    TeV in 80 to 94. The last three have one charged candidate, values ten times as far from the mean, and one neutral candidate.
+    A random number of slots is filled from the front; jets 60 to 109 are full. Special values are in jets 60 to 79, and momenta
+    of TeV in 80 to 94. The last three have one charged candidate, values ten times as far from the mean, and one neutral
+    candidate.
     """
     get = torch_onnx(WEIGHTS / legacy.get(name).path)
     generator = np.random.default_rng(seed)
