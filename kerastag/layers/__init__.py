@@ -10,6 +10,7 @@ from kerastag.layers.lwtnn_inputs import LwtnnInputs
 from kerastag.layers.mending import Mend
 from kerastag.layers.objects import SplitGroups, split_columns
 from kerastag.layers.particle_transformer import ClassToken, PairAttention, PairFeatures, Scale
+from kerastag.layers.particle_transformer_ak4 import PairFeaturesAK4, PairMatrix
 from kerastag.layers.preprocessing import PresenceFlags, SelectFeatures, Standardize, symlog
 from kerastag.layers.track_quantities import TrackQuantities
 
@@ -26,6 +27,8 @@ __all__ = [
     "NormedDense",
     "PairAttention",
     "PairFeatures",
+    "PairFeaturesAK4",
+    "PairMatrix",
     "PresenceFlags",
     "Scale",
     "SelectFeatures",

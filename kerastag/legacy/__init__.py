@@ -19,18 +19,20 @@ def list() -> tuple[LegacyTagger, ...]:
     return tuple(TAGGERS.values())
 
 
-def load(name: str, weights_dir: str | Path | None = None) -> keras.Model:
+def load(name: str, weights_dir: str | Path | None = None, *, training: str | None = None) -> keras.Model:
     """A legacy tagger, from raw features `(batch, features)` in the order of its schema to the logits of its own classes.
 
     Args:
         name: A name in `list()`.
         weights_dir: Folder of weights, with the same paths as the source. None for the folder in the environment variable
             KERASTAG_WEIGHTS, or without it, for a download into the user's cache.
+        training: Which of its trainings, where it has several: "nominal" or "ngm" of RobustParTAK4, NGM being adversarial.
+            None if the name says it, as `RobustParTAK4-ngm` does, or for "nominal".
 
     Raises:
-        UserError: if there is no such tagger, or its weights are missing and cannot be downloaded.
+        UserError: if there is no such tagger or training, or its weights are missing and cannot be downloaded.
     """
-    tagger = get(name)
+    tagger = get(name, training)
     return tagger.build(weights.find(tagger, weights_dir))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 
 from kerastag.errors import UserError, nearest
-from kerastag.schema import DEEPCSV, DEEPDOUBLEX, DEEPFLAVOUR, Schema
+from kerastag.schema import DEEPCSV, DEEPDOUBLEX, DEEPFLAVOUR, PARTICLE_TRANSFORMER_AK4, Schema
 
 # CMS's public repository of b-tagging weights, pinned. It states no licence, so kerastag holds no weights.
 _SOURCE = "https://raw.githubusercontent.com/cms-data/RecoBTag-Combined/77957cb"
@@ -21,13 +21,14 @@ class LegacyTagger:
         name: Name for `load` and for commands.
         schema: Schema of the inputs.
         classes: Names of the classes, in the order of the logits.
-        path: Path of the file of weights in the source and in folders of weights.
+        path: Path of the file of weights in folders of weights.
         sha256: SHA-256 of the file.
         size: Size of the file, bytes.
         reference: Publication.
         builder: Module of `kerastag.legacy` with the function `build(path, classes, name)`.
         answers_if: The experiment gives an answer only if one of these features is above 0; empty if it always does.
-        source: Address of the folder of weights; `path` is below it.
+        source: Address of the folder of weights.
+        source_path: Path of the file below `source`; empty if it is `path`.
     """
 
     name: str
@@ -40,11 +41,12 @@ class LegacyTagger:
     builder: str
     answers_if: tuple[str, ...] = ()
     source: str = _SOURCE
+    source_path: str = ""
 
     @property
     def url(self) -> str:
         """Address of the file of weights."""
-        return f"{self.source}/{self.path}"
+        return f"{self.source}/{self.source_path or self.path}"
 
     def build(self, path: Path) -> keras.Model:
         """The tagger from raw features to logits.
@@ -65,6 +67,21 @@ def _deep_double_x(kind: str, classes: tuple[str, str], sha256: str) -> LegacyTa
         size=806_752,
         reference="CMS-DP-2018-046",
         builder="deep_double_x",
+    )
+
+
+def _robust_part(training: str, source_path: str, sha256: str, size: int) -> LegacyTagger:
+    return LegacyTagger(
+        name=f"RobustParTAK4-{training}",
+        schema=PARTICLE_TRANSFORMER_AK4,
+        classes=("b", "bb", "lepb", "c", "uds", "g"),
+        path=f"RobustParTAK4/{training}.onnx",
+        sha256=sha256,
+        size=size,
+        reference="CMS Collaboration, cms-data/RecoBTag-Combined, RobustParTAK4",
+        builder="particle_transformer_ak4",
+        answers_if=("Cpfcan_e_0", "Npfcan_e_0", "sv_e_0"),
+        source_path=source_path,
     )
 
 
@@ -95,16 +112,34 @@ TAGGERS = {
         _deep_double_x("BvL", ("QCD", "Hbb"), "c5af07582b2bbd4b50d239eed9626fb199b053fe93fbd5add02aa27482fe588e"),
         _deep_double_x("CvL", ("QCD", "Hcc"), "f4d7105eaa050630af01d563c095289003647f11d2a9ea3a79dca248c9e29aa2"),
         _deep_double_x("CvB", ("Hbb", "Hcc"), "09c328de0d50812d8325b2fc2cccb88ff5d367cb9291f97e5ce2333fc87a1faa"),
+        _robust_part(
+            "nominal",
+            "RobustParTAK4/PUPPI/V00/nominal/RobustParTAK4.onnx",
+            "3788bc68fa553c8f29f564ce97b3c77fb1e4ec4a966ac0be200cb993636eaeab",
+            3_779_842,
+        ),
+        _robust_part(
+            "ngm",
+            "models/particletransformer_AK4/1/model.onnx",
+            "825c425e618589cde5a4f1fccc8887a0336d72c63c00ca4a1cc9da656e9d5bb7",
+            3_780_300,
+        ),
     )
 }
 
 
-def get(name: str) -> LegacyTagger:
+def get(name: str, training: str | None = None) -> LegacyTagger:
     """The record of a tagger.
+
+    Args:
+        name: Name of the tagger.
+        training: Which of its trainings, where it has several; None if the name says it, or for "nominal".
 
     Raises:
         UserError: if there is none of that name; the message lists the nearest names.
     """
+    if training is not None or (name not in TAGGERS and f"{name}-nominal" in TAGGERS):
+        name = f"{name}-{training or 'nominal'}"
     if name not in TAGGERS:
         raise UserError(f"There is no legacy tagger '{name}'; the nearest are {nearest(name, tuple(TAGGERS))}.")
     return TAGGERS[name]

@@ -15,12 +15,13 @@ from kerastag.schema.deepflavour import DEEPFLAVOUR
 from kerastag.schema.deepntuple import DEEPNTUPLE
 from kerastag.schema.discriminators import Discriminator, Separation
 from kerastag.schema.jet_flavor import JET_FLAVOR
+from kerastag.schema.particle_transformer_ak4 import PARTICLE_TRANSFORMER_AK4
 from kerastag.schema.structure import FlavourClass, Helix, Kinematics, Schema, Spectator, Summary, Tie
 from kerastag.schema.toml import read
 from kerastag.schema.variables import Feature, Group, Variable
 
 # Schemas with a data set, and all. Those of DeepDoubleX name no files: the public one has its own names, `hbb_12102`.
-SCHEMAS = {schema.name: schema for schema in (JET_FLAVOR, DEEPCSV, DEEPNTUPLE, DEEPFLAVOUR)}
+SCHEMAS = {schema.name: schema for schema in (JET_FLAVOR, DEEPCSV, DEEPNTUPLE, DEEPFLAVOUR, PARTICLE_TRANSFORMER_AK4)}
 ALL = SCHEMAS | {schema.name: schema for schema in DEEPDOUBLEX.values()}
 
 # Schemas of public formats, a TOML file each; those who change one give it another name.
@@ -80,6 +81,7 @@ __all__ = [
     "DEFAULT",
     "EXAMPLES",
     "JET_FLAVOR",
+    "PARTICLE_TRANSFORMER_AK4",
     "SCHEMAS",
     "Discriminator",
     "Feature",
