@@ -9,13 +9,14 @@ import tensorflow as tf
 
 from kerastag.attacks.base import Attack
 from kerastag.layers.class_logits import flavour_logits
+from kerastag.layers.memory import jets_at_once
 
 # Graphs of a tagger by attack and result, kept as long as the tagger lives.
 _graphs: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def attacked_logits(
-    tagger: keras.Model, x: np.ndarray, y: np.ndarray, attack: Attack | None, batch_size: int = 8192
+    tagger: keras.Model, x: np.ndarray, y: np.ndarray, attack: Attack | None, batch_size: int | None = None
 ) -> np.ndarray:
     """Logits float32 `(jets, classes)`, by flavour, of attacked jets, or of clean ones if `attack` is None.
 
@@ -24,7 +25,7 @@ def attacked_logits(
         x: Clean features, float32 `(jets, features)`.
         y: True flavours, one-hot `(jets, classes)`.
         attack: White-box attack on this tagger; its random draws start over, so the same call gives the same result.
-        batch_size: Jets in memory at once.
+        batch_size: Jets in memory at once; None for as many as the tagger can take.
     """
 
     def logits(model: keras.Model, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -34,7 +35,7 @@ def attacked_logits(
 
 
 def attacked_features(
-    tagger: keras.Model, x: np.ndarray, y: np.ndarray, attack: Attack | None, batch_size: int = 8192
+    tagger: keras.Model, x: np.ndarray, y: np.ndarray, attack: Attack | None, batch_size: int | None = None
 ) -> np.ndarray:
     """Attacked features, float32 `(jets, features)`; `x` itself if `attack` is None. Arguments as of `attacked_logits`."""
     if attack is None:
@@ -43,7 +44,13 @@ def attacked_features(
 
 
 def _by_batches(
-    tagger: keras.Model, x: np.ndarray, y: np.ndarray, attack: Attack | None, kind: str, function: Callable, batch_size: int
+    tagger: keras.Model,
+    x: np.ndarray,
+    y: np.ndarray,
+    attack: Attack | None,
+    kind: str,
+    function: Callable,
+    batch_size: int | None,
 ) -> np.ndarray:
     """`function(tagger, x, y)` of all jets, as a graph that is made once for a tagger, an attack and a kind of result."""
     of_tagger = _graphs.setdefault(tagger, {})
@@ -58,5 +65,6 @@ def _by_batches(
     graph = of_tagger[key]
     if attack is not None:
         attack.restart()
-    starts = range(0, len(x), batch_size)
-    return np.concatenate([graph(*(tf.constant(part[i : i + batch_size]) for part in (x, y))).numpy() for i in starts])
+    jets = batch_size or jets_at_once(tagger)
+    starts = range(0, len(x), jets)
+    return np.concatenate([graph(*(tf.constant(part[i : i + jets]) for part in (x, y))).numpy() for i in starts])

@@ -12,6 +12,7 @@ import tensorflow as tf
 from kerastag.errors import UserError
 from kerastag.files import replaced
 from kerastag.layers.class_logits import class_names
+from kerastag.layers.memory import jets_at_once
 from kerastag.schema import Schema
 
 # Of the operators; what CMSSW's ONNX Runtime knows.
@@ -98,9 +99,11 @@ def parity(tagger: keras.Model, saved_model: Path, onnx_file: Path, x: np.ndarra
     """Largest difference of probabilities between Keras and each export, on jets `(jets, features)`."""
     import onnxruntime
 
-    expected = tf.nn.softmax(tagger.predict(x, batch_size=8192, verbose=0)).numpy()
+    jets = jets_at_once(tagger)
+    batches = [x[start : start + jets] for start in range(0, len(x), jets)]
+    expected = tf.nn.softmax(tagger.predict(x, batch_size=jets, verbose=0)).numpy()
     loaded = tf.saved_model.load(str(saved_model))  # owns the variables, so it must outlive the call
-    saved = loaded.probabilities(tf.constant(x)).numpy()
+    saved = np.concatenate([loaded.probabilities(tf.constant(batch)).numpy() for batch in batches])
     session = onnxruntime.InferenceSession(str(onnx_file), providers=["CPUExecutionProvider"])
-    (onnx,) = session.run(["probabilities"], {"features": x})
+    onnx = np.concatenate([session.run(["probabilities"], {"features": batch})[0] for batch in batches])
     return {"SavedModel": float(abs(saved - expected).max()), "ONNX": float(abs(onnx - expected).max())}

@@ -70,7 +70,7 @@ class AttackedAUC(keras.callbacks.Callback):
         x: Validation features, float32 `(jets, features)`.
         y: True flavours, one-hot `(jets, classes)`.
         attacks: Attacks by name.
-        batch_size: Jets attacked at once.
+        batch_size: Jets attacked at once; None for as many as the tagger can take.
         watch: Names of a single-step and of a longer attack. Where the loss rises under the second far more than under the
             first, training has overfitted catastrophically (arXiv:2001.03994, section 5), and a warning says so, once.
         separations: Discriminators, such as `schema.in_tables`; by default those of the classes b, c, light.
@@ -84,7 +84,7 @@ class AttackedAUC(keras.callbacks.Callback):
         x: np.ndarray,
         y: np.ndarray,
         attacks: dict[str, Attack],
-        batch_size: int = 8192,
+        batch_size: int | None = None,
         watch: tuple[str, str] | None = None,
         separations: Sequence[Separation] = HEADLINE,
     ):
