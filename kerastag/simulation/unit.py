@@ -15,6 +15,8 @@ from kerastag.simulation.batch import Batch
 from kerastag.simulation.deepcsv_inputs import deepcsv_inputs
 from kerastag.simulation.generator import Generator
 from kerastag.simulation.groups import starts
+from kerastag.simulation.impact import impact_parameters
+from kerastag.simulation.inclusive_vertices import inclusive_vertices
 from kerastag.simulation.jet_inputs import jet_inputs, primary_vertices
 from kerastag.simulation.settings import PROCESSES, SimulationSettings
 from tfds_jets.splitting import FRACTIONS, split_of
@@ -137,7 +139,7 @@ def _columns(batch: Batch, settings: SimulationSettings) -> Columns:
     """Detector, reconstruction and truth of a batch."""
     detector, _ = settings.changes
     jets = batch.jets(detector)
-    tracks, origin = batch.tracks(detector, settings.physical_resolution)
+    tracks, particle = batch.tracks(detector, settings.physical_resolution)
     columns, listed = reconstructed(jets, tracks, batch.events.count)
     columns.jets |= truth.jet_truth(jets, batch.events)
     if settings.hadron_labels:
@@ -146,7 +148,7 @@ def _columns(batch: Batch, settings: SimulationSettings) -> Columns:
     columns.jets["event"] = batch.number[jets.event]
     columns.jets["generator_weight"] = np.ones(len(jets))
     columns.jets["process"] = np.full(len(jets), batch.process)
-    columns.tracks["origin"] = origin[listed]
+    columns.tracks["origin"] = batch.origin(particle[listed])
     return columns
 
 
@@ -164,7 +166,9 @@ def reconstructed(jets: calorimeter.CaloJets, tracks: tracking.Tracks, events: i
     primary = primary_vertices(tracks, events)
     near = cones(jets, tracks, events)
     jet_columns, track_columns, jet, listed = jet_inputs(jets, tracks, near, primary.weight)
-    jet_columns |= deepcsv_inputs(jets, tracks, near, primary, events)
+    ip = impact_parameters(tracks, primary.position[tracks.event], primary.covariance[tracks.event])
+    vertices = inclusive_vertices(tracks, primary, ip, events)
+    jet_columns |= deepcsv_inputs(jets, tracks, near, primary, ip, vertices, events)
     return Columns(jet_columns, track_columns, np.bincount(jet, minlength=len(jets))), listed
 
 
