@@ -30,7 +30,7 @@ def refuse_versions(files: list[RootFile]) -> None:
     found: dict[str, Path] = {}
     for file in files:
         if simulation := simulation_of(file.path):
-            events = {name: value for name, value in simulation["settings"].items() if name != "variations"}
+            events = {name: value for name, value in simulation["settings"].items() if name not in ("variations", "candidates")}
             first = found.setdefault(json.dumps(events, sort_keys=True), file.path)
             if first != file.path:
                 raise UserError(
