@@ -86,15 +86,32 @@ def warn_of_cleaning(schema: Schema, cleaning: Cleaning) -> None:
 def refuse_constants(schema: Schema, moments: Moments) -> None:
     """Refuse features that say nothing: no attack has a unit for them.
 
+    Objects that are lists count together, since few jets fill the last slots. What attacks leave alone anyway, whole numbers and
+    tabulated values, may then be the same wherever it is.
+
     Raises:
         UserError: if a feature is absent from, or the same in, all of many training jets.
     """
-    constant = np.flatnonzero(moments.sigma == 0)
-    if len(constant) and moments.jets >= _ENOUGH_TO_VARY:
+    absent = moments.default_fraction == 1
+    constant = []
+    for columns in _slots_of_lists(schema):
+        first = schema.features[columns[0]]
+        left_alone = len(columns) > 1 and (first.integer or first.tabulated)
+        if (moments.sigma[columns] == 0).all() and (absent[columns].all() or not left_alone):
+            constant += columns
+    if constant and moments.jets >= _ENOUGH_TO_VARY:
         names = ", ".join(f"'{schema.names[number]}'" for number in constant[:3])
-        absent = "absent from" if moments.default_fraction[constant[0]] == 1 else "the same in"
+        are_absent = "absent from" if absent[constant[0]] else "the same in"
         more = f" and {len(constant) - 3} more" if len(constant) > 3 else ""
-        raise UserError(f"{names}{more}: {absent} all training jets; look at its branch, or take a schema without it.")
+        raise UserError(f"{names}{more}: {are_absent} all training jets; look at its branch, or take a schema without it.")
+
+
+def _slots_of_lists(schema: Schema) -> list[list[int]]:
+    """Columns of the features that are read from one branch: all slots of a list, or a single one."""
+    columns: dict[tuple[str, str], list[int]] = {}
+    for number, feature in enumerate(schema.features):
+        columns.setdefault((feature.variable, feature.branch), []).append(number)
+    return list(columns.values())
 
 
 def look_for_nonsense(schema: Schema, features: np.ndarray, cleaning: Cleaning, jets: int, strict: bool) -> list[str]:
