@@ -34,12 +34,14 @@ class KinematicWeights:
         binning: "uniform" (50 x 50) or "variable" (32 pT bins x 50).
 
     Raises:
-        UserError: if there is no such binning.
+        UserError: if there is no such binning, or pT and η are not among the inputs.
     """
 
     def __init__(self, schema: Schema, binning: str):
         if binning not in BINNINGS:
             raise UserError(f"There is no weight binning '{binning}'; choose one of none, generator, {', '.join(BINNINGS)}.")
+        if not (schema.pt and schema.eta):
+            raise UserError(f"{schema.name} has no pT and η among its inputs, so jets cannot be weighted by them.")
         self._pt, self._eta = schema.index(schema.pt), schema.index(schema.eta)
         self._pt_edges = BINNINGS[binning]
         self._counts = np.zeros((len(schema.classes), len(self._pt_edges) - 1, len(_ETA_EDGES) - 1))

@@ -45,17 +45,18 @@ def threshold(values: np.ndarray, weights: np.ndarray, rate: float) -> float:
 
 
 def binnings(schema: Schema, jets: Jets) -> dict[str, Binning]:
-    """Bins of pT, |η| and number of objects among the inputs, by the label of an axis.
+    """Bins of pT and |η|, where the schema has them, and of the number of objects among the inputs, by the label of an axis.
 
     Edges are quantiles, rounded. The objects are tracks, or those of the group with most slots.
     """
-    pt = jets.features[:, schema.index(schema.pt)]
-    eta = np.abs(jets.features[:, schema.index(schema.eta)])
-    unit = schema.features[schema.index(schema.pt)].unit
-    by_quantity = {
-        f"$p_T$ [{unit}]": _bin_by_value(pt, _PT_BINS, 2),
-        r"$|\eta|$": _bin_by_value(eta, _ETA_BINS, 2),
-    }
+    by_quantity = {}
+    if schema.pt:
+        column = schema.index(schema.pt)
+        label = f"$p_T$ [{schema.features[column].unit}]"
+        by_quantity[label] = _bin_by_value(jets.features[:, column], _PT_BINS, 2)
+    if schema.eta:
+        eta = np.abs(jets.features[:, schema.index(schema.eta)])
+        by_quantity[r"$|\eta|$"] = _bin_by_value(eta, _ETA_BINS, 2)
     if group := schema.largest_group:
         by_quantity[f"{group.name}s among the inputs"] = _bin_by_count(_number_of_objects(schema, group, jets))
     return by_quantity

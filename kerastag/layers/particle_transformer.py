@@ -117,9 +117,7 @@ class PairAttention(keras.layers.Layer):
 
     def _by_head(self, x: tf.Tensor) -> tf.Tensor:
         """`(batch, heads, objects, width per head)`."""
-        return keras.ops.transpose(
-            keras.ops.reshape(x, (-1, x.shape[1], self.heads, self.width // self.heads)), (0, 2, 1, 3)
-        )
+        return keras.ops.transpose(keras.ops.reshape(x, (-1, x.shape[1], self.heads, self.width // self.heads)), (0, 2, 1, 3))
 
     @override
     def compute_output_shape(self, query_shape: tuple[int | None, ...], *_: Any) -> tuple[int | None, ...]:

@@ -65,13 +65,13 @@ def _embedded(prefix: str, x: tf.Tensor) -> tf.Tensor:
 
 def _bias(vectors: tf.Tensor) -> tf.Tensor:
     """What is added to the scores of attention, `(batch, slots, slots, heads)`, from four-vectors `(batch, slots, 4)`."""
-    x = PairFeaturesAK4(name="pair_features")(vectors)
+    x, places = PairFeaturesAK4(name="pair_features")(vectors)
     x = keras.layers.BatchNormalization(epsilon=1e-5, name="pair_embed.embed.0")(x)
     x = keras.layers.Activation("gelu")(x)
     for number in (2, 5):  # their normalisations are folded into them
         x = _dense(f"pair_embed.embed.embed.{number}", _PAIR_WIDTH, x, "gelu")
     x = _dense("pair_embed.embed.embed.8", _HEADS, x)
-    return PairMatrix(vectors.shape[1], name="pair_matrix")(x)
+    return PairMatrix(name="pair_matrix")(x, places, vectors)
 
 
 def _encoded(name: str, x: tf.Tensor, exists: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:

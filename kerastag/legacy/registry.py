@@ -138,7 +138,7 @@ def get(name: str, training: str | None = None) -> LegacyTagger:
     Raises:
         UserError: if there is none of that name; the message lists the nearest names.
     """
-    if training is not None or name not in TAGGERS and f"{name}-nominal" in TAGGERS:
+    if training is not None or (name not in TAGGERS and f"{name}-nominal" in TAGGERS):
         name = f"{name}-{training or 'nominal'}"
     if name not in TAGGERS:
         raise UserError(f"There is no legacy tagger '{name}'; the nearest are {nearest(name, tuple(TAGGERS))}.")

@@ -6,8 +6,9 @@ spectators. Empty slots are 0, so 0 is the default, and the network takes slots 
 
 * The variables of charged candidates are those of `kerastag.schema.deepflavour`; what is special, tabulated or tied there is so
   here. Neutral candidates and vertices have |Δη| and |Δφ| to the jet in addition, with 0.5 subtracted and an end at 0.
-* The four-vector repeats what pT ratios and angles say. No tie can express a sum of squares, so an attack moves both on their
-  own, and the mass of an object may change. `freeze` takes patterns such as "*_px_*".
+* A four-vector moves as a whole, in proportion to its energy, and takes the pT of a vertex along. Moved on its own, a component
+  would give objects masses that none has, of which the network makes much. Nothing else follows: ratios of pT and distances to
+  the jet, which say the same in other words, move on their own.
 * CMS's producer fills 5 of the 12 slots of vertices, BTVNano stores 12. The network takes any number.
 * DeepNTuples hold pT, η, φ and e, of which px, py and pz are made here. In early ones, such as those of `deepntuple`,
   `Npfcan_etarel` and `Npfcan_phirel` are signed distances; they are not what the network was trained on.
@@ -18,7 +19,7 @@ spectators. Empty slots are 0, so 0 is the default, and the network takes slots 
 from typing import Any
 
 from kerastag.schema.deepflavour import CHARGED_SLOTS, DEEPFLAVOUR, NEUTRAL_SLOTS
-from kerastag.schema.structure import Schema, Spectator
+from kerastag.schema.structure import Schema, Spectator, Tie
 from kerastag.schema.variables import Group, Variable
 
 VERTEX_SLOTS = 12
@@ -75,6 +76,13 @@ _GROUPS = (
     ),
 )
 
+# With the significances of DeepFlavour, what follows the energy of the same object.
+_FOLLOWERS = (*(f"{prefix}{name}" for prefix in ("Cpfcan_", "Npfcan_", "sv_") for name in FOUR_VECTOR[:3]), "sv_pt")
+_TIES = (
+    *(tie for tie in DEEPFLAVOUR.ties if "{slot}" in tie.feature),
+    *(Tie(f"{name}_{{slot}}", ((f"{name.partition('_')[0]}_e_{{slot}}", 1.0),)) for name in _FOLLOWERS),
+)
+
 PARTICLE_TRANSFORMER_AK4 = Schema(
     name="particle_transformer_ak4",
     version="1.0",
@@ -87,5 +95,5 @@ PARTICLE_TRANSFORMER_AK4 = Schema(
         Spectator("jet_pt", "jet_pt", real=True),
         Spectator("jet_eta", "jet_eta", default=-9.0, real=True),
     ),
-    ties=tuple(tie for tie in DEEPFLAVOUR.ties if "{slot}" in tie.feature),
+    ties=_TIES,
 )

@@ -3,7 +3,7 @@ import pytest
 
 from kerastag.data.weights import BINNINGS, KinematicWeights
 from kerastag.errors import UserError
-from kerastag.schema import JET_FLAVOR
+from kerastag.schema import JET_FLAVOR, PARTICLE_TRANSFORMER_AK4
 
 
 @pytest.fixture(params=BINNINGS)
@@ -48,3 +48,5 @@ def test_jets_in_empty_bins_and_outside_have_finite_weights(weighted):
 def test_unknown_binning_is_refused():
     with pytest.raises(UserError, match="'fine'"):
         KinematicWeights(JET_FLAVOR, "fine")
+    with pytest.raises(UserError, match="particle_transformer_ak4 has no pT and η among its inputs"):
+        KinematicWeights(PARTICLE_TRANSFORMER_AK4, "uniform")

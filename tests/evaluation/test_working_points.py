@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
@@ -97,6 +99,12 @@ def test_bins_hold_every_jet_once(toy_jets):
     number = (x[:, columns] != TOY.defaults[columns]).reshape(-1, 3, 4).any(axis=2).sum(axis=1)
     lows = [int(name.split("-")[0]) for name in names]
     np.testing.assert_array_equal(np.searchsorted(lows, number, side="right") - 1, index)
+
+
+def test_bins_without_kinematics_are_those_of_objects(toy_jets):
+    x = toy_jets[0].numpy()
+    bins = binnings(dataclasses.replace(TOY, pt="", eta=""), Jets(x, np.zeros(len(x), int), {}, 3))
+    assert list(bins) == ["tracks among the inputs"]
 
 
 @pytest.mark.parametrize("broken", ["clean", "attacked"])

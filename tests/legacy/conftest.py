@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kerastag import legacy
-from kerastag.legacy.arrays import frozen_graph, keras_h5
-from kerastag.schema import DEEPDOUBLEX, DEEPFLAVOUR
+from kerastag.legacy.arrays import frozen_graph, keras_h5, torch_onnx
+from kerastag.schema import DEEPDOUBLEX, DEEPFLAVOUR, PARTICLE_TRANSFORMER_AK4, Group
 
 WEIGHTS = Path(__file__).parents[3] / "shared" / "data" / "cms"
 PFNANO = WEIGHTS.parent / "pfnano.root"
@@ -58,3 +58,49 @@ def flat(arrays: list[np.ndarray]) -> np.ndarray:
     if x.shape[1] == len(DEEPFLAVOUR.features):
         x[:, 9:13] = np.where(x[:, 9:13] == -999, -1, x[:, 9:13])
     return x
+
+
+def particle_transformer_jets(name: str, jets: int = 160, seed: int = 3) -> np.ndarray:
+    """Features of one of the RobustParTAK4, `(jets, 1016)`: mean and twice the σ of its training, and four-vectors of a jet.
+
+    A random number of slots is filled from the front; jets 60 to 109 are full. Special values are in jets 60 to 79, and momenta
+    of TeV in 80 to 94. The last three have one charged candidate, values ten times as far from the mean, and one neutral
+    candidate.
+    """
+    get = torch_onnx(WEIGHTS / legacy.get(name).path)
+    generator = np.random.default_rng(seed)
+    axis = generator.uniform((-2, -np.pi), (2, np.pi), (jets, 2))
+    arrays = []
+    for prefix, group in zip(("cpf", "npf", "vtx"), PARTICLE_TRANSFORMER_AK4.groups, strict=True):
+        width = len(group.variables) - 4
+        layer = f"InputProcess.{prefix}_bn0"
+        mean, variance = (get(layer, kind, (width,)) for kind in ("moving_mean", "moving_variance"))
+        values = mean + 2 * np.sqrt(variance) * generator.normal(size=(jets, group.slots, width))
+        values[-2] = mean + 20 * np.sqrt(variance) * generator.normal(size=(group.slots, width))
+        values = _with_specials(values, group, generator)
+        values = np.concatenate([values, _four_vectors(axis, group.slots, generator)], axis=-1)
+        filled = generator.integers(0, group.slots + 1, jets)
+        filled[60:110] = filled[-2] = group.slots
+        filled[[-3, -1]] = [prefix == "cpf", prefix == "npf"]
+        arrays.append((values * (np.arange(group.slots) < filled[:, None])[..., None]).astype(np.float32))
+    return flat(arrays)
+
+
+def _with_specials(values: np.ndarray, group: Group, generator: np.random.Generator) -> np.ndarray:
+    """Whole numbers where there are no others; special values in a third of the cells of jets 60 to 79 that have them."""
+    for column, variable in enumerate(group.variables[:-4]):
+        if variable.integer:
+            values[..., column] = np.rint(abs(values[..., column]))
+        if variable.special:
+            cells = values[60:80, :, column]
+            cells[...] = np.where(generator.random(cells.shape) < 1 / 3, generator.choice(variable.special, cells.shape), cells)
+    return values
+
+
+def _four_vectors(axis: np.ndarray, slots: int, generator: np.random.Generator) -> np.ndarray:
+    """px, py, pz, E of objects of 0.14 GeV around jet axes (η, φ), `(jets, slots, 4)`."""
+    pt = np.exp(generator.normal(1, 1, (len(axis), slots)))
+    pt[80:95] *= 1000
+    eta, phi = (axis[:, None] + generator.normal(0, 0.15, (len(axis), slots, 2))).transpose(2, 0, 1)
+    momentum = np.stack([pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)], axis=-1)
+    return np.concatenate([momentum, np.sqrt((momentum**2).sum(axis=-1, keepdims=True) + 0.14**2)], axis=-1)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from kerastag.errors import UserError
-from kerastag.legacy.arrays import fill, frozen_graph, keras_h5
+from kerastag.legacy.arrays import fill, frozen_graph, keras_h5, torch_onnx
 
 KERNEL = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -32,6 +32,64 @@ def h5(tmp_path):
         file["model_weights/dense/dense/double:0"] = np.ones(3)
         file.create_group("model_weights/dense/dense/group:0")
     return tmp_path / "model.h5"
+
+
+@pytest.fixture
+def onnx_file(tmp_path):
+    """What PyTorch makes of a linear layer, a convolution and attention; kernels of two operations have lost their names."""
+    onnx = pytest.importorskip("onnx")
+    stored = {
+        "linear.weight": KERNEL.T,
+        "linear.bias": np.ones(3, np.float32),
+        "onnx::Conv_1": KERNEL.T[..., None],
+        "onnx::Conv_2": np.full(3, 2, np.float32),
+        "onnx::MatMul_3": np.concatenate([KERNEL, KERNEL + 1, KERNEL + 2], axis=1),
+        "attention.in_proj_bias": np.arange(9, dtype=np.float32),
+        "attention.out_proj.weight": KERNEL.T,
+        "double.weight": KERNEL.T.astype(np.float64),
+        "norm.running_var": np.full(3, 4, np.float32),
+    }
+    nodes = [
+        onnx.helper.make_node("Conv", ["x", "onnx::Conv_1", "onnx::Conv_2"], ["y"], name="/block/conv.0/Conv"),
+        onnx.helper.make_node("MatMul", ["y", "onnx::MatMul_3"], ["z"], name="/attention/MatMul"),
+    ]
+    tensors = [onnx.numpy_helper.from_array(values, name) for name, values in stored.items()]
+    graph = onnx.helper.make_graph(nodes, "graph", [], [], tensors)
+    graph.initializer.append(onnx.TensorProto(name="huge.bias", dims=[1_000_000_000], data_type=1, raw_data=b"0000"))
+    (tmp_path / "model.onnx").write_bytes(onnx.helper.make_model(graph).SerializeToString())
+    return tmp_path / "model.onnx"
+
+
+@pytest.mark.parametrize(
+    ("layer", "weight", "expected"),
+    [
+        ("linear", "kernel", KERNEL),
+        ("linear", "bias", np.ones(3)),
+        ("block.conv.0", "kernel", KERNEL),
+        ("block.conv.0", "bias", np.full(3, 2)),
+        ("attention", "query/kernel", KERNEL),
+        ("attention", "value/kernel", KERNEL + 2),
+        ("attention", "key/bias", np.arange(3, 6)),
+        ("attention", "projection/kernel", KERNEL),
+        ("norm", "moving_variance", np.full(3, 4)),
+    ],
+)
+def test_weights_of_torch_by_the_operation_that_uses_them(onnx_file, layer, weight, expected):
+    np.testing.assert_array_equal(torch_onnx(onnx_file)(layer, weight, expected.shape), expected)
+
+
+@pytest.mark.parametrize(
+    ("layer", "weight", "shape", "message"),
+    [
+        ("linear", "kernel", (3, 2), r"'linear\.weight' of shape \(2, 3\) is needed, but it is \(3, 2\)"),
+        ("absent", "bias", (3,), r"'absent\.bias' .* is missing"),
+        ("double", "kernel", (2, 3), r"float32 'double\.weight'"),
+        ("huge", "bias", (1_000_000_000,), "is another network"),
+    ],
+)
+def test_wrong_weights_of_torch_are_refused(onnx_file, layer, weight, shape, message):
+    with pytest.raises(UserError, match=message):
+        torch_onnx(onnx_file)(layer, weight, shape)
 
 
 def test_arrays_by_name(graph, h5):
@@ -71,6 +129,8 @@ def test_damaged_files_are_refused(tmp_path):
         frozen_graph(tmp_path / "bad")
     with pytest.raises(UserError, match="not an HDF5 file"):
         keras_h5(tmp_path / "bad")
+    with pytest.raises(UserError, match="not an ONNX file"):
+        torch_onnx(tmp_path / "bad")
 
 
 def test_fill_sets_and_freezes():

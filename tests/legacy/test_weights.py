@@ -102,6 +102,12 @@ def test_missing_file_and_unknown_tagger_are_refused(tmp_path):
         legacy.load("DeepCVS")
 
 
+def test_file_may_have_another_path_in_its_source():
+    record = dataclasses.replace(TAGGER, source="https://a.b/c", source_path="d/e.onnx")
+    assert record.url == "https://a.b/c/d/e.onnx"
+    assert legacy.get("RobustParTAK4", "ngm").path == "RobustParTAK4/ngm.onnx"
+
+
 def test_registry_is_complete():
     for tagger in legacy.list():
         assert legacy.get(tagger.name) is tagger

@@ -6,7 +6,17 @@ import pytest
 import uproot
 
 from kerastag.errors import UserError
-from kerastag.schema import DEEPCSV, DEEPFLAVOUR, DEEPNTUPLE, FlavourClass, Group, Schema, Spectator, Variable
+from kerastag.schema import (
+    DEEPCSV,
+    DEEPFLAVOUR,
+    DEEPNTUPLE,
+    PARTICLE_TRANSFORMER_AK4,
+    FlavourClass,
+    Group,
+    Schema,
+    Spectator,
+    Variable,
+)
 from tests.conftest import NTUPLE, needs_ntuple
 from tfds_jets import reading, sources
 
@@ -300,6 +310,33 @@ def test_deepflavour_reads_deepntuples_of_its_time(tmp_path):
     assert jets.features[1, DEEPFLAVOUR.index("trackSip3dSigAboveCharm")] == -1
     assert jets.features[1, DEEPFLAVOUR.index("jet_pt")] == 0  # below what is possible
     assert cleaning.out_of_range.sum() == 1
+
+
+def test_particle_transformer_ak4_makes_four_vectors_of_what_deepntuples_hold(tmp_path):
+    """A made-up file: pT, η, φ and e of each object beside its variables; jet pT and η are spectators."""
+    generator = np.random.default_rng(0)
+    schema = PARTICLE_TRANSFORMER_AK4
+    prefixes = {"charged candidate": "Cpfcan_", "neutral candidate": "Npfcan_", "vertex": "sv_"}
+    counts = {"charged candidate": [30, 0], "neutral candidate": [1, 26], "vertex": [0, 13]}
+    flags = ("isB", "isBB", "isGBB", "isLeptonicB", "isLeptonicB_C", "isC", "isCC", "isGCC", "isUD", "isS")
+    content = dict.fromkeys(flags, np.array([0, 0]))
+    content |= {"isG": np.array([1, 1]), "jet_pt": np.array([50.0, 70.0]), "jet_eta": np.array([0.5, -1.0])}
+    for group in schema.groups:
+        prefix = prefixes[group.name]
+        names = {variable.branch for variable in group.variables[:-4]} | {prefix + name for name in ("pt", "eta", "phi", "e")}
+        for name in sorted(names):
+            values = generator.uniform(-0.5, 0, sum(counts[group.name])).astype(np.float32)
+            content[name] = ak.unflatten(abs(values) if name in (f"{prefix}pt", f"{prefix}e") else values, counts[group.name])
+    write_tree(tmp_path / "ntuple.root", schema.tree, content)
+    jets, cleaning = read(tmp_path, schema)
+    assert jets.features.shape == (2, 1016)
+    assert cleaning.out_of_range.sum() == 0
+    pt, eta, phi, energy = (np.asarray(content[f"sv_{name}"][1][2]) for name in ("pt", "eta", "phi", "e"))
+    found = [jets.features[1, schema.index(f"sv_{name}_2")] for name in ("px", "py", "pz", "e")]
+    np.testing.assert_allclose(found, [pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), energy], rtol=1e-5)
+    assert not jets.features[1, schema.index("Cpfcan_px_0") : schema.index("Cpfcan_px_24") + 1].any()
+    assert jets.features[0, schema.index("Npfcan_etarel_0")] == content["Npfcan_etarel"][0][0]
+    assert jets.spectators["jet_pt"].tolist() == [50, 70]
 
 
 def test_objects_of_the_event_go_to_the_jets_that_they_name(tmp_path):
