@@ -13,6 +13,7 @@ from kerastag.schema import Schema
 from kerastag.statistics import Moments
 from tfds_jets import splitting, suspicion
 from tfds_jets.cleaning import Cleaning
+from tfds_jets.rare_slots import slots_of_lists
 from tfds_jets.reading import RootFile, simulation_of
 
 # Share of values that became their default above which this is said.
@@ -86,15 +87,15 @@ def warn_of_cleaning(schema: Schema, cleaning: Cleaning) -> None:
 def refuse_constants(schema: Schema, moments: Moments) -> None:
     """Refuse features that say nothing: no attack has a unit for them.
 
-    Objects that are lists count together, since few jets fill the last slots. What attacks leave alone anyway, whole numbers and
-    tabulated values, may then be the same wherever it is.
+    The slots of a list count together, since few jets fill the last ones. What attacks leave alone anyway, whole numbers and
+    tabulated values, may be the same in all of them.
 
     Raises:
         UserError: if a feature is absent from, or the same in, all of many training jets.
     """
     absent = moments.default_fraction == 1
     constant = []
-    for columns in _slots_of_lists(schema):
+    for columns in slots_of_lists(schema):
         first = schema.features[columns[0]]
         left_alone = len(columns) > 1 and (first.integer or first.tabulated)
         if (moments.sigma[columns] == 0).all() and (absent[columns].all() or not left_alone):
@@ -104,14 +105,6 @@ def refuse_constants(schema: Schema, moments: Moments) -> None:
         are_absent = "absent from" if absent[constant[0]] else "the same in"
         more = f" and {len(constant) - 3} more" if len(constant) > 3 else ""
         raise UserError(f"{names}{more}: {are_absent} all training jets; look at its branch, or take a schema without it.")
-
-
-def _slots_of_lists(schema: Schema) -> list[list[int]]:
-    """Columns of the features that are read from one branch: all slots of a list, or a single one."""
-    columns: dict[tuple[str, str], list[int]] = {}
-    for number, feature in enumerate(schema.features):
-        columns.setdefault((feature.variable, feature.branch), []).append(number)
-    return list(columns.values())
 
 
 def look_for_nonsense(schema: Schema, features: np.ndarray, cleaning: Cleaning, jets: int, strict: bool) -> list[str]:

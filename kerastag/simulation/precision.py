@@ -11,13 +11,15 @@ if typing.TYPE_CHECKING:
 
 _DIGITS = 14  # binary digits of a stored real
 _STEPS_PER_SIGMA = 256  # of a stored track parameter
+# Energies, from which masses follow as small differences, and cosines, whose difference from 1 counts.
+_ALL_DIGITS = ("e", "BtagPf_trackPParRatio", "costhetasvpv")
 
 
 def columns(unit: "Unit") -> tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]]:
     """Round the columns of a unit to the digits that matter, four bytes a value.
 
-    Track parameters are rounded to less than 1/256 of their uncertainty, all other reals to a relative 6e-5. Energies of
-    candidates and vertices keep all digits of four bytes, since masses are differences of large numbers.
+    Track parameters are rounded to less than 1/256 of their uncertainty, all other reals to a relative 6e-5. Of candidates
+    and vertices, `_ALL_DIGITS` keep those that four bytes hold.
 
     Returns:
         Jet columns by name; columns of tracks, candidates and vertices by prefix and name.
@@ -31,7 +33,7 @@ def columns(unit: "Unit") -> tuple[dict[str, np.ndarray], dict[str, dict[str, np
     objects = {"track": tracks}
     for kind, of_kind in unit.objects.items():
         objects[kind] = {name: _stored(values) for name, values in of_kind.columns.items()}
-        objects[kind]["e"] = of_kind.columns["e"].astype(np.float32)
+        objects[kind] |= {name: of_kind.columns[name].astype(np.float32) for name in _ALL_DIGITS if name in objects[kind]}
     return jets, objects
 
 
