@@ -13,6 +13,7 @@ from kerastag.schema import Schema
 from kerastag.statistics import Moments
 from tfds_jets import splitting, suspicion
 from tfds_jets.cleaning import Cleaning
+from tfds_jets.rare_slots import slots_of_lists
 from tfds_jets.reading import RootFile, simulation_of
 
 # Share of values that became their default above which this is said.
@@ -30,7 +31,7 @@ def refuse_versions(files: list[RootFile]) -> None:
     found: dict[str, Path] = {}
     for file in files:
         if simulation := simulation_of(file.path):
-            events = {name: value for name, value in simulation["settings"].items() if name != "variations"}
+            events = {name: value for name, value in simulation["settings"].items() if name not in ("variations", "candidates")}
             first = found.setdefault(json.dumps(events, sort_keys=True), file.path)
             if first != file.path:
                 raise UserError(
@@ -86,15 +87,24 @@ def warn_of_cleaning(schema: Schema, cleaning: Cleaning) -> None:
 def refuse_constants(schema: Schema, moments: Moments) -> None:
     """Refuse features that say nothing: no attack has a unit for them.
 
+    The slots of a list count together, since few jets fill the last ones. What attacks leave alone anyway, whole numbers and
+    tabulated values, may be the same in all of them.
+
     Raises:
         UserError: if a feature is absent from, or the same in, all of many training jets.
     """
-    constant = np.flatnonzero(moments.sigma == 0)
-    if len(constant) and moments.jets >= _ENOUGH_TO_VARY:
+    absent = moments.default_fraction == 1
+    constant = []
+    for columns in slots_of_lists(schema):
+        first = schema.features[columns[0]]
+        left_alone = len(columns) > 1 and (first.integer or first.tabulated)
+        if (moments.sigma[columns] == 0).all() and (absent[columns].all() or not left_alone):
+            constant += columns
+    if constant and moments.jets >= _ENOUGH_TO_VARY:
         names = ", ".join(f"'{schema.names[number]}'" for number in constant[:3])
-        absent = "absent from" if moments.default_fraction[constant[0]] == 1 else "the same in"
+        are_absent = "absent from" if absent[constant[0]] else "the same in"
         more = f" and {len(constant) - 3} more" if len(constant) > 3 else ""
-        raise UserError(f"{names}{more}: {absent} all training jets; look at its branch, or take a schema without it.")
+        raise UserError(f"{names}{more}: {are_absent} all training jets; look at its branch, or take a schema without it.")
 
 
 def look_for_nonsense(schema: Schema, features: np.ndarray, cleaning: Cleaning, jets: int, strict: bool) -> list[str]:

@@ -28,7 +28,7 @@ from kerastag.errors import UserError
 from kerastag.jets import Jets
 from kerastag.schema import Schema, discovery
 from kerastag.statistics import Moments, Statistics, quartiles
-from tfds_jets import checks, integrity, reading, splitting
+from tfds_jets import checks, integrity, rare_slots, reading, splitting
 from tfds_jets.addresses import LIST
 from tfds_jets.configs import CONFIGS, JetsConfig
 from tfds_jets.copies import Copies
@@ -221,6 +221,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         if not self.builder_config.variation:
             checks.refuse_constants(self.schema, of_split)
         statistics = Statistics(of_split.mean, of_split.sigma, median, iqr, of_split.default_fraction)
+        statistics = rare_slots.with_units(statistics, self.schema)
         self.info.metadata.update(self._metadata(files, cleaning, statistics, counts))
         self.info.metadata["values"] = self._values(sample)
         found = checks.look_for_nonsense(self.schema, sample, cleaning, counts.sum(), self.strict)

@@ -1,5 +1,8 @@
 """Simulate jets with Pythia 8 and FastJet into a ROOT file that `--config jet_flavor` and `--config deepcsv` read.
 
+With --candidates the file is several times as large, and `--config particle_transformer_ak4` and `--config deepflavour` read it as
+well: CMS's newer taggers can be evaluated and attacked on its jets.
+
 An interrupted run goes on where it was when it is called again with the same options.
 
 With --variation the events of an existing sample are made again with one thing changed, a file for each variation. Where the
@@ -26,6 +29,7 @@ JETS = 100_000
 EPILOG = """\
 examples:
   kerastag simulate --jets 100000 --seed 1 --output jets.root
+  kerastag simulate --jets 20000 --candidates --output candidates/jets.root
   kerastag simulate --split test --variation all --output variations
   kerastag simulate --split test --variation d0_resolution_up_17.5 d0_bias_5um+fakes mpi --output variations
   kerastag simulate --split test --variation pseudo_data_1 --output pseudo_data.root
@@ -110,7 +114,7 @@ def simulate(options: argparse.Namespace) -> None:
         size = production.Size(last_event=variation_files.last_event(like))
     names = {field.name for field in dataclasses.fields(settings)}
     given = {name: value for name, value in vars(options).items() if name in names and value is not None}
-    if like and (others := sorted(given.keys() - {"split"})):
+    if like and (others := sorted(given.keys() - {"split", "candidates"})):
         raise UserError(
             f"--{others[0].replace('_', '-')} would make other jets than those of '{like}'; leave it out, or "
             "make a sample of its own first and name it with --like."

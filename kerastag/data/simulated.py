@@ -64,13 +64,13 @@ def variations_of(path: Path) -> tuple[str, ...]:
 
 
 def sample_of(path: Path) -> dict[str, Any]:
-    """What a simulated file and its variations have in common: settings and the last event.
+    """What a simulated file and its variations have in common: settings and the last event, not which branches they have.
 
     Raises:
         UserError: if there is no such file, or it is none of `kerastag simulate`.
     """
     content = _content(path)
-    settings = {name: value for name, value in content["settings"].items() if name != "variations"}
+    settings = {name: value for name, value in content["settings"].items() if name not in ("variations", "candidates")}
     return settings | {"last_event": content.get("last_event")}
 
 

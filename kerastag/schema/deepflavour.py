@@ -20,6 +20,8 @@ data:
   a candidate harder than its jet, and for ΔR of neutral candidates and vertices to the jet beyond 0.6 and 0.5. All these zeros
   equal the default.
 
+Files are DeepNTuples, or have a tree `jets` as those of `kerastag simulate --candidates`.
+
 Reference: Bols et al., JINST 15 (2020) P12012, arXiv:2008.10519, section 3.
 """
 
@@ -29,12 +31,13 @@ from kerastag.schema.structure import FlavourClass, Schema, Spectator, Tie
 from kerastag.schema.variables import Group, Variable
 
 ABSENT = -999.0
+TAG_PREFIX = "TagVarCSV_"
 _CLIPPED = -1.0
 CHARGED_SLOTS, NEUTRAL_SLOTS, VERTEX_SLOTS = 25, 25, 4
 
 
 def _tag(name: str, unit: str, label: str, default: float, **facts: Any) -> Variable:
-    return Variable(name, f"TagVarCSV_{name}", unit, label, default, **facts)
+    return Variable(name, TAG_PREFIX + name, unit, label, default, **facts)
 
 
 def _count(name: str, label: str) -> Variable:
@@ -149,7 +152,7 @@ DEEPFLAVOUR = Schema(
     name="deepflavour",
     version="1.0",
     description="The 613 inputs of CMS's DeepFlavour tagger: jet, 25 charged and 25 neutral candidates, 4 secondary vertices.",
-    tree="deepntuplizer/tree",
+    tree=("deepntuplizer/tree", "jets"),
     groups=(_JET, _CHARGED, _NEUTRAL, _VERTEX),
     classes=(
         FlavourClass.of("b", "(isB != 0) | (isBB != 0) | (isGBB != 0) | (isLeptonicB != 0) | (isLeptonicB_C != 0)"),

@@ -10,10 +10,13 @@ import numpy as np
 
 from kerastag.simulation import calorimeter, extra_tracks, tracking
 from kerastag.simulation.changes import Detector
+from kerastag.simulation.energy_flow import Neutrals, energy_flow
 from kerastag.simulation.generator import Events
 
 # Jets are clustered down to this momentum, GeV, so that a changed scale can lift them above the threshold.
 _LOWEST_PT = 10.0
+
+_ELECTRON, _MUON = 11, 13  # identifiers of the PDG
 
 
 @dataclasses.dataclass
@@ -79,12 +82,23 @@ class Batch:
         return scaled.take(scaled.raw_pt >= calorimeter.MINIMUM_PT)
 
     def tracks(self, detector: Detector, physical: bool) -> tuple[tracking.Tracks, np.ndarray]:
-        """Tracks as a detector measures them, and their origin, see `generator`.
+        """Tracks as a detector measures them, and the particle behind each: its row, or FAKE or PILE_UP of `generator`.
 
         Args:
             detector: Changes of the detector.
             physical: Whether resolutions grow with |η| (see `resolution`).
         """
         tracks, particle, _ = tracking.reconstruct(self.events.final, self.found, physical, detector)
-        origin = self.events.origin[particle]
-        return extra_tracks.add(tracks, origin, detector, physical, self.seed, self.number)
+        return extra_tracks.add(tracks, particle, detector, physical, self.seed, self.number)
+
+    def origin(self, particle: np.ndarray) -> np.ndarray:
+        """Origin of tracks from the particle behind each, int8 `(tracks,)`, see `generator`."""
+        return np.where(particle >= 0, self.events.origin[particle], particle).astype(np.int8)
+
+    def neutrals(self, tracks: tracking.Tracks, particle: np.ndarray) -> Neutrals:
+        """What the calorimeter measures beyond the tracks of `tracks`, the results of that method being the arguments.
+
+        Electrons and muons are known as such.
+        """
+        species = np.where(particle >= 0, np.abs(self.events.final.pdg[particle]), 0)
+        return energy_flow(self.towers, self.tower_noise, tracks, species == _ELECTRON, species == _MUON)

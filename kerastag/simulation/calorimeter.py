@@ -21,6 +21,7 @@ HALF_LENGTH = 3510.0
 CONE = 0.4  # radius parameter of the jets
 MINIMUM_PT = 20.0  # of jets before calibration, GeV
 MAXIMUM_ETA = 2.5  # of jets
+ELECTROMAGNETIC_THRESHOLD, HADRONIC_THRESHOLD = 0.5, 1.0  # of the parts of a tower, GeV
 
 _COARSE_ETA = 3.2  # where the coarse towers end
 _INVISIBLE = (12, 13, 14, 16)
@@ -100,7 +101,7 @@ def fill_towers(particles: Particles) -> Towers:
     """
     particles, phi = _at_calorimeter(particles)
     ring, sector, size = _tower_numbers(particles.eta, phi)
-    _, first, tower = np.unique((particles.event * 200 + ring) * 40 + sector, return_index=True, return_inverse=True)
+    _, first, tower = np.unique(_keys(particles.event, ring, sector), return_index=True, return_inverse=True)
     event, ring, sector, size = particles.event[first], ring[first], sector[first], size[first]
     low_eta = np.where(size == 1, (ring - 25) / 10, (ring - 100 - 0.5) / 5)
     low_phi = np.radians((sector - 18) * 10 * size)
@@ -131,21 +132,67 @@ def cluster(towers: Towers, noise: np.ndarray, events: int, minimum_pt: float = 
 
 def measure(towers: Towers, noise: np.ndarray) -> tuple[np.ndarray, ...]:
     """Event, energy in GeV, η and φ of every tower that measures something, ordered by event."""
-    measured = _electromagnetic(towers.electromagnetic, noise[:, 0])
-    measured += _hadronic(towers.hadronic, np.abs(towers.eta + 0.05 * towers.size), noise[:, 1])
+    electromagnetic, hadronic = measured_energies(towers, noise)
+    measured = electromagnetic + hadronic
     lit = measured > 0
+    eta, phi = directions(towers, noise)
+    return towers.event[lit], measured[lit], eta[lit], phi[lit]
+
+
+def measured_energies(towers: Towers, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Electromagnetic and hadronic energy that towers measure, GeV, `(towers,)` each; arguments as of `measure`."""
+    electromagnetic = _electromagnetic(towers.electromagnetic, noise[:, 0])
+    return electromagnetic, _hadronic(towers.hadronic, center(towers), noise[:, 1])
+
+
+def directions(towers: Towers, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """η and φ in which towers measure their energy, `(towers,)` each; arguments as of `measure`."""
     eta = towers.eta + 0.1 * towers.size * noise[:, 2]
     phi = towers.phi + np.radians(10) * towers.size * noise[:, 3]
-    return towers.event[lit], measured[lit], eta[lit], phi[lit]
+    return eta, phi
+
+
+def center(towers: Towers) -> np.ndarray:
+    """|η| of the centre of towers, `(towers,)`."""
+    return np.abs(towers.eta + 0.05 * towers.size)
+
+
+def entered(towers: Towers, event: np.ndarray, eta: np.ndarray, phi: np.ndarray) -> np.ndarray:
+    """Rows of the towers that lie in given directions, int64 `(n,)`; -1 where nothing was left in a tower.
+
+    Args:
+        towers: Towers in the order in which `fill_towers` makes them.
+        event: int64 `(n,)`.
+        eta: float64 `(n,)`, of absolute value below 3.2.
+        phi: float64 `(n,)`, azimuth at the calorimeter.
+    """
+    ring, sector, _ = _tower_numbers(towers.eta + 0.05 * towers.size, towers.phi + np.radians(5) * towers.size)
+    known = _keys(towers.event, ring, sector)
+    ring, sector, _ = _tower_numbers(eta, phi)
+    wanted = _keys(event, ring, sector)
+    row = np.minimum(np.searchsorted(known, wanted), max(len(known) - 1, 0))
+    return np.where(known[row] == wanted, row, -1) if len(known) else np.full(len(wanted), -1)
+
+
+def bend(charge: np.ndarray, pt: np.ndarray) -> np.ndarray:
+    """Sine of the angle by which paths of charge and pT (GeV) turn up to the calorimeter; beyond ±1 they never get there.
+
+    It is half the volume's radius over the radius of the path.
+    """
+    return CURVATURE * charge * RADIUS / 2 / pt
 
 
 def _at_calorimeter(particles: Particles) -> tuple[Particles, np.ndarray]:
     """Particles that reach the calorimeter and leave energy there, and the azimuth at which each enters."""
-    # A charged particle's path bends by the angle whose sine is half the volume's radius over its own.
-    bend = CURVATURE * particles.charge * RADIUS / 2 / particles.pt
-    arrives = in_tracker(particles) & (np.abs(particles.eta) < _COARSE_ETA) & (np.abs(bend) < 1)
+    sine = bend(particles.charge, particles.pt)
+    arrives = in_tracker(particles) & (np.abs(particles.eta) < _COARSE_ETA) & (np.abs(sine) < 1)
     arrives &= ~np.isin(np.abs(particles.pdg), _INVISIBLE)
-    return particles.take(arrives), wrapped(particles.phi[arrives] - np.arcsin(bend[arrives]))
+    return particles.take(arrives), wrapped(particles.phi[arrives] - np.arcsin(sine[arrives]))
+
+
+def _keys(event: np.ndarray, ring: np.ndarray, sector: np.ndarray) -> np.ndarray:
+    """A number for each tower of each event, ascending with the event."""
+    return (event * 200 + ring) * 40 + sector
 
 
 def _tower_numbers(eta: np.ndarray, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -166,19 +213,24 @@ def _electromagnetic_fraction(pdg: np.ndarray) -> np.ndarray:
 
 def _electromagnetic(energy: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Measured electromagnetic energy, GeV."""
-    return _measured(energy, lambda energy: np.sqrt((0.0017 * energy) ** 2 + 0.101**2 * energy), 0.5, noise)
+    return _measured(energy, electromagnetic_sigma, ELECTROMAGNETIC_THRESHOLD, noise)
 
 
 def _hadronic(energy: np.ndarray, abs_eta: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Measured hadronic energy, GeV."""
-    central = abs_eta < 1.7
+    return _measured(energy, lambda energy: hadronic_sigma(energy, abs_eta), HADRONIC_THRESHOLD, noise)
 
-    def sigma(energy: np.ndarray) -> np.ndarray:
-        barrel = np.sqrt((0.0302 * energy) ** 2 + 0.5205**2 * energy + 1.59**2)
-        endcap = np.sqrt((0.05 * energy) ** 2 + 0.706**2 * energy)
-        return np.where(central, barrel, endcap)
 
-    return _measured(energy, sigma, 1.0, noise)
+def hadronic_sigma(energy: np.ndarray, abs_eta: np.ndarray) -> np.ndarray:
+    """Uncertainty of hadronic energies, GeV, in towers whose centre has `abs_eta`."""
+    barrel = np.sqrt((0.0302 * energy) ** 2 + 0.5205**2 * energy + 1.59**2)
+    endcap = np.sqrt((0.05 * energy) ** 2 + 0.706**2 * energy)
+    return np.where(abs_eta < 1.7, barrel, endcap)
+
+
+def electromagnetic_sigma(energy: np.ndarray) -> np.ndarray:
+    """Uncertainty of electromagnetic energies, GeV."""
+    return np.sqrt((0.0017 * energy) ** 2 + 0.101**2 * energy)
 
 
 def _measured(energy: np.ndarray, sigma: Callable[[np.ndarray], np.ndarray], threshold: float, noise: np.ndarray) -> np.ndarray:

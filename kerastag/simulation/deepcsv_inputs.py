@@ -13,17 +13,17 @@ import numpy as np
 from kerastag.schema.deepcsv import ABSENT, PREFIX, TRACK_SLOTS, VERTEX_TRACK_SLOTS
 from kerastag.simulation.association import Cones
 from kerastag.simulation.calorimeter import CaloJets
+from kerastag.simulation.candidates import CM, Candidates, candidates_in_cones, rapidity_along
 from kerastag.simulation.groups import Rows, all_pairs, group_sum, rank_in_run
-from kerastag.simulation.impact import ImpactParameters, impact_parameters
-from kerastag.simulation.inclusive_vertices import InclusiveVertices, flight, inclusive_vertices
-from kerastag.simulation.kinematics import delta_r, eta_phi, mass
-from kerastag.simulation.lines import Lines, closest_points, dot, unit
-from kerastag.simulation.tracking import PION_MASS, Tracks
+from kerastag.simulation.impact import ImpactParameters
+from kerastag.simulation.inclusive_vertices import InclusiveVertices, flight
+from kerastag.simulation.kinematics import delta_r, eta_phi, mass, unit_vectors
+from kerastag.simulation.lines import dot, unit
+from kerastag.simulation.tracking import Tracks
 from kerastag.simulation.vertexing import Vertices
 
 RECO_VERTEX, PSEUDO_VERTEX, NO_VERTEX = 0, 1, 2
 
-_CM = 0.1  # in mm
 _TRACK_PT, _TRACK_DXY, _TRACK_DZ = 1.0, 0.2, 17.0  # GeV, cm
 _DELTA_R, _AXIS_DISTANCE, _DECAY_LENGTH = 0.3, 0.07, 5.0  # cm
 _PSEUDO_SIGNIFICANCE = 2.0
@@ -31,37 +31,6 @@ _CHARM_MASS = 1.5  # GeV
 _KAON_MASS, _TRACK_KAON_WINDOW, _VERTEX_KAON_WINDOW = 0.497648, 0.03, 0.05  # GeV
 _VERTEX_DELTA_R, _LIGHTEST, _HEAVIEST = 0.3, 0.3, 6.5  # GeV
 _SHORTEST, _LONGEST, _VERTEX_SIGNIFICANCE = 0.01, 2.5, 2.0  # cm
-
-
-@dataclasses.dataclass
-class Candidates(Rows):
-    """Pairs of a jet and a track that may serve its tagging, ordered by jet and then by descending `sip2d_significance`.
-
-    Attributes:
-        jet: int64 `(pairs,)`.
-        delta_r: float64 `(pairs,)`, between track and jet.
-        sip2d: float64 `(pairs,)`, signed impact parameter in the transverse plane, cm.
-        sip2d_significance: float64 `(pairs,)`, `sip2d` over its uncertainty.
-        sip3d: float64 `(pairs,)`, signed impact parameter in space, cm.
-        sip3d_significance: float64 `(pairs,)`, `sip3d` over its uncertainty.
-        axis_distance: float64 `(pairs,)`, minus the distance between the track's line and the jet's, cm.
-        decay_length: float64 `(pairs,)`, from the primary vertex to the track's point nearest to the jet's line, cm.
-        momentum: float64 `(pairs, 4)`, px, py, pz, E, GeV.
-        along: float64 `(pairs,)`, momentum along the jet axis, GeV.
-        charge: float64 `(pairs,)`.
-    """
-
-    jet: np.ndarray
-    delta_r: np.ndarray
-    sip2d: np.ndarray
-    sip2d_significance: np.ndarray
-    sip3d: np.ndarray
-    sip3d_significance: np.ndarray
-    axis_distance: np.ndarray
-    decay_length: np.ndarray
-    momentum: np.ndarray
-    along: np.ndarray
-    charge: np.ndarray
 
 
 @dataclasses.dataclass
@@ -102,7 +71,15 @@ class PseudoVertices:
     tracks: Candidates
 
 
-def deepcsv_inputs(jets: CaloJets, tracks: Tracks, cones: Cones, primary: Vertices, events: int) -> dict[str, np.ndarray]:
+def deepcsv_inputs(
+    jets: CaloJets,
+    tracks: Tracks,
+    cones: Cones,
+    primary: Vertices,
+    ip: ImpactParameters,
+    vertices: InclusiveVertices,
+    events: int,
+) -> dict[str, np.ndarray]:
     """Calculate all inputs of DeepCSV and the jet branches that go with them.
 
     Args:
@@ -110,20 +87,20 @@ def deepcsv_inputs(jets: CaloJets, tracks: Tracks, cones: Cones, primary: Vertic
         tracks: Tracks.
         cones: Tracks in the cones of the jets.
         primary: The primary vertex of each event.
+        ip: Impact parameters of the tracks with respect to it.
+        vertices: Secondary vertices.
         events: Number of events.
 
     Returns:
         `Jet_pt`, `Jet_rawFactor`, `Jet_eta`, `Jet_phi` and `Jet_DeepCSV_*`, each `(jets,)`.
     """
-    axis = _axis(jets.eta, jets.phi)
-    ip = impact_parameters(tracks, primary.position[tracks.event], primary.covariance[tracks.event])
+    axis = unit_vectors(jets.eta, jets.phi)
     candidates = select_candidates(tracks, cones, ip, axis)
     # With fewer than two tracks CMS gives up before it looks at anything else.
     tagged = np.bincount(candidates.jet, minlength=len(jets)) >= 2
     candidates = candidates.take(tagged[candidates.jet])
     close = (candidates.axis_distance >= -_AXIS_DISTANCE) & (candidates.decay_length <= _DECAY_LENGTH)
     selected = candidates.take(close & (candidates.delta_r < _DELTA_R))
-    vertices = inclusive_vertices(tracks, primary, ip, events)
     jet_vertices = _vertices_in_jets(jets, tracks, vertices, primary, events)
     jet_vertices = jet_vertices.take(tagged[jet_vertices.jet])
     pseudo = _pseudo_vertices(len(jets), selected, jet_vertices)
@@ -139,7 +116,7 @@ def deepcsv_inputs(jets: CaloJets, tracks: Tracks, cones: Cones, primary: Vertic
 
 
 def select_candidates(tracks: Tracks, cones: Cones, ip: ImpactParameters, axis: np.ndarray) -> Candidates:
-    """Select tracks in cones and calculate their quantities relative to the jet axis.
+    """The tracks in cones that may serve the tagging of their jet.
 
     Args:
         tracks: Tracks.
@@ -147,30 +124,8 @@ def select_candidates(tracks: Tracks, cones: Cones, ip: ImpactParameters, axis: 
         ip: Impact parameters of the tracks with respect to the primary vertex.
         axis: `(jets, 3)`, unit vectors of the jets.
     """
-    good = (tracks.pt > _TRACK_PT) & (ip.value_2d * _CM < _TRACK_DXY) & (np.abs(ip.point[:, 2]) * _CM < _TRACK_DZ)
-    cones = cones.take(good[cones.track])
-    track, jet_axis = cones.track, axis[cones.jet]
-    point, direction, momentum = ip.point[track] * _CM, ip.direction[track], tracks.momentum[track]
-    sign_2d = np.where(dot(point[:, :2], jet_axis[:, :2]) >= 0, 1, -1)
-    sign_3d = np.where(dot(ip.displacement[track], jet_axis) >= 0, 1, -1)
-    normal = np.cross(direction, jet_axis)
-    sine = np.linalg.norm(normal, axis=1)
-    jet_line = Lines(np.zeros_like(point), jet_axis)
-    nearest, _ = closest_points(Lines(point, direction), jet_line, sine**2)
-    candidates = Candidates(
-        jet=cones.jet,
-        delta_r=cones.delta_r,
-        sip2d=sign_2d * ip.value_2d[track] * _CM,
-        sip2d_significance=sign_2d * ip.value_2d[track] / ip.error_2d[track],
-        sip3d=sign_3d * ip.value_3d[track] * _CM,
-        sip3d_significance=sign_3d * ip.value_3d[track] / ip.error_3d[track],
-        axis_distance=-np.abs(dot(point, normal)) / sine,
-        decay_length=np.linalg.norm(nearest, axis=1),
-        momentum=momentum,
-        along=dot(momentum[:, :3], jet_axis),
-        charge=tracks.charge[track],
-    )
-    return candidates.take(np.lexsort((-candidates.sip2d_significance, candidates.jet)))
+    good = (tracks.pt > _TRACK_PT) & (ip.value_2d * CM < _TRACK_DXY) & (np.abs(ip.point[:, 2]) * CM < _TRACK_DZ)
+    return candidates_in_cones(tracks, cones.take(good[cones.track]), ip, axis)
 
 
 def _kaon_legs(selected: Candidates, jets: int) -> np.ndarray:
@@ -251,7 +206,7 @@ def _vertices_in_jets(
     momentum = group_sum(vertices.vertex, len(vertices), tracks.momentum[vertices.track])
     charge = group_sum(vertices.vertex, len(vertices), tracks.charge[vertices.track])
     size, masses = vertices.size, mass(momentum)
-    transverse, significance = path.transverse * _CM, path.transverse / path.transverse_error
+    transverse, significance = path.transverse * CM, path.transverse / path.transverse_error
     good = (masses >= _LIGHTEST) & (masses <= _HEAVIEST) & ~_is_kaon(size, charge, masses)
     good &= (transverse >= _SHORTEST) & (transverse <= _LONGEST) & (significance >= _VERTEX_SIGNIFICANCE)
     jet, vertex = all_pairs(jets.event, vertices.event, events)
@@ -259,7 +214,7 @@ def _vertices_in_jets(
     jet, vertex = jet[inside], vertex[inside]
     order = np.lexsort((path.error[vertex], jet))
     jet, vertex = jet[order], vertex[order]
-    distances = np.stack([transverse, significance, path.length * _CM, path.length / path.error], axis=1)
+    distances = np.stack([transverse, significance, path.length * CM, path.length / path.error], axis=1)
     return JetVertices(jet, vertex, path.vector[vertex], distances[vertex], momentum[vertex], size[vertex])
 
 
@@ -324,8 +279,7 @@ def _eta_rel(
     jet, momentum = jet_vertices.jet[pair[order]], tracks.momentum[track[order], :3]
     along = np.concatenate([dot(momentum, axis[jet]), pseudo.along])
     jet = np.concatenate([jet, pseudo.jet])
-    momentum = np.linalg.norm(np.concatenate([momentum, pseudo.momentum[:, :3]]), axis=1)
-    rapidity = np.arctanh(along / np.hypot(momentum, PION_MASS))
+    rapidity = rapidity_along(along, np.concatenate([momentum, pseudo.momentum[:, :3]]))
     # A jet has tracks of one kind only, so a stable sort by jet keeps their order.
     order = np.argsort(jet, kind="stable")
     return _slots("trackEtaRel", len(axis), jet[order], rapidity[order], VERTEX_TRACK_SLOTS)
@@ -339,8 +293,3 @@ def _slots(name: str, jets: int, jet: np.ndarray, values: np.ndarray, slots: int
         column = columns[f"{name}_{slot}"] = np.full(jets, ABSENT)
         column[jet[rank == slot]] = values[rank == slot]
     return columns
-
-
-def _axis(eta: np.ndarray, phi: np.ndarray) -> np.ndarray:
-    """Unit vectors of jets `(jets, 3)`."""
-    return np.stack([np.cos(phi), np.sin(phi), np.sinh(eta)], axis=1) / np.cosh(eta)[:, None]

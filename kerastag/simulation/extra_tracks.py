@@ -41,33 +41,33 @@ def generators(seed: int, purpose: str, events: np.ndarray) -> list[np.random.Ge
 
 
 def add(
-    tracks: Tracks, origin: np.ndarray, detector: Detector, physical: bool, seed: int, events: np.ndarray
+    tracks: Tracks, particle: np.ndarray, detector: Detector, physical: bool, seed: int, events: np.ndarray
 ) -> tuple[Tracks, np.ndarray]:
     """Add fake tracks and those of further collisions.
 
     Args:
         tracks: Tracks, ordered by event.
-        origin: int8 `(tracks,)`, see `generator`.
+        particle: int64 `(tracks,)`, row of the particle behind each.
         detector: Changes of the detector.
         physical: Whether resolutions grow with |η| (see `resolution`).
         seed: Seed of the sample.
         events: int64 `(events,)`, numbers of the events in the file.
 
     Returns:
-        All tracks, ordered by event, and their origin.
+        All tracks, ordered by event, and the particle behind each: its row, or FAKE or PILE_UP where there is none.
     """
-    parts, origins = [tracks], [origin]
+    parts, behind = [tracks], [particle]
     if detector.fakes:
         parts.append(_fakes(tracks, detector, physical, generators(seed, "fakes", events)))
-        origins.append(np.full(len(parts[-1]), FAKE, np.int8))
+        behind.append(np.full(len(parts[-1]), FAKE))
     if detector.pile_up:
         parts.append(_pile_up(detector, physical, soft_tracks(seed), generators(seed, "pile-up", events)))
-        origins.append(np.full(len(parts[-1]), PILE_UP, np.int8))
+        behind.append(np.full(len(parts[-1]), PILE_UP))
     if len(parts) == 1:
-        return tracks, origin
+        return tracks, particle
     joined = _joined(parts)
     order = np.argsort(joined.event, kind="stable")
-    return joined.take(order), np.concatenate(origins)[order]
+    return joined.take(order), np.concatenate(behind)[order]
 
 
 def _joined(parts: Sequence[Tracks]) -> Tracks:

@@ -99,6 +99,21 @@ def flight(position: np.ndarray, covariance: np.ndarray, primary: vertexing.Vert
     return Flight(vector, length, error, transverse, transverse_error)
 
 
+def quality(vertices: InclusiveVertices, tracks: Tracks) -> tuple[np.ndarray, np.ndarray]:
+    """χ² and degrees of freedom of vertices as those of an adaptive fit, `(vertices,)` each.
+
+    Both are sums over the members with their weights: χ² and 2, less the 3 coordinates of the vertex.
+
+    Args:
+        vertices: Vertices.
+        tracks: Tracks of all events.
+    """
+    member = vertices.track
+    parameters, covariance = tracks.parameters[member], tracks.covariance[member]
+    chi2, weight = vertexing.at_vertices(parameters, covariance, vertices.size, vertices.position, CUT)
+    return group_sum(vertices.vertex, len(vertices), weight * chi2), 2 * group_sum(vertices.vertex, len(vertices), weight) - 3
+
+
 def inclusive_vertices(tracks: Tracks, primary: vertexing.Vertices, ip: ImpactParameters, events: int) -> InclusiveVertices:
     """Find the vertices of all events.
 

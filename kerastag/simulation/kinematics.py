@@ -23,3 +23,8 @@ def eta_phi(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     with np.errstate(divide="ignore", invalid="ignore"):
         eta = np.arcsinh(vectors[:, 2] / np.hypot(vectors[:, 0], vectors[:, 1]))
     return eta, np.arctan2(vectors[:, 1], vectors[:, 0])
+
+
+def unit_vectors(eta: np.ndarray, phi: np.ndarray) -> np.ndarray:
+    """Unit vectors `(n, 3)` of directions."""
+    return np.stack([np.cos(phi), np.sin(phi), np.sinh(eta)], axis=1) / np.cosh(eta)[:, None]

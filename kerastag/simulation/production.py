@@ -177,10 +177,11 @@ def _produce_group(
 
 
 def description(settings: SimulationSettings) -> dict[str, Any]:
-    """What a file says of itself: settings and versions; `split` and `variations` where they are not the default."""
+    """What a file says of itself: settings and versions; `split`, `candidates`, `variations` where they are not the default."""
     content = dataclasses.asdict(settings)
-    if settings.split == SimulationSettings.split:
-        del content["split"]
+    for name in ("split", "candidates"):
+        if content[name] == getattr(SimulationSettings, name):
+            del content[name]
     content["variations"] = list(settings.variations)
     if not settings.variations:
         del content["variations"]
@@ -276,10 +277,12 @@ def _make_unit(number: int, parts: dict[Path, SimulationSettings]) -> dict[Path,
 def _write_part(part: Path, unit: Unit) -> Summary:
     """Write a unit."""
     with replaced(part) as new:
-        jets, tracks = columns(unit)
-        content: dict[str, Any] = {"counts": unit.counts.astype(np.int32)}
+        jets, objects = columns(unit)
+        counts = {"track": unit.counts} | {kind: of_kind.counts for kind, of_kind in unit.objects.items()}
+        content: dict[str, Any] = {f"counts.{kind}": values.astype(np.int32) for kind, values in counts.items()}
         content |= {f"jet.{name}": values for name, values in jets.items()}
-        content |= {f"track.{name}": values for name, values in tracks.items()}
+        for kind, of_kind in objects.items():
+            content |= {f"{kind}.{name}": values for name, values in of_kind.items()}
         np.savez(new, **content)
     return Summary(
         jets=len(unit.counts),
@@ -293,7 +296,7 @@ def _write_part(part: Path, unit: Unit) -> Summary:
 def _jets_in(part: Path) -> int:
     """Number of jets of a part."""
     with np.load(part) as content:
-        return len(content["counts"])
+        return len(content["counts.track"])
 
 
 def _join(sample: _Sample, units: int, size: Size, target: Path) -> int:
@@ -321,13 +324,19 @@ def _join(sample: _Sample, units: int, size: Size, target: Path) -> int:
 
 
 def _records(paths: list[Path], most: int | None, last_event: int | None) -> dict[str, ak.Array]:
-    """The content of parts, at most `most` jets and those up to an event: jet branches and a jagged record of tracks."""
+    """The content of parts, at most `most` jets and those up to an event: jet branches, and jagged records of all else."""
     with contextlib.ExitStack() as stack:
         joined = concatenated([stack.enter_context(np.load(path)) for path in paths])
     if last_event is not None:
         most = int(np.searchsorted(joined["jet.event"], last_event, side="right"))
-    counts = joined["counts"][:most]
-    jets = {name.removeprefix("jet."): ak.Array(joined[name][:most]) for name in joined if name.startswith("jet.")}
-    rows = int(counts.sum())
-    tracks = {name.removeprefix("track."): joined[name][:rows] for name in joined if name.startswith("track.")}
-    return jets | {"track": ak.unflatten(ak.zip(tracks), counts)}
+    counts = {kind: values[:most] for kind, values in _of_kind(joined, "counts").items()}
+    jets = {name: ak.Array(values[:most]) for name, values in _of_kind(joined, "jet").items()}
+    for kind, number in counts.items():
+        objects = ak.zip({name: values[: number.sum()] for name, values in _of_kind(joined, kind).items()})
+        jets[kind] = ak.unflatten(objects, number)
+    return jets
+
+
+def _of_kind(columns: Mapping[str, np.ndarray], kind: str) -> dict[str, np.ndarray]:
+    """Columns named `kind.name`, by name."""
+    return {name.removeprefix(f"{kind}."): values for name, values in columns.items() if name.startswith(f"{kind}.")}

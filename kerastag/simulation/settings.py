@@ -28,6 +28,7 @@ class SimulationSettings:
         minimum_pthat: Smallest transverse momentum of the hard process, GeV.
         events_per_unit: Events made at once. The memory of a process grows with it; the default takes 0.7 GB.
         split: Whose events are made, "train", "validation" or "test", or "all" for the events of every split.
+        candidates: Whether candidates and vertices are written, see `candidate_inputs`. The jets are the same without.
         variations: Names of what is changed, see `variations`; none for the nominal simulation.
     """
 
@@ -41,6 +42,10 @@ class SimulationSettings:
     minimum_pthat: float = 20.0
     events_per_unit: int = 8000
     split: str = option("all", "make the events of this split alone: train, validation, test", choices=SPLITS)
+    candidates: bool = option(
+        False,
+        "write charged and neutral candidates and vertices as well, the inputs of particle_transformer_ak4 and deepflavour",
+    )
     variations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

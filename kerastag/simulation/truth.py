@@ -10,6 +10,7 @@ from kerastag.simulation.kinematics import delta_r
 QUARK_CONE = 0.5
 HADRON_CONE = 0.4
 HADRON_PT = 1.0  # GeV
+_CHARGED_LEPTONS = (11, 13)  # those that live long enough
 
 
 def jet_truth(jets: CaloJets, events: Events) -> dict[str, np.ndarray]:
@@ -43,6 +44,37 @@ def jet_truth(jets: CaloJets, events: Events) -> dict[str, np.ndarray]:
         column = columns[f"jet_hadron_{name}"] = np.zeros(len(jets), values.dtype)
         column[exists] = values[leading[exists]]
     return columns
+
+
+def deepntuple_flags(jets: CaloJets, events: Events) -> dict[str, np.ndarray]:
+    """Make the flags of CMS's DeepNTuples, of which one is 1 in each jet; they agree with `jet_hadron_flavour`.
+
+    What the truth cannot tell stays 0: whether heavy hadrons come from one gluon, and whether a lepton comes from a c hadron
+    among the products of a b hadron. All jets without heavy hadrons, those of gluons included, are `isUD`.
+
+    Args:
+        jets: Jets, ordered by event.
+        events: Events of the jets.
+    """
+    hadrons, final = events.hadrons, events.final
+    jet, hadron, distance = _matches(jets, hadrons, events.count, HADRON_CONE)
+    matched = _nearest(hadron, distance) & (hadrons.pt[hadron] > HADRON_PT)
+    jet, bottom = jet[matched], np.isin(np.abs(hadrons.pdg[hadron[matched]]), BOTTOM_HADRONS)
+    bottoms, charms = np.bincount(jet[bottom], minlength=len(jets)), np.bincount(jet[~bottom], minlength=len(jets))
+    leptons = final.take(np.isin(np.abs(final.pdg), _CHARGED_LEPTONS) & (events.origin == BOTTOM))
+    jet, lepton, distance = _matches(jets, leptons, events.count, HADRON_CONE)
+    leptonic = np.bincount(jet[_nearest(lepton, distance)], minlength=len(jets)) > 0
+    only_charm = (bottoms == 0) & (charms > 0)
+    flags = {
+        "isB": (bottoms == 1) & ~leptonic,
+        "isLeptonicB": (bottoms == 1) & leptonic,
+        "isBB": bottoms > 1,
+        "isC": only_charm & (charms == 1),
+        "isCC": only_charm & (charms > 1),
+        "isUD": (bottoms == 0) & (charms == 0),
+    }
+    unknown = dict.fromkeys(("isGBB", "isLeptonicB_C", "isGCC", "isS", "isG"), np.zeros(len(jets), bool))
+    return {name: values.astype(np.int64) for name, values in (flags | unknown).items()}
 
 
 def _matches(jets: CaloJets, particles: Particles, events: int, cone: float) -> tuple[np.ndarray, ...]:

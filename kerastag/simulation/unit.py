@@ -12,9 +12,13 @@ import numpy as np
 from kerastag.simulation import calorimeter, tracking, truth
 from kerastag.simulation.association import cones
 from kerastag.simulation.batch import Batch
+from kerastag.simulation.candidate_inputs import Objects, candidate_inputs, candidate_numbers
 from kerastag.simulation.deepcsv_inputs import deepcsv_inputs
+from kerastag.simulation.energy_flow import Neutrals
 from kerastag.simulation.generator import Generator
 from kerastag.simulation.groups import starts
+from kerastag.simulation.impact import impact_parameters
+from kerastag.simulation.inclusive_vertices import inclusive_vertices
 from kerastag.simulation.jet_inputs import jet_inputs, primary_vertices
 from kerastag.simulation.settings import PROCESSES, SimulationSettings
 from tfds_jets.splitting import FRACTIONS, split_of
@@ -28,11 +32,13 @@ class Columns:
         jets: Jet branches by name, each `(jets,)`, ordered by event.
         tracks: Track branches by name, each `(listed tracks,)`, ordered by jet.
         counts: int64 `(jets,)`, listed tracks of each jet.
+        objects: Candidates and vertices by prefix; none where the settings do not ask for them.
     """
 
     jets: dict[str, np.ndarray]
     tracks: dict[str, np.ndarray]
     counts: np.ndarray
+    objects: dict[str, Objects] = dataclasses.field(default_factory=dict, kw_only=True)
 
 
 @dataclasses.dataclass
@@ -88,7 +94,8 @@ class Simulation:
             columns = _sorted(parts)
             seconds = time.perf_counter() - started
             events = sum(len(batch.number) for batch in batches)
-            yield Unit(columns.jets, columns.tracks, columns.counts, events, unlisted, generator_seconds, seconds)
+            made = events, unlisted, generator_seconds, seconds
+            yield Unit(columns.jets, columns.tracks, columns.counts, *made, objects=columns.objects)
             started, generator_seconds = time.perf_counter(), 0.0
 
     def _generate(self, number: int) -> tuple[list[Batch], float]:
@@ -137,26 +144,33 @@ def _columns(batch: Batch, settings: SimulationSettings) -> Columns:
     """Detector, reconstruction and truth of a batch."""
     detector, _ = settings.changes
     jets = batch.jets(detector)
-    tracks, origin = batch.tracks(detector, settings.physical_resolution)
-    columns, listed = reconstructed(jets, tracks, batch.events.count)
+    tracks, particle = batch.tracks(detector, settings.physical_resolution)
+    neutrals = batch.neutrals(tracks, particle) if settings.candidates else None
+    columns, listed = reconstructed(jets, tracks, batch.events.count, neutrals)
     columns.jets |= truth.jet_truth(jets, batch.events)
+    if settings.candidates:
+        columns.jets |= truth.deepntuple_flags(jets, batch.events)
+        columns.jets["event_no"] = batch.number[jets.event]
     if settings.hadron_labels:
         columns.jets["jet_parton_flavour"] = columns.jets["jet_hadron_flavour"]
     columns.jets["Jet_hadronFlavour"] = columns.jets["jet_hadron_flavour"]
     columns.jets["event"] = batch.number[jets.event]
     columns.jets["generator_weight"] = np.ones(len(jets))
     columns.jets["process"] = np.full(len(jets), batch.process)
-    columns.tracks["origin"] = origin[listed]
+    columns.tracks["origin"] = batch.origin(particle[listed])
     return columns
 
 
-def reconstructed(jets: calorimeter.CaloJets, tracks: tracking.Tracks, events: int) -> tuple[Columns, np.ndarray]:
+def reconstructed(
+    jets: calorimeter.CaloJets, tracks: tracking.Tracks, events: int, neutrals: Neutrals | None = None
+) -> tuple[Columns, np.ndarray]:
     """Reconstruct everything that is measured.
 
     Args:
         jets: Jets, ordered by event.
         tracks: Tracks, ordered by event.
         events: Number of events.
+        neutrals: Neutral particles; None for no candidates.
 
     Returns:
         The branches, jets without listed tracks included, and the row of each listed track in `tracks`.
@@ -164,22 +178,35 @@ def reconstructed(jets: calorimeter.CaloJets, tracks: tracking.Tracks, events: i
     primary = primary_vertices(tracks, events)
     near = cones(jets, tracks, events)
     jet_columns, track_columns, jet, listed = jet_inputs(jets, tracks, near, primary.weight)
-    jet_columns |= deepcsv_inputs(jets, tracks, near, primary, events)
-    return Columns(jet_columns, track_columns, np.bincount(jet, minlength=len(jets))), listed
+    ip = impact_parameters(tracks, primary.position[tracks.event], primary.covariance[tracks.event])
+    vertices = inclusive_vertices(tracks, primary, ip, events)
+    jet_columns |= deepcsv_inputs(jets, tracks, near, primary, ip, vertices, events)
+    objects = {}
+    if neutrals is not None:
+        objects = candidate_inputs(jets, tracks, neutrals, near, primary, ip, vertices, events)
+        jet_columns |= candidate_numbers(objects, jet_columns)
+    return Columns(jet_columns, track_columns, np.bincount(jet, minlength=len(jets)), objects=objects), listed
 
 
 def _sorted(parts: list[Columns]) -> Columns:
     """Join the processes, sort by event and leave out jets without listed tracks."""
     jets = concatenated([part.jets for part in parts])
-    tracks = concatenated([part.tracks for part in parts])
     counts = np.concatenate([part.counts for part in parts])
     listed = np.flatnonzero(counts)
     listed = listed[np.argsort(jets["event"][listed], kind="stable")]
-    length = counts[listed]
-    rows = np.repeat(starts(counts)[listed] - starts(length), length) + np.arange(length.sum())
+    tracks = _of_jets(listed, [Objects(part.counts, part.tracks) for part in parts])
+    objects = {kind: _of_jets(listed, [part.objects[kind] for part in parts]) for kind in parts[0].objects}
     jets = {name: values[listed] for name, values in jets.items()}
-    tracks = {name: values[rows] for name, values in tracks.items()}
-    return Columns(jets, tracks, length)
+    return Columns(jets, tracks.columns, tracks.counts, objects=objects)
+
+
+def _of_jets(chosen: np.ndarray, parts: list[Objects]) -> Objects:
+    """Objects of some of the jets of all parts together, in the order in which these are given."""
+    counts = np.concatenate([part.counts for part in parts])
+    length = counts[chosen]
+    rows = np.repeat(starts(counts)[chosen] - starts(length), length) + np.arange(length.sum())
+    columns = concatenated([part.columns for part in parts])
+    return Objects(length, {name: values[rows] for name, values in columns.items()})
 
 
 def concatenated(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

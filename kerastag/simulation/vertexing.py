@@ -115,6 +115,25 @@ def fit(
     return Vertices(position, full(inverse), valid, weight)
 
 
+def at_vertices(
+    parameters: np.ndarray, covariance: np.ndarray, counts: np.ndarray, position: np.ndarray, cut: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """χ² of tracks with respect to the vertices to which they belong, and their weights at T = 1, `(tracks,)` each.
+
+    Args:
+        parameters: `(tracks, 5)`, see `helix`.
+        covariance: `(tracks, 5, 5)`.
+        counts: int `(vertices,)`, tracks of each vertex, at least one.
+        position: `(vertices, 3)`, mm.
+        cut: χ_c, in standard deviations.
+    """
+    if not len(counts):
+        return np.zeros(0), np.zeros(0)
+    free = np.zeros((3, len(counts)))
+    chi2 = LinearisedTracks(parameters, covariance, counts, position, np.zeros(3), free).chi2()
+    return chi2, _weight(chi2, cut, 1.0)
+
+
 def find_secondaries(
     parameters: np.ndarray,
     covariance: np.ndarray,

@@ -10,7 +10,7 @@ import uproot
 from sklearn.metrics import roc_auc_score
 
 from kerastag.schema import DEEPCSV
-from kerastag.simulation import association, deepcsv_inputs, impact, jet_inputs
+from kerastag.simulation import association, deepcsv_inputs, impact, jet_inputs, kinematics
 from kerastag.simulation.inclusive_vertices import inclusive_vertices
 
 PFNANO = Path(__file__).parents[3] / "shared" / "data" / "pfnano.root"
@@ -130,7 +130,7 @@ def candidates(batches):
     event = batch.tracks.event
     ip = impact.impact_parameters(batch.tracks, primary.position[event], primary.covariance[event])
     near = association.cones(batch.jets, batch.tracks, batch.events.count)
-    axis = deepcsv_inputs._axis(batch.jets.eta, batch.jets.phi)
+    axis = kinematics.unit_vectors(batch.jets.eta, batch.jets.phi)
     return deepcsv_inputs.select_candidates(batch.tracks, near, ip, axis), axis
 
 

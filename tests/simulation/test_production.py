@@ -135,7 +135,8 @@ def test_nonsense_settings_are_refused(options):
 def test_stored_digits_are_enough():
     """Track parameters to 1/256 of their uncertainty, everything else to 6e-5, whole numbers and sentinels exactly."""
     unit = Simulation(SMALL).unit(0)
-    jets, tracks = precision.columns(unit)
+    jets, objects = precision.columns(unit)
+    tracks = objects["track"]
     for name, values in (unit.jets | unit.tracks).items():
         stored = (jets | tracks)[name]
         if np.issubdtype(values.dtype, np.integer):

@@ -57,7 +57,8 @@ def test_nominal_events_of_a_split_are_those_of_the_sample_that_comes_along():
     from tfds_jets.reading import SAMPLE_FILE
 
     unit = Simulation(SimulationSettings(split="test")).unit(0)
-    jets, tracks = precision.columns(unit)
+    jets, objects = precision.columns(unit)
+    tracks = objects["track"]
     stored = uproot.open(SAMPLE_FILE)["jets"].arrays(entry_stop=6000)
     event = ak.to_numpy(stored["event"])
     rows = np.flatnonzero(in_split(event, "test") & (event < 8000))
