@@ -1,6 +1,6 @@
-"""The same simulated jets with and without each uncertainty of the detector, and how an area changes between them."""
+"""The same simulated jets with and without variations of the detector, and how an area changes between them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,6 @@ from kerastag.jets import Jets
 from kerastag.metrics import RankedPair
 from kerastag.results import defined
 from kerastag.schema import Schema, Separation
-from kerastag.simulation.catalogue import UNCERTAINTIES
 
 
 def area_of(jets: Jets, logits: np.ndarray, separation: Separation) -> float:
@@ -24,26 +23,27 @@ def area_of(jets: Jets, logits: np.ndarray, separation: Separation) -> float:
 
 
 class VariedSamples:
-    """Simulated jets with and without each uncertainty of the detector, paired.
+    """Simulated jets with and without each of some variations of the detector, paired.
 
     Args:
         folder: Folder of files of `kerastag simulate`.
         schema: Schema of the jets.
+        names: Names of the variations, of which those are taken that have a file.
 
     Raises:
-        UserError: if the nominal file is missing, or there is no uncertainty.
+        UserError: if the nominal file is missing, or all variations are.
     """
 
-    def __init__(self, folder: Path, schema: Schema):
+    def __init__(self, folder: Path, schema: Schema, names: Sequence[str]):
         self._nominal = data.read_simulated(folder / "nominal.root", schema, "test")
-        self._files = {name: path for name in UNCERTAINTIES if (path := folder / f"{name}.root").is_file()}
+        self._files = {name: path for name in names if (path := folder / f"{name}.root").is_file()}
         self._schema = schema
         if not self._files:
-            raise UserError(f"There is no uncertainty of the detector in '{folder}'; make some with simulate --variation.")
+            raise UserError(f"There is none of {', '.join(names)} in '{folder}'; make some with simulate --variation.")
 
     @property
     def names(self) -> list[str]:
-        """Names of the uncertainties."""
+        """Names of the variations that are there."""
         return list(self._files)
 
     def mean_change(self, logits: Callable[[np.ndarray], np.ndarray], separation: Separation) -> float:

@@ -26,6 +26,7 @@ from kerastag.results import Seeds, defined, plain
 from kerastag.runs.opening import opened
 from kerastag.runs.train import train_missing
 from kerastag.saving.onnx import export_onnx
+from kerastag.simulation.catalogue import UNCERTAINTIES
 from kerastag.training import fitting
 from kerastag.training.assembly import make_attack
 
@@ -121,7 +122,7 @@ class _Measure:
     def __init__(self, dataset: JetDataset, settings: Settings, under: Sequence[Condition], variations: Path | None):
         self._dataset, self._under = dataset, under
         self._jets = dataset.arrays("test")
-        self._varied = None if variations is None else VariedSamples(variations, dataset.schema)
+        self._varied = None if variations is None else VariedSamples(variations, dataset.schema, UNCERTAINTIES)
         self._made_of = plain(
             {
                 "fingerprint": dataset.fingerprint,
