@@ -15,6 +15,7 @@ from kerastag.layers.class_logits import by_flavour, class_names
 from kerastag.saving.saved_model import export
 from kerastag.statistics import Statistics
 from tests.legacy.conftest import WEIGHTS, flat, needs_weights, particle_transformer_jets, toy_inputs
+from tests.models import checks
 
 pytestmark = needs_weights
 NAMES = ("DeepCSV", "DeepFlavour", "DeepDoubleBvL", "RobustParTAK4-nominal", "RobustParTAK4-ngm")
@@ -219,3 +220,14 @@ def test_tagger_is_frozen(case):
     np.testing.assert_array_equal(tagger(x, training=True), tagger(x))
     for weight, value in zip(tagger.weights, before, strict=True):
         np.testing.assert_array_equal(weight, value)
+
+
+@pytest.mark.slow
+def test_legacy_taggers_pass_the_harness_of_all_models(case, tmp_path):
+    name, tagger, x = case
+    if name == "RobustParTAK4-nominal":
+        pytest.skip("RobustParTAK4-ngm is the same network")
+    schema = legacy.get(name).schema
+    checks.check_logits(tagger, x, schema)
+    checks.check_gradients(tagger, x, schema)
+    checks.check_stored(tagger, x, schema, tmp_path)
