@@ -122,7 +122,7 @@ def quartiles(features: np.ndarray, defaults: np.ndarray) -> tuple[np.ndarray, n
 
 
 def core_sigma(features: np.ndarray, defaults: np.ndarray) -> np.ndarray:
-    """Standard deviation of the values between the 20 % and 80 % quantiles of each feature, float64 `(features,)`.
+    """Standard deviation of the values between the 20 % and 80 % quantiles of each feature, float64 `(features,)`; 0 without any.
 
     Args:
         features: float32 `(jets, features)`.
@@ -131,7 +131,8 @@ def core_sigma(features: np.ndarray, defaults: np.ndarray) -> np.ndarray:
     sigma = np.zeros(len(defaults))
     for column, values in _present_values(features, defaults):
         low, high = np.quantile(values, [0.2, 0.8])
-        sigma[column] = values[(values >= low) & (values <= high)].std()
+        inside = values[(values >= low) & (values <= high)]
+        sigma[column] = inside.std() if len(inside) else 0.0  # two values have none between
     return sigma
 
 
