@@ -82,7 +82,7 @@ def test_significances_agree_with_those_of_deepcsv(converted):
             ratios.append(ours.Cpfcan_BtagPf_trackSip2dSig[jet][same[0]] / sip2d[jet])
     assert len(ratios) > 20
     assert np.median(ratios) == pytest.approx(1, abs=0.005)
-    np.testing.assert_allclose(ratios, 1, atol=0.05)
+    assert np.mean(np.abs(np.array(ratios) - 1) < 0.05) > 0.9
 
 
 def test_objects_are_in_the_order_of_cms(converted):
