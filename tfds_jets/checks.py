@@ -88,7 +88,7 @@ def refuse_constants(schema: Schema, moments: Moments) -> None:
     """Refuse features that say nothing: no attack has a unit for them.
 
     The slots of a list count together, since few jets fill the last ones. What attacks leave alone anyway, whole numbers and
-    tabulated values, may be the same in all of them.
+    tabulated values, may be the same in all jets; that is said.
 
     Raises:
         UserError: if a feature is absent from, or the same in, all of many training jets.
@@ -97,9 +97,12 @@ def refuse_constants(schema: Schema, moments: Moments) -> None:
     constant = []
     for columns in slots_of_lists(schema):
         first = schema.features[columns[0]]
-        left_alone = len(columns) > 1 and (first.integer or first.tabulated)
-        if (moments.sigma[columns] == 0).all() and (absent[columns].all() or not left_alone):
+        if not (moments.sigma[columns] == 0).all():
+            continue
+        if absent[columns].all() or not (first.integer or first.tabulated):
             constant += columns
+        else:
+            logging.warning("'%s' is the same in all training jets.", first.variable)
     if constant and moments.jets >= _ENOUGH_TO_VARY:
         names = ", ".join(f"'{schema.names[number]}'" for number in constant[:3])
         are_absent = "absent from" if absent[constant[0]] else "the same in"

@@ -1,4 +1,4 @@
-"""Units of slots that hardly any jet fills: those of the slots before them."""
+"""Units of what hardly varies: slots that few jets fill take that of the slots before them, whole numbers one of their own."""
 
 import dataclasses
 
@@ -17,10 +17,10 @@ def slots_of_lists(schema: Schema) -> list[list[int]]:
 
 
 def with_units(statistics: Statistics, schema: Schema) -> Statistics:
-    """Statistics in which every slot of a list has a unit.
+    """Statistics in which every slot of a list, every whole number and every tabulated value has a unit.
 
     Of a slot that is empty or the same in all jets, mean, σ, median and interquartile range become those of the slot before it.
-    If that holds for all slots of a variable, its σ becomes 1.
+    If that holds for all slots of a variable, its σ becomes 1, likewise that of other whole numbers and tabulated values.
 
     Args:
         statistics: Statistics of the training jets.
@@ -28,11 +28,10 @@ def with_units(statistics: Statistics, schema: Schema) -> Statistics:
     """
     source, single = np.arange(len(schema.features)), []
     for columns in slots_of_lists(schema):
-        if len(columns) == 1:
-            continue
         varies = statistics.sigma[columns] > 0
         if not varies.any():
-            single += columns
+            first = schema.features[columns[0]]
+            single += columns if len(columns) > 1 or first.integer or first.tabulated else []
             continue
         last = np.maximum.accumulate(np.where(varies, np.arange(len(columns)), -1))
         source[columns] = np.array(columns)[np.where(last < 0, varies.argmax(), last)]

@@ -30,6 +30,7 @@ NAMES = (
     "inspect",
     "simulate",
     "convert_jet_flavor",
+    "convert_pfnano",
     "benchmark",
 )
 

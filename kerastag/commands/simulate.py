@@ -1,7 +1,7 @@
 """Simulate jets with Pythia 8 and FastJet into a ROOT file that `--config jet_flavor` and `--config deepcsv` read.
 
-With --candidates the file is several times as large. Then `--config particle_transformer_ak4` and `--config deepflavour` read
-it as well, so that newer taggers of CMS can be evaluated and attacked on its jets.
+With --candidates the file is twice as large, and `--config particle_transformer_ak4` and `--config deepflavour` read it too:
+CMS's newer taggers can be evaluated and attacked on its jets.
 
 An interrupted run goes on where it was when it is called again with the same options.
 

@@ -56,10 +56,15 @@ def test_what_is_the_same_in_all_slots_has_the_unit_1():
     np.testing.assert_array_equal(with_units(Statistics.of(jets(), SCHEMA.defaults), SCHEMA).sigma[4:], 1)
 
 
-def test_a_feature_that_is_no_list_keeps_its_statistics():
+def test_of_features_that_are_no_list_whole_numbers_alone_get_a_unit():
     x = jets()
     x[:, 0] = 30
-    assert with_units(Statistics.of(x, SCHEMA.defaults), SCHEMA).sigma[0] == 0
+    statistics = Statistics.of(x, SCHEMA.defaults)
+    assert with_units(statistics, SCHEMA).sigma[0] == 0
+    whole = Group("jet", (Variable("pt", "jet_pt", integer=True),))
+    schema = dataclasses.replace(SCHEMA, groups=(whole, SCHEMA.groups[1]))
+    assert with_units(statistics, schema).sigma[0] == 1
+    checks.refuse_constants(schema, moments(x))
 
 
 def moments(x: np.ndarray) -> Moments:
