@@ -122,7 +122,7 @@ def quartiles(features: np.ndarray, defaults: np.ndarray) -> tuple[np.ndarray, n
 
 
 def core_sigma(features: np.ndarray, defaults: np.ndarray) -> np.ndarray:
-    """Standard deviation of the values between the 20 % and 80 % quantiles of each feature, float64 `(features,)`; 0 without any.
+    """Standard deviation of the values between the 20 % and 80 % quantiles of each feature, float64 `(features,)`; 0 for none.
 
     Args:
         features: float32 `(jets, features)`.

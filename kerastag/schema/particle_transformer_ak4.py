@@ -19,7 +19,7 @@ spectators. Empty slots are 0, so 0 is the default, and the network takes slots 
 from typing import Any
 
 from kerastag.schema.deepflavour import CHARGED_SLOTS, DEEPFLAVOUR, NEUTRAL_SLOTS
-from kerastag.schema.structure import Schema, Spectator, Tie
+from kerastag.schema.structure import Kinematics, Schema, Spectator, Tie
 from kerastag.schema.variables import Group, Variable
 
 VERTEX_SLOTS = 12
@@ -96,4 +96,8 @@ PARTICLE_TRANSFORMER_AK4 = Schema(
         Spectator("jet_eta", "jet_eta", default=-9.0, real=True),
     ),
     ties=_TIES,
+    kinematics=tuple(
+        Kinematics(group.name, momentum=tuple(variable.name for variable in group.variables[-len(FOUR_VECTOR) :]))
+        for group in _GROUPS
+    ),
 )

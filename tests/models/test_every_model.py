@@ -10,7 +10,7 @@ import tensorflow as tf
 from kerastag import models
 from kerastag.attacks import PGD
 from kerastag.errors import UserError
-from kerastag.schema import DEEPFLAVOUR, JET_FLAVOR, Group, Schema, Variable
+from kerastag.schema import DEEPFLAVOUR, JET_FLAVOR, PARTICLE_TRANSFORMER_AK4, Group, Schema, Variable
 from tests.models import checks
 from tests.toy import TOY
 
@@ -78,6 +78,16 @@ def test_order_of_slots_does_not_matter(name):
 @pytest.mark.parametrize("name", marked((*SETS, "particle_net", "particle_transformer", "deep_jet"), (*SETS, "deep_jet")))
 def test_empty_slots_do_not_matter(name):
     checks.check_empty_slots(BUILD[name], checks.particles())
+
+
+def test_momenta_of_several_groups_bias_one_attention_and_draw_one_graph():
+    """Candidates and vertices of CMS have px, py, pz and E, and no directions relative to the jet."""
+    schema, layers = PARTICLE_TRANSFORMER_AK4, {}
+    for name in ("particle_transformer", "particle_net"):
+        model = TINY[name](schema, checks.flat_statistics(schema))
+        checks.check_logits(model, checks.made_up(schema, jets=20), schema)
+        layers |= {type(layer).__name__: layer for layer in model.layers}
+    assert layers["PairFeatures"].output.shape[1:] == (62, 62, 4) and layers["EdgeFeatures"].input[0].shape[1:] == (62, 3)
 
 
 def of_features(number: int, classes: int, slots: int = 20) -> Schema:
