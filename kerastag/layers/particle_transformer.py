@@ -6,6 +6,7 @@ Reference: Qu, Li and Qian, arXiv:2202.03772.
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from typing_extensions import override
 
@@ -29,24 +30,19 @@ class PairFeatures(keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Features `(batch, slots, slots, 4)` of four-vectors (px, py, pz, E), `(batch, slots, 4)`.
 
-        A slot whose px and py are 0 counts as a particle along x, so that every gradient is finite.
+        Of massless particles pT, η and φ do, `(batch, slots, 3)`, from which their masses in pairs lose no digits. A slot whose
+        pT is 0 counts as a particle along x, so that every gradient is finite.
         """
         ops = keras.ops
-        px, py, pz, energy = (inputs[..., number] for number in range(4))
-        exists = px**2 + py**2 > 0
-        px = ops.where(exists, px, ops.ones_like(px))
-        pt = ops.sqrt(px**2 + py**2)
-        ratio = 2 * pz / ops.maximum(energy - pz, _TINY)
-        rapidity = 0.5 * ops.log(ops.maximum(1 + ratio, _TINY))
-        azimuth = ops.arctan2(py, px)
+        massless = inputs.shape[-1] == 3
+        parts = [inputs[..., number] for number in range(inputs.shape[-1])]
+        pt, rapidity, azimuth, mass2 = _massless(*parts) if massless else _massive(*parts)
         # Squares are clipped before the root that they do not need, since its gradient at 0 is infinite.
         distance = _difference(rapidity) ** 2 + _wrapped(_difference(azimuth)) ** 2
         smaller = ops.minimum(pt[:, :, None], pt[:, None, :])
         ln_delta = 0.5 * ops.log(ops.maximum(distance, _SMALLEST**2))
         ln_kt = 0.5 * ops.log(ops.maximum(smaller**2 * distance, _SMALLEST**2))
-        ln_z = ops.log(ops.maximum(smaller / ops.maximum(pt[:, :, None] + pt[:, None, :], _SMALLEST), _SMALLEST))
-        momentum2 = sum((part[:, :, None] + part[:, None, :]) ** 2 for part in (px, py, pz))
-        mass2 = (energy[:, :, None] + energy[:, None, :]) ** 2 - momentum2
+        ln_z = ops.log(ops.maximum(smaller / ops.maximum(_sum(pt), _SMALLEST), _SMALLEST))
         return ops.stack([ln_kt, ln_z, ln_delta, ops.log(ops.maximum(mass2, _SMALLEST))], axis=-1)
 
     @override
@@ -54,14 +50,36 @@ class PairFeatures(keras.layers.Layer):
         return (*input_shape[:2], input_shape[1], 4)
 
 
+def _massive(px: tf.Tensor, py: tf.Tensor, pz: tf.Tensor, energy: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """pT, rapidity and azimuth `(batch, slots)`, and m² of pairs `(batch, slots, slots)`."""
+    ops = keras.ops
+    px = ops.where(px**2 + py**2 > 0, px, ops.ones_like(px))
+    ratio = 2 * pz / ops.maximum(energy - pz, _TINY)
+    rapidity = 0.5 * ops.log(ops.maximum(1 + ratio, _TINY))
+    # Masses of light particles are lost to rounding; squares and sums in the authors' order round as theirs do.
+    px2, py2, pz2, energy2 = (ops.square(_sum(part)) for part in (px, py, pz, energy))
+    return ops.sqrt(px**2 + py**2), rapidity, ops.arctan2(py, px), energy2 - ((px2 + py2) + pz2)
+
+
+def _massless(pt: tf.Tensor, eta: tf.Tensor, phi: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """The same of massless particles, whose m² is 4·pT·pT'·(sinh²(Δη/2) + sin²(Δφ/2))."""
+    ops = keras.ops
+    pt = ops.where(pt > 0, pt, ops.ones_like(pt))
+    angles = ops.square(ops.sinh(_difference(eta) / 2)) + ops.square(ops.sin(_difference(phi) / 2))
+    return pt, eta, phi, 4 * pt[:, :, None] * pt[:, None, :] * angles
+
+
+def _sum(values: tf.Tensor) -> tf.Tensor:
+    return values[:, :, None] + values[:, None, :]
+
+
 def _difference(values: tf.Tensor) -> tf.Tensor:
     return values[:, :, None] - values[:, None, :]
 
 
 def _wrapped(angle: tf.Tensor) -> tf.Tensor:
-    """An angle between -π and π."""
-    pi = 3.141592653589793
-    return keras.ops.mod(angle + pi, 2 * pi) - pi
+    """An angle between -π and π; 0 stays 0, which ln ΔR of a particle with itself needs."""
+    return angle - 2 * np.pi * keras.ops.round(angle / (2 * np.pi))
 
 
 @keras.saving.register_keras_serializable("kerastag")

@@ -1,6 +1,7 @@
 """Taggers as ONNX, the format in which CMS runs networks, and the proof that every format of a tagger says the same."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def export_onnx(tagger: keras.Model, schema: Schema, path: Path) -> None:
         return {"logits": tf.identity(logits, "logits"), "probabilities": tf.nn.softmax(logits)}
 
     signature = [tf.TensorSpec((None, len(schema.features)), tf.float32, name="features")]
-    handlers: dict[str, Any] = {"Log1p": (_log1p, []), "SelectV2": (_where, [])}
+    handlers: dict[str, Any] = {"Erfc": (_erfc, []), "Log1p": (_log1p, []), "SelectV2": (_where, [])}
     function = tf.function(outputs, input_signature=signature)
     model, _ = tf2onnx.convert.from_function(function, signature, opset=_OPSET, custom_op_handlers=handlers)
     _store_constants(model, function.get_concrete_function())
@@ -67,11 +68,25 @@ def _store_constants(model: Any, function: Any) -> None:
 
 def _log1p(context: Any, node: Any, name: str, args: list) -> None:
     """log(1 + x), which ONNX has no operator for; tf2onnx calls this for each such node."""
+    total = context.make_node("Add", [node.input[0], _one(context, node)])
+    _replace(context, node, "Log", total.output)
+
+
+def _erfc(context: Any, node: Any, name: str, args: list) -> None:
+    """1 - erf(x), which GELU needs and ONNX has no operator for."""
+    error = context.make_node("Erf", [node.input[0]])
+    _replace(context, node, "Sub", [_one(context, node), *error.output])
+
+
+def _one(context: Any, node: Any) -> str:
+    return context.make_const(f"{node.name}_one", np.ones((), np.float32)).output[0]
+
+
+def _replace(context: Any, node: Any, kind: str, inputs: Sequence[str]) -> None:
+    """Another operation in the place of a node."""
     shapes, types = [context.get_shape(node.output[0])], [context.get_dtype(node.output[0])]
-    unit = context.make_const(f"{node.name}_one", np.ones((), np.float32))
     context.remove_node(node.name)
-    total = context.make_node("Add", [node.input[0], unit.output[0]])
-    return context.make_node("Log", total.output, outputs=node.output, name=node.name, shapes=shapes, dtypes=types)
+    context.make_node(kind, inputs, outputs=node.output, name=node.name, shapes=shapes, dtypes=types)
 
 
 def _where(context: Any, node: Any, name: str, args: list) -> None:
