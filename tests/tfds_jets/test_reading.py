@@ -298,7 +298,7 @@ def test_deepflavour_reads_deepntuples_of_its_time(tmp_path):
             else:
                 values = generator.normal(size=sum(counts[group.name])).astype(np.float32)
                 content[variable.branch] = ak.unflatten(values, counts[group.name])
-    write_tree(tmp_path / "ntuple.root", DEEPFLAVOUR.tree, content)
+    write_tree(tmp_path / "ntuple.root", DEEPFLAVOUR.trees[0], content)
     jets, cleaning = read(tmp_path, DEEPFLAVOUR)
     assert jets.label.tolist() == [0, 1, 2]
     assert jets.features.shape == (3, 613)
@@ -327,7 +327,7 @@ def test_particle_transformer_ak4_makes_four_vectors_of_what_deepntuples_hold(tm
         for name in sorted(names):
             values = generator.uniform(-0.5, 0, sum(counts[group.name])).astype(np.float32)
             content[name] = ak.unflatten(abs(values) if name in (f"{prefix}pt", f"{prefix}e") else values, counts[group.name])
-    write_tree(tmp_path / "ntuple.root", schema.tree, content)
+    write_tree(tmp_path / "ntuple.root", schema.trees[0], content)
     jets, cleaning = read(tmp_path, schema)
     assert jets.features.shape == (2, 1016)
     assert cleaning.out_of_range.sum() == 0
