@@ -3,7 +3,9 @@
 The layer is a part of the tagger, so what is exported takes what files hold.
 """
 
-from collections.abc import Sequence
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -16,6 +18,21 @@ from kerastag.schema import Schema
 
 # Beyond it numbers of single precision are infinite.
 _LARGEST = float(np.finfo(np.float32).max)
+_mode = threading.local()
+
+
+@contextlib.contextmanager
+def beyond_ranges() -> Iterator[None]:
+    """Taggers that are called inside see values beyond their valid range as they are.
+
+    Jets of a data set were mended when they were read. What lies beyond a range after that an attack without bounds has put
+    there, such as that of arXiv:2203.13890, whose networks mend nothing. It does not reach into a SavedModel.
+    """
+    before, _mode.beyond = getattr(_mode, "beyond", False), True
+    try:
+        yield
+    finally:
+        _mode.beyond = before
 
 
 @keras.saving.register_keras_serializable("kerastag")
@@ -72,7 +89,9 @@ class Mend(keras.layers.Layer):
     def right(self, x: tf.Tensor) -> tf.Tensor:
         """Which cells pass as they are, bool `(batch, features)`."""
         # A comparison with NaN is false, but ONNX may turn it round.
-        right = ~keras.ops.isnan(x) & (x >= _filled(self.low, -_LARGEST)) & (x <= _filled(self.high, _LARGEST))
+        beyond = getattr(_mode, "beyond", False)
+        low, high = (-_LARGEST, _LARGEST) if beyond else (_filled(self.low, -_LARGEST), _filled(self.high, _LARGEST))
+        right = ~keras.ops.isnan(x) & (x >= low) & (x <= high)
         if any(value is not None for value in self.sentinel):
             right &= keras.ops.not_equal(x, _filled(self.sentinel, np.nan))
         if any(column is not None for column in self.count):

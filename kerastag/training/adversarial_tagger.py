@@ -9,6 +9,7 @@ import tensorflow as tf
 from kerastag.attacks import Attack
 from kerastag.errors import UserError
 from kerastag.layers import class_logits
+from kerastag.layers.mending import beyond_ranges
 from kerastag.training.callbacks import warn_of_order
 from kerastag.training.checks import alone, check_shapes, check_training
 from kerastag.training.defenses import AttackedBatches, Defense
@@ -79,7 +80,9 @@ class AdversarialTagger(keras.Model):
         if self.defense is None:
             return super().train_step(data)
         x, y, w = keras.utils.unpack_x_y_sample_weight(data)
-        return super().train_step(self.defense.batch(self.tagger, x, y, w, self.optimizer.iterations))
+        attacked = self.defense.batch(self.tagger, x, y, w, self.optimizer.iterations)
+        with beyond_ranges():
+            return super().train_step(attacked)
 
     def compute_loss(
         self,
