@@ -58,7 +58,7 @@ def test_own_network_is_trained_stored_and_read_again(name, toy_jets, toy_statis
     x, y = toy_jets
     tagger = build(name, toy_statistics)
     check_storable(tagger, TOY, toy_statistics)
-    attack = FGSM(toy_threat_model())
+    attack = FGSM(toy_threat_model(bounds=True))
     model = AdversarialTagger(tagger, attack)
     model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
     before = tagger.get_weights()
