@@ -11,6 +11,7 @@ from kerastag.attacks.objectives import ObjectiveFunction, find_objective
 from kerastag.attacks.threat_model import Box, ThreatModel
 from kerastag.errors import UserError
 from kerastag.layers.class_logits import flavour_logits
+from kerastag.layers.mending import beyond_ranges
 
 LABELS = ("true", "predicted")
 # Far from the seeds that users choose.
@@ -27,6 +28,7 @@ class Objective:
         training: Mode in which the tagger is called.
         nonfinite_gradients: Variable that counts gradient cells that are NaN or infinite and are taken as 0.
         box: Box whose cells that follow others are recomputed at each point; None where points are what the tagger sees.
+        bounded: Whether points keep to valid ranges; beyond them the tagger must not mend what it sees.
     """
 
     def __init__(
@@ -37,8 +39,9 @@ class Objective:
         training: bool,
         nonfinite_gradients: keras.Variable,
         box: Box | None = None,
+        bounded: bool = True,
     ):
-        self._loss = loss
+        self._loss, self._bounded = loss, bounded
         self._tagger, self._y, self._training = tagger, y, training
         self._nonfinite_gradients, self._box = nonfinite_gradients, box
         # An attack looks at many points: inside a graph the way to the gradient is traced once for all of them.
@@ -59,7 +62,8 @@ class Objective:
 
     def value(self, point: tf.Tensor) -> tf.Tensor:
         """Objective `(batch,)` of features `(batch, features)` as the tagger sees them."""
-        return self._loss(self._y, flavour_logits(self._tagger, point, self._y, self._training))
+        with beyond_ranges(not self._bounded):
+            return self._loss(self._y, flavour_logits(self._tagger, point, self._y, self._training))
 
     def ascend(self, point: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Objective `(batch,)` and the sign of its gradient `(batch, features)` at a point `(batch, features)`."""
@@ -140,7 +144,8 @@ class Attack:
     def bind(self, tagger: keras.Model, y: tf.Tensor, training: bool = False, box: Box | None = None) -> Objective:
         """The objective of this attack for a tagger, the labels `(batch, classes)` of some jets and the box around them."""
         loss = find_objective(self.objective, self.threat_model.separations)
-        return Objective(loss, tagger, y, training, self.nonfinite_gradients, box)
+        bounded = self.threat_model.lower is not None or self.threat_model.upper is not None
+        return Objective(loss, tagger, y, training, self.nonfinite_gradients, box, bounded)
 
     def perturb(self, box: Box, objective: Objective) -> tf.Tensor:
         """A point `(batch, features)` inside `box`, of larger `objective` than the clean one.

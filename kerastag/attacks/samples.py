@@ -10,6 +10,7 @@ import tensorflow as tf
 from kerastag.attacks.base import Attack
 from kerastag.layers.class_logits import flavour_logits
 from kerastag.layers.memory import jets_at_once
+from kerastag.layers.mending import beyond_ranges
 
 # Graphs of a tagger by attack and result, kept as long as the tagger lives.
 _graphs: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -22,14 +23,16 @@ def attacked_logits(
 
     Args:
         tagger: From raw features to logits; called in inference mode.
-        x: Clean features, float32 `(jets, features)`.
+        x: Features of a data set, float32 `(jets, features)`; those beyond valid ranges are not mended.
         y: True flavours, one-hot `(jets, classes)`.
         attack: White-box attack on this tagger; its random draws start over, so the same call gives the same result.
         batch_size: Jets in memory at once; None for as many as the tagger can take.
     """
 
     def logits(model: keras.Model, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        return flavour_logits(model, x if attack is None else attack(model, x, y), y)
+        attacked = x if attack is None else attack(model, x, y)
+        with beyond_ranges():  # the jets may have been attacked before as well
+            return flavour_logits(model, attacked, y)
 
     return _by_batches(tagger, x, y, attack, "logits", logits, batch_size)
 

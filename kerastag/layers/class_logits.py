@@ -14,7 +14,6 @@ from typing_extensions import override
 
 from kerastag import flavours
 from kerastag.errors import UserError
-from kerastag.layers.mending import beyond_ranges
 
 
 @keras.saving.register_keras_serializable("kerastag")
@@ -120,8 +119,6 @@ def are_probabilities(outputs: tf.Tensor) -> bool:
 def flavour_logits(tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, training: bool = False) -> tf.Tensor:
     """Logits of a tagger as the labels want them: by flavour, unless the labels have a column for each of its classes.
 
-    Values beyond their valid range are those that an attack has made, and are not mended, see `beyond_ranges`.
-
     Args:
         tagger: From raw features to logits `(batch, classes)`.
         x: Features `(batch, features)`.
@@ -131,8 +128,7 @@ def flavour_logits(tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, training: bo
     Raises:
         UserError: if the labels have a column for neither, the classes do not make up all flavours, or there is one logit.
     """
-    with beyond_ranges():
-        logits = tagger(x, training=training)
+    logits = tagger(x, training=training)
     if logits.shape[-1] == 1:
         raise UserError(one_logit(tagger))
     if y.shape[-1] == logits.shape[-1]:

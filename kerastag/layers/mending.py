@@ -22,13 +22,17 @@ _mode = threading.local()
 
 
 @contextlib.contextmanager
-def beyond_ranges() -> Iterator[None]:
+def beyond_ranges(switched_on: bool = True) -> Iterator[None]:
     """Taggers that are called inside see values beyond their valid range as they are.
 
     Jets of a data set were mended when they were read. What lies beyond a range after that an attack without bounds has put
     there, such as that of arXiv:2203.13890, whose networks mend nothing. It does not reach into a SavedModel.
+
+    Args:
+        switched_on: False to change nothing.
     """
-    before, _mode.beyond = getattr(_mode, "beyond", False), True
+    before = getattr(_mode, "beyond", False)
+    _mode.beyond = before or switched_on
     try:
         yield
     finally:
