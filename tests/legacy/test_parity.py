@@ -225,8 +225,8 @@ def test_tagger_is_frozen(case):
 @pytest.mark.slow
 def test_legacy_taggers_pass_the_harness_of_all_models(case, tmp_path):
     name, tagger, x = case
-    if name == "RobustParTAK4-nominal":
-        pytest.skip("RobustParTAK4-ngm is the same network")
+    if name.startswith("RobustParTAK4"):
+        pytest.skip("test_particle_transformer_ak4 does the same, where it takes minutes less")
     schema = legacy.get(name).schema
     checks.check_logits(tagger, x, schema)
     checks.check_gradients(tagger, x, schema)

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from kerastag import models
-from kerastag.catalogue import MODELS
 from kerastag.errors import UserError
 from kerastag.schema import DEEPNTUPLE
 from kerastag.statistics import Statistics
 
-QUICK = {"mlp", "deep_sets", "paper_mlp", "particle_net_lite"}
-ALL = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+# Of each kind one; `test_every_model` looks at the others.
+KINDS = ("mlp", "deep_sets", "paper_mlp", "particle_net_lite")
 
 
 def test_paper_network_has_its_published_number_of_parameters(dataset):
@@ -28,7 +27,7 @@ def test_paper_network_starts_like_pytorch(dataset):
     assert 0.5 * limit < abs(bias).max() <= limit
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", KINDS)
 def test_gives_logits_and_survives_saving(dataset, name, tmp_path, jets):
     model = models.get(name)(dataset.schema, dataset.statistics)
     logits = model(jets[0]).numpy()
@@ -73,7 +72,7 @@ def test_nothing_is_called_that_was_not_written_to_be_a_model(name):
         models.get(name)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", KINDS)
 def test_a_tagger_of_some_inputs_sees_no_others(dataset, name, tmp_path, jets):
     inputs = ("jet", "track:2")
     model = models.build(name, dataset.schema, dataset.statistics, inputs)
