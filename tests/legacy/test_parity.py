@@ -199,6 +199,8 @@ def test_attacks_stay_in_their_budget(case):
 
 def test_reloaded_from_keras_file_and_saved_model(case, tmp_path):
     name, tagger, x = case
+    if name == "RobustParTAK4-nominal":
+        pytest.skip("RobustParTAK4-ngm is the same network")
     schema = legacy.get(name).schema
     tagger.save(tmp_path / "tagger.keras")
     export(tagger, schema, Statistics.of(x, schema.defaults), tmp_path / "saved_model")

@@ -92,6 +92,7 @@ def test_labels_need_both_flags_and_jets_lie_in_the_window(tmp_path):
 
 
 @needs_weights
+@pytest.mark.slow
 def test_the_tagger_of_cms_scores_both_formats_alike(tmp_path, monkeypatch):
     monkeypatch.setenv("KERASTAG_WEIGHTS", str(WEIGHTS))
     results = []
