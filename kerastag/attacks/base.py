@@ -139,13 +139,17 @@ class Attack:
         box = self.threat_model.box(x, y, strength)
         if self.labels == "predicted":
             y = tf.one_hot(tf.argmax(flavour_logits(tagger, x, y, training), axis=-1), y.shape[-1])
-        return box.complete(self.perturb(box, self.bind(tagger, y, training, box)))
+        return self.attacked(box, self.bind(tagger, y, training, box))
 
     def bind(self, tagger: keras.Model, y: tf.Tensor, training: bool = False, box: Box | None = None) -> Objective:
         """The objective of this attack for a tagger, the labels `(batch, classes)` of some jets and the box around them."""
         loss = find_objective(self.objective, self.threat_model.separations)
         bounded = self.threat_model.lower is not None or self.threat_model.upper is not None
         return Objective(loss, tagger, y, training, self.nonfinite_gradients, box, bounded)
+
+    def attacked(self, box: Box, objective: Objective) -> tf.Tensor:
+        """Attacked features `(batch, features)` of the jets in the middle of `box`."""
+        return box.complete(self.perturb(box, objective))
 
     def perturb(self, box: Box, objective: Objective) -> tf.Tensor:
         """A point `(batch, features)` inside `box`, of larger `objective` than the clean one.

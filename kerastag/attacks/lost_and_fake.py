@@ -12,10 +12,9 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 from typing_extensions import override
 
-from kerastag.attacks.base import Attack
-from kerastag.attacks.inputs import as_features, as_one_hot
+from kerastag.attacks.base import Attack, Objective
 from kerastag.attacks.objectives import ObjectiveFunction
-from kerastag.attacks.threat_model import ThreatModel
+from kerastag.attacks.threat_model import Box, ThreatModel
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.schema import Schema
@@ -54,27 +53,16 @@ class SlotAttack(Attack):
             )
 
     @override
-    def __call__(
-        self,
-        tagger: keras.Model,
-        x: tf.Tensor,
-        y: tf.Tensor,
-        *,
-        training: bool = False,
-        strength: float | tf.Tensor = 1.0,
-    ) -> tf.Tensor:
-        """Jets `(batch, features)`, each the worst of what one object more or less makes; `strength` means nothing."""
-        x = as_features(x, self.threat_model.features)
-        y = as_one_hot(y, x, lambda: tagger(x, training=training).shape[-1])
-        objective = self.bind(tagger, y, training)
+    def attacked(self, box: Box, objective: Objective) -> tf.Tensor:
+        """Jets `(batch, features)`, each the worst that one object more or less makes of it, whatever the box."""
 
         def worse(best: tuple[tf.Tensor, tf.Tensor], number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            changed = self._changed(x, number)
-            loss = objective.value(changed)
-            better = loss > best[1]
-            return tf.where(better[:, None], changed, best[0]), tf.where(better, loss, best[1])
+            changed = self._changed(box.x, number)
+            value = objective.value(changed)
+            better = value > best[1]
+            return tf.where(better[:, None], changed, best[0]), tf.where(better, value, best[1])
 
-        return tf.foldl(worse, tf.range(self.changes), (x, objective.value(x)))[0]
+        return tf.foldl(worse, tf.range(self.changes), (box.x, objective.value(box.x)))[0]
 
     @property
     def changes(self) -> int:

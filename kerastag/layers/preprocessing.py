@@ -104,10 +104,11 @@ class Standardize(keras.layers.Layer):
         Args:
             schema: Schema of the inputs.
             statistics: Statistics of the training jets.
-            **options: Further arguments of the layer.
+            **options: Further arguments of the layer, or others than these.
         """
         scale = np.where(statistics.iqr > 0, statistics.iqr, statistics.sigma)
-        return cls(statistics.median, scale, schema.defaults, schema.names, compress=True, **options)
+        given: dict[str, Any] = {"default": schema.defaults, "names": schema.names, "compress": True}
+        return cls(statistics.median, scale, **given | options)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Scaled features, `(batch, features)` like the input."""

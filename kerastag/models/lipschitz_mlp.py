@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kerastag.errors import UserError
-from kerastag.layers import GroupSort, Mend, NormedDense, PresenceFlags, Standardize
+from kerastag.layers import GroupSort, Mend, NormedDense, Standardize
 from kerastag.layers.lipschitz import Norm
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
@@ -25,14 +25,15 @@ def lipschitz_mlp(
     constant: float = 2.0,
     norm: Norm = "one-inf",
 ) -> keras.Model:
-    """Dense layers of bounded norm with sorting activations, on robustly scaled features and presence flags.
+    """Dense layers of bounded norm with sorting activations, on robustly scaled features.
 
     With the norm "one-inf" in the first layer and "inf" behind it, no logit changes by more than `constant` times the sum of
     the changes of all scaled features. With "inf" in all layers it is the largest change of any. `largest_change` gives it.
-    Scaling is (x - median)/IQR followed by a logarithm, whose slope is 1 at most.
+    Scaling is (x - median)/IQR followed by a logarithm, whose slope is 1 at most. Absent cells are scaled like any others: an
+    attack may end on the value that stands for absent, where a network that treats it apart would jump.
 
     Args:
-        schema: Says which columns there are and which objects may be absent.
+        schema: Says which columns there are.
         statistics: Statistics of the training jets.
         hidden: Widths of the hidden layers, even numbers.
         constant: Largest change of a logit for a change of 1 of the features' norm.
@@ -43,9 +44,7 @@ def lipschitz_mlp(
     """
     inputs = keras.Input((len(schema.features),), name="features")
     features = Mend.from_schema(schema, name="mended")(inputs)
-    scaled = Standardize.robust(schema, statistics, name="scaled")(features)
-    present = PresenceFlags(schema.optional_objects, schema.defaults, name="present")(features)
-    x = keras.layers.Concatenate()([scaled, present])
+    x = Standardize.robust(schema, statistics, default=None, name="scaled")(features)
     for number, width in enumerate(hidden):
         x = NormedDense(width, norm if number == 0 else "inf", name=f"dense.{number}")(x)
         x = GroupSort()(x)
@@ -54,9 +53,9 @@ def lipschitz_mlp(
 
 
 def largest_change(tagger: keras.Model, budget: ArrayLike) -> np.ndarray:
-    """Largest change of any logit of a `lipschitz_mlp`, whatever an attack does within a budget.
+    """Largest change of any logit of a `lipschitz_mlp`, whatever an attack does within a budget and within valid ranges.
 
-    Cells that do not move keep the presence of their objects, so presence flags do not change.
+    Beyond these the tagger mends what it sees.
 
     Args:
         tagger: The tagger.

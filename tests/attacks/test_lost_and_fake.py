@@ -76,6 +76,14 @@ def test_each_jet_is_the_worst_that_one_object_makes_of_it(filled, toy_tagger, a
     np.testing.assert_array_equal(again(toy_tagger, x, y), attacked)
 
 
+def test_who_does_not_know_the_truth_takes_the_tagger_s_word(filled, toy_tagger):
+    x, y = filled
+    said = np.eye(3, dtype=np.float32)[toy_tagger(x).numpy().argmax(axis=1)]
+    attack, blind = (TrackDropout(toy_threat_model(), FIRST, DEFAULTS, labels=labels) for labels in ("true", "predicted"))
+    np.testing.assert_array_equal(blind(toy_tagger, x, y), attack(toy_tagger, x, said))
+    assert (blind(toy_tagger, x, y) != attack(toy_tagger, x, y)).numpy().any()
+
+
 def test_they_are_named_like_other_attacks_but_have_no_size(dataset, tagger):
     listed = conditions(AttackGrid(("track-dropout", "fake-track", "fgsm"), (0.01, 0.02), (None,)))
     assert [one.label for one in listed] == ["clean", "lost track", "fake track", "FGSM ε=0.01", "FGSM ε=0.02"]

@@ -1,5 +1,6 @@
 """The harness on every model that comes along, and what each of them promises."""
 
+import dataclasses
 import functools
 
 import keras
@@ -8,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from kerastag import models
-from kerastag.attacks import PGD
+from kerastag.attacks import PGD, ThreatModel
 from kerastag.errors import UserError
 from kerastag.schema import DEEPFLAVOUR, JET_FLAVOR, PARTICLE_TRANSFORMER_AK4, Group, Schema, Variable
 from tests.models import checks
@@ -143,10 +144,28 @@ def test_no_attack_moves_a_logit_of_a_lipschitz_network_beyond_its_bound(norm):
     assert (worst <= bound * (1 + 1e-4) + 1e-5).all()
 
 
+def test_the_bound_holds_where_an_attack_ends_on_a_default():
+    """A momentum of 0 stands for absent and is the end of its range, so attacks clip to it."""
+    statistics = dataclasses.replace(checks.flat_statistics(TOY), median=np.full(20, 5.0))
+    model = models.lipschitz_mlp(TOY, statistics, hidden=(2,))
+    first, last = np.zeros(model.get_layer("dense.0").kernel.shape, np.float32), np.zeros((2, 3), np.float32)
+    column = TOY.index("pt")
+    first[column], last[0] = 1, 1
+    model.get_layer("dense.0").set_weights([first, np.zeros(2, np.float32)])
+    model.get_layer("dense.last").set_weights([last, np.zeros(3, np.float32)])
+    x = checks.made_up(TOY)
+    x[:, column] = 0.01
+    threat_model = ThreatModel.from_schema(TOY, np.ones(20), 0.05)
+    moved = PGD(threat_model, steps=5, objective="BvL")(model, x, checks.labels(len(x), 3)).numpy()
+    moved[:, column] = 0.0
+    change = abs(model(moved).numpy() - model(x).numpy()).max(axis=1)
+    assert (change <= models.largest_change(model, threat_model.budget(x)) + 1e-5).all()
+
+
 @pytest.mark.parametrize(("norm", "column"), [("one-inf", slice(None)), ("inf", slice(3, 4))])
 def test_the_bound_is_reached_by_a_network_that_adds_up_what_it_can(norm, column):
     model = models.lipschitz_mlp(TOY, checks.flat_statistics(TOY), hidden=(2,), norm=norm)
-    first, last = np.zeros((20 + 5, 2), np.float32), np.zeros((2, 3), np.float32)
+    first, last = np.zeros((20, 2), np.float32), np.zeros((2, 3), np.float32)
     first[:20][column], last[0] = 1, 1
     model.get_layer("dense.0").set_weights([first, np.zeros(2, np.float32)])
     model.get_layer("dense.last").set_weights([last, np.zeros(3, np.float32)])
