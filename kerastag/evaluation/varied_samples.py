@@ -7,6 +7,7 @@ import numpy as np
 
 from kerastag import data
 from kerastag.errors import UserError
+from kerastag.evaluation.variation_files import NOMINAL, list_files
 from kerastag.jets import Jets
 from kerastag.metrics import RankedPair
 from kerastag.results import defined
@@ -31,20 +32,21 @@ class VariedSamples:
         names: Names of the variations, of which those are taken that have a file.
 
     Raises:
-        UserError: if the nominal file is missing, or all variations are.
+        UserError: if the nominal file is missing, all variations are, or files are of different samples.
     """
 
     def __init__(self, folder: Path, schema: Schema, names: Sequence[str]):
-        self._nominal = data.read_simulated(folder / "nominal.root", schema, "test")
-        self._files = {name: path for name in names if (path := folder / f"{name}.root").is_file()}
-        self._schema = schema
-        if not self._files:
+        self._names = [name for name in names if (folder / f"{name}.root").is_file()]
+        if not self._names:
             raise UserError(f"There is none of {', '.join(names)} in '{folder}'; make some with simulate --variation.")
+        self._files = list_files(folder, self._names)
+        self._nominal = data.read_simulated(self._files[NOMINAL].path, schema, "test")
+        self._schema = schema
 
     @property
     def names(self) -> list[str]:
         """Names of the variations that are there."""
-        return list(self._files)
+        return list(self._names)
 
     def mean_change(self, logits: Callable[[np.ndarray], np.ndarray], separation: Separation) -> float:
         """Mean of the absolute changes of an area.
@@ -55,8 +57,8 @@ class VariedSamples:
         """
         before = logits(self._nominal.features)
         changes = []
-        for path in self._files.values():
-            varied = data.read_simulated(path, self._schema, "test")
+        for name in self._names:
+            varied = data.read_simulated(self._files[name].path, self._schema, "test")
             here, there = data.paired(self._nominal, varied)
             nominal, other = self._nominal.take(here), varied.take(there)
             changes.append(area_of(other, logits(other.features), separation) - area_of(nominal, before[here], separation))

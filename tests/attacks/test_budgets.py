@@ -5,7 +5,8 @@ import pytest
 
 from kerastag.attacks import Physics, ThreatModel, budgets
 from kerastag.errors import UserError
-from kerastag.schema import DEEPCSV, DEEPFLAVOUR, DEEPNTUPLE, JET_FLAVOR, SCHEMAS
+from kerastag.schema import DEEPFLAVOUR, JET_FLAVOR, SCHEMAS
+from tests.models.checks import made_up
 from tests.toy import TOY
 
 X = np.random.default_rng(0).uniform(0.5, 2, (20, 184)).astype(np.float32)
@@ -55,6 +56,21 @@ def test_a_momentum_scale_is_one_number_for_all_tracks(untied):
     np.testing.assert_array_equal(column(moved, "track_0_D0"), column(X, "track_0_D0"))
 
 
+def test_a_momentum_scale_keeps_directions_of_four_vectors():
+    schema = SCHEMAS["particle_transformer_ak4"]
+    x = made_up(schema, jets=20)
+    physics = Physics(budget="momentum-scale-1")
+    found = ThreatModel.from_schema(schema, np.ones(x.shape[1]), physics=physics).box(x)
+    moved = found.complete(found.corner(np.ones_like(x))).numpy()
+    filled = column(x, "Cpfcan_e_0", schema) != 0
+    assert filled.any()
+    for name in [f"Cpfcan_{part}_{slot}" for part in ("px", "py", "pz", "e") for slot in (0, 7)] + ["sv_e_0", "sv_px_1"]:
+        before, after = column(x, name, schema), column(moved, name, schema)
+        np.testing.assert_allclose(after[filled], 1.01 * before[filled], rtol=1e-5)
+    for name in ("Npfcan_e_0", "Cpfcan_BtagPf_trackSip2dVal_0", "Cpfcan_ptrel_0"):
+        np.testing.assert_array_equal(column(moved, name, schema), column(x, name, schema))
+
+
 def test_what_is_tied_follows_without_a_size_of_its_own():
     schema = DEEPFLAVOUR
     x = np.random.default_rng(1).uniform(0.5, 0.9, (20, len(schema.names))).astype(np.float32)
@@ -82,7 +98,7 @@ def test_sizes_by_flavour(tmp_path):
 @pytest.mark.parametrize("name", budgets.names())
 def test_those_that_come_along_fit_their_schemas(name):
     content = budgets.read(name)
-    known = [schema for schema in (JET_FLAVOR, DEEPCSV, DEEPNTUPLE, DEEPFLAVOUR) if schema.name in content]
+    known = [schema for schema in SCHEMAS.values() if schema.name in content]
     assert content["title"] and set(content) == {"title", *(schema.name for schema in known)} <= {"title", *SCHEMAS}
     for schema in known:
         assert budgets.Budget.of(schema, np.ones(len(schema.names)), 1.0, name).named.any()
