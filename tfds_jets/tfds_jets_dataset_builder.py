@@ -240,7 +240,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         if self.builder_config.schema in SAMPLE_SCHEMAS:
             return SAMPLE_FILE, [reading.RootFile.of(SAMPLE_FILE)]
         raise UserError(
-            f"No files were given for config '{self.builder_config.name}'; add --manual_dir DIR, "
+            f"No files were given for config '{self.builder_config.schema.name}'; add --manual_dir DIR, "
             "a folder that holds them (train.py: --manual-dir)."
         )
 
