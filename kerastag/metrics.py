@@ -25,12 +25,14 @@ def discriminant(scores: np.ndarray, separation: Separation) -> np.ndarray:
     probability of 1. Probabilities are recognised by lying in [0, 1] and adding up to 1.
 
     Args:
-        scores: Logits (preferred) or probabilities, `(jets, classes)`.
+        scores: Logits (preferred) or probabilities, `(jets, classes)`; or values of the discriminator, `(jets,)`, as they are.
         separation: Which columns are found and which rejected.
 
     Raises:
         UserError: if the scores have another number of columns.
     """
+    if scores.ndim == 1:
+        return scores.astype(np.float64)
     if scores.shape[-1] != len(separation.class_names):
         raise UserError(
             f"{separation.name} needs scores of {', '.join(separation.class_names)}, not {scores.shape[-1]} columns; "
@@ -80,7 +82,7 @@ class RankedPair:
 
     Args:
         y: One-hot `(jets, classes)` or indices `(jets,)`.
-        scores: `(jets, classes)`.
+        scores: `(jets, classes)`, or values of the discriminator `(jets,)`.
         separation: The discriminator.
 
     Raises:
@@ -89,7 +91,7 @@ class RankedPair:
 
     def __init__(self, y: np.ndarray, scores: np.ndarray, separation: Separation):
         y, scores = np.asarray(y), np.asarray(scores)
-        if len(y) != len(scores) or (y.ndim == 2 and y.shape[1] != scores.shape[-1]):
+        if len(y) != len(scores) or (y.ndim == scores.ndim == 2 and y.shape[1] != scores.shape[-1]):
             raise UserError(f"Labels of shape {y.shape} do not go with scores of shape {scores.shape}.")
         label = np.argmax(y, axis=1) if y.ndim == 2 else y
         over, against = (np.isin(label, columns) for columns in separation.columns)

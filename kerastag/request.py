@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from kerastag import options
 from kerastag.catalogue import ATTACKS, SCALES
@@ -15,6 +15,9 @@ from kerastag.schema import DEFAULT, EXAMPLES, SCHEMAS
 EPSILON, RELATIVE_CAP = 0.01, 0.2
 # Bootstrap resamples behind every interval.
 REPLICATES = 200
+# How outputs are bounded over a box, see `kerastag.bounds`.
+Method = Literal["crown", "interval"]
+CERTIFICATES: tuple[Method, ...] = get_args(Method)
 # Why nothing but clean jets is asked of stored scores.
 NO_ATTACK = "stored scores cannot be attacked: a file holds their values, not the network that gave them"
 

@@ -57,6 +57,16 @@ class Condition:
         return self._entry is not None and self._entry.looks
 
     @property
+    def sized(self) -> bool:
+        """Whether it has a box whose size is ε."""
+        return self._entry is not None and self._entry.sized and self._entry.looks
+
+    @property
+    def box_label(self) -> str:
+        """Name of its box: the label without the attack."""
+        return self.label.removeprefix(self.title).strip()
+
+    @property
     def title(self) -> str:
         """Name for tables and legends, without size and cap."""
         if self.attack is None or self._entry is None:

@@ -6,7 +6,7 @@ from kerastag import cli
 from kerastag.errors import UserError
 from kerastag.options import add_options as add_fields
 from kerastag.options import collect, given
-from kerastag.request import EVALUATION, NO_ATTACK, Sample, requested
+from kerastag.request import CERTIFICATES, EVALUATION, NO_ATTACK, Sample, requested
 
 EPILOG = """\
 example:
@@ -35,6 +35,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     cli.add_cap_option(parser)
     cli.add_replicates_option(parser)
     cli.add_output_options(parser)
+    parser.add_argument(
+        "--certify",
+        choices=CERTIFICATES,
+        metavar="METHOD",
+        help="bound what any attack can do in the box of each ε, inputs untied: crown, or interval, which is quicker and wider",
+    )
     parser.add_argument("--diagnose", action="store_true", help="look for signs that gradients are useless, at the first ε")
 
 
@@ -57,4 +63,5 @@ def main(options: argparse.Namespace) -> None:
         scores=options.scores,
         replicates=options.replicates,
         diagnose=options.diagnose,
+        certify=options.certify,
     )

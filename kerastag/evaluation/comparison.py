@@ -67,7 +67,7 @@ def evaluate(y: np.ndarray, logits: ByDiscriminator, clean: np.ndarray, bootstra
         mixed = np.where(np.isin(label, columns_of_side)[:, None], attacked, clean)
         same = attacked is clean
         alone[side] = areas[main.name] if same else bootstrap.resample(RankedPair(y, mixed, main).auc)
-    return Evaluation(areas, alone, _tagged(label, attacked, clean, bootstrap, main), _cross_entropy(y, attacked))
+    return Evaluation(areas, alone, tagged_shares(label, attacked, clean, bootstrap, main), _cross_entropy(y, attacked))
 
 
 def evaluate_stored(scored: ScoredJets, jets: Jets, bootstrap: Bootstrap, schema: Schema) -> Evaluation:
@@ -86,7 +86,7 @@ def evaluate_stored(scored: ScoredJets, jets: Jets, bootstrap: Bootstrap, schema
         areas[name] = resamples.resample(RankedPair(label, logits[rows], schema.separations[name]).auc)
     tagged: dict[str, Interval | NotDefined] = dict.fromkeys(schema.class_names, NotDefined("no stored score"))
     if main.name in scored.logits:
-        tagged = _tagged(label, scored.logits[main.name][rows], scored.logits[main.name][rows], resamples, main)
+        tagged = tagged_shares(label, scored.logits[main.name][rows], scored.logits[main.name][rows], resamples, main)
     cross_entropy: float | NotDefined = NotDefined("no probabilities")
     if scored.complete:
         cross_entropy = _cross_entropy(jets.y[rows], scored.logits[main.name][rows])
@@ -97,10 +97,18 @@ def _cross_entropy(y: np.ndarray, logits: np.ndarray) -> float:
     return float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, logits)))
 
 
-def _tagged(
+def tagged_shares(
     label: np.ndarray, logits: np.ndarray, clean: np.ndarray, bootstrap: Bootstrap, main: Separation
 ) -> dict[str, Interval | NotDefined]:
-    """Share of each class above the threshold of clean jets."""
+    """Share of each class above the threshold that `MISTAG_RATE` of the clean jets to reject pass.
+
+    Args:
+        label: Class indices, `(jets,)`.
+        logits: `(jets, classes)`, or values of the discriminator `(jets,)`.
+        clean: The same of clean jets.
+        bootstrap: Resamples, and the weights of the jets.
+        main: The discriminator.
+    """
     if not np.isin(label, main.columns[1]).any():
         return dict.fromkeys(main.class_names, NotDefined(f"no {main.sides[1]} jets"))
     rows = working_points(label, {"clean": clean, "attacked": logits}, {}, bootstrap, main, (MISTAG_RATE,))

@@ -36,10 +36,14 @@ class NormedDense(keras.layers.Layer):
     @override
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """`(batch, units)` of `(batch, inputs)`."""
-        ops = keras.ops
-        size = ops.abs(self.kernel)
-        norm = ops.max(size, axis=0) if self.norm == "one-inf" else ops.sum(size, axis=0)
-        return ops.matmul(inputs, self.kernel / ops.maximum(norm, 1)) + self.bias
+        return keras.ops.matmul(inputs, self.normed_kernel) + self.bias
+
+    @property
+    def normed_kernel(self) -> tf.Tensor:
+        """The weights that are used, `(inputs, units)`."""
+        size = keras.ops.abs(self.kernel)
+        norm = keras.ops.max(size, axis=0) if self.norm == "one-inf" else keras.ops.sum(size, axis=0)
+        return self.kernel / keras.ops.maximum(norm, 1)
 
     @override
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

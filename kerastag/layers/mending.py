@@ -90,14 +90,25 @@ class Mend(keras.layers.Layer):
         """Mended features `(batch, features)` of raw ones."""
         return keras.ops.where(self.right(inputs), inputs, self.default)
 
+    @property
+    def valid(self) -> tuple[np.ndarray, np.ndarray]:
+        """Smallest and largest value that passes, float32 `(features,)` each."""
+        none = (None,) * len(self.default)
+        low, high = (none, none) if getattr(_mode, "beyond", False) else (self.low, self.high)
+        return _filled(low, -_LARGEST), _filled(high, _LARGEST)
+
+    @property
+    def marks(self) -> np.ndarray:
+        """Values that mark features as absent in files, float32 `(features,)`, NaN for none."""
+        return _filled(self.sentinel, np.nan)
+
     def right(self, x: tf.Tensor) -> tf.Tensor:
         """Which cells pass as they are, bool `(batch, features)`."""
+        low, high = self.valid
         # A comparison with NaN is false, but ONNX may turn it round.
-        beyond = getattr(_mode, "beyond", False)
-        low, high = (-_LARGEST, _LARGEST) if beyond else (_filled(self.low, -_LARGEST), _filled(self.high, _LARGEST))
         right = ~keras.ops.isnan(x) & (x >= low) & (x <= high)
         if any(value is not None for value in self.sentinel):
-            right &= keras.ops.not_equal(x, _filled(self.sentinel, np.nan))
+            right &= keras.ops.not_equal(x, self.marks)
         if any(column is not None for column in self.count):
             counts = keras.ops.take(x, np.array([column or 0 for column in self.count]), axis=1)
             counted = np.array([column is not None for column in self.count])

@@ -140,20 +140,23 @@ class PresenceFlags(keras.layers.Layer):
     Args:
         objects: Columns of the features of each object, as in `Schema.optional_objects`.
         default: `(features,)`.
+
+    Attributes:
+        belongs: 1 where a feature is one of an object, float32 `(features, objects)`.
     """
 
     def __init__(self, objects: Sequence[Sequence[int]], default: ArrayLike, **kwargs: Any):
         super().__init__(**kwargs)
         self.objects = tuple(tuple(columns) for columns in objects)
         self.default = np.asarray(default, np.float32)
-        self._belongs = np.zeros((len(self.default), len(self.objects)), np.float32)
+        self.belongs = np.zeros((len(self.default), len(self.objects)), np.float32)
         for number, columns in enumerate(self.objects):
-            self._belongs[list(columns), number] = 1
+            self.belongs[list(columns), number] = 1
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Flags `(batch, objects)` of features `(batch, features)`."""
         present = keras.ops.cast(keras.ops.not_equal(inputs, self.default), inputs.dtype)
-        return keras.ops.cast(keras.ops.matmul(present, self._belongs) > 0, inputs.dtype)
+        return keras.ops.cast(keras.ops.matmul(present, self.belongs) > 0, inputs.dtype)
 
     @override
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -12,10 +12,11 @@ from kerastag.layers.preprocessing import symlog
 from kerastag.schema import Schema
 
 # An attack may leave the range of physics. Below this angle to the beam, which no tracker covers, η would diverge.
-_SMALLEST_THETA = 0.02
-_SMALLEST_CURVATURE = 1e-3  # 1/GeV
+SMALLEST_THETA = 0.02
+SMALLEST_CURVATURE = 1e-3  # 1/GeV
 # Variances of the best tracks, (5 µm)² and (30 µm)². An attack may move a variance below 0, which has no root.
-_SMALLEST_D0_VARIANCE, _SMALLEST_Z0_VARIANCE = 25e-6, 900e-6  # mm²
+SMALLEST_D0_VARIANCE, SMALLEST_Z0_VARIANCE = 25e-6, 900e-6  # mm²
+SMALLEST_SQUARE = 1e-6  # added to ΔR², whose root has no slope at 0
 
 
 def direction(theta: tf.Tensor, q_over_p: tf.Tensor, eta: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -27,9 +28,9 @@ def direction(theta: tf.Tensor, q_over_p: tf.Tensor, eta: tf.Tensor) -> tuple[tf
         eta: Pseudorapidity of the jet, `(batch, 1)`.
     """
     ops = keras.ops
-    polar = ops.clip(theta + 2 * ops.arctan(ops.exp(-eta)), _SMALLEST_THETA, np.pi - _SMALLEST_THETA)
+    polar = ops.clip(theta + 2 * ops.arctan(ops.exp(-eta)), SMALLEST_THETA, np.pi - SMALLEST_THETA)
     delta_eta = -ops.log(ops.tan(polar / 2)) - eta
-    return delta_eta, ops.sin(polar) / ops.maximum(ops.abs(q_over_p), _SMALLEST_CURVATURE)
+    return delta_eta, ops.sin(polar) / ops.maximum(ops.abs(q_over_p), SMALLEST_CURVATURE)
 
 
 @keras.saving.register_keras_serializable("kerastag")
@@ -76,9 +77,9 @@ class TrackQuantities(keras.layers.Layer):
         helix = {name: ops.where(exists, values, ops.ones_like(values)) for name, values in helix.items()}
         eta = inputs[:, self.jet_eta : self.jet_eta + 1]
         delta_eta, pt = direction(helix["theta"], helix["q_over_p"], eta)
-        d0 = symlog(helix["d0"] / ops.sqrt(ops.maximum(helix["d0_variance"], _SMALLEST_D0_VARIANCE)))
-        z0 = symlog(helix["z0"] / ops.sqrt(ops.maximum(helix["z0_variance"], _SMALLEST_Z0_VARIANCE)))
-        delta_r = ops.sqrt(helix["phi"] ** 2 + delta_eta**2 + 1e-6)
+        d0 = symlog(helix["d0"] / ops.sqrt(ops.maximum(helix["d0_variance"], SMALLEST_D0_VARIANCE)))
+        z0 = symlog(helix["z0"] / ops.sqrt(ops.maximum(helix["z0_variance"], SMALLEST_Z0_VARIANCE)))
+        delta_r = ops.sqrt(helix["phi"] ** 2 + delta_eta**2 + SMALLEST_SQUARE)
         quantities = [d0 * ops.sign(helix["phi"]), ops.abs(d0), ops.abs(z0), ops.log(pt), 5 * delta_r]
         values = ops.concatenate(quantities, axis=1)
         return ops.where(ops.tile(exists, (1, 5)), values, ops.zeros_like(values))

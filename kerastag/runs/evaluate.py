@@ -12,13 +12,15 @@ from kerastag import outputs, plots
 from kerastag.attacks import CLEAN, ThreatModel, conditions
 from kerastag.data.dataset import ALL_SPLITS
 from kerastag.errors import UserError
-from kerastag.evaluation import diagnostics
+from kerastag.evaluation import certified, diagnostics
+from kerastag.evaluation.certified import certificates
 from kerastag.evaluation.comparison import Comparison, compare, drawn_logits, markdown, to_json
 from kerastag.evaluation.diagnostics import Check
 from kerastag.evaluation.stored_scores import StoredScores, kept, left_out, parse_all
 from kerastag.files import write_json, write_text
 from kerastag.jets import Jets
-from kerastag.request import EVALUATION, NO_ATTACK, REPLICATES, AttackGrid, Sample
+from kerastag.request import EVALUATION, NO_ATTACK, REPLICATES, AttackGrid, Method, Sample
+from kerastag.results import plain
 from kerastag.runs.opening import read, schema_of
 from kerastag.saving.taggers import NamedTagger, check_inputs, find_all, for_jets
 from kerastag.schema import Schema
@@ -37,6 +39,7 @@ def evaluate(
     scores: Sequence[str] = (),
     replicates: int = REPLICATES,
     diagnose: bool = False,
+    certify: Method | None = None,
 ) -> None:
     """Evaluate taggers side by side.
 
@@ -48,14 +51,15 @@ def evaluate(
         scores: Taggers of stored scores, as of `StoredScores.parse`; they are not attacked.
         replicates: Bootstrap resamples.
         diagnose: Whether to look for signs of useless gradients.
+        certify: How to bound what any attack can do, as of `kerastag.bounds.margin_bounds`; None to leave it.
 
     Raises:
         UserError: if a tagger does not fit the data set, a split does not exist, or there is nothing to evaluate.
     """
     if not (taggers or scores):
         raise UserError("There is nothing to evaluate; name taggers, or scores that files hold with --scores.")
-    if diagnose and not taggers:
-        raise UserError(f"Only taggers can be diagnosed: {NO_ATTACK}.")
+    if (diagnose or certify) and not taggers:
+        raise UserError(f"Only taggers can be diagnosed or certified: {NO_ATTACK}.")
     found, schema = find_all(taggers), schema_of(sample, taggers)
     stored = parse_all(scores, schema, [tagger.name for tagger in found])
     dataset, jets = read(sample, taggers, kept(stored, schema))
@@ -65,6 +69,7 @@ def evaluate(
     progress = functools.partial(tqdm, desc="Attacking", disable=None if models else True)
     comparison = compare(models, dataset, jets, under, replicates, progress, scored)
     checks = _diagnosed(models, jets, under[1].threat_model(dataset)) if diagnose else {}
+    bounds = certificates(models, dataset, jets, under, replicates, certify) if certify else {}
     split = "all splits" if sample.split == ALL_SPLITS else f"the {sample.split} split"
     title = f"{len(jets):,} jets of {split} of {dataset.schema.name}"
     text = f"{title}; ± is half the 68 % bootstrap interval.\n\n{markdown(comparison)}\n"
@@ -73,6 +78,9 @@ def evaluate(
     text += "".join(f"\n{note}\n" for note in _notes(sample, found, stored))
     if checks:
         text += f"\nIs the robustness real? ε = {grid.epsilons[0]:g}, mean cross-entropies:\n\n{diagnostics.markdown(checks)}\n"
+    if bounds:
+        text += f"\nWhatever an attack does in the box without ties, by {certify}:\n\n"
+        text += f"{certified.markdown(bounds, dataset.schema.main)}\n"
     content = {
         "config": dataset.schema.name,
         "fingerprint": dataset.fingerprint,
@@ -83,6 +91,7 @@ def evaluate(
         "nonfinite_gradients": {c.label: count for c, count in comparison.nonfinite_gradients.items()},
         "results": to_json(comparison),
         "stored": {one.name: {"branches": one.branches, "left_out": missing[one.name]} for one in stored},
+        "certified": plain(bounds),
         "diagnostics": {name: [dataclasses.asdict(check) for check in of_tagger] for name, of_tagger in checks.items()},
     }
     write_json(output / "metrics.json", content)

@@ -1,0 +1,14 @@
+"""Limits of a tagger's outputs over a box of inputs, which no attack in the box can pass.
+
+`margin_bounds` walks through the layers of a tagger. Each layer has a rule for intervals. Linear ones and ReLU have one for
+linear forms as well, by which CROWN goes back from the margin to the inputs. What comes before the first trained layer, such as
+scaling and track quantities, is enclosed in intervals. Limits are right up to the rounding of single precision.
+
+References: intervals, Gowal et al., arXiv:1810.12715; CROWN, Zhang et al., arXiv:1811.00866.
+"""
+
+from kerastag.bounds.margins import margin_bounds
+from kerastag.bounds.nodes import Node
+from kerastag.bounds.rules import enclose
+
+__all__ = ["Node", "enclose", "margin_bounds"]

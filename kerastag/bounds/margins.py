@@ -1,0 +1,45 @@
+"""How low and how high a discriminator can come."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerastag.bounds.nodes import lowest
+from kerastag.bounds.rules import enclose
+from kerastag.request import Method
+from kerastag.schema import Separation
+
+
+def margin_bounds(
+    tagger: keras.Model, low: tf.Tensor, high: tf.Tensor, separation: Separation, method: Method = "crown"
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Limits of the logarithm of a discriminator's ratio over boxes of inputs, `(batch,)` each.
+
+    Args:
+        tagger: From raw features to logits `(batch, classes)`.
+        low: Smallest features `(batch, features)`.
+        high: Largest features.
+        separation: The discriminator. Between one class and another its margin is the difference of their logits, bounded
+            as a whole; of several classes each logit is bounded by itself.
+        method: "interval", or "crown", which is narrower and takes longer.
+
+    Raises:
+        UserError: if a layer has no rule.
+    """
+    tight = method == "crown"
+    logits = enclose(tagger, low, high, tight=tight)
+    if len(separation.over) > 1 or len(separation.against) > 1:
+        logits = logits.tightened() if tight else logits
+        lows, highs = ((_log_sum(end, separation.over), _log_sum(end, separation.against)) for end in (logits.low, logits.high))
+        return lows[0] - highs[1], highs[0] - lows[1]
+    (over, weight), (against, other) = separation.over[0], separation.against[0]
+    form = np.zeros((1, 1, logits.low.shape[-1]), np.float32)
+    form[..., over], form[..., against] = 1, -1
+    offset = float(np.log(weight / other))
+    return lowest(logits, form, far=tight)[:, 0] + offset, offset - lowest(logits, -form, far=tight)[:, 0]
+
+
+def _log_sum(logits: tf.Tensor, side: tuple[tuple[int, float], ...]) -> tf.Tensor:
+    """Logarithm of the weighted sum of the exponentials of some columns, `(batch,)`."""
+    columns, weights = zip(*side, strict=True)
+    return tf.reduce_logsumexp(tf.gather(logits, columns, axis=1) + np.log(weights).astype(np.float32), axis=1)
