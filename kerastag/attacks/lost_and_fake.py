@@ -1,10 +1,11 @@
 """Attacks on sets: the object of a jet that is best lost, and a fake that is best added.
 
-They move whole objects, so that ε, bounds and ties say nothing of them. What the jet has of its own stays, such as numbers of
-tracks. Where a jet has more objects than slots, the one that would move up is not known and its slot stays empty.
+They move whole objects, so that ε, bounds and ties say nothing of them. What the jet has of its own stays, but for the number
+that says which slots are filled. Where a jet has more objects than slots, the one that would move up is not known and its slot
+stays empty.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -32,6 +33,7 @@ class SlotAttack(Attack):
         defaults: Default of each variable in each slot, `(variables, slots)`.
         objective: What to increase, as of `Attack`.
         labels: "true" or "predicted".
+        count: Column of the number of objects, beyond which slots are empty; None if there is none.
 
     Raises:
         UserError: if the columns are not those of the threat model.
@@ -44,9 +46,10 @@ class SlotAttack(Attack):
         defaults: ArrayLike,
         objective: str | ObjectiveFunction = "cross_entropy",
         labels: str = "true",
+        count: int | None = None,
     ):
         super().__init__(threat_model, objective, labels)
-        self.first, self.defaults = first, np.asarray(defaults, np.float32)
+        self.first, self.defaults, self.count = first, np.asarray(defaults, np.float32), count
         if self.defaults.ndim != 2 or not 0 <= first <= threat_model.features - self.defaults.size:
             raise UserError(
                 f"`defaults` must be (variables, slots) of columns from {first} on. Received: {self.defaults.shape}."
@@ -86,14 +89,22 @@ class SlotAttack(Attack):
         """Jets `(batch, features)` after a change."""
         last = self.first + self.defaults.size
         objects = tf.reshape(x[:, self.first : last], (-1, *self.defaults.shape))
+        if self.count is not None:
+            counted = np.arange(x.shape[1]) == self.count
+            x = tf.where(counted, x + self.more(objects != self.defaults, number)[:, None], x)
         # An absent cell becomes the default of the slot that it moves to.
         objects, exists = self.change(objects, objects != self.defaults, number)
         objects = tf.where(exists, objects, self.defaults)
         return tf.concat([x[:, : self.first], tf.reshape(objects, (-1, self.defaults.size)), x[:, last:]], axis=1)
 
+    def more(self, exists: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        """How many objects more each jet has after a change, `(batch,)`; arguments as of `change`."""
+        raise NotImplementedError
+
     @override
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"first": self.first, "defaults": self.defaults.astype(np.float64).tolist()}
+        defaults = self.defaults.astype(np.float64).tolist()
+        return super().get_config() | {"first": self.first, "defaults": defaults, "count": self.count}
 
 
 @keras.saving.register_keras_serializable("kerastag")
@@ -112,7 +123,8 @@ class TrackDropout(SlotAttack):
         Raises:
             UserError: if its schema has no group with slots.
         """
-        return cls(threat_model, *_group(dataset.schema)[:2], **options)
+        group = _Group.of(dataset.schema)
+        return cls(threat_model, group.first, group.defaults, count=group.counted, **options)
 
     @property
     @override
@@ -126,6 +138,10 @@ class TrackDropout(SlotAttack):
         stays = slots < self.changes - 1
         return tf.gather(objects, source, axis=2), tf.gather(exists, source, axis=2) & stays
 
+    @override
+    def more(self, exists: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        return -tf.cast(tf.reduce_any(tf.gather(exists, number, axis=2), axis=1), tf.float32)
+
 
 @keras.saving.register_keras_serializable("kerastag")
 class FakeTracks(SlotAttack):
@@ -135,9 +151,10 @@ class FakeTracks(SlotAttack):
         threat_model: Names the features.
         first: First column of the group.
         defaults: `(variables, slots)`.
-        fakes: Objects that may be added, `(fakes, variables)`.
+        fakes: Objects that may be added, `(fakes, variables)`; NaN or None for a cell that is absent.
         objective: What to increase, as of `Attack`.
         labels: "true" or "predicted".
+        count: Column of the number of objects; None if there is none.
     """
 
     def __init__(
@@ -148,8 +165,9 @@ class FakeTracks(SlotAttack):
         fakes: ArrayLike,
         objective: str | ObjectiveFunction = "cross_entropy",
         labels: str = "true",
+        count: int | None = None,
     ):
-        super().__init__(threat_model, first, defaults, objective, labels)
+        super().__init__(threat_model, first, defaults, objective, labels, count)
         self.fakes = np.asarray(fakes, np.float32)
 
     @classmethod
@@ -163,16 +181,25 @@ class FakeTracks(SlotAttack):
             **options: Further arguments of the attack.
 
         Raises:
-            UserError: if its schema has no group with slots, or no jet has such an object.
+            UserError: if its schema has no group with slots, no jet has such an object, or objects have momenta in the frame
+                of the detector, which would point away from another jet.
         """
-        first, defaults, name = _group(dataset.schema)
+        schema, group = dataset.schema, _Group.of(dataset.schema)
+        if "energy" in schema.kinematic_features(group.name):
+            raise UserError(
+                f"No fake of the group '{group.name}' can be taken from other jets, whose directions differ: {schema.name} has "
+                "px, py and pz. Leave fake-track out."
+            )
         x = dataset.arrays("train").features[:_POOL_JETS]
-        objects = x[:, first : first + defaults.size].reshape(len(x), *defaults.shape)
-        filled = np.argwhere((objects != defaults).any(axis=1))
+        objects = x[:, group.first : group.first + group.defaults.size].reshape(len(x), *group.defaults.shape)
+        objects = np.where(objects == group.defaults, np.nan, objects)
+        filled = np.argwhere(~np.isnan(objects).all(axis=1))
         if not len(filled):
-            raise UserError(f"None of the first training jets has an object of the group '{name}', so there are no fakes.")
+            raise UserError(
+                f"None of the first training jets has an object of the group '{group.name}', so there are no fakes."
+            )
         jets, slots = filled[np.random.default_rng(seed).choice(len(filled), _FAKES)].T
-        return cls(threat_model, first, defaults, objects[jets, :, slots], **options)
+        return cls(threat_model, group.first, group.defaults, objects[jets, :, slots], count=group.counted, **options)
 
     @property
     @override
@@ -189,11 +216,17 @@ class FakeTracks(SlotAttack):
         source = tf.range(slots)[None] - tf.cast(tf.range(slots)[None] > position, tf.int32)
         here = (tf.range(slots)[None] == position)[:, None]
         moved, there = (_slots_of_jet(values, source) for values in (objects, exists))
-        return tf.where(here, fake[None, :, None], moved), there | here
+        whole = ~tf.math.is_nan(fake)[None, :, None]
+        return tf.where(here & whole, fake[None, :, None], moved), tf.where(here, whole, there)
+
+    @override
+    def more(self, exists: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        return tf.ones_like(exists[:, 0, 0], tf.float32)
 
     @override
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"fakes": self.fakes.astype(np.float64).tolist()}
+        fakes = [[None if np.isnan(value) else float(value) for value in fake] for fake in self.fakes]
+        return super().get_config() | {"fakes": fakes}
 
 
 def _slots_of_jet(values: tf.Tensor, source: tf.Tensor) -> tf.Tensor:
@@ -202,12 +235,34 @@ def _slots_of_jet(values: tf.Tensor, source: tf.Tensor) -> tf.Tensor:
     return tf.transpose(by_slot, (0, 2, 1))
 
 
-def _group(schema: Schema) -> tuple[int, np.ndarray, str]:
-    """First column, defaults `(variables, slots)` and name of the group of tracks, or of most slots."""
-    largest = schema.largest_group
-    if largest is None:
-        raise UserError(f"{schema.name} has no group with slots, so no object can be lost or added.")
-    name = schema.helix.group if schema.helix else largest.name
-    columns = [number for number, feature in enumerate(schema.features) if feature.group == name]
-    variables = next(len(group.variables) for group in schema.groups if group.name == name)
-    return columns[0], schema.defaults[columns].reshape(variables, -1), name
+class _Group(NamedTuple):
+    """Objects that may be lost or added: tracks, or the group of most slots.
+
+    Attributes:
+        name: Name of the group.
+        first: Its first column.
+        defaults: `(variables, slots)`.
+        counted: Column of the number of objects; None if it is no input.
+    """
+
+    name: str
+    first: int
+    defaults: np.ndarray
+    counted: int | None
+
+    @classmethod
+    def of(cls, schema: Schema) -> "_Group":
+        """That of a schema.
+
+        Raises:
+            UserError: if no group has slots.
+        """
+        largest = schema.largest_group
+        if largest is None:
+            raise UserError(f"{schema.name} has no group with slots, so no object can be lost or added.")
+        name = schema.helix.group if schema.helix else largest.name
+        group = next(group for group in schema.groups if group.name == name)
+        columns = [number for number, feature in enumerate(schema.features) if feature.group == name]
+        counts = {feature.branch: number for number, feature in enumerate(schema.features) if feature.slot is None}
+        defaults = schema.defaults[columns].reshape(len(group.variables), -1)
+        return cls(name, columns[0], defaults, counts.get(group.count or ""))

@@ -65,6 +65,7 @@ def _direction(theta: Ends, q_over_p: Ends, eta: Ends) -> tuple[Ends, Ends]:
     Δη falls with θ. Its slope in η is sin(polar angle of the axis)/sin(polar angle of the track) - 1, near 0, so that it is
     enclosed from the middle of the interval of η.
     """
+    eta = tuple(tf.clip_by_value(end, -quantities.LARGEST_ETA, quantities.LARGEST_ETA) for end in eta)
     axis = tuple(2 * tf.math.atan(tf.exp(-end)) for end in (eta[1], eta[0]))
     smallest = quantities.SMALLEST_THETA
     polar = tuple(tf.clip_by_value(one + other, smallest, np.pi - smallest) for one, other in zip(theta, axis, strict=True))

@@ -56,7 +56,7 @@ def certificates(
     replicates: int,
     method: Method,
 ) -> dict[str, list[Certificate]]:
-    """Certificates of each tagger in the box of each attack, without ties, which a box of intervals cannot keep.
+    """Certificates of each tagger in the box of each attack, without ties.
 
     Args:
         models_by_name: Taggers from raw features to logits of the classes of the schema.
@@ -70,7 +70,7 @@ def certificates(
         UserError: if no attack has a size, or there is no rule for a layer of a tagger.
     """
     main, bootstrap = dataset.schema.main, Bootstrap(jets.events, replicates, weights=jets.weights)
-    boxes = list(dict.fromkeys(_box_of(condition) for condition in under if condition.sized))
+    boxes = certified_boxes(under)
     if not boxes:
         raise UserError("There is no box to certify: none of the attacks has a size.")
     found: dict[str, list[Certificate]] = {name: [] for name in models_by_name}
@@ -107,11 +107,16 @@ def markdown(found: Mapping[str, Sequence[Certificate]], main: Separation) -> st
     return tables.markdown(header, rows)
 
 
-def _box_of(condition: Condition) -> Condition:
-    """The same box for all attacks in it, without ties."""
-    return dataclasses.replace(
-        condition, attack="fgsm", objective="cross_entropy", physics=dataclasses.replace(condition.physics, untied=True)
-    )
+def certified_boxes(under: Iterable[Condition]) -> list[Condition]:
+    """The box of each attack that has a size, once and without ties, which limits of single cells cannot keep."""
+    sized = [condition for condition in under if condition.sized]
+    boxes = [
+        dataclasses.replace(
+            one, attack="fgsm", objective="cross_entropy", physics=dataclasses.replace(one.physics, untied=True)
+        )
+        for one in sized
+    ]
+    return list(dict.fromkeys(boxes))
 
 
 def certify(

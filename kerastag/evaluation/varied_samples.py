@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from kerastag import data
+from kerastag.checksums import sha256
 from kerastag.errors import UserError
 from kerastag.evaluation.variation_files import NOMINAL, list_files
 from kerastag.jets import Jets
@@ -44,9 +45,9 @@ class VariedSamples:
         self._schema = schema
 
     @property
-    def names(self) -> list[str]:
-        """Names of the variations that are there."""
-        return list(self._names)
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of each file by name, which tells others of the same names apart."""
+        return {name: sha256(file.path) for name, file in self._files.items()}
 
     def mean_change(self, logits: Callable[[np.ndarray], np.ndarray], separation: Separation) -> float:
         """Mean of the absolute changes of an area.

@@ -8,12 +8,11 @@ import numpy as np
 import tensorflow as tf
 from typing_extensions import override
 
-from kerastag.layers.track_quantities import direction
+from kerastag.layers.track_quantities import LARGEST_ETA, direction
 from kerastag.schema import Schema
 
 # Beyond these no object of a jet lies, and squares of energies would overflow.
 _LARGEST_MOMENTUM = 1e7  # GeV
-_LARGEST_ETA = 10.0
 
 
 @keras.saving.register_keras_serializable("kerastag")
@@ -64,7 +63,7 @@ class Kinematics(keras.layers.Layer):
         if "energy" in parts:
             vectors = [ops.clip(parts[name], -_LARGEST_MOMENTUM, _LARGEST_MOMENTUM) for name in ("px", "py", "pz", "energy")]
         elif "pt" in parts:
-            pt, eta = ops.clip(parts["pt"], 0.0, _LARGEST_MOMENTUM), ops.clip(parts["eta"], -_LARGEST_ETA, _LARGEST_ETA)
+            pt, eta = ops.clip(parts["pt"], 0.0, _LARGEST_MOMENTUM), ops.clip(parts["eta"], -LARGEST_ETA, LARGEST_ETA)
             vectors = [pt, eta, parts["phi"]]
         else:
             vectors = []

@@ -14,6 +14,7 @@ from kerastag.schema import Schema
 # An attack may leave the range of physics. Below this angle to the beam, which no tracker covers, η would diverge.
 SMALLEST_THETA = 0.02
 SMALLEST_CURVATURE = 1e-3  # 1/GeV
+LARGEST_ETA = 10.0  # no jet lies beyond, and its exponential would overflow
 # Variances of the best tracks, (5 µm)² and (30 µm)². An attack may move a variance below 0, which has no root.
 SMALLEST_D0_VARIANCE, SMALLEST_Z0_VARIANCE = 25e-6, 900e-6  # mm²
 SMALLEST_SQUARE = 1e-6  # added to ΔR², whose root has no slope at 0
@@ -28,6 +29,7 @@ def direction(theta: tf.Tensor, q_over_p: tf.Tensor, eta: tf.Tensor) -> tuple[tf
         eta: Pseudorapidity of the jet, `(batch, 1)`.
     """
     ops = keras.ops
+    eta = ops.clip(eta, -LARGEST_ETA, LARGEST_ETA)
     polar = ops.clip(theta + 2 * ops.arctan(ops.exp(-eta)), SMALLEST_THETA, np.pi - SMALLEST_THETA)
     delta_eta = -ops.log(ops.tan(polar / 2)) - eta
     return delta_eta, ops.sin(polar) / ops.maximum(ops.abs(q_over_p), SMALLEST_CURVATURE)

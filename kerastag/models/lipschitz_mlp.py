@@ -64,7 +64,8 @@ def largest_change(tagger: keras.Model, budget: ArrayLike) -> np.ndarray:
 
     Args:
         tagger: The tagger.
-        budget: Largest change of each feature in its unit, `(batch, features)`, as `ThreatModel.budget` gives it.
+        budget: Largest change of each feature in its unit, `(batch, features)`, also of those that follow others. In a box
+            without ties `ThreatModel.budget` gives it; with ties its budgets are those of what leads alone.
 
     Returns:
         Bounds `(batch,)`; the difference of two logits changes by twice as much at most.

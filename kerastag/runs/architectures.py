@@ -16,7 +16,7 @@ from kerastag.attacks import CLEAN, Condition, attacked_features, conditions
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.evaluation import speed
-from kerastag.evaluation.certified import certify
+from kerastag.evaluation.certified import certified_boxes, certify
 from kerastag.evaluation.taggers import TREES, Tagger
 from kerastag.evaluation.varied_samples import VariedSamples, area_of
 from kerastag.files import read_json, write_json, write_text
@@ -33,7 +33,7 @@ from kerastag.training.assembly import make_attack
 TRAININGS = ("nominal", "adversarial")
 # Of a training the quantities by name.
 Quantities = dict[str, float]
-CLEAN_AREA, CERTIFIED, VARIATIONS = "clean", "largest loss, certified", "mean change under variations"
+CLEAN_AREA, VARIATIONS = "clean", "mean change under variations"
 RESULT, SPEED = "architecture.json", "speed.json"
 # Jets on which speeds are measured.
 _TIMED_JETS = 4_096
@@ -87,7 +87,7 @@ def architectures(
     make_attack(settings, dataset)  # mistakes are found before the first training
     for name in names:
         models.build(name, dataset.schema, dataset.statistics, settings.inputs)
-    measure = _Measure(dataset, settings, conditions(grid), variations)
+    measure = _Measure(dataset, conditions(grid), variations)
     rows = [Row(name, training) for name in dict.fromkeys(names) for training in TRAININGS]
     runs = [(row, _settings(settings, row, seed)) for row in rows for seed in seeds]
     results: dict[str, list[Quantities]] = {}
@@ -95,7 +95,8 @@ def architectures(
         folder = _folder(output, row, training)
         train_missing(training, dataset, folder)
         results.setdefault(row.name, []).append(measure.network(folder, row.name))
-    results[TREES] = [measure.trees(_folder(output, *runs[0]), output / "trees.json")]
+    first = _folder(output, *runs[0])
+    results[TREES] = [measure.trees(first, first / "trees.json")]
     firsts = {row: _settings(settings, row, seeds[0]) for row in rows}
     timed = tqdm(firsts.items(), "Timing", disable=None)
     costs = {row.name: _costs(training, dataset, _folder(output, row, training)) for row, training in timed}
@@ -116,20 +117,21 @@ class _Measure:
 
     Args:
         dataset: Data set of the jets.
-        settings: Settings of the trainings, of which the size of the attack is that of the certificate.
         under: Conditions, the first that of clean jets.
         variations: Folder of simulated variations; None for none.
     """
 
-    def __init__(self, dataset: JetDataset, settings: Settings, under: Sequence[Condition], variations: Path | None):
+    def __init__(self, dataset: JetDataset, under: Sequence[Condition], variations: Path | None):
         self._dataset, self._under = dataset, under
+        main = dataset.schema.main.name
+        self._attacks = {condition: condition.aimed_at(main).build(dataset) for condition in under}
         self._jets = dataset.arrays("test")
         self._varied = None if variations is None else VariedSamples(variations, dataset.schema, UNCERTAINTIES)
         self._made_of = plain(
             {
                 "fingerprint": dataset.fingerprint,
                 "attacks": list(under),
-                "variations": None if self._varied is None else self._varied.names,
+                "variations": None if self._varied is None else self._varied.digests,
             }
         )
 
@@ -152,29 +154,29 @@ class _Measure:
         main, jets = self._dataset.schema.main, self._jets
         areas = {}
         for condition in self._under:
-            attack = condition.aimed_at(main.name).build(self._dataset)
-            logits = tagger.logits(attacked_features(tagger.attacked, jets.features, jets.y, attack))
+            logits = tagger.logits(attacked_features(tagger.attacked, jets.features, jets.y, self._attacks[condition]))
             areas[condition.label] = area_of(jets, logits, main)
         clean = areas.pop(CLEAN.label)
         quantities = {CLEAN_AREA: clean} | {f"loss, {label}": clean - area for label, area in areas.items()}
-        if tagger.name != TREES and (certified := self._certified_loss(tagger)) is not None:
-            quantities[CERTIFIED] = certified
+        if tagger.name != TREES:
+            quantities |= self._certified_losses(tagger)
         if self._varied is not None:
             quantities[VARIATIONS] = self._varied.mean_change(tagger.logits, main)
         return quantities
 
-    def _certified_loss(self, tagger: Tagger) -> float | None:
-        """Largest loss in the untied box of the first attack that has a size, of some jets; None without a certificate."""
-        jets = self._jets.take(slice(_CERTIFIED_JETS))
-        sized = next(condition for condition in self._under if condition.epsilon)
-        untied = dataclasses.replace(sized, physics=dataclasses.replace(sized.physics, untied=True))
-        main = self._dataset.schema.main
-        try:
-            values = certify(tagger.attacked, jets, untied.threat_model(self._dataset), main)
-        except UserError as error:
-            print(f"{tagger.name} has no certificate. {error}")
-            return None
-        return area_of(jets, tagger.logits(jets.features), main) - area_of(jets, values, main)
+    def _certified_losses(self, tagger: Tagger) -> Quantities:
+        """Largest loss of some jets in the box of each size, without ties; nothing where there is no certificate."""
+        jets, main = self._jets.take(slice(_CERTIFIED_JETS)), self._dataset.schema.main
+        clean = area_of(jets, tagger.logits(jets.features), main)
+        losses = {}
+        for box in certified_boxes(self._under):
+            try:
+                values = certify(tagger.attacked, jets, box.threat_model(self._dataset), main)
+            except UserError as error:
+                print(f"{tagger.name} has no certificate. {error}")
+                return {}
+            losses[f"largest loss {box.box_label}, certified"] = clean - area_of(jets, values, main)
+        return losses
 
 
 def _costs(settings: Settings, dataset: JetDataset, folder: Path) -> Quantities:

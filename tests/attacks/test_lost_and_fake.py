@@ -5,15 +5,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerastag.attacks import Condition, FakeTracks, TrackDropout, conditions
+from kerastag import models
+from kerastag.attacks import Condition, FakeTracks, ThreatModel, TrackDropout, conditions
 from kerastag.attacks.base import Attack
 from kerastag.errors import UserError
 from kerastag.request import AttackGrid
+from kerastag.schema import DEEPCSV, PARTICLE_TRANSFORMER_AK4
+from tests.models import checks
 from tests.toy import TOY, toy_threat_model
 
 FIRST, SLOTS = TOY.index("track_0_d0"), 3
 DEFAULTS = TOY.defaults[FIRST : FIRST + 12].reshape(4, SLOTS)
-FAKES = np.array([[7.0, 0.5, 1.0, 4.0], [-6.0, 0.1, -1.0, 9.0]], np.float32)
+FAKES = np.array([[7.0, 0.5, 1.0, 4.0], [-6.0, 0.1, np.nan, 9.0]], np.float32)
+COUNT = TOY.index("n")
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +35,17 @@ def with_tracks(jet, tracks):
     """A jet with some objects, `(objects, variables)`, in its leading slots."""
     block = DEFAULTS.copy()
     for slot, track in enumerate(tracks[:SLOTS]):
-        block[:, slot] = track
+        block[:, slot] = np.where(np.isnan(track), DEFAULTS[:, slot], track)
     jet = jet.copy()
+    jet[COUNT] += len(tracks) - len(tracks_of(jet))
     jet[FIRST : FIRST + 12] = block.reshape(-1)
     return jet
 
 
 def tracks_of(jet):
     block = jet[FIRST : FIRST + 12].reshape(4, SLOTS)
-    return [block[:, slot] for slot in range(SLOTS) if (block[:, slot] != DEFAULTS[:, slot]).any()]
+    exists = block != DEFAULTS
+    return [np.where(exists[:, slot], block[:, slot], np.nan) for slot in range(SLOTS) if exists[:, slot].any()]
 
 
 def lost(jet):
@@ -56,8 +62,8 @@ def faked(jet):
 @pytest.mark.parametrize(
     ("attack", "by_hand"),
     [
-        (TrackDropout(toy_threat_model(), FIRST, DEFAULTS), lost),
-        (FakeTracks(toy_threat_model(), FIRST, DEFAULTS, FAKES), faked),
+        (TrackDropout(toy_threat_model(), FIRST, DEFAULTS, count=COUNT), lost),
+        (FakeTracks(toy_threat_model(), FIRST, DEFAULTS, FAKES, count=COUNT), faked),
     ],
     ids=["lost", "fake"],
 )
@@ -71,7 +77,8 @@ def test_each_jet_is_the_worst_that_one_object_makes_of_it(filled, toy_tagger, a
         (index,) = np.flatnonzero((candidates == found).all(axis=1))[:1]
         assert losses[index] >= losses.max() - 1e-6
     assert (attacked != x).any(axis=1).mean() > 0.3
-    assert (np.delete(attacked, range(FIRST, FIRST + 12), axis=1) == np.delete(x, range(FIRST, FIRST + 12), axis=1)).all()
+    others = np.setdiff1d(np.arange(len(TOY.names)), [COUNT, *range(FIRST, FIRST + 12)])
+    assert (attacked[:, others] == x[:, others]).all()
     again = type(attack).from_config(attack.get_config())
     np.testing.assert_array_equal(again(toy_tagger, x, y), attacked)
 
@@ -98,6 +105,9 @@ def test_they_are_named_like_other_attacks_but_have_no_size(dataset, tagger):
         }
         assert names == {"track"}
     fakes = Condition("fake-track").build(dataset).fakes
+    # A cell that stands at the default of its slot comes at that of its new one.
+    defaults = Condition("fake-track").build(dataset).defaults
+    assert np.isnan(fakes).any() and not (fakes[:, :, None] == defaults).any()
     columns = [dataset.schema.index(f"track_{slot}_D0") for slot in range(6)]
     assert np.isin(fakes[:, 0], dataset.arrays("train").features[:, columns]).all() and len(np.unique(fakes[:, 0])) == 8
 
@@ -108,3 +118,30 @@ def test_a_data_set_without_tracks_has_none_to_lose(dataset):
     alone = dataclasses.replace(dataset.schema, groups=dataset.schema.groups[:1], helix=None)
     with pytest.raises(UserError, match="no group with slots, so no object can be lost or added"):
         TrackDropout.of_dataset(toy_threat_model(), type("DataSet", (), {"schema": alone}))
+
+
+def test_numbers_of_tracks_follow_where_they_say_which_slots_are_filled():
+    defaults = DEEPCSV.defaults
+    x = np.tile(defaults, (2, 1)).astype(np.float32)
+    count, first = (
+        DEEPCSV.index("jetNSelectedTracks"),
+        [DEEPCSV.index(f"{name}_0") for name in ("trackSip3dSig", "trackDeltaR")],
+    )
+    x[1, first], x[1, count] = 2.5, 1
+    training = type("Jets", (), {"features": x})
+    dataset = type("DataSet", (), {"schema": DEEPCSV, "arrays": lambda self, split: training})()
+    model = models.mlp(DEEPCSV, checks.flat_statistics(DEEPCSV))
+    threat_model = ThreatModel.from_schema(DEEPCSV, np.ones(len(defaults)), 0.1)
+    y = checks.labels(3, 3)
+    fake, lost_track = (attack.of_dataset(threat_model, dataset) for attack in (FakeTracks, TrackDropout))
+    # Each is the worst of what it can do and of nothing, so that one label at least lets it act.
+    added = np.concatenate([fake(model, x, y[[label] * 2]).numpy()[:, count] - x[:, count] for label in range(3)])
+    assert set(added) == {0, 1}
+    gone = np.concatenate([lost_track(model, x, y[[label] * 2]).numpy()[:, count] - x[:, count] for label in range(3)])
+    assert set(gone) == {0, -1}
+
+
+def test_no_fake_comes_from_a_jet_in_another_direction():
+    dataset = type("DataSet", (), {"schema": PARTICLE_TRANSFORMER_AK4})
+    with pytest.raises(UserError, match="whose directions differ: particle_transformer_ak4 has px, py and pz"):
+        FakeTracks.of_dataset(toy_threat_model(), dataset)

@@ -1,25 +1,25 @@
 """Several architectures on the same jets: trained, attacked, timed, and resumed."""
 
+import importlib
 import json
 
-import numpy as np
 import pytest
 
 from kerastag import runs, saving
-from kerastag.evaluation.certified import certified_auc
-from kerastag.jets import Jets
+from kerastag.errors import UserError
 from kerastag.metrics import discriminator_auc
 from kerastag.recipes import Settings
-from kerastag.request import AttackGrid
-from kerastag.schema import JET_FLAVOR
+from kerastag.request import AttackGrid, Physics
 from tests.conftest import run_command
+
+architectures = importlib.import_module("kerastag.runs.architectures")
 
 
 @pytest.mark.slow
 def test_architectures_are_compared_and_the_study_is_resumed(dataset, data_dir, tmp_path, capsys):
-    given = {"config": "jet_flavor", "epochs": 1, "data_dir": str(data_dir), "batch_size": 300}
+    given = {"config": "jet_flavor", "epochs": 1, "data_dir": str(data_dir), "batch_size": 300, "untied": True}
     settings = Settings.resolve(given)
-    grid = AttackGrid(("fgsm", "track-dropout"), (0.01,), (None,), objectives=("margin",))
+    grid = AttackGrid(("fgsm", "track-dropout"), (0.01,), (None,), objectives=("margin",), physics=Physics(untied=True))
     arguments = (settings, tmp_path, ["lipschitz_mlp"], [1], grid)
     runs.architectures(*arguments)
     text = (tmp_path / "table.md").read_text()
@@ -34,27 +34,13 @@ def test_architectures_are_compared_and_the_study_is_resumed(dataset, data_dir, 
     one = json.loads((tmp_path / "lipschitz_mlp-nominal-seed1" / "architecture.json").read_text())["quantities"]
     jets = dataset.arrays("test")
     assert one["clean"] == pytest.approx(discriminator_auc(jets.y, tagger(jets.features).numpy())["BvL"])
-    certified = stored["results"]["lipschitz_mlp, nominal"]["largest loss, certified"]["values"]
-    attacked = stored["results"]["lipschitz_mlp, nominal"]["loss, FGSM on margin ε=0.01"]["values"]
+    certified = stored["results"]["lipschitz_mlp, nominal"]["largest loss ε=0.01 untied, certified"]["values"]
+    attacked = stored["results"]["lipschitz_mlp, nominal"]["loss, FGSM on margin ε=0.01 untied"]["values"]
     assert all(bound >= loss for bound, loss in zip(certified, attacked, strict=True))
     times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.json")}
     runs.architectures(*arguments)
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.json")}
     assert (tmp_path / "architectures.png").is_file()
-
-
-def test_a_certified_area_is_that_of_margins_moved_by_twice_the_bound():
-    generator = np.random.default_rng(0)
-    logits, label = generator.normal(size=(500, 3)), generator.integers(0, 3, 500)
-    logits[np.arange(500), label] += 1.5
-    bound = generator.random(500)
-    jets = Jets(np.zeros((500, 1), np.float32), label, {}, 3)
-    found = certified_auc(jets, logits, bound, JET_FLAVOR.main)
-    sign = np.where(label == 0, 1, np.where(label == 2, -1, 0))
-    margin = logits[:, 0] - logits[:, 2] - 2 * sign * bound
-    b, light = margin[label == 0], margin[label == 2]
-    expected = (b[:, None] > light).mean() + 0.5 * (b[:, None] == light).mean()
-    assert found == pytest.approx(expected, abs=1e-6)
 
 
 def test_mistakes_are_said_before_anything_is_trained(tmp_path):
@@ -66,3 +52,10 @@ def test_mistakes_are_said_before_anything_is_trained(tmp_path):
         outcome = run_command("study", *arguments, "--output", tmp_path / "study")
         assert outcome.code == 2 and sentence in outcome.err
     assert not (tmp_path / "study").exists()
+
+
+def test_an_unknown_objective_is_found_before_anything_is_trained(dataset, data_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(architectures, "train_missing", pytest.fail)
+    settings = Settings.resolve({"config": "jet_flavor", "data_dir": str(data_dir)})
+    with pytest.raises(UserError, match="nonsense"):
+        runs.architectures(settings, tmp_path, ["paper_mlp"], [1], AttackGrid(("fgsm",), (0.01,), objectives=("nonsense",)))

@@ -1,0 +1,217 @@
+"""Limits against what other code finds, against a million points of boxes, and against closed forms."""
+
+import functools
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerastag import models
+from kerastag.attacks import APGD, FGSM, PGD
+from kerastag.bounds import enclose, margin_bounds
+from kerastag.bounds.nodes import root
+from kerastag.bounds.preprocessing import mended, present, standardized, track_quantities
+from kerastag.errors import UserError
+from kerastag.evaluation.certified import certify
+from kerastag.jets import Jets
+from kerastag.layers import Mend, PresenceFlags, Standardize, TrackQuantities
+from kerastag.metrics import discriminant
+from kerastag.schema import JET_FLAVOR, Separation
+from tests.models import checks
+from tests.toy import TOY, toy_threat_model
+
+SMALL = {
+    "mlp": functools.partial(models.mlp, hidden=(16, 16)),
+    "paper_mlp": models.paper_mlp,
+    "deep_sets": functools.partial(models.deep_sets, encoder=(8, 8), hidden=(16,)),
+    "pfn": functools.partial(models.pfn, encoder=(8, 8), hidden=(16,)),
+}
+LIPSCHITZ = functools.partial(models.lipschitz_mlp, hidden=(16, 16))
+
+
+def dense_network(inputs=6, hidden=(16, 16), classes=3, activation="relu"):
+    keras.utils.set_random_seed(4)
+    x = first = keras.Input((inputs,))
+    for width in hidden:
+        x = keras.layers.Dense(width, activation=activation, bias_initializer="normal")(x)
+    return keras.Model(first, keras.layers.Dense(classes, bias_initializer="normal")(x))
+
+
+def trained_like(build, schema=TOY):
+    """A network whose ReLUs are on and off, with batch normalisations that do something."""
+    keras.utils.set_random_seed(5)
+    model = build(schema, checks.flat_statistics(schema))
+    for layer in model.layers:
+        if layer.weights:
+            generator = np.random.default_rng(6)
+            layer.set_weights([w + 0.1 * generator.random(w.shape, np.float32) for w in layer.get_weights()])
+    return model
+
+
+@pytest.fixture(scope="module")
+def box():
+    return checks.made_up(TOY, jets=20), toy_threat_model(0.05, bounds=True)
+
+
+def ends(threat_model, x):
+    found = threat_model.box(x)
+    moves = found.moves.numpy()
+    return np.where(moves, found.low, x), np.where(moves, found.high, x)
+
+
+@pytest.mark.parametrize("method", ["crown", "forward-ibp"])
+def test_limits_are_those_of_decomon(method, monkeypatch):
+    monkeypatch.setattr(np, "float_", np.float64, raising=False)  # decomon 0.2.1 was written for NumPy 1
+    decomon = pytest.importorskip("decomon")
+    from decomon.models import clone
+
+    model = dense_network()
+    x = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
+    low, high = x - 0.2, x + 0.2
+    with pytest.warns(UserWarning, match="structure of `inputs`"):
+        theirs = clone(model, method=method)
+        expected = decomon.get_lower_box(theirs, low, high), decomon.get_upper_box(theirs, low, high)
+    node = enclose(model, tf.constant(low), tf.constant(high), tight=method == "crown")
+    node = node.tightened() if method == "crown" else node
+    for ours, other, sign in ((node.low.numpy(), expected[0], 1), (node.high.numpy(), expected[1], -1)):
+        # Limits of intervals are kept here where they are narrower than those of forms.
+        assert (sign * (ours - other) >= -1e-5).all() and np.isclose(ours, other, rtol=1e-4, atol=1e-5).mean() > 0.95
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_million_points_of_boxes_stay_within_limits(name, box):
+    x, threat_model = box
+    model, main = trained_like(SMALL[name]), TOY.main
+    low, high = ends(threat_model, x)
+    box_of_jets = tf.constant(low), tf.constant(high)
+    least, most = (end.numpy() for end in margin_bounds(model, *box_of_jets, main))
+    wider = [end.numpy() for end in margin_bounds(model, *box_of_jets, main, "interval")]
+    assert (least >= wider[0] - 1e-4).all() and (most <= wider[1] + 1e-4).all()
+    generator = np.random.default_rng(7)
+    share = generator.random((12_500, len(TOY.names)), np.float32)
+    share[::2] = np.rint(share[::2])  # every second point is a corner
+    smallest, largest = np.full(len(x), np.inf), np.full(len(x), -np.inf)
+    for jet in range(len(x)):
+        points = low[jet] + share * (high[jet] - low[jet])
+        values = discriminant(model.predict_on_batch(np.clip(points, low[jet], high[jet])), main)
+        smallest[jet], largest[jet] = values.min(), values.max()
+    assert (least <= smallest + 1e-4).all() and (largest <= most + 1e-4).all()
+    reached = (largest - smallest) / (most - least)
+    assert np.median(reached) > 0.3, "limits are wide of what points reach"
+
+
+def test_limits_of_a_network_whose_units_keep_their_side_are_reached_in_a_corner():
+    model = dense_network(hidden=(16,))
+    x = np.random.default_rng(1).normal(size=(40, 6)).astype(np.float32)
+    low, high = x - 1e-3, x + 1e-3
+    before = x @ model.layers[1].get_weights()[0] + model.layers[1].get_weights()[1]
+    same = (abs(before) > 6e-3 * abs(model.layers[1].get_weights()[0]).max()).all(axis=1)
+    assert same.sum() > 20
+    found, _ = margin_bounds(model, tf.constant(low), tf.constant(high), JET_FLAVOR.main)
+    corners = [np.where(choice, high, low) for choice in itertools.product([False, True], repeat=6)]
+    lowest = np.min([discriminant(model(corner).numpy(), JET_FLAVOR.main) for corner in corners], axis=0)
+    np.testing.assert_allclose(found.numpy()[same], lowest[same], atol=2e-6)
+    assert (found.numpy() <= lowest + 1e-5).all()
+
+
+def test_a_discriminator_of_several_classes_is_bounded_by_each():
+    model = dense_network(classes=4)
+    several = Separation("bbVrest", ("b", "bb", "c", "light"), ((0, 1.0), (1, 1.0)), ((2, 0.3), (3, 0.7)))
+    x = np.random.default_rng(2).normal(size=(20, 6)).astype(np.float32)
+    low, high = (end.numpy() for end in margin_bounds(model, tf.constant(x - 0.1), tf.constant(x + 0.1), several))
+    for seed in range(200):
+        point = x + 0.1 * np.random.default_rng(seed).choice([-1, 1], x.shape)
+        value = discriminant(model(point.astype(np.float32)).numpy(), several)
+        assert (low - 1e-5 <= value).all() and (value <= high + 1e-5).all()
+
+
+@pytest.mark.parametrize(
+    ("schema", "make", "enclosed"),
+    [
+        (TOY, lambda schema: Standardize.robust(schema, checks.flat_statistics(schema)), standardized),
+        (TOY, Mend.from_schema, mended),
+        (TOY, lambda schema: PresenceFlags(schema.optional_objects, schema.defaults), present),
+        (JET_FLAVOR, TrackQuantities.from_schema, track_quantities),
+    ],
+)
+def test_first_layers_are_enclosed(schema, make, enclosed):
+    layer = make(schema)
+    x = checks.made_up(schema, jets=40)
+    size = 0.1 * np.random.default_rng(3).random(x.shape, np.float32) * (1 + abs(x))
+    size[:10] = 0  # nothing moves
+    low, high = x - size, x + size
+    low[30:] = np.minimum(low[30:], schema.defaults)  # what stands for absent may be reached
+    node = enclosed(layer, root(tf.constant(low), tf.constant(high)))
+    least, most = node.low.numpy(), node.high.numpy()
+    np.testing.assert_allclose(least[:10], layer(x[:10]), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(most[:10], layer(x[:10]), rtol=1e-5, atol=1e-5)
+    generator = np.random.default_rng(4)
+    points = [low, high, np.where((low <= schema.defaults) & (schema.defaults <= high), schema.defaults, x)]
+    points += [np.clip(low + generator.random(x.shape, np.float32) * (high - low), low, high) for _ in range(200)]
+    points += [np.where(generator.random(x.shape) < 0.5, low, high) for _ in range(200)]
+    values = np.stack([layer(point.astype(np.float32)).numpy() for point in points])
+    tolerance = 1e-5 * (1 + abs(values).max(axis=0))
+    assert (least - tolerance <= values.min(axis=0)).all() and (values.max(axis=0) <= most + tolerance).all()
+
+
+def test_no_attack_passes_a_certificate_and_stronger_ones_come_nearer(box):
+    x, threat_model = box
+    model, y = trained_like(SMALL["mlp"]), checks.labels(len(x), 3)
+    jets = Jets(x, y.argmax(axis=1), {}, 3)
+    sign = np.select([jets.label == 0, jets.label == 2], [1.0, -1.0], 0.0)
+    certified = certify(model, jets, threat_model, TOY.main)
+    attacks = [APGD(threat_model, steps=20, objective="BvL"), PGD(threat_model, steps=20, objective="BvL")]
+    attacks.append(FGSM(threat_model, objective="BvL"))
+    found, generator = threat_model.box(x), np.random.default_rng(0)
+    corners = [found.corner(generator.choice([-1.0, 1.0], x.shape).astype(np.float32)) for _ in range(20)]
+    points = [*(attack(model, x, y) for attack in attacks), x, *corners]
+    margins = [discriminant(model(point).numpy(), TOY.main) for point in points]
+    for margin in margins:
+        assert (sign * certified <= sign * margin + 1e-5).all()
+    at_random, clean = np.min([sign * margin for margin in margins[3:]], axis=0), margins[3]
+    order = [sign * certified, *(sign * margin for margin in margins[:3]), at_random, sign * clean]
+    assert np.diff([values.mean() for values in order]).min() > -1e-6, "certified, APGD, PGD, FGSM, random corners, clean"
+    np.testing.assert_array_equal(certified[sign == 0], clean[sign == 0].astype(np.float32))
+
+
+def test_a_lipschitz_network_has_its_limits_in_closed_form(box):
+    x, threat_model = box
+    model = trained_like(LIPSCHITZ)
+    jets = Jets(x, np.arange(len(x)) % 3, {}, 3)
+    found = certify(model, jets, threat_model, TOY.main)
+    change = 2 * models.largest_change(model, np.asarray(threat_model.budget(x)))
+    sign = np.select([jets.label == 0, jets.label == 2], [1.0, -1.0], 0.0)
+    np.testing.assert_allclose(found, discriminant(model(x).numpy(), TOY.main) - sign * change, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        (lambda: dense_network(activation="gelu"), "activation of the layer 'dense"),
+        (lambda: models.particle_net_lite(JET_FLAVOR, checks.flat_statistics(JET_FLAVOR)), "there is no rule for the layer '"),
+    ],
+)
+def test_a_layer_without_a_rule_is_named(model, name):
+    made = model()
+    x = tf.zeros((2, made.input_shape[-1]))
+    with pytest.raises(UserError, match=name):
+        margin_bounds(made, x, x, JET_FLAVOR.main)
+
+
+def test_without_limits_there_is_no_certificate():
+    """Features that follow others have no ε of their own, so nothing is certified where they move."""
+    x = checks.made_up(TOY, jets=8)
+    model = trained_like(SMALL["paper_mlp"])
+
+    class Unlimited:
+        lower = None
+
+        def box(self, x, y):
+            found = toy_threat_model(0.05).box(x)
+            return found._replace(low=tf.fill(x.shape, -np.inf), high=tf.fill(x.shape, np.inf))
+
+    jets = Jets(x, np.arange(8) % 3, {}, 3)
+    found = certify(model, jets, Unlimited(), TOY.main)
+    assert (found[jets.label == 0] == -np.inf).all() and (found[jets.label == 2] == np.inf).all()
