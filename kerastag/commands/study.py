@@ -46,6 +46,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="with --models: simulated variations, whose mean change of the area is a column",
     )
+    parser.add_argument(
+        "--max-jets", type=int, metavar="N", help="with --models: attack the first N test jets alone (default: all)"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the study")
 
 
@@ -56,6 +59,8 @@ def main(options: argparse.Namespace) -> None:
     grid = requested(ARCHITECTURES if options.models else STUDY, options)
     if options.variations and not options.models:
         raise UserError("--variations goes with --models; for trained taggers there is the command systematics.")
+    if options.max_jets and not options.models:
+        raise UserError("--max-jets goes with --models.")
     if options.models and (options.model or len(options.train_epsilon or ()) > 1):
         raise UserError("With --models leave --model out, and give one --train-epsilon at most.")
     load_tensorflow()
@@ -65,7 +70,7 @@ def main(options: argparse.Namespace) -> None:
     if options.models:
         (epsilon,) = options.train_epsilon or _train_epsilons(settings)[:1]
         settings = dataclasses.replace(settings, epsilon=epsilon)
-        runs.architectures(settings, options.output, options.models, options.seeds, grid, options.variations)
+        runs.architectures(settings, options.output, options.models, options.seeds, grid, options.variations, options.max_jets)
         return
     runs.study(settings, options.output, options.seeds, options.train_epsilon or _train_epsilons(settings), grid)
 

@@ -67,6 +67,7 @@ def architectures(
     seeds: Sequence[int] = (0, 1, 2),
     grid: AttackGrid = ARCHITECTURES,
     variations: Path | None = None,
+    max_jets: int | None = None,
 ) -> None:
     """Train what is missing below `output`, attack all on the test split, and write table, numbers and figure.
 
@@ -79,6 +80,7 @@ def architectures(
         seeds: A nominal and an adversarial training of each model for each.
         grid: Attacks in the evaluation.
         variations: Folder of simulated variations, whose mean change is a column; None for none.
+        max_jets: How many test jets are attacked and certified, from the first; None for all.
 
     Raises:
         UserError: if there is no such model, a folder has a run of other settings or data, or a variation is missing.
@@ -87,7 +89,7 @@ def architectures(
     make_attack(settings, dataset)  # mistakes are found before the first training
     for name in names:
         models.build(name, dataset.schema, dataset.statistics, settings.inputs)
-    measure = _Measure(dataset, conditions(grid), variations)
+    measure = _Measure(dataset, conditions(grid), variations, max_jets)
     rows = [Row(name, training) for name in dict.fromkeys(names) for training in TRAININGS]
     runs = [(row, _settings(settings, row, seed)) for row in rows for seed in seeds]
     results: dict[str, list[Quantities]] = {}
@@ -100,7 +102,8 @@ def architectures(
     firsts = {row: _settings(settings, row, seeds[0]) for row in rows}
     timed = tqdm(firsts.items(), "Timing", disable=None)
     costs = {row.name: _costs(training, dataset, _folder(output, row, training)) for row, training in timed}
-    _write(results, costs, dataset, output)
+    main = dataset.schema.main.name
+    _write(results, costs, f"{main} AUC of {measure.jets:,} test jets", main, output)
 
 
 def _settings(settings: Settings, row: Row, seed: int) -> Settings:
@@ -119,21 +122,28 @@ class _Measure:
         dataset: Data set of the jets.
         under: Conditions, the first that of clean jets.
         variations: Folder of simulated variations; None for none.
+        max_jets: How many test jets, from the first; None for all.
     """
 
-    def __init__(self, dataset: JetDataset, under: Sequence[Condition], variations: Path | None):
+    def __init__(self, dataset: JetDataset, under: Sequence[Condition], variations: Path | None, max_jets: int | None):
         self._dataset, self._under = dataset, under
         main = dataset.schema.main.name
         self._attacks = {condition: condition.aimed_at(main).build(dataset) for condition in under}
-        self._jets = dataset.arrays("test")
+        self._jets = dataset.arrays("test").take(slice(max_jets))
         self._varied = None if variations is None else VariedSamples(variations, dataset.schema, UNCERTAINTIES)
         self._made_of = plain(
             {
                 "fingerprint": dataset.fingerprint,
                 "attacks": list(under),
+                "jets": len(self._jets),
                 "variations": None if self._varied is None else self._varied.digests,
             }
         )
+
+    @property
+    def jets(self) -> int:
+        """Number of jets that are attacked."""
+        return len(self._jets)
 
     def network(self, folder: Path, name: str) -> Quantities:
         """Quantities of a training."""
@@ -207,14 +217,13 @@ def _costs(settings: Settings, dataset: JetDataset, folder: Path) -> Quantities:
 
 
 def _write(
-    results: Mapping[str, Sequence[Quantities]], costs: Mapping[str, Quantities], dataset: JetDataset, output: Path
+    results: Mapping[str, Sequence[Quantities]], costs: Mapping[str, Quantities], title: str, main: str, output: Path
 ) -> None:
     """Table, numbers and figure."""
     over_seeds = {
         name: {quantity: Seeds(tuple(one[quantity] for one in of_seeds)) for quantity in of_seeds[0]}
         for name, of_seeds in results.items()
     }
-    main = dataset.schema.main.name
     quantities = list(dict.fromkeys(quantity for row in over_seeds.values() for quantity in row))
     rows = [
         [name, str(len(results[name])), *(str(row.get(quantity, "")) for quantity in quantities)]
@@ -223,7 +232,7 @@ def _write(
     of_cost = list(next(iter(costs.values())))
     speeds = [[name, *(_number(row.get(cost)) for cost in of_cost)] for name, row in costs.items()]
     text = (
-        f"{main} AUC of {dataset.count('test'):,} test jets and its losses; mean over seeds ± their standard deviation.\n\n"
+        f"{title} and its losses; mean over seeds ± their standard deviation.\n\n"
         f"{tables.markdown(['model', 'seeds', *quantities], rows)}\n\nParameters, and jets/s:\n\n"
         f"{tables.markdown(['model', *of_cost], speeds)}\n"
     )

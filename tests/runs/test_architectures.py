@@ -47,6 +47,7 @@ def test_mistakes_are_said_before_anything_is_trained(tmp_path):
     for arguments, sentence in (
         (["--variations", tmp_path], "--variations goes with --models"),
         (["--models", "mlp", "--train-epsilon", "0.01", "0.05"], "give one --train-epsilon at most"),
+        (["--max-jets", 10], "--max-jets goes with --models"),
         (["--models", "mlp", "--model", "deep_sets"], "leave --model out"),
     ):
         outcome = run_command("study", *arguments, "--output", tmp_path / "study")
