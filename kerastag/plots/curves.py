@@ -139,6 +139,36 @@ def _epsilon_panel(axis: plt.Axes, rows: Sequence[Row], styles: Mapping[str, Sty
 
 
 @styled
+def certified(rows: Sequence[Row], main: str, title: str) -> Drawn:
+    """Area against ε: what an attack leaves, solid, and what no attack can pass, dashed, with the band between them.
+
+    Certified areas far below 0.5, which say nothing, are cut off.
+
+    Args:
+        rows: `tagger`, `epsilon` above 0, and the areas `attacked` and `certified`.
+        main: Name of the discriminator.
+        title: Title of the figure.
+    """
+    figure, axes = panels(1, 1, title)
+    axis = axes[0, 0]
+    for tagger, style in tagger_styles(unique(rows, "tagger")).items():
+        curve = where(rows, tagger=tagger)
+        sizes = [row["epsilon"] for row in curve]
+        for name, dashes in (("attacked", "-"), ("certified", "--")):
+            values = [row[name] for row in curve]
+            errors = np.transpose([(max(one.value - one.low, 0), max(one.high - one.value, 0)) for one in values])
+            label = f"{tagger}, {'PGD on the margin' if name == 'attacked' else 'certified'}"
+            axis.errorbar(sizes, [one.value for one in values], errors, linestyle=dashes, label=label, capsize=3, **style)
+        ends = ([row[name].value for row in curve] for name in ("certified", "attacked"))
+        axis.fill_between(sizes, *ends, color=style["color"], alpha=0.15)
+    axis.axhline(0.5, color="gray", linewidth=1)
+    axis.set(xlabel="ε [σ of each feature]", ylabel=f"{main} AUC", ylim=(0.45, 1.0), xscale="log")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize="x-small", loc="lower left")
+    return figure, axes
+
+
+@styled
 def against_size(rows: Sequence[Row], title: str, main: str) -> Drawn:
     """What attacks and distortions take, on one axis of the size of the change: a panel per tagger, a colour per kind.
 

@@ -180,3 +180,23 @@ def test_a_curve_joins_the_sizes_of_a_defence():
     assert list(lines) == ["nominal", "fgsm", "trades"]
     np.testing.assert_allclose(lines["fgsm"].get_xydata(), [[0.94, 0.91], [0.93, 0.92]])
     assert [text.get_text() for text in axes[0, 0].texts] == ["0.01", "0.02", "β=1", "β=6"]
+
+
+def test_certificates_lie_below_attacks_with_a_band_between_them():
+    rows = [
+        {
+            "tagger": name,
+            "epsilon": size,
+            "attacked": Interval(high, high - 0.01, high + 0.01),
+            "certified": Interval(low, low, low),
+        }
+        for name in ("a", "b")
+        for size, high, low in ((0.01, 0.9, 0.8), (0.1, 0.7, 0.1))
+    ]
+    _, ((axis,),) = plots.certified(rows, "BvL", "")
+    labels = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert labels == ["a, PGD on the margin", "a, certified", "b, PGD on the margin", "b, certified"]
+    first, second, *_ = [container[0] for container in axis.containers]
+    assert list(first.get_ydata()) == [0.9, 0.7] and list(second.get_ydata()) == [0.8, 0.1]
+    assert axis.get_xscale() == "log" and axis.get_ylim()[0] > 0.4
+    assert {line.get_color() for line in (first, second)} == {first.get_color()}

@@ -4,6 +4,7 @@ from kerastag.report.part import Part
 from kerastag.report.parts import (
     areas,
     calibration,
+    certified,
     directions,
     epochs,
     feature_groups,
@@ -21,6 +22,7 @@ from kerastag.report.parts import (
 
 PARTS: tuple[Part, ...] = (
     vulnerability,
+    certified,
     shapes,
     hidden,
     directions,

@@ -1,0 +1,87 @@
+"""What no attack can do, and how near attacks come to it."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from kerastag import plots
+from kerastag.attacks import Condition, attacked_logits
+from kerastag.errors import UserError
+from kerastag.evaluation.certified import certify
+from kerastag.metrics import RankedPair
+from kerastag.plots.style import Drawn
+from kerastag.report.page import Figure, Section, Table
+from kerastag.report.part import Numbers
+from kerastag.report.subject import Subject
+from kerastag.tables import Row, where
+
+NAME = "certified"
+# Jets of the curves; a size costs a tagger some seconds.
+_JETS = 4_000
+
+
+def numbers(subject: Subject) -> Numbers:
+    """Areas of some jets by size: under PGD on the margin, and the least that any attack can leave."""
+    rows: list[Row] = []
+    reasons: dict[str, str] = {}
+    for name in subject.names:
+        try:
+            rows += _curve(subject, name)
+        except UserError as error:
+            reasons[name] = str(error)
+    return {"rows": rows, "reasons": reasons}
+
+
+def _curve(subject: Subject, name: str) -> Iterator[Row]:
+    jets, model, main = subject.jets.take(slice(_JETS)), subject.model(name), subject.main
+    resample = subject.bootstrap.of(np.arange(len(subject.jets)) < _JETS).resample
+    untied = dataclasses.replace(subject.options.physics, untied=True)
+    area = functools.partial(RankedPair, jets.y, separation=main)
+    for epsilon in sorted({0.0, subject.options.epsilon, *subject.options.epsilons}):
+        subject.say(f"{name}, certificate at {epsilon:g}")
+        condition = Condition("pgd-20", epsilon, None, main.name, physics=untied)
+        attack = condition.build(subject.dataset) if epsilon else None
+        attacked = attacked_logits(model, jets.features, jets.y, attack)
+        values = certify(model, jets, condition.threat_model(subject.dataset), main) if epsilon else attacked
+        found = {"attacked": resample(area(attacked).auc), "certified": resample(area(values).auc)}
+        yield {"tagger": name, "epsilon": epsilon, **{what: number.interval for what, number in found.items()}}
+
+
+def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
+    """The band between attacks and certificates."""
+    if not numbers["rows"]:
+        return {}
+    title = f"{min(_JETS, len(subject.jets)):,} jets of {subject.dataset.schema.name}, inputs untied; bars 68 %"
+    rows = [row for row in numbers["rows"] if row["epsilon"]]
+    return {"certified": plots.certified(rows, subject.main.name, title)}
+
+
+def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:
+    """The areas."""
+    return {"certified": numbers["rows"]}
+
+
+def section(subject: Subject, numbers: Numbers) -> Section:
+    """Both ends at the headline's size."""
+    main, size = subject.main.name, subject.options.epsilon
+    clean = {row["tagger"]: row["attacked"] for row in where(numbers["rows"], epsilon=0.0)}
+    rows = [
+        [row["tagger"], f"{clean[row['tagger']]:[]}", f"{row['attacked']:[]}", f"{row['certified']:[]}"]
+        for row in where(numbers["rows"], epsilon=size)
+    ]
+    words = [
+        "Whatever an attack does, the area stays above the certified one. Limits of every output over the whole box of a jet "
+        "are carried through the network (CROWN, arXiv:1811.00866). Each input moves on its own here, also where inputs are "
+        "tied in the rest of this page, and the attack is made in the same box.",
+        *(f"{name} has no certificate. {reason}" for name, reason in numbers["reasons"].items()),
+    ]
+    header = ["tagger", "clean", "PGD-20 on the margin", "certified: at least"]
+    drawn = [Figure("certified", f"{main} AUC against ε: what PGD leaves, and below it what no attack can pass.")]
+    return Section(
+        "What can no attack do?",
+        words,
+        [Table(f"{main} AUC at ε = {size:g} of some jets, with 68 % intervals:", header, rows)] if rows else [],
+        drawn if rows else [],
+    )
