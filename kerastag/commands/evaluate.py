@@ -41,6 +41,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="METHOD",
         help="bound what any attack can do in the box of each ε, inputs untied: crown, or interval, which is quicker and wider",
     )
+    parser.add_argument(
+        "--smooth",
+        type=float,
+        metavar="NOISE",
+        help="rates of the majority of 1,000 decisions under noise of so many σ, which no change up to a length can turn",
+    )
     parser.add_argument("--diagnose", action="store_true", help="look for signs that gradients are useless, at the first ε")
 
 
@@ -49,6 +55,8 @@ def main(options: argparse.Namespace) -> None:
     asked = [*given(EVALUATION, options), *(["--relative-cap"] if options.relative_cap is not None else [])]
     if asked and not options.taggers:
         raise UserError(f"{asked[0]} needs a tagger: {NO_ATTACK}.")
+    if options.smooth is not None and options.smooth <= 0:
+        raise UserError(f"--smooth must be above 0, not {options.smooth:g}.")
     cli.check_output(options, "evaluate", "metrics.json")
     sample, grid = collect(Sample(), options), requested(EVALUATION, options, caps=(options.relative_cap,))
     cli.load_tensorflow()
@@ -64,4 +72,5 @@ def main(options: argparse.Namespace) -> None:
         replicates=options.replicates,
         diagnose=options.diagnose,
         certify=options.certify,
+        noise=options.smooth,
     )

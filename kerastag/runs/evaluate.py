@@ -4,21 +4,24 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 from tqdm.auto import tqdm
 
 from kerastag import outputs, plots
-from kerastag.attacks import CLEAN, ThreatModel, conditions
+from kerastag.attacks import CLEAN, Condition, ThreatModel, conditions
+from kerastag.data import JetDataset
 from kerastag.data.dataset import ALL_SPLITS
 from kerastag.errors import UserError
-from kerastag.evaluation import certified, diagnostics
-from kerastag.evaluation.certified import certificates
+from kerastag.evaluation import certified, diagnostics, smoothing
+from kerastag.evaluation.certified import certificates, certified_boxes
 from kerastag.evaluation.comparison import Comparison, compare, drawn_logits, markdown, to_json
 from kerastag.evaluation.diagnostics import Check
 from kerastag.evaluation.stored_scores import StoredScores, kept, left_out, parse_all
 from kerastag.files import write_json, write_text
 from kerastag.jets import Jets
+from kerastag.metrics import Bootstrap
 from kerastag.request import EVALUATION, NO_ATTACK, REPLICATES, AttackGrid, Method, Sample
 from kerastag.results import plain
 from kerastag.runs.opening import read, schema_of
@@ -40,6 +43,7 @@ def evaluate(
     replicates: int = REPLICATES,
     diagnose: bool = False,
     certify: Method | None = None,
+    noise: float | None = None,
 ) -> None:
     """Evaluate taggers side by side.
 
@@ -52,13 +56,14 @@ def evaluate(
         replicates: Bootstrap resamples.
         diagnose: Whether to look for signs of useless gradients.
         certify: How to bound what any attack can do, as of `kerastag.bounds.margin_bounds`; None to leave it.
+        noise: In units of the scale, by which decisions are smoothed, see `kerastag.evaluation.smoothing`; None to leave it.
 
     Raises:
         UserError: if a tagger does not fit the data set, a split does not exist, or there is nothing to evaluate.
     """
     if not (taggers or scores):
         raise UserError("There is nothing to evaluate; name taggers, or scores that files hold with --scores.")
-    if (diagnose or certify) and not taggers:
+    if (diagnose or certify or noise) and not taggers:
         raise UserError(f"Only taggers can be diagnosed or certified: {NO_ATTACK}.")
     found, schema = find_all(taggers), schema_of(sample, taggers)
     stored = parse_all(scores, schema, [tagger.name for tagger in found])
@@ -70,6 +75,7 @@ def evaluate(
     comparison = compare(models, dataset, jets, under, replicates, progress, scored)
     checks = _diagnosed(models, jets, under[1].threat_model(dataset)) if diagnose else {}
     bounds = certificates(models, dataset, jets, under, replicates, certify) if certify else {}
+    smoothed = _smoothed(models, dataset, jets, under, replicates, noise) if noise else []
     split = "all splits" if sample.split == ALL_SPLITS else f"the {sample.split} split"
     title = f"{len(jets):,} jets of {split} of {dataset.schema.name}"
     text = f"{title}; ± is half the 68 % bootstrap interval.\n\n{markdown(comparison)}\n"
@@ -81,6 +87,9 @@ def evaluate(
     if bounds:
         text += f"\nWhatever an attack does in the box without ties, by {certify}:\n\n"
         text += f"{certified.markdown(bounds, dataset.schema.main)}\n"
+    if smoothed:
+        text += f"\nSmoothed by noise of {noise:g}, {smoothing.DRAWS:,} draws, whatever change of that length is made:\n\n"
+        text += f"{smoothing.markdown(smoothed, dataset.schema.main)}\n"
     content = {
         "config": dataset.schema.name,
         "fingerprint": dataset.fingerprint,
@@ -92,6 +101,7 @@ def evaluate(
         "results": to_json(comparison),
         "stored": {one.name: {"branches": one.branches, "left_out": missing[one.name]} for one in stored},
         "certified": plain(bounds),
+        "smoothed": plain(smoothed),
         "diagnostics": {name: [dataclasses.asdict(check) for check in of_tagger] for name, of_tagger in checks.items()},
     }
     write_json(output / "metrics.json", content)
@@ -102,6 +112,22 @@ def evaluate(
     print(text)
     print_nonfinite(comparison)
     print(f"Numbers {output / 'metrics.json'}, table {output / 'table.md'}, figure {output / 'roc.png'}.")
+
+
+def _smoothed(
+    models: Mapping[str, keras.Model],
+    dataset: JetDataset,
+    jets: Jets,
+    under: Sequence[Condition],
+    replicates: int,
+    noise: float,
+) -> list[dict[str, Any]]:
+    """Rates of smoothed taggers, with noise in what the first attack that has a size may move on its own."""
+    boxes = certified_boxes(under)
+    if not boxes:
+        raise UserError("There is nothing to smooth: none of the attacks has a size, and so names inputs that move.")
+    bootstrap = Bootstrap(jets.events, replicates, weights=jets.weights)
+    return smoothing.smoothed_rows(models, jets, boxes[0].threat_model(dataset), dataset.schema.main, noise, bootstrap)
 
 
 def _notes(sample: Sample, found: Sequence[NamedTagger], stored: Sequence[StoredScores]) -> Iterator[str]:
