@@ -17,7 +17,7 @@ FLOORS = (
     ("request",),
     ("cli", "recipes", "tfds_jets"),
     ("data", "layers"),
-    ("attacks", "models"),
+    ("attacks", "bounds", "models"),
     ("evaluation", "legacy", "training"),
     ("plots", "saving"),
     ("report", "simulation"),

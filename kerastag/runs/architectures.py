@@ -18,13 +18,13 @@ from kerastag.errors import UserError
 from kerastag.evaluation import speed
 from kerastag.evaluation.certified import certified_boxes, certify
 from kerastag.evaluation.taggers import TREES, Tagger
-from kerastag.evaluation.varied_samples import VariedSamples, area_of
 from kerastag.files import read_json, write_json, write_text
 from kerastag.recipes import Settings
 from kerastag.request import ARCHITECTURES, AttackGrid
 from kerastag.results import Seeds, plain
 from kerastag.runs.opening import opened
 from kerastag.runs.train import train_missing
+from kerastag.runs.varied_samples import VariedSamples, area_of
 from kerastag.saving.onnx import export_onnx
 from kerastag.simulation.catalogue import UNCERTAINTIES
 from kerastag.training import fitting

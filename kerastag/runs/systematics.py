@@ -21,7 +21,6 @@ from kerastag.evaluation.envelope import SHARE, budget_file, largest_shifts
 from kerastag.evaluation.stored_scores import ScoredJets, StoredScores, kept, parse_all
 from kerastag.evaluation.systematics import Change, Sides
 from kerastag.evaluation.taggers import TREES, Tagger
-from kerastag.evaluation.variation_files import NOMINAL, File, list_files
 from kerastag.files import write_json, write_text
 from kerastag.flavours import FLAVOURS
 from kerastag.jets import Jets
@@ -33,6 +32,7 @@ from kerastag.saving.taggers import load_seeds
 from kerastag.schema import Schema
 from kerastag.simulation import catalogue
 from kerastag.simulation import variations as simulated
+from kerastag.simulation.variation_folders import NOMINAL, File, list_files
 
 # What gives the logits of jets, by tagger.
 Measured = dict[str, Callable[[Jets], ScoredJets]]

@@ -9,12 +9,12 @@ from kerastag import data, models
 from kerastag.attacks.budgets import Budget
 from kerastag.commands import execute
 from kerastag.errors import UserError
-from kerastag.evaluation.variation_files import list_files
 from kerastag.request import SCAN
 from kerastag.results import Interval, NotDefined, revived
 from kerastag.runs.systematics import _groups, boxes
 from kerastag.simulation import catalogue, production, variations
 from kerastag.simulation.settings import SimulationSettings
+from kerastag.simulation.variation_folders import list_files
 from tests.conftest import run_command
 
 NAMES = ("nominal", "d0_bias_5um", "tune_a14")

@@ -8,11 +8,11 @@ import numpy as np
 from kerastag import data
 from kerastag.checksums import sha256
 from kerastag.errors import UserError
-from kerastag.evaluation.variation_files import NOMINAL, list_files
 from kerastag.jets import Jets
 from kerastag.metrics import RankedPair
 from kerastag.results import defined
 from kerastag.schema import Schema, Separation
+from kerastag.simulation.variation_folders import NOMINAL, list_files
 
 
 def area_of(jets: Jets, logits: np.ndarray, separation: Separation) -> float:
