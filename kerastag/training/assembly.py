@@ -1,6 +1,7 @@
 """The parts of a training as its settings name them: threat model, attack, defence, optimizer."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -129,7 +130,7 @@ def awp(settings: Settings, dataset: JetDataset, steps_per_epoch: int, attack: s
     return AWP(attacked_batches(settings, dataset, steps_per_epoch, attack), **_radius(settings))
 
 
-def _radius(settings: Settings) -> dict[str, float]:
+def _radius(settings: Settings) -> dict[str, Any]:
     """How far weights move, if the settings say so."""
     return {} if settings.rho is None else {"rho": settings.rho}
 
