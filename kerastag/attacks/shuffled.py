@@ -48,8 +48,8 @@ class RDSA(RandomDistortion):
         """Shuffle a batch `(batch, features)`; `tagger` and `y` do not count."""
         x = as_features(x, self.threat_model.features)
         box = self.threat_model.loose_box(x)
-        draws, order = (keras.random.uniform(tf.shape(x), seed=self.seed_generator) for _ in range(2))
-        return box.complete(exchanged(x, (box.budget > 0) & (draws < self.share * strength), order))
+        order = keras.random.uniform(tf.shape(x), seed=self.seed_generator)
+        return box.complete(exchanged(x, (box.budget > 0) & (order < self.share * strength), order))
 
     @override
     def get_config(self) -> dict:
