@@ -35,6 +35,7 @@ OF_DEFENSES = (
     "ramp_epochs",
     "random_epsilon",
     "beta",
+    "rho",
     "variations",
     "hold_out",
 )
@@ -118,6 +119,7 @@ class Settings:
         ramp_epochs: Epochs in which ε rises behind them.
         random_epsilon: Whether each batch draws its ε between 0 and that.
         beta: Weight of TRADES' second term; of 1, 3 and 6 the one of least attacked cross-entropy on validation jets.
+        rho: How far SAM, ASAM and AWP move weights; None for the default of each.
         variations: Folder of simulated variations of the training jets; None to train on the jets as they are.
         hold_out: Names or patterns of variations there that are not used.
         ema: Momentum of an average of the weights that takes their place at the end of each epoch; None for no average.
@@ -172,6 +174,13 @@ class Settings:
     ramp_epochs: int = option(0, "epochs in which ε rises behind them", metavar="N", at_least=0, group=_ATTACK)
     random_epsilon: bool = option(False, "each batch draws its ε between 0 and the full one", group=_ATTACK)
     beta: float = option(3.0, "weight of the second term of TRADES", metavar="B", at_least=0, group=_ATTACK)
+    rho: float | None = option(
+        None,
+        "how far weights move: of sam (default: 0.05), of asam (0.5, in units of each) or awp (0.005, in units of each kernel)",
+        metavar="R",
+        at_least=0,
+        group=_ATTACK,
+    )
     variations: str | None = option(
         None,
         "for the defences variations and variations-fgsm: FOLDER of simulate --split train --variation nominal uncertainties "

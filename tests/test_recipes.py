@@ -47,6 +47,8 @@ def test_flat_dictionary_and_back():
         {"ramp_epochs": 2, "defense": "input-gradient"},
         {"attack_mode": "training", "defense": "trades"},
         {"beta": 2.0, "defense": "fgsm"},
+        {"rho": 0.1, "defense": "fgsm"},
+        {"rho": -0.1, "defense": "sam"},
         {"weights": "fine"},
         {"random_epsilon": 1},
         {"only": "track"},

@@ -13,6 +13,7 @@ from kerastag.attacks.ngm import NGM
 from kerastag.attacks.objectives import OBJECTIVES
 from kerastag.attacks.pgd import PGD
 from kerastag.attacks.samples import attacked_features, attacked_logits
+from kerastag.attacks.shuffled import RDSA
 from kerastag.attacks.threat_model import ThreatModel
 from kerastag.attacks.transfer import Transfer
 from kerastag.request import PAPER, PHYSICS, Physics
@@ -26,6 +27,7 @@ __all__ = [
     "PAPER",
     "PGD",
     "PHYSICS",
+    "RDSA",
     "Attack",
     "Condition",
     "CorrelatedShift",

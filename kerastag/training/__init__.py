@@ -3,9 +3,15 @@
 import kerastag.backend  # noqa: F401  (before Keras is imported)
 from kerastag.training.adversarial_tagger import AdversarialTagger
 from kerastag.training.callbacks import AttackedAUC, FiniteWeights
+from kerastag.training.curvature import CURE
 from kerastag.training.defenses import TRADES, AttackedBatches, Defense, InputGradientPenalty, Ramp
+from kerastag.training.weight_shifts import ASAM, AWP, SAM
 
 __all__ = [
+    "ASAM",
+    "AWP",
+    "CURE",
+    "SAM",
     "TRADES",
     "AdversarialTagger",
     "AttackedAUC",

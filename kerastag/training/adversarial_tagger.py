@@ -10,9 +10,10 @@ from kerastag.attacks import Attack
 from kerastag.errors import UserError
 from kerastag.layers import class_logits
 from kerastag.layers.mending import beyond_ranges
+from kerastag.training.aside import Values, aside, at_shifted_weights, shifted
 from kerastag.training.callbacks import warn_of_order
 from kerastag.training.checks import alone, check_shapes, check_training
-from kerastag.training.defenses import AttackedBatches, Defense
+from kerastag.training.defenses import AttackedBatches, Batch, Defense
 
 
 @keras.saving.register_keras_serializable("kerastag")
@@ -66,7 +67,8 @@ class AdversarialTagger(keras.Model):
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Logits of the tagger."""
-        return self.tagger(inputs, training=training)
+        with at_shifted_weights():
+            return self.tagger(inputs, training=training)
 
     def make_train_function(self, force: bool = False) -> Any:
         """As in Keras; made anew where the defence, its attack or its threat model is another than in the last training."""
@@ -80,9 +82,39 @@ class AdversarialTagger(keras.Model):
         if self.defense is None:
             return super().train_step(data)
         x, y, w = keras.utils.unpack_x_y_sample_weight(data)
-        attacked = self.defense.batch(self.tagger, x, y, w, self.optimizer.iterations)
+        batch = self.defense.batch(self.tagger, x, y, w, self.optimizer.iterations)
         with beyond_ranges():
-            return super().train_step(attacked)
+            if not self.defense.moves_weights:
+                return super().train_step(batch)
+            with shifted(*self._shifts(self.defense, batch)):
+                return super().train_step(batch)
+
+    def _shifts(self, defense: Defense, batch: Batch) -> tuple[Values, Values]:
+        """How far the defence moves each weight, and the other variables of the tagger as they were before it looked.
+
+        What its pass leaves behind counts; the pass at moved weights, which starts at the same, leaves nothing.
+        """
+        weights = self.tagger.trainable_variables
+        states = [(state, tf.identity(state.value)) for state in self.tagger.non_trainable_variables]
+        gradients, scope = self._gradients(batch)
+        for state, _ in states:
+            if (value := scope.get_current_value(state)) is not None:
+                state.assign(value)
+        return list(zip(weights, defense.shift([weight.value for weight in weights], gradients), strict=True)), states
+
+    def _gradients(self, batch: Batch) -> tuple[list[tf.Tensor], keras.StatelessScope]:
+        """Gradients of the loss in the weights as they stand, over all replicas, and what the pass would leave behind."""
+        x, y, w = batch
+        weights = [weight.value for weight in self.tagger.trainable_variables]
+        with tf.GradientTape() as tape:
+            with aside() as scope:
+                y_pred = self.tagger(x, training=True)
+            with aside():
+                loss = self.compute_loss(x, y, y_pred, w)
+        gradients = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        replicas = tf.distribute.get_replica_context()
+        return gradients if replicas.num_replicas_in_sync == 1 else replicas.all_reduce("sum", gradients), scope
 
     def compute_loss(
         self,
@@ -100,7 +132,8 @@ class AdversarialTagger(keras.Model):
 
         if self.defense is None or not training:
             return compute(y, y_pred, sample_weight)
-        return self.defense.loss(self.tagger, compute, x, y, y_pred, sample_weight)
+        with at_shifted_weights():
+            return self.defense.loss(self.tagger, compute, x, y, y_pred, sample_weight)
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, callbacks: Any = None, **kwargs: Any) -> keras.callbacks.History:
         """As in Keras; warns where a callback that reads attacked metrics stands before the one that makes them.

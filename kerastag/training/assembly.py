@@ -1,6 +1,7 @@
 """The parts of a training as its settings name them: threat model, attack, defence, optimizer."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -10,7 +11,9 @@ from kerastag.data import JetDataset, VariedJets
 from kerastag.data.varied import digests
 from kerastag.errors import UserError
 from kerastag.recipes import Recipe, Settings
+from kerastag.training.curvature import CURE
 from kerastag.training.defenses import TRADES, AttackedBatches, Defense, InputGradientPenalty, Ramp
+from kerastag.training.weight_shifts import ASAM, AWP, SAM
 
 # Steps of the attack inside TRADES.
 _TRADES_STEPS = 7
@@ -105,6 +108,31 @@ def trades(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> TRA
 def input_gradient(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> InputGradientPenalty:
     """The penalty on the gradient in the inputs."""
     return InputGradientPenalty(make_threat_model(settings, dataset))
+
+
+def cure(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> CURE:
+    """The penalty on the curvature."""
+    return CURE(make_threat_model(settings, dataset))
+
+
+def sam(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> SAM:
+    """SAM on clean jets."""
+    return SAM(**_radius(settings))
+
+
+def asam(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> ASAM:
+    """ASAM on clean jets."""
+    return ASAM(**_radius(settings))
+
+
+def awp(settings: Settings, dataset: JetDataset, steps_per_epoch: int, attack: str) -> AWP:
+    """AWP against the loss under an attack by name."""
+    return AWP(attacked_batches(settings, dataset, steps_per_epoch, attack), **_radius(settings))
+
+
+def _radius(settings: Settings) -> dict[str, Any]:
+    """How far weights move, if the settings say so."""
+    return {} if settings.rho is None else {"rho": settings.rho}
 
 
 def digests_of_variations(settings: Settings) -> dict[str, str]:

@@ -1,9 +1,10 @@
 """Defences: what a training step of `AdversarialTagger` does for robustness, around Keras' own step.
 
-A defence may change the batch before the step, and add to the loss inside of it. Each is an object with a config.
+A defence may change the batch before the step, add to the loss inside of it, or take its gradient at other weights. Each is an
+object with a config.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -12,6 +13,7 @@ from typing_extensions import override
 from kerastag.attacks import OBJECTIVES, Attack, ThreatModel
 from kerastag.attacks.base import RandomDraws, ReplicaSeeds
 from kerastag.attacks.inputs import as_one_hot
+from kerastag.attacks.threat_model import Box
 from kerastag.errors import UserError
 from kerastag.layers.class_logits import flavour_logits
 
@@ -63,10 +65,12 @@ class Defense:
     Attributes:
         attack: What batches are attacked with; None for a defence that attacks none.
         ramp: Strength of the attack by step; None for full strength.
+        moves_weights: Whether the gradient of the update is taken at other weights, by `shift`.
     """
 
     attack: Attack | None = None
     ramp: Ramp | None = None
+    moves_weights = False
 
     @property
     def random_states(self) -> list[keras.random.SeedGenerator]:
@@ -97,6 +101,15 @@ class Defense:
     ) -> tf.Tensor:
         """The loss of the step, a scalar; `compute` is the compiled one. Arguments are those of the changed batch."""
         return compute(y, y_pred, w)
+
+    def shift(self, weights: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """How far the weights are moved while the gradient of the update is taken, if `moves_weights`.
+
+        Args:
+            weights: Trainable weights of the tagger.
+            gradients: Gradient of the loss in each of them.
+        """
+        raise NotImplementedError
 
     def get_config(self) -> dict:
         """Everything that `__init__` takes."""
@@ -227,13 +240,8 @@ class TRADES(Defense):
         }
 
 
-@keras.saving.register_keras_serializable("kerastag")
-class InputGradientPenalty(Defense):
-    """Adds what the loss would rise to first order in the box: Σ budget·|∂J/∂x|, without a cap ε·‖∂J/∂u‖₁ with u = Δx/scale.
-
-    No attack is made; the gradient is differentiated once more instead.
-
-    Reference: Simon-Gabriel et al., arXiv:1802.01421, section 2; Drucker and Le Cun, IEEE Trans. Neural Netw. 3 (1992) 991.
+class GradientPenalty(Defense):
+    """Base of penalties on gradients in the inputs, which are differentiated once more. No attack is made.
 
     Args:
         threat_model: The box.
@@ -248,6 +256,16 @@ class InputGradientPenalty(Defense):
             raise UserError(f"Invalid value for `weight`: it must be at least 0. Received: {weight}.")
         self.threat_model, self.weight = threat_model, float(weight)
 
+    def penalty(self, box: Box, gradient: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+        """The penalty of each jet, `(batch,)`.
+
+        Args:
+            box: The box around the jets.
+            gradient: Budget times the gradient of the cross-entropy, `(batch, features)`, at a point `(batch, features)`;
+                0 where a cell does not move on its own.
+        """
+        raise NotImplementedError
+
     @override
     def loss(
         self,
@@ -260,17 +278,31 @@ class InputGradientPenalty(Defense):
     ) -> tf.Tensor:
         y_one_hot = as_one_hot(y, x, lambda: y_pred.shape[-1])
         box = self.threat_model.box(x, y_one_hot)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(x)
-            logits = flavour_logits(tagger, box.complete(x), y_one_hot, training=True)
-            cross_entropy = OBJECTIVES["cross_entropy"](y_one_hot, logits)
-        gradient = tape.gradient(cross_entropy, x)
-        penalty = tf.reduce_sum(box.budget * tf.abs(gradient), axis=-1)
-        return compute(y, y_pred, w) + self.weight * _weighted_mean(penalty, w)
+
+        def gradient(point: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(point)
+                logits = flavour_logits(tagger, box.complete(point), y_one_hot, training=True)
+                cross_entropy = OBJECTIVES["cross_entropy"](y_one_hot, logits)
+            return box.budget * tape.gradient(cross_entropy, point)
+
+        return compute(y, y_pred, w) + self.weight * _weighted_mean(self.penalty(box, gradient), w)
 
     @override
     def get_config(self) -> dict:
         return {"threat_model": keras.saving.serialize_keras_object(self.threat_model), "weight": self.weight}
+
+
+@keras.saving.register_keras_serializable("kerastag")
+class InputGradientPenalty(GradientPenalty):
+    """Adds what the loss would rise to first order in the box: Σ budget·|∂J/∂x|, without a cap ε·‖∂J/∂u‖₁ with u = Δx/scale.
+
+    Reference: Simon-Gabriel et al., arXiv:1802.01421, section 2; Drucker and Le Cun, IEEE Trans. Neural Netw. 3 (1992) 991.
+    """
+
+    @override
+    def penalty(self, box: Box, gradient: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+        return tf.reduce_sum(tf.abs(gradient(box.x)), axis=-1)
 
 
 def _weighted_mean(values: tf.Tensor, w: tf.Tensor | None) -> tf.Tensor:

@@ -323,22 +323,33 @@ def test_patience_stops_a_training_that_gets_no_better(dataset, data_dir, tmp_pa
     assert len(history(tmp_path / "run")) < 10
 
 
-@pytest.mark.parametrize("defense", ["trades", "input-gradient", "ngm", "noise", "fgsm-mixed", "variations-fgsm"])
+@pytest.mark.parametrize(
+    "defense", ["trades", "input-gradient", "cure", "awp", "ngm", "noise", "rdsa", "fgsm-mixed", "variations-fgsm"]
+)
 def test_every_defense_can_be_named(dataset, defense):
     given = {"config": "jet_flavor", "defense": defense, "only": ["track_*"], "scale": "core"}
     settings = Settings.resolve(given | ({"variations": "folder"} if defense.startswith("variations") else {}))
     made = assembly.make_defense(settings, dataset, steps_per_epoch=10)
-    threat_model = made.threat_model if defense == "input-gradient" else made.attack.threat_model
+    threat_model = made.threat_model if made.attack is None else made.attack.threat_model
     assert not threat_model.alone[:2].any() and threat_model.alone.any()
     np.testing.assert_allclose(threat_model.scale, dataset.scale("core"), rtol=1e-6)
 
 
-@pytest.mark.parametrize("defense", ["fgsm", "trades", "input-gradient"])
+@pytest.mark.parametrize("defense", ["sam", "asam", "awp"])
+def test_how_far_weights_move_can_be_said(dataset, defense):
+    made, usual = (
+        assembly.make_defense(Settings.resolve({"defense": defense, "rho": rho}), dataset, steps_per_epoch=10)
+        for rho in (0.3, None)
+    )
+    assert made.rho == 0.3 and usual.rho == type(made)(*[made.inner] * (defense == "awp")).rho
+
+
+@pytest.mark.parametrize("defense", ["fgsm", "trades", "input-gradient", "cure", "awp"])
 def test_no_size_in_training_tells_the_flavour(dataset, defense):
     """A network that was trained in `envelope` by flavour separated attacked jets better than clean ones."""
     settings = Settings.resolve({"config": "jet_flavor", "defense": defense, "budget": "envelope"})
     made = assembly.make_defense(settings, dataset, steps_per_epoch=10)
-    trained_in = made.threat_model if defense == "input-gradient" else made.attack.threat_model
+    trained_in = made.threat_model if made.attack is None else made.attack.threat_model
     x = dataset.arrays("train").features[:50]
     in_training, in_evaluation = (
         np.stack([threat_model.box(x, np.tile(flavour, (len(x), 1))).high for flavour in np.eye(3, dtype=np.float32)])

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerastag.attacks import FGSM, NGM, PGD, GaussianNoise, RandomStartFGSM
+from kerastag.attacks import FGSM, NGM, PGD, RDSA, GaussianNoise, RandomStartFGSM
 from kerastag.errors import UserError
 from kerastag.training.adversarial_tagger import AdversarialTagger
+from kerastag.training.curvature import CURE
 from kerastag.training.defenses import TRADES, AttackedBatches, InputGradientPenalty, Ramp
+from kerastag.training.weight_shifts import AWP
 from tests.toy import SCALE, toy_threat_model
 
 DEFENSES = {
@@ -22,8 +24,16 @@ DEFENSES = {
     "noise": lambda tm: AttackedBatches(GaussianNoise(tm)),
     "ramp": lambda tm: AttackedBatches(FGSM(tm), ramp=Ramp(2, 4, random=True)),
     "input-gradient": lambda tm: InputGradientPenalty(tm, 0.5),
+    "cure": lambda tm: CURE(tm, 5.0),
 }
-every_defense = pytest.mark.parametrize("make", DEFENSES.values(), ids=DEFENSES)
+# Those to which ε means nothing, or not everything.
+UNSIZED = {
+    "awp": lambda tm: AWP(AttackedBatches(FGSM(tm))),
+    "rdsa": lambda tm: AttackedBatches(RDSA(tm)),
+}
+ALL = DEFENSES | UNSIZED
+every_defense = pytest.mark.parametrize("make", ALL.values(), ids=ALL)
+every_sized = pytest.mark.parametrize("make", DEFENSES.values(), ids=DEFENSES)
 
 
 def network(dropout=0.0):
@@ -49,9 +59,9 @@ def test_fits_evaluates_and_stays_finite(toy_jets, make):
     fits(toy_jets, make)
 
 
-@pytest.mark.parametrize("name", ["ramp", "trades", "input-gradient"])
+@pytest.mark.parametrize("name", ["ramp", "trades", "input-gradient", "awp"])
 def test_compiles_with_xla(toy_jets, name):
-    fits(toy_jets, DEFENSES[name], jit_compile=True)
+    fits(toy_jets, ALL[name], jit_compile=True)
 
 
 def fits(jets, make, **options):
@@ -64,7 +74,7 @@ def fits(jets, make, **options):
     assert all(np.isfinite(value).all() for value in weights(model))
 
 
-@every_defense
+@every_sized
 def test_epsilon_zero_is_nominal_training(toy_jets, make):
     x, y = toy_jets
     models = [compiled(defense) for defense in (None, make(toy_threat_model(0.0)))]

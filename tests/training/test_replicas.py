@@ -17,7 +17,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras, numpy as np
 from kerastag.attacks import FGSM, PGD, GaussianNoise
-from kerastag.training import TRADES, AdversarialTagger, AttackedBatches, InputGradientPenalty, Ramp
+from kerastag.training import AWP, CURE, SAM, TRADES, AdversarialTagger, AttackedBatches, InputGradientPenalty, Ramp
 from tests.toy import SCALE, toy_threat_model
 
 generator = np.random.default_rng(3)
@@ -29,6 +29,9 @@ DEFENSES = {
     "fgsm": lambda: AttackedBatches(FGSM(toy_threat_model())),
     "trades": lambda: TRADES(still),
     "input_gradient": lambda: InputGradientPenalty(toy_threat_model(), 2.0),
+    "cure": lambda: CURE(toy_threat_model(0.5), 10.0),
+    "sam": lambda: SAM(0.5),
+    "awp": lambda: AWP(AttackedBatches(FGSM(toy_threat_model())), 0.2),
 }
 
 def change(defense, strategy):
@@ -68,7 +71,7 @@ def result():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("defense", ["fgsm", "trades", "input_gradient"])
+@pytest.mark.parametrize("defense", ["fgsm", "trades", "input_gradient", "cure", "sam", "awp"])
 def test_two_replicas_make_the_update_of_one_device(defense, result):
     assert result["replicas"] == 2
     assert result[defense] < 1e-4
