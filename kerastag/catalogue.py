@@ -330,6 +330,20 @@ DEFENSES = Catalogue(
         "kerastag.training.assembly:cure",
     ),
     Entry(
+        "ibp",
+        "clean loss and the largest one in the box, by intervals (arXiv:1810.12715)",
+        "kerastag.training.assembly:bounded_loss",
+        arguments={"method": "interval"},
+        uses=_RAMP,
+    ),
+    Entry(
+        "crown-ibp",
+        "the same by CROWN behind intervals (arXiv:1906.06316)",
+        "kerastag.training.assembly:bounded_loss",
+        arguments={"method": "crown"},
+        uses=_RAMP,
+    ),
+    Entry(
         "sam",
         "gradients at weights where the loss is larger (arXiv:2010.01412)",
         "kerastag.training.assembly:sam",

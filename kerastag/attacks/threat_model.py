@@ -64,6 +64,12 @@ class Box(NamedTuple):
         return self.ties.follow(self.x, point, self.low, self.high, self.chosen)
 
     @property
+    def ends(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Smallest and largest value of each cell, `(batch, features)`; one that does not move has its own alone."""
+        moves = self.moves
+        return keras.ops.where(moves, self.low, self.x), keras.ops.where(moves, self.high, self.x)
+
+    @property
     def moves(self) -> tf.Tensor:
         """Whether a cell can change, on its own or with others, bool `(batch, features)`."""
         free = self.budget > 0

@@ -39,6 +39,26 @@ def margin_bounds(
     return lowest(logits, form, far=tight)[:, 0] + offset, offset - lowest(logits, -form, far=tight)[:, 0]
 
 
+def worst_logits(tagger: keras.Model, low: tf.Tensor, high: tf.Tensor, y: tf.Tensor, method: Method = "crown") -> tf.Tensor:
+    """By how much each logit can exceed that of the truth at most, `(batch, classes)`, 0 for the truth itself.
+
+    Limits in front of each ReLU are those of intervals, which is cheap enough for training.
+
+    Args:
+        tagger: From raw features to logits `(batch, classes)`.
+        low: Smallest features `(batch, features)`.
+        high: Largest features.
+        y: One-hot labels `(batch, classes)`.
+        method: "interval", or "crown" for forms from the logits back to the inputs (CROWN-IBP, arXiv:1906.06316).
+
+    Raises:
+        UserError: if a layer has no rule.
+    """
+    logits = enclose(tagger, low, high, tight=False)
+    forms = y[:, None, :] - tf.eye(logits.low.shape[-1], dtype=y.dtype)
+    return -lowest(logits, forms, far=method == "crown")
+
+
 def _log_sum(logits: tf.Tensor, side: tuple[tuple[int, float], ...]) -> tf.Tensor:
     """Logarithm of the weighted sum of the exponentials of some columns, `(batch,)`."""
     columns, weights = zip(*side, strict=True)

@@ -12,7 +12,10 @@ from kerastag.recipes import Recipe, Settings
 from kerastag.request import DATA_SET, EPSILON, PHYSICS_OPTIONS
 
 # Defences that are trained with every seed; and with the first alone, which saves most for pgd-7 and trades.
-SEVERAL = ("nominal", "fgsm", "input-gradient", "cure", "sam", "asam", "awp", "rdsa", "variations", "variations-fgsm")
+SEVERAL = (
+    *("nominal", "fgsm", "input-gradient", "cure", "ibp", "crown-ibp", "sam", "asam", "awp", "rdsa"),
+    *("variations", "variations-fgsm"),
+)
 ONE = ("pgd-7", "trades", "fgsm-mixed", "fgsm-rs", "ngm", "noise")
 DEFAULT = ("nominal", "fgsm", "input-gradient", *ONE)
 _RECIPE = ("model", "epochs")

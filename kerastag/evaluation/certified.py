@@ -11,7 +11,6 @@ from tqdm.auto import tqdm
 
 from kerastag import models, tables
 from kerastag.attacks import Condition, ThreatModel, attacked_logits
-from kerastag.attacks.threat_model import Box
 from kerastag.bounds import margin_bounds
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
@@ -164,7 +163,8 @@ def _of_layers(
 ) -> tuple[np.ndarray, np.ndarray]:
     @tf.function(autograph=False)
     def limits(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return margin_bounds(tagger, *_ends(threat_model.box(x, y)), separation, method)
+        low, high = threat_model.box(x, y).ends
+        return margin_bounds(tagger, low, high, separation, method)
 
     batches = []
     for start in progress(range(0, len(jets), _AT_ONCE)):
@@ -183,13 +183,7 @@ def _of_lipschitz(
     progress: Progress,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both sides of a discriminator move by the bound of a logit at most."""
-    low, high = (end.numpy() for end in _ends(threat_model.box(jets.features, jets.y)))
+    low, high = (end.numpy() for end in threat_model.box(jets.features, jets.y).ends)
     change = 2 * models.largest_change(tagger, np.maximum(high - jets.features, jets.features - low))
     value = discriminant(attacked_logits(tagger, jets.features, jets.y, None), separation)
     return value - change, value + change
-
-
-def _ends(box: Box) -> tuple[tf.Tensor, tf.Tensor]:
-    """Smallest and largest value of each cell, `(batch, features)`; those that do not move have one."""
-    moves = box.moves
-    return tf.where(moves, box.low, box.x), tf.where(moves, box.high, box.x)

@@ -2,6 +2,7 @@
 
 import kerastag.backend  # noqa: F401  (before Keras is imported)
 from kerastag.training.adversarial_tagger import AdversarialTagger
+from kerastag.training.bounded_loss import BoundedLoss
 from kerastag.training.callbacks import AttackedAUC, FiniteWeights
 from kerastag.training.curvature import CURE
 from kerastag.training.defenses import TRADES, AttackedBatches, Defense, InputGradientPenalty, Ramp
@@ -16,6 +17,7 @@ __all__ = [
     "AdversarialTagger",
     "AttackedAUC",
     "AttackedBatches",
+    "BoundedLoss",
     "Defense",
     "FiniteWeights",
     "InputGradientPenalty",

@@ -1,5 +1,6 @@
 """The parts of a training as its settings name them: threat model, attack, defence, optimizer."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from kerastag.data import JetDataset, VariedJets
 from kerastag.data.varied import digests
 from kerastag.errors import UserError
 from kerastag.recipes import Recipe, Settings
+from kerastag.request import Method
+from kerastag.training.bounded_loss import BoundedLoss
 from kerastag.training.curvature import CURE
 from kerastag.training.defenses import TRADES, AttackedBatches, Defense, InputGradientPenalty, Ramp
 from kerastag.training.weight_shifts import ASAM, AWP, SAM
@@ -113,6 +116,14 @@ def input_gradient(settings: Settings, dataset: JetDataset, steps_per_epoch: int
 def cure(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> CURE:
     """The penalty on the curvature."""
     return CURE(make_threat_model(settings, dataset))
+
+
+def bounded_loss(settings: Settings, dataset: JetDataset, steps_per_epoch: int, method: Method) -> BoundedLoss:
+    """Training on certified losses, in the box without ties; it rises in half of the steps unless told otherwise."""
+    untied = dataclasses.replace(settings, physics=dataclasses.replace(settings.physics, untied=True))
+    steps = settings.hyperparameters.epochs * steps_per_epoch
+    ramp = _ramp(settings, steps_per_epoch) or Ramp(steps // 10, steps // 2)
+    return BoundedLoss(make_threat_model(untied, dataset), method, ramp=ramp)
 
 
 def sam(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> SAM:

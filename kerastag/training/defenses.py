@@ -229,7 +229,7 @@ class TRADES(Defense):
         w = None if w is None else tf.split(w, 2)[0]
         log_p, log_q = tf.nn.log_softmax(clean), tf.nn.log_softmax(moved)
         divergence = tf.reduce_sum(tf.exp(log_p) * (log_p - log_q), axis=-1)
-        return compute(y, clean, w) + self.beta * _weighted_mean(divergence, w)
+        return compute(y, clean, w) + self.beta * weighted_mean(divergence, w)
 
     @override
     def get_config(self) -> dict:
@@ -286,7 +286,7 @@ class GradientPenalty(Defense):
                 cross_entropy = OBJECTIVES["cross_entropy"](y_one_hot, logits)
             return box.budget * tape.gradient(cross_entropy, point)
 
-        return compute(y, y_pred, w) + self.weight * _weighted_mean(self.penalty(box, gradient), w)
+        return compute(y, y_pred, w) + self.weight * weighted_mean(self.penalty(box, gradient), w)
 
     @override
     def get_config(self) -> dict:
@@ -305,6 +305,6 @@ class InputGradientPenalty(GradientPenalty):
         return tf.reduce_sum(tf.abs(gradient(box.x)), axis=-1)
 
 
-def _weighted_mean(values: tf.Tensor, w: tf.Tensor | None) -> tf.Tensor:
+def weighted_mean(values: tf.Tensor, w: tf.Tensor | None) -> tf.Tensor:
     """Mean over the batch of values `(batch,)` times their weights; over all replicas, whose gradients are added up."""
     return tf.reduce_mean(values if w is None else w * values) / tf.distribute.get_strategy().num_replicas_in_sync

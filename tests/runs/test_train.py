@@ -324,7 +324,7 @@ def test_patience_stops_a_training_that_gets_no_better(dataset, data_dir, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "defense", ["trades", "input-gradient", "cure", "awp", "ngm", "noise", "rdsa", "fgsm-mixed", "variations-fgsm"]
+    "defense", ["trades", "input-gradient", "cure", "crown-ibp", "awp", "ngm", "noise", "rdsa", "fgsm-mixed", "variations-fgsm"]
 )
 def test_every_defense_can_be_named(dataset, defense):
     given = {"config": "jet_flavor", "defense": defense, "only": ["track_*"], "scale": "core"}
