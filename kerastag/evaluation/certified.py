@@ -54,8 +54,8 @@ def certificates(
     under: Sequence[Condition],
     replicates: int,
     method: Method,
-) -> dict[str, list[Certificate]]:
-    """Certificates of each tagger in the box of each attack, without ties.
+) -> tuple[dict[str, list[Certificate]], dict[str, str]]:
+    """Certificates of each tagger in the box of each attack, without ties, and why some have none.
 
     Args:
         models_by_name: Taggers from raw features to logits of the classes of the schema.
@@ -66,24 +66,31 @@ def certificates(
         method: As of `certify`.
 
     Raises:
-        UserError: if no attack has a size, or there is no rule for a layer of a tagger.
+        UserError: if no attack has a size.
     """
     main, bootstrap = dataset.schema.main, Bootstrap(jets.events, replicates, weights=jets.weights)
     boxes = certified_boxes(under)
     if not boxes:
         raise UserError("There is no box to certify: none of the attacks has a size.")
-    found: dict[str, list[Certificate]] = {name: [] for name in models_by_name}
+    found: dict[str, list[Certificate]] = {}
+    reasons: dict[str, str] = {}
     for name, tagger in models_by_name.items():
         clean = discriminant(attacked_logits(tagger, jets.features, jets.y, None), main)
         clean_area = bootstrap.resample(RankedPair(jets.y, clean, main).auc)
-        for box in boxes:
-            progress = functools.partial(tqdm, desc=f"Certifying {name}", disable=None)
-            values = certify(tagger, jets, box.threat_model(dataset), main, method, progress)
-            area = bootstrap.resample(RankedPair(jets.y, values, main).auc)
-            tagged = tagged_shares(jets.label, values, clean, bootstrap, main)
-            sides = {name: tagged[name] for columns in main.columns for name in [main.class_names[c] for c in columns]}
-            found[name].append(Certificate(box.box_label, area, clean_area - area, sides))
-    return found
+        progress = functools.partial(tqdm, desc=f"Certifying {name}", disable=None)
+        try:
+            values = [certify(tagger, jets, box.threat_model(dataset), main, method, progress) for box in boxes]
+        except UserError as error:
+            reasons[name] = str(error)
+            continue
+        for box, worst in zip(boxes, values, strict=True):
+            area = bootstrap.resample(RankedPair(jets.y, worst, main).auc)
+            tagged = tagged_shares(jets.label, worst, clean, bootstrap, main)
+            sides = {
+                flavour: tagged[flavour] for side in main.columns for flavour in (main.class_names[column] for column in side)
+            }
+            found.setdefault(name, []).append(Certificate(box.box_label, area, clean_area - area, sides))
+    return found, reasons
 
 
 def markdown(found: Mapping[str, Sequence[Certificate]], main: Separation) -> str:

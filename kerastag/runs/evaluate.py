@@ -74,7 +74,7 @@ def evaluate(
     progress = functools.partial(tqdm, desc="Attacking", disable=None if models else True)
     comparison = compare(models, dataset, jets, under, replicates, progress, scored)
     checks = _diagnosed(models, jets, under[1].threat_model(dataset)) if diagnose else {}
-    bounds = certificates(models, dataset, jets, under, replicates, certify) if certify else {}
+    bounds, without = certificates(models, dataset, jets, under, replicates, certify) if certify else ({}, {})
     smoothed = _smoothed(models, dataset, jets, under, replicates, noise) if noise else []
     split = "all splits" if sample.split == ALL_SPLITS else f"the {sample.split} split"
     title = f"{len(jets):,} jets of {split} of {dataset.schema.name}"
@@ -87,6 +87,7 @@ def evaluate(
     if bounds:
         text += f"\nWhatever an attack does in the box without ties, by {certify}:\n\n"
         text += f"{certified.markdown(bounds, dataset.schema.main)}\n"
+    text += "".join(f"\n{name} has no certificate. {reason}\n" for name, reason in without.items())
     if smoothed:
         text += f"\nSmoothed by noise of {noise:g}, {smoothing.DRAWS:,} draws, whatever change of that length is made:\n\n"
         text += f"{smoothing.markdown(smoothed, dataset.schema.main)}\n"

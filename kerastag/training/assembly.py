@@ -114,16 +114,19 @@ def input_gradient(settings: Settings, dataset: JetDataset, steps_per_epoch: int
 
 
 def cure(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> CURE:
-    """The penalty on the curvature."""
-    return CURE(make_threat_model(settings, dataset))
+    """The penalty on the curvature, in the box without ties, whose second derivatives are not finite everywhere."""
+    return CURE(make_threat_model(_untied(settings), dataset))
 
 
 def bounded_loss(settings: Settings, dataset: JetDataset, steps_per_epoch: int, method: Method) -> BoundedLoss:
     """Training on certified losses, in the box without ties; it rises in half of the steps unless told otherwise."""
-    untied = dataclasses.replace(settings, physics=dataclasses.replace(settings.physics, untied=True))
     steps = settings.hyperparameters.epochs * steps_per_epoch
     ramp = _ramp(settings, steps_per_epoch) or Ramp(steps // 10, steps // 2)
-    return BoundedLoss(make_threat_model(untied, dataset), method, ramp=ramp)
+    return BoundedLoss(make_threat_model(_untied(settings), dataset), method, ramp=ramp)
+
+
+def _untied(settings: Settings) -> Settings:
+    return dataclasses.replace(settings, physics=dataclasses.replace(settings.physics, untied=True))
 
 
 def sam(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> SAM:

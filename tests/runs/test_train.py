@@ -229,6 +229,8 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
         "--objective=cross_entropy",
         "--paper",
         "--diagnose",
+        "--certify=crown",
+        "--smooth=0.1",
     ]
     result = run_command("evaluate", *arguments, *options, "--output", output)
     assert result.code == 0, result.err
@@ -242,6 +244,12 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
     # An export mends what the attack moves beyond valid ranges.
     assert whole[fgsm]["BvL"]["value"] < exported[fgsm]["BvL"]["value"]
     assert whole[fgsm]["BvL"]["loss"] > 0 and whole[fgsm]["tagged"]["b"] != whole["clean"]["tagged"]["b"]
+    (certificate,) = content["certified"].pop("whole")
+    assert certificate["box"] == "ε=0.05 paper's box" and not content["certified"]
+    assert certificate["area"]["value"] < whole[pgd]["BvL"]["value"]
+    assert "export has no certificate. No bounds can be had: there is no rule for the layer" in result.out
+    lengths = [row["tagged"]["b"]["value"] for row in content["smoothed"] if row["tagger"] == "export"]
+    assert len(lengths) == 4 and lengths == sorted(lengths, reverse=True)
     assert (output / "table.md").read_text().strip() in result.out
     again = run_command("evaluate", *arguments, *options, "--output", output)
     assert again.code == 2 and "--overwrite" in again.err
