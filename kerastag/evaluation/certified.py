@@ -63,7 +63,7 @@ def certificates(
         jets: Clean jets.
         under: Conditions, of which the boxes are taken.
         replicates: Bootstrap resamples.
-        method: As of `certify`.
+        method: As of `Certifier`.
 
     Raises:
         UserError: if no attack has a size.
@@ -77,9 +77,9 @@ def certificates(
     for name, tagger in models_by_name.items():
         clean = discriminant(attacked_logits(tagger, jets.features, jets.y, None), main)
         clean_area = bootstrap.resample(RankedPair(jets.y, clean, main).auc)
-        progress = functools.partial(tqdm, desc=f"Certifying {name}", disable=None)
+        certifier, progress = Certifier(tagger, main, method), functools.partial(tqdm, desc=f"Certifying {name}", disable=None)
         try:
-            values = [certify(tagger, jets, box.threat_model(dataset), main, method, progress) for box in boxes]
+            values = [certifier(jets, box.threat_model(dataset), progress) for box in boxes]
         except UserError as error:
             reasons[name] = str(error)
             continue
@@ -125,14 +125,7 @@ def certified_boxes(under: Iterable[Condition]) -> list[Condition]:
     return list(dict.fromkeys(boxes))
 
 
-def certify(
-    tagger: keras.Model,
-    jets: Jets,
-    threat_model: ThreatModel,
-    separation: Separation,
-    method: Method = "crown",
-    progress: Progress = iter,
-) -> np.ndarray:
+class Certifier:
     """Values of a discriminator if jets to find came as low as their box lets them, and jets to reject as high.
 
     A value is the logarithm of the ratio of the discriminator's sides. Limits hold for a box whose cells move one by one,
@@ -140,57 +133,52 @@ def certify(
 
     Args:
         tagger: From raw features to logits. A `lipschitz_mlp` has its limits in closed form, whatever the method.
-        jets: The jets.
-        threat_model: The box around each.
         separation: The discriminator.
         method: As of `kerastag.bounds.margin_bounds`.
-        progress: Wraps the first jets of the batches.
-
-    Returns:
-        Float32 `(jets,)`; jets of other classes have their clean value.
-
-    Raises:
-        UserError: if there is no rule for a layer of the tagger.
     """
-    over, against = (np.isin(jets.label, columns) for columns in separation.columns)
-    limits = _of_lipschitz if models.is_lipschitz(tagger) else functools.partial(_of_layers, method=method)
-    with beyond_ranges(threat_model.lower is None):
-        low, high = limits(tagger, jets, threat_model, separation, progress=progress)
-    clean = discriminant(attacked_logits(tagger, jets.features, jets.y, None), separation)
-    return np.where(over, low, np.where(against, high, clean)).astype(np.float32)
 
+    def __init__(self, tagger: keras.Model, separation: Separation, method: Method = "crown"):
+        self._tagger, self._separation = tagger, separation
 
-def _of_layers(
-    tagger: keras.Model,
-    jets: Jets,
-    threat_model: ThreatModel,
-    separation: Separation,
-    progress: Progress,
-    method: Method,
-) -> tuple[np.ndarray, np.ndarray]:
-    @tf.function(autograph=False)
-    def limits(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        low, high = threat_model.box(x, y).ends
-        return margin_bounds(tagger, low, high, separation, method)
+        @tf.function(autograph=False)
+        def limits(low: tf.Tensor, high: tf.Tensor, beyond: bool) -> tuple[tf.Tensor, tf.Tensor]:
+            with beyond_ranges(beyond):
+                return margin_bounds(tagger, low, high, separation, method)
 
-    batches = []
-    for start in progress(range(0, len(jets), _AT_ONCE)):
-        rows = np.arange(start, start + _AT_ONCE) % len(jets)  # the last batch is filled up, so that nothing is traced again
-        batches.append([ends.numpy() for ends in limits(jets.features[rows], jets.y[rows])])
-    low, high = (np.concatenate(ends)[: len(jets)] for ends in zip(*batches, strict=True))
-    # A cell without limits, as of an input that is a function of others, leaves no limit and may end in NaN.
-    return np.nan_to_num(low, nan=-np.inf, neginf=-np.inf), np.nan_to_num(high, nan=np.inf, posinf=np.inf)
+        # Traced once for all boxes.
+        self._limits = limits
 
+    def __call__(self, jets: Jets, threat_model: ThreatModel, progress: Progress = iter) -> np.ndarray:
+        """The values, float32 `(jets,)`; jets of other classes have their clean one.
 
-def _of_lipschitz(
-    tagger: keras.Model,
-    jets: Jets,
-    threat_model: ThreatModel,
-    separation: Separation,
-    progress: Progress,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Both sides of a discriminator move by the bound of a logit at most."""
-    low, high = (end.numpy() for end in threat_model.box(jets.features, jets.y).ends)
-    change = 2 * models.largest_change(tagger, np.maximum(high - jets.features, jets.features - low))
-    value = discriminant(attacked_logits(tagger, jets.features, jets.y, None), separation)
-    return value - change, value + change
+        Args:
+            jets: The jets.
+            threat_model: The box around each.
+            progress: Wraps the first jets of the batches.
+
+        Raises:
+            UserError: if there is no rule for a layer of the tagger.
+        """
+        over, against = (np.isin(jets.label, columns) for columns in self._separation.columns)
+        clean = discriminant(attacked_logits(self._tagger, jets.features, jets.y, None), self._separation)
+        if models.is_lipschitz(self._tagger):
+            change = self._largest_change(jets, threat_model)
+            low, high = clean - change, clean + change
+        else:
+            low, high = self._of_layers(jets, threat_model, progress)
+        return np.where(over, low, np.where(against, high, clean)).astype(np.float32)
+
+    def _of_layers(self, jets: Jets, threat_model: ThreatModel, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+        batches = []
+        for start in progress(range(0, len(jets), _AT_ONCE)):
+            rows = np.arange(start, start + _AT_ONCE) % len(jets)  # the last batch is filled up, so that all are alike
+            low, high = threat_model.box(jets.features[rows], jets.y[rows]).ends
+            batches.append([ends.numpy() for ends in self._limits(low, high, threat_model.lower is None)])
+        low, high = (np.concatenate(ends)[: len(jets)] for ends in zip(*batches, strict=True))
+        # A cell without limits, as of an input that is a function of others, leaves no limit and may end in NaN.
+        return np.nan_to_num(low, nan=-np.inf, neginf=-np.inf), np.nan_to_num(high, nan=np.inf, posinf=np.inf)
+
+    def _largest_change(self, jets: Jets, threat_model: ThreatModel) -> np.ndarray:
+        """Both sides of a discriminator move by the bound of a logit at most."""
+        low, high = (end.numpy() for end in threat_model.box(jets.features, jets.y).ends)
+        return 2 * models.largest_change(self._tagger, np.maximum(high - jets.features, jets.features - low))

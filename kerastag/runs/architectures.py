@@ -16,7 +16,7 @@ from kerastag.attacks import CLEAN, Condition, attacked_features, conditions
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.evaluation import speed
-from kerastag.evaluation.certified import certified_boxes, certify
+from kerastag.evaluation.certified import Certifier, certified_boxes
 from kerastag.evaluation.taggers import TREES, Tagger
 from kerastag.files import read_json, write_json, write_text
 from kerastag.recipes import Settings
@@ -178,10 +178,10 @@ class _Measure:
         """Largest loss of some jets in the box of each size, without ties; nothing where there is no certificate."""
         jets, main = self._jets.take(slice(_CERTIFIED_JETS)), self._dataset.schema.main
         clean = area_of(jets, tagger.logits(jets.features), main)
-        losses = {}
+        losses, certifier = {}, Certifier(tagger.attacked, main)
         for box in certified_boxes(self._under):
             try:
-                values = certify(tagger.attacked, jets, box.threat_model(self._dataset), main)
+                values = certifier(jets, box.threat_model(self._dataset))
             except UserError as error:
                 print(f"{tagger.name} has no certificate. {error}")
                 return {}

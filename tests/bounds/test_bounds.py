@@ -14,7 +14,7 @@ from kerastag.bounds import enclose, margin_bounds
 from kerastag.bounds.nodes import root
 from kerastag.bounds.preprocessing import mended, present, standardized, track_quantities
 from kerastag.errors import UserError
-from kerastag.evaluation.certified import certify
+from kerastag.evaluation.certified import Certifier
 from kerastag.jets import Jets
 from kerastag.layers import Mend, PresenceFlags, Standardize, TrackQuantities
 from kerastag.metrics import discriminant
@@ -161,7 +161,7 @@ def test_no_attack_passes_a_certificate_and_stronger_ones_come_nearer(box):
     model, y = trained_like(SMALL["mlp"]), checks.labels(len(x), 3)
     jets = Jets(x, y.argmax(axis=1), {}, 3)
     sign = np.select([jets.label == 0, jets.label == 2], [1.0, -1.0], 0.0)
-    certified = certify(model, jets, threat_model, TOY.main)
+    certified = Certifier(model, TOY.main)(jets, threat_model)
     attacks = [APGD(threat_model, steps=20, objective="BvL"), PGD(threat_model, steps=20, objective="BvL")]
     attacks.append(FGSM(threat_model, objective="BvL"))
     found, generator = threat_model.box(x), np.random.default_rng(0)
@@ -180,7 +180,7 @@ def test_a_lipschitz_network_has_its_limits_in_closed_form(box):
     x, threat_model = box
     model = trained_like(LIPSCHITZ)
     jets = Jets(x, np.arange(len(x)) % 3, {}, 3)
-    found = certify(model, jets, threat_model, TOY.main)
+    found = Certifier(model, TOY.main)(jets, threat_model)
     change = 2 * models.largest_change(model, np.asarray(threat_model.budget(x)))
     sign = np.select([jets.label == 0, jets.label == 2], [1.0, -1.0], 0.0)
     np.testing.assert_allclose(found, discriminant(model(x).numpy(), TOY.main) - sign * change, rtol=1e-3, atol=1e-4)
@@ -213,5 +213,5 @@ def test_without_limits_there_is_no_certificate():
             return found._replace(low=tf.fill(x.shape, -np.inf), high=tf.fill(x.shape, np.inf))
 
     jets = Jets(x, np.arange(8) % 3, {}, 3)
-    found = certify(model, jets, Unlimited(), TOY.main)
+    found = Certifier(model, TOY.main)(jets, Unlimited())
     assert (found[jets.label == 0] == -np.inf).all() and (found[jets.label == 2] == np.inf).all()

@@ -9,7 +9,7 @@ import numpy as np
 from kerastag import plots
 from kerastag.attacks import Condition, attacked_logits
 from kerastag.errors import UserError
-from kerastag.evaluation.certified import certify
+from kerastag.evaluation.certified import Certifier
 from kerastag.metrics import RankedPair
 from kerastag.plots.style import Drawn
 from kerastag.report.page import Figure, Section, Table
@@ -38,13 +38,13 @@ def _curve(subject: Subject, name: str) -> Iterator[Row]:
     jets, model, main = subject.jets.take(slice(_JETS)), subject.model(name), subject.main
     resample = subject.bootstrap.of(np.arange(len(subject.jets)) < _JETS).resample
     untied = dataclasses.replace(subject.options.physics, untied=True)
-    area = functools.partial(RankedPair, jets.y, separation=main)
+    area, certifier = functools.partial(RankedPair, jets.y, separation=main), Certifier(model, main)
     for epsilon in sorted({0.0, subject.options.epsilon, *subject.options.epsilons}):
         subject.say(f"{name}, certificate at {epsilon:g}")
         condition = Condition("pgd-20", epsilon, None, main.name, physics=untied)
         attack = condition.build(subject.dataset) if epsilon else None
         attacked = attacked_logits(model, jets.features, jets.y, attack)
-        values = certify(model, jets, condition.threat_model(subject.dataset), main) if epsilon else attacked
+        values = certifier(jets, condition.threat_model(subject.dataset)) if epsilon else attacked
         found = {"attacked": resample(area(attacked).auc), "certified": resample(area(values).auc)}
         yield {"tagger": name, "epsilon": epsilon, **{what: number.interval for what, number in found.items()}}
 
