@@ -29,6 +29,10 @@ Rule = Callable[..., Any]
 # Outputs that grow with every input, so that limits go through alone. Keras does not export the classes of its operations.
 _GROWING = (SelectFeatures, SplitGroups, GroupSort, keras.layers.Permute)
 _GROWING_OPERATIONS = {"Split", "Transpose", "Reshape", "ExpandDims", "Squeeze", "GetItem", "Take", "Stack", "OnesLike", "Cast"}
+# Activations that rise everywhere: limits go through, forms end.
+_RISING = tuple(
+    getattr(keras.activations, name) for name in ("elu", "hard_sigmoid", "leaky_relu", "sigmoid", "softplus", "tanh")
+)
 # What passes its input on in inference.
 _PASSING = (
     ClassLogits,
@@ -116,6 +120,8 @@ def _activated(node: Node, operation: keras.Operation, tight: bool) -> Node:
     function = getattr(operation, "activation", None)
     if isinstance(operation, NormedDense) or function is keras.activations.linear:
         return node
+    if function in _RISING:
+        return root(function(node.low), function(node.high))
     plain = isinstance(operation, keras.layers.ReLU) and not (operation.negative_slope or operation.threshold)
     if function is keras.activations.relu or (plain and operation.max_value is None):
         return relu(node.tightened() if tight else node)

@@ -16,12 +16,16 @@ import tensorflow as tf
 from kerastag import tables
 from kerastag.attacks import FGSM, PGD, Attack, ThreatModel, Transfer
 from kerastag.attacks.samples import attacked_features, attacked_logits
+from kerastag.bounds import worst_logits
+from kerastag.errors import UserError
 from kerastag.layers.class_logits import flavour_logits
+from kerastag.layers.mending import beyond_ranges
 
 # Mean losses that differ by less than this, relative to the larger, count as equal.
 _TOLERANCE = 1e-3
 _STEPS = 20
 _RANDOM_CORNERS = 10
+_CERTIFIED_JETS = 500
 # Times ε at which any tagger should fail.
 _VERY_LARGE = 1000.0
 _LARGEST_ZERO_SHARE, _LARGEST_SATURATED_SHARE = 0.01, 0.05
@@ -82,6 +86,7 @@ def check_robustness(
         _saturation(losses),
         Check("attacked", _at_least(fgsm, clean), fgsm, clean, "loss under FGSM is at least that of clean jets"),
         _leaking(losses, threat_model, fgsm),
+        _certificate(losses.first(_CERTIFIED_JETS), threat_model),
     ]
 
 
@@ -172,6 +177,21 @@ def _leaking(losses: "Losses", threat_model: ThreatModel, fgsm: float) -> Check:
     return Check("leaking", _at_least(fgsm, loss), loss, fgsm, meaning)
 
 
+def _certificate(losses: "Losses", threat_model: ThreatModel) -> Check:
+    """No loss under attack may exceed what limits allow; if one does the limits are wrong, not the tagger."""
+    meaning = (
+        f"largest excess of a jet's loss under PGD-{_STEPS} over what limits allow, inputs untied; above 0 is a bug of kerastag"
+    )
+    untied = ThreatModel.from_config(threat_model.get_config() | {"ties": [], "summaries": []})
+    try:
+        allowed = losses.certified(untied)
+    except UserError as error:
+        return Check("certificate", None, np.nan, 0.0, f"{meaning}: {error}")
+    attacked = losses.each(attacked_features(losses.tagger, losses.x, losses.y, PGD(untied, steps=_STEPS)))
+    excess = float((attacked - allowed).max())
+    return Check("certificate", excess <= _TOLERANCE, excess, 0.0, meaning)
+
+
 class Losses:
     """Mean cross-entropies of a tagger on some jets.
 
@@ -183,6 +203,21 @@ class Losses:
 
     def __init__(self, tagger: keras.Model, x: np.ndarray, y: np.ndarray):
         self.tagger, self.x, self.y = tagger, np.asarray(x, np.float32), np.asarray(y, np.float32)
+
+    def first(self, jets: int) -> "Losses":
+        """Those of the first jets alone."""
+        return Losses(self.tagger, self.x[:jets], self.y[:jets])
+
+    def certified(self, threat_model: ThreatModel) -> np.ndarray:
+        """Largest cross-entropy that each jet can have anywhere in its box, `(jets,)`.
+
+        Raises:
+            UserError: if there is no rule for a layer of the tagger.
+        """
+        with beyond_ranges(threat_model.lower is None):
+            low, high = threat_model.box(self.x, self.y).ends
+            worst = worst_logits(self.tagger, low, high, tf.constant(self.y))
+        return tf.nn.softmax_cross_entropy_with_logits(self.y, worst).numpy()
 
     def each(self, points: np.ndarray) -> np.ndarray:
         """Cross-entropy of each jet, `(jets,)`, with other features `(jets, features)`."""

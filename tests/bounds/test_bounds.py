@@ -102,6 +102,16 @@ def test_a_million_points_of_boxes_stay_within_limits(name, box):
     assert np.median(reached) > 0.3, "limits are wide of what points reach"
 
 
+def test_other_activations_that_rise_have_limits_of_intervals():
+    model = dense_network(activation="tanh")
+    x = np.random.default_rng(5).normal(size=(30, 6)).astype(np.float32)
+    low, high = (end.numpy() for end in margin_bounds(model, tf.constant(x - 0.1), tf.constant(x + 0.1), JET_FLAVOR.main))
+    for seed in range(200):
+        point = x + 0.1 * np.random.default_rng(seed).choice([-1, 1], x.shape).astype(np.float32)
+        value = discriminant(model(point).numpy(), JET_FLAVOR.main)
+        assert (low - 1e-5 <= value).all() and (value <= high + 1e-5).all()
+
+
 def test_limits_of_a_network_whose_units_keep_their_side_are_reached_in_a_corner():
     model = dense_network(hidden=(16,))
     x = np.random.default_rng(1).normal(size=(40, 6)).astype(np.float32)

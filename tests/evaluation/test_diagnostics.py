@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from kerastag.attacks import PGD, ThreatModel
+from kerastag.evaluation import diagnostics
 from kerastag.evaluation.diagnostics import Losses, check_robustness, markdown
 
 WIDTH = 12
@@ -59,7 +60,8 @@ def test_honest_tagger_passes_everything(honest, jets):
     other = keras.models.clone_model(honest)
     checks = by_name(honest, jets, sources={"other": other})
     assert [name for name, check in checks.items() if check.passed is not True] == []
-    assert len(checks) == 9
+    assert len(checks) == 10
+    assert -0.5 < checks["certificate"].value <= 0
     assert checks["many steps"].value > checks["attacked"].limit
     assert checks["growth"].value > 0.001
     assert checks["unlimited"].limit == pytest.approx(np.log(3), abs=0.01)
@@ -102,3 +104,20 @@ def test_table_says_what_was_not_looked_at(honest, jets):
     row = next(line for line in text.splitlines() if "transfer" in line)
     assert "not looked at" in row and "no other tagger" in row
     assert text.count(" pass ") == 8
+
+
+def test_limits_that_an_attack_exceeds_are_a_bug_of_ours(honest, jets, monkeypatch):
+    def too_narrow(tagger, low, high, y):
+        middle = (low + high) / 2
+        return tagger(middle) - tf.reduce_sum(y * tagger(middle), axis=1, keepdims=True)
+
+    monkeypatch.setattr(diagnostics, "worst_logits", too_narrow)
+    check = by_name(honest, jets)["certificate"]
+    assert check.passed is False and "a bug of kerastag" in check.meaning
+
+
+def test_a_tagger_without_rules_is_not_looked_at(jets):
+    inputs = keras.Input((WIDTH,))
+    tagger = keras.Model(inputs, keras.layers.Dense(3)(Steps()(inputs)))
+    check = by_name(tagger, jets)["certificate"]
+    assert check.passed is None and "there is no rule for the layer 'steps" in check.meaning
