@@ -30,9 +30,7 @@ Rule = Callable[..., Any]
 _GROWING = (SelectFeatures, SplitGroups, GroupSort, keras.layers.Permute)
 _GROWING_OPERATIONS = {"Split", "Transpose", "Reshape", "ExpandDims", "Squeeze", "GetItem", "Take", "Stack", "OnesLike", "Cast"}
 # Activations that rise everywhere: limits go through, forms end.
-_RISING = tuple(
-    getattr(keras.activations, name) for name in ("elu", "hard_sigmoid", "leaky_relu", "sigmoid", "softplus", "tanh")
-)
+_RISING = tuple(keras.activations.get(name) for name in ("elu", "hard_sigmoid", "leaky_relu", "sigmoid", "softplus", "tanh"))
 # What passes its input on in inference.
 _PASSING = (
     ClassLogits,
@@ -120,7 +118,7 @@ def _activated(node: Node, operation: keras.Operation, tight: bool) -> Node:
     function = getattr(operation, "activation", None)
     if isinstance(operation, NormedDense) or function is keras.activations.linear:
         return node
-    if function in _RISING:
+    if function is not None and function in _RISING:
         return root(function(node.low), function(node.high))
     plain = isinstance(operation, keras.layers.ReLU) and not (operation.negative_slope or operation.threshold)
     if function is keras.activations.relu or (plain and operation.max_value is None):
