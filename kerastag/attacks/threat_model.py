@@ -235,6 +235,16 @@ class ThreatModel:
         """Number of features."""
         return len(self.scale)
 
+    @property
+    def limits_all(self) -> bool:
+        """Whether ε limits every cell that may move, also those that follow others; without ties it does."""
+        moves = self.alone.copy()
+        if self.ties is not None:
+            moves[[link.follower for link in self.ties.links]] = True
+            if self.ties.summaries:
+                return False
+        return bool(self.limited[moves].all())
+
     def for_any_flavour(self) -> "ThreatModel":
         """The same, as large for every flavour as for that of the largest size: no size then tells the flavour of a jet."""
         if self.by_flavour is None:

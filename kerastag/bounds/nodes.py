@@ -47,10 +47,11 @@ class Node:
 
         In a node with slots, forms are carried back slot by slot, so the layers behind must work on each slot alone.
         """
-        if self.is_root or (len(self.low.shape) == 3 and not self.slotwise):
+        rank = len(self.low.shape)
+        if self.is_root or rank > 3 or (rank == 3 and not self.slotwise):
             return self
         forms = tf.eye(self.low.shape[-1], dtype=self.low.dtype)
-        forms = forms[None] if len(self.low.shape) == 2 else forms[None, :, None, :]
+        forms = forms[None] if rank == 2 else forms[None, :, None, :]
         low, high = (_by_cell(lowest(self, sign * forms)) for sign in (1.0, -1.0))
         return dataclasses.replace(self, low=tf.maximum(self.low, low), high=tf.minimum(self.high, -high))
 

@@ -1,7 +1,7 @@
 """What each layer does to limits and to linear forms, and the way through a network."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -28,7 +28,7 @@ Rule = Callable[..., Any]
 
 # Outputs that grow with every input, so that limits go through alone. Keras does not export the classes of its operations.
 _GROWING = (SelectFeatures, SplitGroups, GroupSort, keras.layers.Permute)
-_GROWING_OPERATIONS = {"Split", "Transpose", "Reshape", "ExpandDims", "Squeeze", "GetItem", "Take", "Stack", "OnesLike", "Cast"}
+_GROWING_OPERATIONS = {"Split", "Transpose", "Reshape", "ExpandDims", "Squeeze", "GetItem", "Stack", "OnesLike"}
 # Activations that rise everywhere: limits go through, forms end.
 _RISING = tuple(keras.activations.get(name) for name in ("elu", "hard_sigmoid", "leaky_relu", "sigmoid", "softplus", "tanh"))
 # What passes its input on in inference.
@@ -61,16 +61,21 @@ def _through(network: keras.Model, node: Node, tight: bool) -> Node:
     if graph is None or not hasattr(graph, "_run_through_graph"):
         raise UserError(f"'{network.name}' has no bounds: it is no graph of layers, as Keras' functional API makes it.")
     # Keras' own way to run a graph on something else than tensors.
-    return graph._run_through_graph([node], call_fn=functools.partial(_apply, tight))
+    result = graph._run_through_graph([node], call_fn=functools.partial(_apply, tight))
+    if not isinstance(result, Node):
+        raise UserError(f"'{network.name}' has no bounds: it has more than one output.")
+    return result
 
 
 def _apply(tight: bool, operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
     if isinstance(operation, keras.Model):
         return _through(operation, args[0], tight)
+    kind = type(operation).__name__
+    if kwargs.get("training"):
+        raise _no_rule(operation, "is called in training mode")
     for kinds, rule in _RULES:
         if isinstance(operation, kinds):
             return rule(operation, *args)
-    kind = type(operation).__name__
     if isinstance(operation, keras.layers.Dense | NormedDense):
         return _activated(dense(operation, args[0]), operation, tight)
     if isinstance(operation, keras.layers.Activation | keras.layers.ReLU):
@@ -79,7 +84,11 @@ def _apply(tight: bool, operation: keras.Operation, *args: Any, **kwargs: Any) -
         return growing(operation, *args, **kwargs)
     if kind in _OPERATIONS:
         return _OPERATIONS[kind](operation, *args)
-    raise UserError(f"No bounds can be had: there is no rule for the layer '{operation.name}', a {kind}.")
+    raise _no_rule(operation, f"is a {kind}, which has no rule")
+
+
+def _no_rule(operation: keras.Operation, reason: str) -> UserError:
+    return UserError(f"No bounds can be had: the layer '{operation.name}' {reason}.")
 
 
 def growing(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
@@ -123,7 +132,7 @@ def _activated(node: Node, operation: keras.Operation, tight: bool) -> Node:
     plain = isinstance(operation, keras.layers.ReLU) and not (operation.negative_slope or operation.threshold)
     if function is keras.activations.relu or (plain and operation.max_value is None):
         return relu(node.tightened() if tight else node)
-    raise UserError(f"No bounds can be had: there is no rule for the activation of the layer '{operation.name}'.")
+    raise _no_rule(operation, "has an activation without a rule")
 
 
 def relu(node: Node) -> Node:
@@ -154,6 +163,8 @@ def scaled(node: Node, factor: tf.Tensor, offset: tf.Tensor | float) -> Node:
 
 
 def _batch_normalization(layer: keras.layers.BatchNormalization, node: Node, *_: Any) -> Node:
+    if layer.axis not in (-1, len(node.low.shape) - 1):
+        raise _no_rule(layer, "normalises another axis than the last")
     factor = 1 / tf.sqrt(tf.convert_to_tensor(layer.moving_variance) + layer.epsilon)
     factor = factor * layer.gamma if layer.scale else factor
     offset = -layer.moving_mean * factor
@@ -194,7 +205,7 @@ def _dot(layer: keras.layers.Dot, nodes: list[Node]) -> Node:
     """Codes `(batch, slots, channels)` by flags `(batch, slots)`, as `deep_sets` adds them up."""
     codes, flags = nodes
     if layer.axes not in (1, [1, 1], (1, 1)) or layer.normalize or len(codes.low.shape) != 3 or len(flags.low.shape) != 2:
-        raise UserError(f"No bounds can be had: there is no rule for the layer '{layer.name}' on these inputs.")
+        raise _no_rule(layer, "has no rule on these inputs")
     return total(product(codes, root(flags.low[..., None], flags.high[..., None])))
 
 
@@ -216,8 +227,8 @@ def _concatenate(operation: keras.Operation, nodes: list[Node]) -> Node:
     return Node(low, high, tuple(nodes), lambda form: (tf.split(form, widths, axis + 1), None), slotwise)
 
 
-def _add(_: keras.Operation, *args: Any) -> Node:
-    nodes = list(args[0]) if isinstance(args[0], list | tuple) else list(args)
+def _add(operation: keras.Operation, *args: Any) -> Node:
+    nodes = _terms(operation, args)
     constants = [node for node in nodes if not isinstance(node, Node)]
     nodes = [node for node in nodes if isinstance(node, Node)]
     low, high = (functools.reduce(tf.add, [getattr(node, end) for node in nodes], 0.0) for end in ("low", "high"))
@@ -234,8 +245,19 @@ def _add(_: keras.Operation, *args: Any) -> Node:
     )
 
 
-def _multiply(_: keras.Operation, *args: Any) -> Node:
-    one, other = args[0] if isinstance(args[0], list | tuple) else args
+def _terms(operation: keras.Operation, args: Sequence[Any]) -> list[Any]:
+    """What is added or multiplied, nodes of one rank and constants: Keras and TensorFlow broadcast others differently."""
+    terms = list(args[0]) if isinstance(args[0], list | tuple) else list(args)
+    if len({len(term.low.shape) for term in terms if isinstance(term, Node)}) > 1:
+        raise _no_rule(operation, "has inputs of different ranks")
+    return terms
+
+
+def _multiply(operation: keras.Operation, *args: Any) -> Node:
+    one, *others = _terms(operation, args)
+    if len(others) != 1:
+        raise _no_rule(operation, "has more than two factors")
+    (other,) = others
     if isinstance(one, Node) and isinstance(other, Node):
         return product(one, other)
     node, factor = (one, other) if isinstance(one, Node) else (other, one)
@@ -243,6 +265,18 @@ def _multiply(_: keras.Operation, *args: Any) -> Node:
         value = tf.zeros_like(node.low) + factor
         return product(node, root(value, value))
     return scaled(node, tf.constant(factor, node.low.dtype), 0.0)
+
+
+def _cast(operation: keras.Operation, node: Node) -> Node:
+    if "bool" in str(operation.dtype):
+        raise _no_rule(operation, "makes truth values of numbers")
+    return growing(operation, node)
+
+
+def _take(operation: keras.Operation, values: Any, indices: Any) -> Node:
+    if isinstance(indices, Node):
+        raise _no_rule(operation, "takes its place from the inputs")
+    return growing(operation, values, indices)
 
 
 def _flatten(operation: keras.Operation, node: Node) -> Node:
@@ -272,4 +306,6 @@ _OPERATIONS: dict[str, Rule] = {
     "Concatenate": _concatenate,
     "Add": _add,
     "Multiply": _multiply,
+    "Cast": _cast,
+    "Take": _take,
 }

@@ -128,8 +128,9 @@ def certified_boxes(under: Iterable[Condition]) -> list[Condition]:
 class Certifier:
     """Values of a discriminator if jets to find came as low as their box lets them, and jets to reject as high.
 
-    A value is the logarithm of the ratio of the discriminator's sides. Limits hold for a box whose cells move one by one,
-    up to the rounding of single precision. Cells that follow others may lie anywhere within their limits.
+    A value is the logarithm of the ratio of the discriminator's sides. Limits hold for the box that is given, up to the
+    rounding of single precision. Cells that follow others in it may lie anywhere within their limits; where they have none, no
+    limit is left. A box with ties is not contained in the same one without.
 
     Args:
         tagger: From raw features to logits. A `lipschitz_mlp` has its limits in closed form, whatever the method.

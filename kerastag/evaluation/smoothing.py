@@ -1,4 +1,7 @@
-"""Randomised smoothing: the majority of a tagger's decisions under noise, which no small change of a jet can turn.
+"""Randomised smoothing: the majority of a tagger's decisions under noise, which small changes of a jet cannot turn.
+
+Cells at a default or special value have no noise. So what is certified is a change that ends on no such value; one that does is
+seen by a tagger with less noise, which is another.
 
 Reference: Cohen, Rosenfeld and Kolter, arXiv:1902.02918.
 """
@@ -16,9 +19,11 @@ from tqdm.auto import tqdm
 
 from kerastag import tables
 from kerastag.attacks import ThreatModel, attacked_logits
+from kerastag.errors import UserError
 from kerastag.evaluation.comparison import MISTAG_RATE
 from kerastag.evaluation.working_points import threshold
 from kerastag.jets import Jets
+from kerastag.layers.memory import jets_at_once
 from kerastag.layers.mending import beyond_ranges
 from kerastag.metrics import Bootstrap, discriminant
 from kerastag.results import NotDefined
@@ -26,7 +31,7 @@ from kerastag.schema import Separation
 from kerastag.tables import Row
 
 DRAWS = 1_000
-# Probability that the radius of a jet is too large.
+# Probability that the radius of a jet is too large; half of it for each side, since draws decide which is looked at.
 _WRONG = 1e-3
 # Jets with their draws that go through a tagger at once.
 _ROWS = 32_768
@@ -38,8 +43,8 @@ class Smoothed:
 
     Attributes:
         tagged: Whether most draws are tagged, bool `(jets,)`.
-        radius: Length of Δx/scale up to which that stays so, whatever cells it is made of, float64 `(jets,)`; 0 where the
-            draws leave it open.
+        radius: Length of Δx/scale up to which that stays so, whatever cells it is made of, as long as none ends on a default or
+            special value, float64 `(jets,)`; 0 where the draws leave it open.
     """
 
     tagged: np.ndarray
@@ -70,20 +75,26 @@ def smooth(
     Noise is normal, in the cells that the threat model lets move on their own: whole numbers, defaults and special values
     stay. It may leave valid ranges, where the tagger sees what is there. The share of tagged draws has an exact binomial
     interval (Clopper and Pearson), of which the near end sets the radius (equation 3 of the reference). Each holds with a
-    probability of 99.9 %.
+    probability of 99.9 % at least.
 
     Args:
         tagger: From raw features to logits.
         jets: The jets.
-        threat_model: Says which cells move, and their scale; its ε does not count.
+        threat_model: Says which cells move, and their scale; its ε and cap do not count.
         separation: The discriminator.
         cut: Threshold on the logarithm of its ratio, see `kerastag.metrics.discriminant`.
         noise: Standard deviation of the noise in units of the scale.
         draws: Number of draws for each jet.
         seed: Seed of the noise.
         progress: Wraps the first jets of the batches.
+
+    Raises:
+        UserError: if the scale depends on the jet or its flavour, so that noise would.
     """
-    at_once = max(1, _ROWS // draws)
+    if threat_model.proportional is not None or threat_model.by_flavour is not None:
+        raise UserError("Noise needs a scale that is the same for all jets; leave --budget out.")
+    threat_model = ThreatModel.from_config(threat_model.get_config() | {"relative_cap": None})
+    at_once = max(1, min(_ROWS // draws, jets_at_once(tagger)))
     over, against = ([(column, np.log(weight)) for column, weight in side] for side in (separation.over, separation.against))
 
     def log_sum(logits: tf.Tensor, side: list[tuple[int, float]]) -> tf.Tensor:
@@ -100,14 +111,14 @@ def smooth(
         passed = log_sum(logits, over) - log_sum(logits, against) > cut
         return tf.reduce_sum(tf.cast(tf.reshape(passed, (-1, draws)), tf.int32), axis=1)
 
-    counts = []
+    counts = [np.zeros(0, np.int32)]
     with beyond_ranges():
         for start in progress(range(0, len(jets), at_once)):
             rows = np.arange(start, start + at_once) % len(jets)  # the last batch is filled up
             counts.append(count(jets.features[rows], tf.constant(start)).numpy())
     tagged = np.concatenate(counts)[: len(jets)]
     most = np.maximum(tagged, draws - tagged)
-    least = stats.beta.ppf(_WRONG, most, draws - most + 1)
+    least = stats.beta.ppf(_WRONG / 2, most, draws - most + 1)
     return Smoothed(2 * tagged > draws, noise * np.maximum(stats.norm.ppf(least), 0.0))
 
 

@@ -15,7 +15,7 @@ from kerastag.data import JetDataset
 from kerastag.data.dataset import ALL_SPLITS
 from kerastag.errors import UserError
 from kerastag.evaluation import certified, diagnostics, smoothing
-from kerastag.evaluation.certified import certificates, certified_boxes
+from kerastag.evaluation.certified import Certificate, certificates, certified_boxes
 from kerastag.evaluation.comparison import Comparison, compare, drawn_logits, markdown, to_json
 from kerastag.evaluation.diagnostics import Check
 from kerastag.evaluation.stored_scores import StoredScores, kept, left_out, parse_all
@@ -26,7 +26,8 @@ from kerastag.request import EVALUATION, NO_ATTACK, REPLICATES, AttackGrid, Meth
 from kerastag.results import plain
 from kerastag.runs.opening import read, schema_of
 from kerastag.saving.taggers import NamedTagger, check_inputs, find_all, for_jets
-from kerastag.schema import Schema
+from kerastag.schema import Schema, Separation
+from kerastag.tables import Row
 
 # Jets on which taggers are diagnosed.
 _DIAGNOSED = 5000
@@ -84,13 +85,7 @@ def evaluate(
     text += "".join(f"\n{note}\n" for note in _notes(sample, found, stored))
     if checks:
         text += f"\nIs the robustness real? ε = {grid.epsilons[0]:g}, mean cross-entropies:\n\n{diagnostics.markdown(checks)}\n"
-    if bounds:
-        text += f"\nWhatever an attack does in the box without ties, by {certify}:\n\n"
-        text += f"{certified.markdown(bounds, dataset.schema.main)}\n"
-    text += "".join(f"\n{name} has no certificate. {reason}\n" for name, reason in without.items())
-    if smoothed:
-        text += f"\nSmoothed by noise of {noise:g}, {smoothing.DRAWS:,} draws, whatever change of that length is made:\n\n"
-        text += f"{smoothing.markdown(smoothed, dataset.schema.main)}\n"
+    text += _guarantees(bounds, without, smoothed, certify, noise, dataset.schema.main)
     content = {
         "config": dataset.schema.name,
         "fingerprint": dataset.fingerprint,
@@ -113,6 +108,26 @@ def evaluate(
     print(text)
     print_nonfinite(comparison)
     print(f"Numbers {output / 'metrics.json'}, table {output / 'table.md'}, figure {output / 'roc.png'}.")
+
+
+def _guarantees(
+    bounds: Mapping[str, Sequence[Certificate]],
+    without: Mapping[str, str],
+    smoothed: Sequence[Row],
+    method: Method | None,
+    noise: float | None,
+    main: Separation,
+) -> str:
+    """What holds whatever an attack does, and in which box."""
+    text = ""
+    if bounds:
+        text += f"\nWhatever an attack does in a box whose inputs move one by one, by {method}. The box of tied inputs is another, in "
+        text += f"which others move as well, and neither contains the other:\n\n{certified.markdown(bounds, main)}\n"
+    text += "".join(f"\n{name} has no certificate. {reason}\n" for name, reason in without.items())
+    if smoothed:
+        text += f"\nSmoothed by noise of {noise:g} σ, {smoothing.DRAWS:,} draws, whatever change of a length is made that ends on no "
+        text += f"default or special value:\n\n{smoothing.markdown(smoothed, main)}\n"
+    return text
 
 
 def _smoothed(

@@ -21,14 +21,14 @@ class BoundedLoss(Defense):
     Reference: Gowal et al., arXiv:1810.12715 (interval bound propagation, IBP); Zhang et al., arXiv:1906.06316 (CROWN-IBP).
 
     Args:
-        threat_model: The box. Where inputs are tied in it, limits are those of each cell by itself.
+        threat_model: The box, of which ε limits every cell, as it does without ties, `Physics(untied=True)`.
         method: "interval" for IBP; "crown" for CROWN-IBP, forms that go back from the logits through layers whose limits are
             those of intervals.
         weight: Weight of the second loss, between 0 and 1.
         ramp: Strength of the box by step; None for full strength.
 
     Raises:
-        UserError: if there is no such method, or the weight is out of range.
+        UserError: if there is no such method, the weight is out of range, or the box has cells without limits.
     """
 
     def __init__(self, threat_model: ThreatModel, method: Method = "crown", weight: float = 0.5, ramp: Ramp | None = None):
@@ -36,6 +36,8 @@ class BoundedLoss(Defense):
             raise UserError(f"There is no method '{method}'; choose one of {', '.join(CERTIFICATES)}.")
         if not 0 <= weight <= 1:
             raise UserError(f"Invalid value for `weight`: it must lie between 0 and 1. Received: {weight}.")
+        if not threat_model.limits_all:
+            raise UserError("Limits need a box that ε limits in every cell; give a threat model of `Physics(untied=True)`.")
         self.threat_model, self.method, self.weight, self.ramp = threat_model, method, float(weight), ramp
         self._now: float | tf.Tensor = 1.0
 

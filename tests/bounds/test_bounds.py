@@ -50,6 +50,12 @@ def trained_like(build, schema=TOY):
     return model
 
 
+def made_of(build):
+    """A network of six inputs that ends in what is built."""
+    inputs = keras.Input((6,))
+    return keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(build(inputs))))
+
+
 @pytest.fixture(scope="module")
 def box():
     return checks.made_up(TOY, jets=20), toy_threat_model(0.05, bounds=True)
@@ -199,8 +205,17 @@ def test_a_lipschitz_network_has_its_limits_in_closed_form(box):
 @pytest.mark.parametrize(
     ("model", "name"),
     [
-        (lambda: dense_network(activation="gelu"), "activation of the layer 'dense"),
-        (lambda: models.particle_net_lite(JET_FLAVOR, checks.flat_statistics(JET_FLAVOR)), "there is no rule for the layer '"),
+        (lambda: dense_network(activation="gelu"), "the layer 'dense.*' has an activation without a rule"),
+        (lambda: models.particle_net_lite(JET_FLAVOR, checks.flat_statistics(JET_FLAVOR)), "which has no rule"),
+        (lambda: made_of(lambda x: keras.layers.BatchNormalization(axis=1)(keras.layers.Reshape((2, 3))(x))), "another axis"),
+        (lambda: made_of(lambda x: keras.layers.Dropout(0.5)(x, training=True)), "called in training mode"),
+        (lambda: made_of(lambda x: keras.ops.cast(keras.ops.cast(x, "bool"), "float32")), "truth values"),
+        (
+            lambda: made_of(lambda x: keras.ops.take(np.eye(3, dtype="float32"), keras.ops.cast(x[:, 0], "int32"), axis=0)),
+            "its place",
+        ),
+        (lambda: made_of(lambda x: keras.layers.Multiply()([x, x, x])), "more than two factors"),
+        (lambda: made_of(lambda x: keras.layers.Add()([keras.layers.Reshape((2, 3))(x), x[:, :3]])), "different ranks"),
     ],
 )
 def test_a_layer_without_a_rule_is_named(model, name):

@@ -63,11 +63,13 @@ def test_every_kind_of_model_takes_jets_of_several_groups(name, tmp_path):
 def test_order_of_slots_does_not_matter(name):
     """`deep_sets` has a test of its own, since its presence flags of whole slots reach the classifier."""
     schema = checks.particles()
+    keras.utils.set_random_seed(1)
     checks.check_order(BUILD[name](schema, checks.flat_statistics(schema)), schema)
 
 
 @pytest.mark.parametrize("name", BUILD)
 def test_empty_slots_do_not_matter(name):
+    keras.utils.set_random_seed(1)
     checks.check_empty_slots(BUILD[name], checks.particles())
 
 

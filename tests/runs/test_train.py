@@ -247,7 +247,7 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
     (certificate,) = content["certified"].pop("whole")
     assert certificate["box"] == "ε=0.05 paper's box" and not content["certified"]
     assert certificate["area"]["value"] < whole[pgd]["BvL"]["value"]
-    assert "export has no certificate. No bounds can be had: there is no rule for the layer" in result.out
+    assert "export has no certificate. No bounds can be had: the layer" in result.out
     lengths = [row["tagged"]["b"]["value"] for row in content["smoothed"] if row["tagger"] == "export"]
     assert len(lengths) == 4 and lengths == sorted(lengths, reverse=True)
     assert (output / "table.md").read_text().strip() in result.out

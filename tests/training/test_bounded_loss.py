@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kerastag.attacks import Physics, ThreatModel
 from kerastag.bounds import worst_logits
 from kerastag.errors import UserError
+from kerastag.schema import JET_FLAVOR
 from kerastag.training import AdversarialTagger, BoundedLoss, Ramp
 from tests.toy import SCALE, toy_threat_model
 
@@ -80,3 +82,10 @@ def test_mistakes_are_said():
         BoundedLoss(toy_threat_model(), "ibp")
     with pytest.raises(UserError, match="must lie between 0 and 1"):
         BoundedLoss(toy_threat_model(), weight=2.0)
+    tied, untied = (
+        ThreatModel.from_schema(JET_FLAVOR, np.ones(184), physics=Physics(untied=untied), only=("track_*",))
+        for untied in (False, True)
+    )
+    BoundedLoss(untied)
+    with pytest.raises(UserError, match="a box that ε limits in every cell"):
+        BoundedLoss(tied)

@@ -72,9 +72,10 @@ def section(subject: Subject, numbers: Numbers) -> Section:
         for row in where(numbers["rows"], epsilon=size)
     ]
     words = [
-        "Whatever an attack does, the area stays above the certified one. Limits of every output over the whole box of a jet "
-        "are carried through the network (CROWN, arXiv:1811.00866). Each input moves on its own here, also where inputs are "
-        "tied in the rest of this page, and the attack is made in the same box.",
+        "Whatever an attack does in this box, the area stays above the certified one. Limits of every output over the whole "
+        "box of a jet are carried through the network (CROWN, arXiv:1811.00866). Inputs move one by one here, and so does the "
+        "attack beside it. Attacks on tied inputs, elsewhere on this page, have another box, in which others move as well: "
+        "these limits do not hold for them.",
         *(f"{name} has no certificate. {reason}" for name, reason in numbers["reasons"].items()),
     ]
     header = ["tagger", "clean", "PGD-20 on the margin", "certified: at least"]
