@@ -121,12 +121,14 @@ def _guarantees(
     """What holds whatever an attack does, and in which box."""
     text = ""
     if bounds:
-        text += f"\nWhatever an attack does in a box whose inputs move one by one, by {method}. The box of tied inputs is another, in "
-        text += f"which others move as well, and neither contains the other:\n\n{certified.markdown(bounds, main)}\n"
+        text += (
+            f"\nWhatever an attack does in a box whose inputs move one by one, by {method}. The box of tied inputs is another, "
+        )
+        text += f"in which others move as well, and neither contains the other:\n\n{certified.markdown(bounds, main)}\n"
     text += "".join(f"\n{name} has no certificate. {reason}\n" for name, reason in without.items())
     if smoothed:
-        text += f"\nSmoothed by noise of {noise:g} σ, {smoothing.DRAWS:,} draws, whatever change of a length is made that ends on no "
-        text += f"default or special value:\n\n{smoothing.markdown(smoothed, main)}\n"
+        text += f"\nSmoothed by noise of {noise:g} σ, {smoothing.DRAWS:,} draws, whatever change of a length is made that ends "
+        text += f"on no default or special value:\n\n{smoothing.markdown(smoothed, main)}\n"
     return text
 
 
