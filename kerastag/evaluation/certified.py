@@ -64,14 +64,9 @@ def certificates(
         under: Conditions, of which the boxes are taken.
         replicates: Bootstrap resamples.
         method: As of `Certifier`.
-
-    Raises:
-        UserError: if no attack has a size.
     """
     main, bootstrap = dataset.schema.main, Bootstrap(jets.events, replicates, weights=jets.weights)
     boxes = certified_boxes(under)
-    if not boxes:
-        raise UserError("There is no box to certify: none of the attacks has a size.")
     found: dict[str, list[Certificate]] = {}
     reasons: dict[str, str] = {}
     for name, tagger in models_by_name.items():

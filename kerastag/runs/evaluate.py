@@ -72,6 +72,8 @@ def evaluate(
     models = _models(found, dataset.schema)
     scored = {one.name: one.of(jets, dataset.schema) for one in stored}
     under = conditions(grid) if models else [CLEAN]
+    if (certify or noise) and not certified_boxes(under):
+        raise UserError("There is no box to certify, or to smooth in: none of the attacks has a size.")
     progress = functools.partial(tqdm, desc="Attacking", disable=None if models else True)
     comparison = compare(models, dataset, jets, under, replicates, progress, scored)
     checks = _diagnosed(models, jets, under[1].threat_model(dataset)) if diagnose else {}
@@ -141,11 +143,9 @@ def _smoothed(
     noise: float,
 ) -> list[dict[str, Any]]:
     """Rates of smoothed taggers, with noise in what the first attack that has a size may move on its own."""
-    boxes = certified_boxes(under)
-    if not boxes:
-        raise UserError("There is nothing to smooth: none of the attacks has a size, and so names inputs that move.")
     bootstrap = Bootstrap(jets.events, replicates, weights=jets.weights)
-    return smoothing.smoothed_rows(models, jets, boxes[0].threat_model(dataset), dataset.schema.main, noise, bootstrap)
+    threat_model = certified_boxes(under)[0].threat_model(dataset)
+    return smoothing.smoothed_rows(models, jets, threat_model, dataset.schema.main, noise, bootstrap)
 
 
 def _notes(sample: Sample, found: Sequence[NamedTagger], stored: Sequence[StoredScores]) -> Iterator[str]:

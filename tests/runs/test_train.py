@@ -253,6 +253,8 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
     assert (output / "table.md").read_text().strip() in result.out
     again = run_command("evaluate", *arguments, *options, "--output", output)
     assert again.code == 2 and "--overwrite" in again.err
+    unsized = ["--attack", "noise", "--certify", "crown", *options[:2], "--output", tmp_path / "none"]
+    assert "none of the attacks has a size" in run_command("evaluate", run_directory, *unsized).err
 
 
 @pytest.mark.parametrize(
