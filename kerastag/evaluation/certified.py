@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from kerastag import models, tables
+from kerastag import tables
 from kerastag.attacks import Condition, ThreatModel, attacked_logits
 from kerastag.bounds import margin_bounds
 from kerastag.data import JetDataset
@@ -128,7 +128,8 @@ class Certifier:
     limit is left. A box with ties is not contained in the same one without.
 
     Args:
-        tagger: From raw features to logits. A `lipschitz_mlp` has its limits in closed form, whatever the method.
+        tagger: From raw features to logits. Limits of a `lipschitz_mlp` are those of intervals behind its sorting layers, which
+            are narrower than what its constant says.
         separation: The discriminator.
         method: As of `kerastag.bounds.margin_bounds`.
     """
@@ -157,14 +158,10 @@ class Certifier:
         """
         over, against = (np.isin(jets.label, columns) for columns in self._separation.columns)
         clean = discriminant(attacked_logits(self._tagger, jets.features, jets.y, None), self._separation)
-        if models.is_lipschitz(self._tagger):
-            change = self._largest_change(jets, threat_model)
-            low, high = clean - change, clean + change
-        else:
-            low, high = self._of_layers(jets, threat_model, progress)
+        low, high = self._limits_of(jets, threat_model, progress)
         return np.where(over, low, np.where(against, high, clean)).astype(np.float32)
 
-    def _of_layers(self, jets: Jets, threat_model: ThreatModel, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+    def _limits_of(self, jets: Jets, threat_model: ThreatModel, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
         batches = []
         for start in progress(range(0, len(jets), _AT_ONCE)):
             rows = np.arange(start, start + _AT_ONCE) % len(jets)  # the last batch is filled up, so that all are alike
@@ -173,8 +170,3 @@ class Certifier:
         low, high = (np.concatenate(ends)[: len(jets)] for ends in zip(*batches, strict=True))
         # A cell without limits, as of an input that is a function of others, leaves no limit and may end in NaN.
         return np.nan_to_num(low, nan=-np.inf, neginf=-np.inf), np.nan_to_num(high, nan=np.inf, posinf=np.inf)
-
-    def _largest_change(self, jets: Jets, threat_model: ThreatModel) -> np.ndarray:
-        """Both sides of a discriminator move by the bound of a logit at most."""
-        low, high = (end.numpy() for end in threat_model.box(jets.features, jets.y).ends)
-        return 2 * models.largest_change(self._tagger, np.maximum(high - jets.features, jets.features - low))
