@@ -11,7 +11,7 @@ from kerastag.errors import UserError
 from kerastag.layers import SelectFeatures
 from kerastag.models.deep_jet import deep_jet
 from kerastag.models.deep_sets import deep_sets
-from kerastag.models.lipschitz_mlp import is_lipschitz, largest_change, lipschitz_mlp
+from kerastag.models.lipschitz_mlp import largest_change, lipschitz_mlp
 from kerastag.models.mlp import mlp, paper_mlp
 from kerastag.models.particle_net import particle_net, particle_net_lite
 from kerastag.models.particle_transformer import particle_transformer, particle_transformer_small
@@ -67,7 +67,6 @@ __all__ = [
     "deep_jet",
     "deep_sets",
     "get",
-    "is_lipschitz",
     "largest_change",
     "lipschitz_mlp",
     "mlp",

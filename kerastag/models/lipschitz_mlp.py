@@ -52,11 +52,6 @@ def lipschitz_mlp(
     return keras.Model(inputs, keras.layers.Rescaling(constant, name=_CONSTANT)(x), name="lipschitz_mlp")
 
 
-def is_lipschitz(tagger: keras.Model) -> bool:
-    """Whether a tagger is a `lipschitz_mlp`, of which `largest_change` knows a bound."""
-    return {_CONSTANT, "dense.0", "scaled"} <= {layer.name for layer in tagger.layers}
-
-
 def largest_change(tagger: keras.Model, budget: ArrayLike) -> np.ndarray:
     """Largest change of any logit of a `lipschitz_mlp`, whatever an attack does within a budget and within valid ranges.
 
@@ -68,14 +63,14 @@ def largest_change(tagger: keras.Model, budget: ArrayLike) -> np.ndarray:
             without ties `ThreatModel.budget` gives it; with ties its budgets are those of what leads alone.
 
     Returns:
-        Bounds `(batch,)`; the difference of two logits changes by twice as much at most.
+        Bounds `(batch,)`; the difference of two logits changes by twice as much at most. `kerastag.bounds` gives narrower ones.
 
     Raises:
         UserError: if the tagger is no such network.
     """
-    if not is_lipschitz(tagger):
-        raise UserError(f"'{tagger.name}' is no lipschitz_mlp, so there is no bound on its logits.")
     layers = {layer.name: layer for layer in tagger.layers}
+    if not {_CONSTANT, "dense.0", "scaled"} <= layers.keys():
+        raise UserError(f"'{tagger.name}' is no lipschitz_mlp, so there is no bound on its logits.")
     scaled = np.asarray(budget, np.float64) / layers["scaled"].scale
     norm = scaled.sum(axis=1) if layers["dense.0"].norm == "one-inf" else scaled.max(axis=1)
     return layers[_CONSTANT].scale * norm
