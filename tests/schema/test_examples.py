@@ -196,7 +196,14 @@ def test_directions_around_the_beam_are_relative_to_the_jet(tmp_path):
     np.testing.assert_allclose(np.exp(1j * delta[present]), np.exp(1j * expected), atol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "file"), [("nanoaod", "nano_tt_v15"), ("pfnano", "pfnano"), ("pfnano", "pfnano_rntuple")])
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("nanoaod", "nano_tt_v15"),
+        ("pfnano", "pfnano"),
+        pytest.param("pfnano", "pfnano_rntuple", marks=pytest.mark.slow),
+    ],
+)
 def test_real_files_are_read(name, file):
     path = NTUPLE.parent / f"{file}.root"
     if not path.is_file():

@@ -132,6 +132,7 @@ def test_an_rntuple_gives_the_same_jets_as_the_tree(tmp_path, monkeypatch, step)
         read(new, schema, "jet_weight > 1")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (RNTUPLE.is_file() and PFNANO.is_file()), reason="CMS' files are not part of the repository")
 def test_the_same_file_of_cms_in_both_formats_gives_the_same_jets():
     tree, rntuple = (
