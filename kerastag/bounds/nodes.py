@@ -66,9 +66,9 @@ def lowest(node: Node, form: tf.Tensor, *, far: bool = True) -> tf.Tensor:
 
     Args:
         node: The node.
-        far: Whether to go back as far as possible; otherwise to the node's parents, whose intervals then count.
         form: Coefficients `(batch or 1, forms, *shape)`. With a slot axis of length 1 in the place of `shape`'s slots it is
             a form of each slot, and the result has one for each.
+        far: Whether to go back as far as possible; otherwise to the node's parents, whose intervals then count.
 
     Returns:
         `(batch, forms)`, or `(batch, forms, slots)` for forms of each slot.

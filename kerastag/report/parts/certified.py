@@ -28,7 +28,7 @@ def numbers(subject: Subject) -> Numbers:
     reasons: dict[str, str] = {}
     for name in subject.names:
         try:
-            rows += _curve(subject, name)
+            rows += list(_curve(subject, name))  # all sizes or none
         except UserError as error:
             reasons[name] = str(error)
     return {"rows": rows, "reasons": reasons}
