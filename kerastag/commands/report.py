@@ -16,7 +16,7 @@ examples:
 
 The first tagger is the one that others are compared with; a name that is given several times stands for seeds of one training.
 A report that was interrupted goes on where it stopped when it is started again: what was computed from the same taggers,
-jets and settings is used as it is. Two taggers on the sample that comes along take about ten minutes of one core.
+jets and settings is used as it is. Two taggers on the sample that comes along take about eleven minutes of one core.
 """
 
 
