@@ -292,6 +292,18 @@ DEFENSES = Catalogue(
         uses=("beta", *_RAMP),
     ),
     Entry(
+        "consistency",
+        "the same without labels in the second term, on --unlabelled jets too (arXiv:1905.13736)",
+        "kerastag.training.assembly:consistency",
+        uses=("beta", "unlabelled", *_RAMP),
+    ),
+    Entry(
+        "free",
+        "each batch is used --replays times, and each update moves its jets on (arXiv:1904.12843)",
+        "kerastag.training.assembly:free",
+        uses=("replays", *_RAMP),
+    ),
+    Entry(
         "ngm",
         "normed gradient method, with --every N on every N-th batch",
         "kerastag.training.assembly:attacked_batches",
@@ -320,6 +332,19 @@ DEFENSES = Catalogue(
         uses=(*_BATCHES, *_VARIED),
     ),
     Entry(
+        "variations-input-gradient",
+        "the same, with the penalty of input-gradient",
+        "kerastag.training.assembly:input_gradient",
+        uses=_VARIED,
+    ),
+    Entry(
+        "domain",
+        "outputs that do not tell the simulation from --unlabelled jets (arXiv:1505.07818)",
+        "kerastag.training.assembly:domain",
+        uses=("weight", "unlabelled", *_RAMP),
+        sized=False,
+    ),
+    Entry(
         "input-gradient",
         "penalty on the first-order rise of the loss (arXiv:1802.01421)",
         "kerastag.training.assembly:input_gradient",
@@ -334,14 +359,14 @@ DEFENSES = Catalogue(
         "clean loss and the largest one in the box, by intervals (arXiv:1810.12715)",
         "kerastag.training.assembly:bounded_loss",
         arguments={"method": "interval"},
-        uses=_RAMP,
+        uses=("weight", *_RAMP),
     ),
     Entry(
         "crown-ibp",
         "the same by CROWN behind intervals (arXiv:1906.06316)",
         "kerastag.training.assembly:bounded_loss",
         arguments={"method": "crown"},
-        uses=_RAMP,
+        uses=("weight", *_RAMP),
     ),
     Entry(
         "sam",

@@ -36,11 +36,14 @@ OF_DEFENSES = (
     "random_epsilon",
     "beta",
     "rho",
+    "weight",
+    "replays",
     "variations",
     "hold_out",
+    "unlabelled",
 )
 # Settings that say where data lie, and how they are read. They are the user's: what a run says of them is not followed.
-FOLDERS = ("data_dir", "manual_dir", "strict", "variations")
+FOLDERS = ("data_dir", "manual_dir", "strict", "variations", "unlabelled")
 _SAMPLE = {field.name: dict(field.metadata) for field in dataclasses.fields(Sample)}
 
 
@@ -120,8 +123,11 @@ class Settings:
         random_epsilon: Whether each batch draws its ε between 0 and that.
         beta: Weight of TRADES' second term; of 1, 3 and 6 the one of least attacked cross-entropy on validation jets.
         rho: How far SAM, ASAM and AWP move weights; None for the default of each.
+        weight: Weight of certified losses, or of the reversed gradient; None for the default of each.
+        replays: How often free adversarial training uses a batch.
         variations: Folder of simulated variations of the training jets; None to train on the jets as they are.
         hold_out: Names or patterns of variations there that are not used.
+        unlabelled: File or folder of jets whose labels are not read; None for none.
         ema: Momentum of an average of the weights that takes their place at the end of each epoch; None for no average.
         recipe: Name of the recipe.
         hyperparameters: The recipe with its overrides.
@@ -181,15 +187,30 @@ class Settings:
         at_least=0,
         group=_ATTACK,
     )
+    weight: float | None = option(
+        None,
+        "of certified losses beside clean ones, from 0 to 1, in ibp and crown-ibp (default: 0.5); of the reversed gradient in "
+        "domain (default: 1)",
+        metavar="W",
+        at_least=0,
+        group=_ATTACK,
+    )
+    replays: int = option(4, "how often free uses a batch", metavar="N", positive=True, group=_ATTACK)
     variations: str | None = option(
         None,
-        "for the defences variations and variations-fgsm: FOLDER of simulate --split train --variation nominal uncertainties "
-        "--output FOLDER",
+        "for the defences variations, variations-fgsm and variations-input-gradient: FOLDER of simulate --split train "
+        "--variation nominal uncertainties --output FOLDER",
         metavar="FOLDER",
         group=_ATTACK,
     )
     hold_out: tuple[str, ...] = option(
         (), "variations of that folder that training must not see, with *", metavar="NAME", group=_ATTACK
+    )
+    unlabelled: str | None = option(
+        None,
+        "for the defences consistency and domain: file or folder of jets whose labels are not read, such as data",
+        metavar="PATH",
+        group=_ATTACK,
     )
     ema: float | None = option(
         None, "average the weights over steps, such as 0.999 (default: no average)", metavar="MOMENTUM", group=_TRAINING
@@ -268,6 +289,16 @@ class Settings:
                 f"The defence '{self.defense}' needs 'variations', a folder made by "
                 "simulate --split train --variation nominal uncertainties --output FOLDER, of your own jets with --like."
             )
+        if "unlabelled" in uses and self.unlabelled is None:
+            raise UserError(
+                f"The defence '{self.defense}' needs 'unlabelled', a file or folder of jets, such as a real experiment's or "
+                "simulated variations of the training jets."
+            )
+
+    @property
+    def replays_of_batch(self) -> int:
+        """How many updates a batch makes."""
+        return self.replays if "replays" in DEFENSES.find(self.defense).uses else 1
 
     def to_dict(self) -> dict[str, Any]:
         """A flat dictionary that `resolve` turns back into the same settings."""

@@ -141,6 +141,8 @@ class JetDataset:
         spectators: bool = False,
         in_memory: bool | None = None,
         varied: np.ndarray | None = None,
+        unlabelled: np.ndarray | None = None,
+        replays: int = 1,
     ) -> tf.data.Dataset:
         """Batches `(x, y, w)`, or `(x, y, w, spectators)`.
 
@@ -157,6 +159,9 @@ class JetDataset:
             in_memory: Whether to decode the split once; None decides by `fits_in_memory`.
             varied: Features of the split under variations, `(variations, jets, features)`, of which each jet of a shuffled
                 batch has one or its own; the split is then decoded once in any case.
+            unlabelled: Features of further jets `(others, features)`. Behind those of a shuffled batch then come as many of
+                them, drawn with replacement, with rows of zeros for labels and weights of 1; without spectators.
+            replays: How often training uses a batch; a shuffled epoch then has as many fewer of them, the first ones.
 
         Raises:
             UserError: if the data set has no such split or weights.
@@ -168,11 +173,18 @@ class JetDataset:
         epoch = self._resident(split, batch_size, kept, varied) if resident else self._streamed(split, batch_size)
         if shuffle:
             numbers = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
-            dataset = numbers.flat_map(lambda number: epoch(tf.stack([tf.cast(seed, tf.int64), number])))
+            steps = max(1, self.steps(split, batch_size) // replays)
+            dataset = numbers.flat_map(lambda number: epoch(tf.stack([tf.cast(seed, tf.int64), number])).take(steps))
         else:
             dataset = epoch(None)
         finish = functools.partial(self._finish, weights=of_jets, spectators=spectators)
-        return dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+        dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        if shuffle and unlabelled is not None:
+            others = epochs.drawn(unlabelled, batch_size, seed, first_epoch * steps)
+            dataset = tf.data.Dataset.zip(dataset, others).map(
+                _with_others, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            )
+        return dataset.prefetch(tf.data.AUTOTUNE)
 
     def steps(self, split: str, batch_size: int) -> int:
         """Number of batches in a shuffled epoch."""
@@ -256,6 +268,13 @@ class JetDataset:
                 f"The {split} split in '{self.path}' has {first:,} jets or other ones, not {jets:,}; build it anew."
             )
         return Jets(columns.pop("features"), columns.pop("label"), columns, len(self.schema.classes))
+
+
+def _with_others(batch: tuple[tf.Tensor, tf.Tensor, tf.Tensor], others: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """A batch `(x, y, w)` with jets behind it that have no label."""
+    x, y, w = batch
+    none, ones = tf.zeros((len(others), y.shape[1]), y.dtype), tf.ones((len(others),), w.dtype)
+    return tf.concat([x, others], axis=0), tf.concat([y, none], axis=0), tf.concat([w, ones], axis=0)
 
 
 def prepare(

@@ -74,6 +74,26 @@ def streamed(paths: Sequence[str], decode: Callable[[tf.Tensor], Columns], batch
     return epoch
 
 
+def drawn(features: np.ndarray, number: int, seed: int, first: int = 0) -> tf.data.Dataset:
+    """Endless batches of `number` rows of `features`, drawn with replacement, float32 `(number, features)`.
+
+    Args:
+        features: `(jets, features)`.
+        number: Rows in a batch.
+        seed: Seed of the draws.
+        first: Number of the first batch, above 0 when a training is resumed.
+    """
+    with tf.device("CPU"):
+        rows = tf.constant(features)
+
+    def batch(count: tf.Tensor) -> tf.Tensor:
+        chosen = tf.random.stateless_uniform((number,), tf.stack([seed, count]), 0, len(features), tf.int64)
+        return tf.gather(rows, chosen)
+
+    numbers = tf.data.Dataset.range(first, np.iinfo(np.int64).max)
+    return numbers.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
 # Dataset.shuffle would not do: it takes no tensor for a seed once a global seed is set.
 def _shuffled_records(files: tf.data.Dataset, seed: tf.Tensor) -> tf.data.Dataset:
     """Records of the files, permuted within buffers."""

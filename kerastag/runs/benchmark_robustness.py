@@ -31,7 +31,7 @@ from kerastag.runs.train import train_missing
 from kerastag.saving.taggers import NamedTagger, load, load_seeds
 from kerastag.schema import Schema, Separation
 from kerastag.training import fitting
-from kerastag.training.assembly import make_defense, make_varied
+from kerastag.training.assembly import make_defense, make_further
 
 # Columns of the table. Distortions and NGM move most cells less than ε, so they are larger.
 ATTACKS = (
@@ -194,7 +194,7 @@ def _speeds(trainings: Mapping[str, Settings], dataset: JetDataset, file: Path) 
     speeds = read_json(file, {}) if file.is_file() else {}
     if not set(of_defense) <= set(speeds):
         timed = tqdm(of_defense.items(), "Timing", disable=None)
-        speeds = {name: fitting.speed(one, dataset, make_varied(one, dataset)) for name, one in timed}
+        speeds = {name: fitting.speed(one, dataset, make_further(one, dataset)) for name, one in timed}
         write_json(file, speeds)
     return {name: speeds[training.defense] for name, training in trainings.items()}
 

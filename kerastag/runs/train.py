@@ -24,7 +24,7 @@ from kerastag import models, outputs, plots, saving, tables
 from kerastag.attacks import conditions
 from kerastag.attacks.threat_model import BOX_VERSION
 from kerastag.catalogue import DEFENSES
-from kerastag.data import JetDataset, VariedJets
+from kerastag.data import JetDataset, UnlabelledJets, VariedJets
 from kerastag.errors import UserError
 from kerastag.evaluation.comparison import compare, markdown, to_json
 from kerastag.files import replaced, write_json, write_text
@@ -33,7 +33,7 @@ from kerastag.request import AttackGrid
 from kerastag.results import plain
 from kerastag.runs.opening import opened
 from kerastag.saving.trial import check_storable
-from kerastag.training.assembly import digests_of_variations, make_attack, make_defense, make_varied
+from kerastag.training.assembly import digests_of_further_files, make_attack, make_defense, make_further
 from kerastag.training.checkpoint import TrainingState
 from kerastag.training.fitting import fit
 
@@ -56,13 +56,14 @@ def train(settings: Settings, output: Path, resume: bool = False) -> None:
     if ":" in settings.hyperparameters.model:
         model = models.build(settings.hyperparameters.model, dataset.schema, dataset.statistics, settings.inputs)
         check_storable(model, dataset.schema, dataset.statistics)
-    varied = make_varied(settings, dataset)
+    further = make_further(settings, dataset)
     _print_cleaning(dataset)
-    _print_varied(varied)
+    _print_varied(further.varied)
+    _print_unlabelled(further.unlabelled)
     _print_budget(settings, dataset)
     write_json(output / "config.json", _config(settings, dataset))
     keras.utils.set_random_seed(settings.seed)
-    tagger, state = fit(settings, dataset, output, varied)
+    tagger, state = fit(settings, dataset, output, further)
     _finish(settings, dataset, tagger, state, output)
 
 
@@ -145,11 +146,11 @@ def check_same(started: dict, settings: Settings, dataset: JetDataset, output: P
             f"The run in '{output}' was started with the discriminators {_listed(before_ratios)} in its schema, not "
             f"{_listed(ratios)}; give the schema as it was, or choose another --output."
         )
-    before, now = started["variations"], digests_of_variations(settings)
+    before, now = started["variations"], digests_of_further_files(settings)
     if changed := sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)):
         raise UserError(
-            f"The run in '{output}' was started on other files of variations: {', '.join(changed)}; give the same with "
-            "--variations, or choose another --output."
+            f"The run in '{output}' was started on other files beside its data set: {', '.join(changed)}; give the same with "
+            "--variations or --unlabelled, or choose another --output."
         )
 
 
@@ -186,7 +187,7 @@ def _config(settings: Settings, dataset: JetDataset) -> dict:
         "box": _box(settings, dataset),
         "ratios": plain(list(dataset.schema.ratios)),
         "jets": dataset.jets,
-        "variations": digests_of_variations(settings),
+        "variations": digests_of_further_files(settings),
     }
 
 
@@ -208,6 +209,15 @@ def _print_varied(varied: VariedJets | None) -> None:
         f"Each training jet is drawn as it is or under one of {len(varied.shares)} variations: {', '.join(varied.shares)}; "
         f"they have at least {min(varied.shares.values()):.1%} of the jets. Left out: "
         f"{'; '.join(f'{name} {reason}' for name, reason in varied.left_out.items()) or 'none'}."
+    )
+
+
+def _print_unlabelled(unlabelled: UnlabelledJets | None) -> None:
+    if unlabelled is None:
+        return
+    print(
+        f"Jets without labels: {len(unlabelled.features):,} in {unlabelled.files} files; left out {unlabelled.left_out:,} that "
+        f"are not selected or have no number; {unlabelled.cells:,} values set to their default."
     )
 
 

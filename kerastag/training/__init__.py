@@ -6,6 +6,8 @@ from kerastag.training.bounded_loss import BoundedLoss
 from kerastag.training.callbacks import AttackedAUC, FiniteWeights
 from kerastag.training.curvature import CURE
 from kerastag.training.defenses import TRADES, AttackedBatches, Defense, InputGradientPenalty, Ramp
+from kerastag.training.free import FreeBatches
+from kerastag.training.unlabelled import Consistency, DomainAdversarial
 from kerastag.training.weight_shifts import ASAM, AWP, SAM
 
 __all__ = [
@@ -18,8 +20,11 @@ __all__ = [
     "AttackedAUC",
     "AttackedBatches",
     "BoundedLoss",
+    "Consistency",
     "Defense",
+    "DomainAdversarial",
     "FiniteWeights",
+    "FreeBatches",
     "InputGradientPenalty",
     "Ramp",
 ]

@@ -58,6 +58,10 @@ class AdversarialTagger(keras.Model):
         self._traced_defense: str | None = None
         # Makes Keras count them among this model's variables.
         self.random_states = self.defense.random_states if self.defense else []
+        # Trained and saved with the trainer, not with the tagger.
+        self.beside = self.defense.network if self.defense else None
+        if self.beside is not None and (width := class_logits.width(tagger)):
+            self.beside.build((None, width))
         self.built = tagger.built
 
     @property
@@ -82,12 +86,34 @@ class AdversarialTagger(keras.Model):
         if self.defense is None:
             return super().train_step(data)
         x, y, w = keras.utils.unpack_x_y_sample_weight(data)
+        if self.defense.replays > 1:
+            return self._replayed(self.defense, x, y, w)
         batch = self.defense.batch(self.tagger, x, y, w, self.optimizer.iterations)
         with beyond_ranges():
             if not self.defense.moves_weights:
                 return super().train_step(batch)
             with shifted(*self._shifts(self.defense, batch)):
                 return super().train_step(batch)
+
+    def _replayed(self, defense: Defense, x: tf.Tensor, y: tf.Tensor, w: tf.Tensor | None) -> dict[str, tf.Tensor]:
+        """Several updates on a batch. The gradient of each moves the weights, and the jets for the next one."""
+        box, direction = defense.begin(self.tagger, x, y, self.optimizer.iterations)
+        logs: dict[str, tf.Tensor] = {}
+        for _ in range(defense.replays):
+            with tf.GradientTape() as tape, beyond_ranges():
+                tape.watch(direction)
+                moved = box.complete(box.corner(direction))
+                y_pred = self(moved, training=True)
+                loss = self.compute_loss(moved, y, y_pred, w)
+                scaled = self.optimizer.scale_loss(loss)
+            *gradients, slope = tape.gradient(scaled, [*self.trainable_weights, direction])
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+            # 0 in place of what is not finite, as in attacks.
+            slope = tf.where(tf.math.is_finite(slope), slope, tf.zeros_like(slope))
+            direction = tf.clip_by_value(direction + tf.sign(slope), -1.0, 1.0)
+            self._loss_tracker.update_state(loss * self.distribute_strategy.num_replicas_in_sync)
+            logs = self.compute_metrics(moved, y, y_pred, sample_weight=w)
+        return logs
 
     def _shifts(self, defense: Defense, batch: Batch) -> tuple[Values, Values]:
         """How far the defence moves each weight, and the other variables of the tagger as they were before it looked.

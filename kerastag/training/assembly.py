@@ -2,13 +2,15 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
 from kerastag.attacks import PGD, Attack, Condition, ThreatModel
 from kerastag.catalogue import DEFENSES, SCHEDULES, make_own
-from kerastag.data import JetDataset, VariedJets
+from kerastag.data import JetDataset, UnlabelledJets, VariedJets
+from kerastag.data.unlabelled import digests_of_unlabelled
 from kerastag.data.varied import digests
 from kerastag.errors import UserError
 from kerastag.recipes import Recipe, Settings
@@ -16,10 +18,38 @@ from kerastag.request import Method
 from kerastag.training.bounded_loss import BoundedLoss
 from kerastag.training.curvature import CURE
 from kerastag.training.defenses import TRADES, AttackedBatches, Defense, InputGradientPenalty, Ramp
+from kerastag.training.free import FreeBatches
+from kerastag.training.unlabelled import Consistency, DomainAdversarial
 from kerastag.training.weight_shifts import ASAM, AWP, SAM
 
-# Steps of the attack inside TRADES.
+# Steps of the attack inside TRADES; with unlabelled jets there are twice as many to attack.
 _TRADES_STEPS = 7
+_CONSISTENCY_STEPS = 2
+
+
+class FurtherJets(NamedTuple):
+    """What a training looks at beside the jets of its data set.
+
+    Attributes:
+        varied: The training jets under variations; None to train on them as they are.
+        unlabelled: Jets without labels; None for none.
+    """
+
+    varied: VariedJets | None = None
+    unlabelled: UnlabelledJets | None = None
+
+    @property
+    def varied_features(self) -> np.ndarray | None:
+        """Features of `varied`, `(variations, jets, features)`."""
+        return None if self.varied is None else self.varied.features
+
+    @property
+    def unlabelled_features(self) -> np.ndarray | None:
+        """Features of `unlabelled`, `(jets, features)`."""
+        return None if self.unlabelled is None else self.unlabelled.features
+
+
+NO_FURTHER_JETS = FurtherJets()
 
 
 def condition(settings: Settings, epsilon: float | None = None, attack: str | None = None) -> Condition:
@@ -108,6 +138,24 @@ def trades(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> TRA
     return TRADES(attack, settings.beta, _ramp(settings, steps_per_epoch))
 
 
+def consistency(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> Consistency:
+    """TRADES on labelled and unlabelled jets, with the settings' β."""
+    threat_model = make_threat_model(settings, dataset)
+    attack = PGD(threat_model, steps=_CONSISTENCY_STEPS, seed=settings.seed, try_corner=False)
+    return Consistency(attack, settings.beta, _ramp(settings, steps_per_epoch))
+
+
+def free(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> FreeBatches:
+    """Free adversarial training."""
+    threat_model = make_threat_model(settings, dataset)
+    return FreeBatches(threat_model, settings.replays, _ramp(settings, steps_per_epoch), settings.seed)
+
+
+def domain(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> DomainAdversarial:
+    """A network that looks for the domain of a jet; its gradient rises in half of the steps unless told otherwise."""
+    return DomainAdversarial(**_weight(settings), ramp=_slow_ramp(settings, steps_per_epoch))
+
+
 def input_gradient(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> InputGradientPenalty:
     """The penalty on the gradient in the inputs."""
     return InputGradientPenalty(make_threat_model(settings, dataset))
@@ -120,9 +168,8 @@ def cure(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> CURE:
 
 def bounded_loss(settings: Settings, dataset: JetDataset, steps_per_epoch: int, method: Method) -> BoundedLoss:
     """Training on certified losses, in the box without ties; it rises in half of the steps unless told otherwise."""
-    steps = settings.hyperparameters.epochs * steps_per_epoch
-    ramp = _ramp(settings, steps_per_epoch) or Ramp(steps // 10, steps // 2)
-    return BoundedLoss(make_threat_model(_untied(settings), dataset), method, ramp=ramp)
+    ramp = _slow_ramp(settings, steps_per_epoch)
+    return BoundedLoss(make_threat_model(_untied(settings), dataset), method, **_weight(settings), ramp=ramp)
 
 
 def _untied(settings: Settings) -> Settings:
@@ -149,17 +196,31 @@ def _radius(settings: Settings) -> dict[str, Any]:
     return {} if settings.rho is None else {"rho": settings.rho}
 
 
-def digests_of_variations(settings: Settings) -> dict[str, str]:
-    """SHA-256 of the files of variations that the settings name, by name; none without any."""
-    return {} if settings.variations is None else digests(Path(settings.variations).expanduser(), settings.hold_out)
+def _weight(settings: Settings) -> dict[str, Any]:
+    """The weight of a defence, if the settings say so."""
+    return {} if settings.weight is None else {"weight": settings.weight}
 
 
-def make_varied(settings: Settings, dataset: JetDataset) -> VariedJets | None:
-    """The training jets under the variations that the settings name; None without any."""
-    if settings.variations is None:
-        return None
-    folder = Path(settings.variations).expanduser()
-    return VariedJets.read(folder, dataset.arrays("train"), dataset.schema, settings.hold_out)
+def digests_of_further_files(settings: Settings) -> dict[str, str]:
+    """SHA-256 of the files of variations and of unlabelled jets that the settings name, by name; none without any."""
+    found: dict[str, str] = {}
+    if settings.variations is not None:
+        found |= digests(Path(settings.variations).expanduser(), settings.hold_out)
+    if settings.unlabelled is not None:
+        unlabelled = digests_of_unlabelled(Path(settings.unlabelled).expanduser())
+        found |= {f"unlabelled {name}": digest for name, digest in unlabelled.items()}
+    return found
+
+
+def make_further(settings: Settings, dataset: JetDataset) -> FurtherJets:
+    """The training jets under variations, and jets without labels, where the settings name some."""
+    varied = unlabelled = None
+    if settings.variations is not None:
+        folder = Path(settings.variations).expanduser()
+        varied = VariedJets.read(folder, dataset.arrays("train"), dataset.schema, settings.hold_out)
+    if settings.unlabelled is not None:
+        unlabelled = UnlabelledJets.read(Path(settings.unlabelled).expanduser(), dataset.schema)
+    return FurtherJets(varied, unlabelled)
 
 
 def _ramp(settings: Settings, steps_per_epoch: int) -> Ramp | None:
@@ -168,6 +229,12 @@ def _ramp(settings: Settings, steps_per_epoch: int) -> Ramp | None:
         return None
     warmup, rise = settings.warmup_epochs * steps_per_epoch, settings.ramp_epochs * steps_per_epoch
     return Ramp(warmup, rise, settings.random_epsilon, settings.seed)
+
+
+def _slow_ramp(settings: Settings, steps_per_epoch: int) -> Ramp:
+    """The same, or one that rises in half of the steps."""
+    steps = settings.hyperparameters.epochs * steps_per_epoch
+    return _ramp(settings, steps_per_epoch) or Ramp(steps // 10, steps // 2)
 
 
 def make_optimizer(recipe: Recipe, steps_per_epoch: int, ema: float | None = None) -> keras.optimizers.Optimizer:

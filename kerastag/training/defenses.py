@@ -66,11 +66,15 @@ class Defense:
         attack: What batches are attacked with; None for a defence that attacks none.
         ramp: Strength of the attack by step; None for full strength.
         moves_weights: Whether the gradient of the update is taken at other weights, by `shift`.
+        replays: How many updates a batch makes; with more than one it starts with `begin`, and `batch` is not called.
+        network: What is trained beside the tagger; None for nothing.
     """
 
     attack: Attack | None = None
     ramp: Ramp | None = None
     moves_weights = False
+    replays = 1
+    network: keras.Model | None = None
 
     @property
     def random_states(self) -> list[keras.random.SeedGenerator]:
@@ -108,6 +112,20 @@ class Defense:
         Args:
             weights: Trainable weights of the tagger.
             gradients: Gradient of the loss in each of them.
+        """
+        raise NotImplementedError
+
+    def begin(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, step: tf.Tensor) -> tuple[Box, tf.Tensor]:
+        """The box around a batch, and where in it the first of several updates is made.
+
+        Args:
+            tagger: As of `batch`, as are the others.
+            x: Clean features `(batch, features)`.
+            y: One-hot labels `(batch, classes)`.
+            step: Number of the step.
+
+        Returns:
+            The box, and a direction for `Box.corner`, from -1 to 1, `(batch, features)`.
         """
         raise NotImplementedError
 
@@ -229,7 +247,11 @@ class TRADES(Defense):
         w = None if w is None else tf.split(w, 2)[0]
         log_p, log_q = tf.nn.log_softmax(clean), tf.nn.log_softmax(moved)
         divergence = tf.reduce_sum(tf.exp(log_p) * (log_p - log_q), axis=-1)
-        return compute(y, clean, w) + self.beta * weighted_mean(divergence, w)
+        return self.clean_loss(compute, y, clean, w) + self.beta * weighted_mean(divergence, w)
+
+    def clean_loss(self, compute: ComputeLoss, y: tf.Tensor, y_pred: tf.Tensor, w: tf.Tensor | None) -> tf.Tensor:
+        """The first term, a scalar; arguments are those of the clean jets."""
+        return compute(y, y_pred, w)
 
     @override
     def get_config(self) -> dict:

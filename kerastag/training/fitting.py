@@ -8,12 +8,12 @@ import tensorflow as tf
 
 from kerastag import models
 from kerastag.catalogue import DEFENSES, LOSSES
-from kerastag.data import JetDataset, VariedJets
+from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.layers.class_logits import check_width
 from kerastag.recipes import Recipe, Settings
 from kerastag.training.adversarial_tagger import AdversarialTagger
-from kerastag.training.assembly import make_attack, make_defense, make_optimizer
+from kerastag.training.assembly import NO_FURTHER_JETS, FurtherJets, make_attack, make_defense, make_optimizer
 from kerastag.training.callbacks import AttackedAUC, FiniteWeights, Speed
 from kerastag.training.checkpoint import TrainingState
 
@@ -22,7 +22,7 @@ WATCH = "pgd-5"
 
 
 def fit(
-    settings: Settings, dataset: JetDataset, output: Path, varied: VariedJets | None = None
+    settings: Settings, dataset: JetDataset, output: Path, further: FurtherJets = NO_FURTHER_JETS
 ) -> tuple[keras.Model, TrainingState]:
     """Fit a tagger, from its newest checkpoint on if there is one.
 
@@ -30,7 +30,7 @@ def fit(
         settings: Settings of the training.
         dataset: The jets.
         output: Folder of checkpoints and logs.
-        varied: The training jets under variations; None to train on them as they are.
+        further: What the training looks at beside the jets of the data set.
 
     Returns:
         The tagger, and the state that knows the history.
@@ -40,9 +40,9 @@ def fit(
     """
     recipe = settings.hyperparameters
     batch_size = fitting_batch(recipe, dataset)
-    steps = dataset.steps("train", batch_size)
+    steps = steps_of(settings, dataset, batch_size)
     model = make_model(settings, dataset, steps)
-    callbacks = _callbacks(settings, dataset, output, batch_size * steps)
+    callbacks = _callbacks(settings, dataset, output, batch_size * steps * settings.replays_of_batch)
     state = TrainingState(output / "checkpoints", callbacks)
     if state.epoch:
         print(f"Resuming '{output}' after epoch {state.epoch} of {recipe.epochs}.")
@@ -53,7 +53,9 @@ def fit(
         seed=settings.seed,
         first_epoch=state.epoch,
         weights=recipe.weights,
-        varied=None if varied is None else varied.features,
+        replays=settings.replays_of_batch,
+        varied=further.varied_features,
+        unlabelled=further.unlabelled_features,
     )
     # A run that was killed after its last epoch passes through here with no epoch left: callbacks restore the best weights.
     model.fit(
@@ -70,14 +72,20 @@ def fit(
     return model.tagger, state
 
 
-def speed(settings: Settings, dataset: JetDataset, varied: VariedJets | None = None) -> float:
+def speed(settings: Settings, dataset: JetDataset, further: FurtherJets = NO_FURTHER_JETS) -> float:
     """Jets/s of training without callbacks and compilation: the better of two epochs behind a first one."""
     batch_size = fitting_batch(settings.hyperparameters, dataset)
-    steps = dataset.steps("train", batch_size)
+    steps = steps_of(settings, dataset, batch_size)
     model = make_model(settings, dataset, steps)
-    features = None if varied is None else varied.features
-    batches = dataset.batches("train", batch_size, shuffle=True, varied=features)
-    clock = Speed(steps * batch_size)
+    batches = dataset.batches(
+        "train",
+        batch_size,
+        shuffle=True,
+        replays=settings.replays_of_batch,
+        varied=further.varied_features,
+        unlabelled=further.unlabelled_features,
+    )
+    clock = Speed(steps * batch_size * settings.replays_of_batch)
     history = model.fit(batches, epochs=3, steps_per_epoch=steps, callbacks=[clock], shuffle=False, verbose=0).history
     return max(history["jets_per_second"][1:])
 
@@ -92,14 +100,20 @@ def fitting_batch(recipe: Recipe, dataset: JetDataset) -> int:
     return min(recipe.batch_size, jets)
 
 
+def steps_of(settings: Settings, dataset: JetDataset, batch_size: int) -> int:
+    """Batches in an epoch; where each is used several times, as many fewer, so that an epoch has about the same updates."""
+    return max(1, dataset.steps("train", batch_size) // settings.replays_of_batch)
+
+
 def make_model(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> AdversarialTagger:
     """The tagger in its trainer, compiled."""
     tagger = models.build(settings.hyperparameters.model, dataset.schema, dataset.statistics, settings.inputs)
     check_width(tagger, len(dataset.schema.classes))
-    model = AdversarialTagger(tagger, defense=make_defense(settings, dataset, steps_per_epoch))
+    updates = steps_per_epoch * settings.replays_of_batch
+    model = AdversarialTagger(tagger, defense=make_defense(settings, dataset, updates))
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     model.compile(
-        make_optimizer(settings.hyperparameters, steps_per_epoch, settings.ema),
+        make_optimizer(settings.hyperparameters, updates, settings.ema),
         LOSSES.build(settings.hyperparameters.loss),
         jit_compile={"on": True, "off": False, "auto": on_gpu}[settings.jit],
         steps_per_execution=_steps_per_execution(steps_per_epoch),

@@ -149,7 +149,7 @@ def test_a_training_on_variations_says_what_it_saw_and_goes_on(folder, of_folder
     for name in ("nominal", "d0_bias_10um"):
         (tmp_path / "moved" / f"{name}.root").symlink_to(folder / "variations" / f"{name}.root")
     moved = Settings.resolve(given | {"defense": "variations", "variations": str(tmp_path / "moved")})
-    with pytest.raises(UserError, match="other files of variations: momentum_scale_up_1, reseeded;"):
+    with pytest.raises(UserError, match="other files beside its data set: momentum_scale_up_1, reseeded;"):
         runs.train(moved, tmp_path / "run", resume=True)
 
 

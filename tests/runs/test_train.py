@@ -334,11 +334,17 @@ def test_patience_stops_a_training_that_gets_no_better(dataset, data_dir, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "defense", ["trades", "input-gradient", "cure", "crown-ibp", "awp", "ngm", "noise", "rdsa", "fgsm-mixed", "variations-fgsm"]
+    "defense",
+    [
+        *("trades", "consistency", "free", "input-gradient", "cure", "crown-ibp", "awp", "ngm", "noise", "rdsa", "fgsm-mixed"),
+        *("variations-fgsm", "variations-input-gradient"),
+    ],
 )
 def test_every_defense_can_be_named(dataset, defense):
     given = {"config": "jet_flavor", "defense": defense, "only": ["track_*"], "scale": "core"}
-    settings = Settings.resolve(given | ({"variations": "folder"} if defense.startswith("variations") else {}))
+    given |= {"variations": "folder"} if defense.startswith("variations") else {}
+    given |= {"unlabelled": "data"} if defense == "consistency" else {}
+    settings = Settings.resolve(given)
     made = assembly.make_defense(settings, dataset, steps_per_epoch=10)
     threat_model = made.threat_model if made.attack is None else made.attack.threat_model
     assert not threat_model.alone[:2].any() and threat_model.alone.any()
@@ -352,6 +358,16 @@ def test_how_far_weights_move_can_be_said(dataset, defense):
         for rho in (0.3, None)
     )
     assert made.rho == 0.3 and usual.rho == type(made)(*[made.inner] * (defense == "awp")).rho
+
+
+@pytest.mark.parametrize("defense", ["crown-ibp", "domain"])
+def test_the_weight_of_a_defence_can_be_said(dataset, defense):
+    given = {"defense": defense, "unlabelled": "data" if defense == "domain" else None}
+    made, usual = (
+        assembly.make_defense(Settings.resolve(given | {"weight": weight}), dataset, steps_per_epoch=10)
+        for weight in (0.3, None)
+    )
+    assert (made.weight, usual.weight) == (0.3, {"crown-ibp": 0.5, "domain": 1.0}[defense])
 
 
 @pytest.mark.parametrize("defense", ["fgsm", "trades", "input-gradient", "cure", "awp"])

@@ -1,0 +1,90 @@
+"""Jets without a label, such as a real experiment's: features alone, for defences that need no more."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from kerastag.data.dataset import memory_limit
+from kerastag.errors import UserError
+from kerastag.schema import FlavourClass, Schema
+from tfds_jets import reading
+from tfds_jets.cleaning import Cleaning
+
+
+@dataclasses.dataclass(frozen=True)
+class UnlabelledJets:
+    """Features of jets whose labels are not read.
+
+    Attributes:
+        features: float32 `(jets, features)`, cleaned as those of a data set.
+        files: Number of files.
+        left_out: How many jets the selection rejects, or have a branch of the jet that is no number.
+        cells: How many values were set to their default.
+    """
+
+    features: np.ndarray
+    files: int
+    left_out: int
+    cells: int
+
+    @classmethod
+    def read(cls, path: Path, schema: Schema) -> "UnlabelledJets":
+        """Read all jets of a file, or of all files below a folder.
+
+        Args:
+            path: File of jets, or a folder of some.
+            schema: Features to read; branches of classes and spectators may be missing.
+
+        Raises:
+            UserError: if there are no jets, a file cannot be read or stands for real data in tests, or the jets do not fit in
+                memory.
+        """
+        files = _files(path)
+        _refuse_pseudo_data(files)
+        plain, cleaning = _without_labels(schema), Cleaning.none(schema)
+        chunks, size = [], 0
+        for jets in reading.read(files, plain, plain.selection, cleaning):
+            chunks.append(jets.features)
+            size += jets.features.nbytes
+            if size > memory_limit():
+                raise UserError(
+                    f"The jets in '{path}' (--unlabelled) take more than a quarter of the memory, "
+                    f"{memory_limit() / 2**30:.1f} GiB; give fewer files."
+                )
+        if not size:
+            raise UserError(f"There are no jets in '{path}' (--unlabelled); give a file or folder that has some.")
+        cells = int(cleaning.not_finite.sum() + cleaning.out_of_range.sum())
+        return cls(np.concatenate(chunks), len(files), cleaning.not_selected + cleaning.unknown_flavour, cells)
+
+
+def digests_of_unlabelled(path: Path) -> dict[str, str]:
+    """SHA-256 of each file by its name. Arguments and errors as of `UnlabelledJets.read`."""
+    return {file.path.name: file.sha256 for file in _files(path)}
+
+
+def _files(path: Path) -> list[reading.RootFile]:
+    if path.is_dir():
+        return reading.find_files(path)
+    if not path.is_file():
+        raise UserError(f"There is no file or folder '{path}' (--unlabelled).")
+    return [reading.RootFile.of(path)]
+
+
+def _refuse_pseudo_data(files: list[reading.RootFile]) -> None:
+    for file in files:
+        content = reading.simulation_of(file.path) if file.path.suffix == ".root" else None
+        names = content["settings"].get("variations", ()) if content else ()
+        if any(name.startswith("pseudo_data_") for name in names):
+            raise UserError(f"'{file.path}' stands for real data in tests, so nothing may be trained on it; leave it out.")
+
+
+def _without_labels(schema: Schema) -> Schema:
+    """The schema with one class, of all jets, and no spectators."""
+    of_jet = [feature.branch for feature in schema.features if feature.slot is None or feature.name == schema.pt]
+    if not of_jet:
+        raise UserError(
+            f"The schema {schema.name} has no input of the jet itself, so jets cannot be read without their labels."
+        )
+    anything = FlavourClass("jet", f"({of_jet[0]}) == ({of_jet[0]})", "jet", "black")
+    return dataclasses.replace(schema, classes=(anything,), spectators=(), ratios=())
