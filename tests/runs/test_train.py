@@ -366,6 +366,7 @@ def test_the_weight_of_a_defence_can_be_said(dataset, defense):
     made, usual = (
         assembly.make_defense(Settings.resolve(given | {"weight": weight}), dataset, steps_per_epoch=10)
         for weight in (0.3, None)
+        for weight in (0.3, None)
     )
     assert (made.weight, usual.weight) == (0.3, {"crown-ibp": 0.5, "domain": 1.0}[defense])
 
