@@ -4,25 +4,28 @@ import argparse
 from pathlib import Path
 
 from kerastag import cli
-from kerastag.catalogue import DEFENSES
+from kerastag.catalogue import ATTACKS, DEFENSES
 from kerastag.cli import load_tensorflow
 from kerastag.errors import UserError
 from kerastag.options import add_options as add_fields
 from kerastag.recipes import Recipe, Settings
-from kerastag.request import DATA_SET, EPSILON, PHYSICS_OPTIONS
+from kerastag.request import CERTIFICATES, DATA_SET, EPSILON, PHYSICS_OPTIONS
 
 # Defences that are trained with every seed; and with the first alone, which saves most for pgd-7 and trades.
 SEVERAL = (
     *("nominal", "fgsm", "input-gradient", "cure", "ibp", "crown-ibp", "sam", "asam", "awp", "rdsa"),
-    *("variations", "variations-fgsm"),
+    *("variations", "variations-fgsm", "variations-input-gradient", "domain", "consistency", "free"),
 )
 ONE = ("pgd-7", "trades", "fgsm-mixed", "fgsm-rs", "ngm", "noise")
+# Files that some defences need, by the option that names them.
+_FILES = ("variations", "unlabelled")
 DEFAULT = ("nominal", "fgsm", "input-gradient", *ONE)
 _RECIPE = ("model", "epochs")
 
 EPILOG = """\
 On the sample that comes along it takes two to three hours on two cores. What is there already is used as it is, so start it
-again with the same options if it was interrupted. Nothing is chosen after the fact.
+again with the same options if it was interrupted. Nothing is chosen after the fact. table.md has areas by attack; choice.md and
+choice.png have what to choose a defence by: strongest attack, certificate, change under variations, calibration, time.
 """
 
 
@@ -62,8 +65,33 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="weights of the second term of TRADES; several make a curve in pareto.png (default: 3)",
     )
     parser.add_argument(
-        "--variations", metavar="FOLDER", help="simulated variations, for the defences variations and variations-fgsm"
+        "--factors",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        metavar="F",
+        help="on the usual ρ or weight of the defences that have one; several make a curve in pareto.png (default: 1)",
     )
+    parser.add_argument("--variations", metavar="FOLDER", help="as in train, for the defences that train on variations")
+    parser.add_argument("--unlabelled", metavar="PATH", help="as in train, for the defences consistency and domain")
+    parser.add_argument(
+        "--attack",
+        nargs="+",
+        metavar="NAME",
+        help="columns instead of the usual ones: these attacks of 0.01 on the margin of each discriminator",
+    )
+    parser.add_argument(
+        "--certify",
+        choices=CERTIFICATES,
+        help="how certified areas are made, which evaluate explains; a column of choice.md (default: none)",
+    )
+    parser.add_argument(
+        "--systematics",
+        type=Path,
+        metavar="FOLDER",
+        help="simulated variations of the test jets, whose mean and worst change are columns of choice.md",
+    )
+    parser.add_argument("--max-jets", type=int, metavar="N", help="attack the first N test jets alone (default: all)")
     parser.add_argument(
         "--beside",
         nargs="+",
@@ -84,23 +112,33 @@ def main(options: argparse.Namespace) -> None:
     if options.budget:
         raise UserError("The benchmark's attacks have sizes in σ; leave --budget out, or use evaluate.")
     given = {name: getattr(options, name) for name in (*DATA_SET, *_RECIPE, *PHYSICS_OPTIONS)}
-    if options.variations and not any("variations" in DEFENSES.find(name).uses for name in options.defense):
-        raise UserError("None of the defences trains on --variations; name variations or variations-fgsm with --defense.")
-    for name in options.defense:
-        folder = options.variations if "variations" in DEFENSES.find(name).uses else None
-        Settings.resolve(given | {"defense": name, "variations": folder})
+    uses = {name: DEFENSES.find(name).uses for name in options.defense}
+    for file in _FILES:
+        if getattr(options, file) and not any(file in of for of in uses.values()):
+            raise UserError(f"None of the defences looks at --{file}; name one that does with --defense, see train --help.")
+    for name, of in uses.items():
+        Settings.resolve(given | {"defense": name} | {file: getattr(options, file) for file in _FILES if file in of})
+    for attack in options.attack or ():
+        ATTACKS.find(attack)
     load_tensorflow()
 
     from kerastag import runs
+    from kerastag.runs.benchmark_robustness import on_margin
+    from kerastag.runs.defense_rows import Strengths
 
     seeds = {name: options.seeds if name in SEVERAL else options.seeds[:1] for name in options.defense}
+    columns = {"attacks": on_margin(options.attack)} if options.attack else {}
     runs.benchmark_robustness(
         Settings.resolve(given),
         options.output,
         seeds,
-        train_epsilons=options.train_epsilons,
-        betas=options.betas,
+        strengths=Strengths(options.train_epsilons, options.betas, options.factors),
         variations=options.variations,
+        unlabelled=options.unlabelled,
         beside=options.beside,
         trees=not options.no_trees,
+        certify=options.certify,
+        systematics=options.systematics,
+        max_jets=options.max_jets,
+        **columns,
     )

@@ -12,6 +12,7 @@ from kerastag.plots.curves import (
     roc,
     trade_off,
 )
+from kerastag.plots.defenses import defenses
 from kerastag.plots.matrices import correlations, loss_surface, transfer
 from kerastag.plots.pareto import pareto, pareto_curves
 from kerastag.plots.points import areas, feature_groups, flatness, reliability, working_points
@@ -31,6 +32,7 @@ __all__ = [
     "attacked_by_flavour",
     "certified",
     "correlations",
+    "defenses",
     "epochs",
     "feature_groups",
     "features",

@@ -5,7 +5,6 @@ Every training and every evaluation is a file below the output folder, so a run 
 
 import dataclasses
 import functools
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from tqdm.auto import tqdm
 
 from kerastag import outputs, plots, tables
 from kerastag.attacks import CLEAN, Attack, Condition, attacked_features, marginal_preserving
-from kerastag.catalogue import DEFENSES
+from kerastag.catalogue import ATTACKS as ATTACKS_BY_NAME
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.evaluation.taggers import TREES, Tagger
@@ -24,12 +23,18 @@ from kerastag.jets import Jets
 from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.recipes import Settings
 from kerastag.report.subject import digest, fingerprint
-from kerastag.request import EPSILON, RELATIVE_CAP, REPLICATES
+from kerastag.request import EPSILON, RELATIVE_CAP, REPLICATES, Method
 from kerastag.results import Interval, Seeds, defined, plain
+from kerastag.runs.defense_choice import ATTACKED, Choice, Quantities, write_choice
+from kerastag.runs.defense_choice import CLEAN as CLEAN_AREA
+from kerastag.runs.defense_choice import RESULT as CHOICE
+from kerastag.runs.defense_rows import Strengths, folder, strength, trainings
 from kerastag.runs.opening import opened
 from kerastag.runs.train import train_missing
+from kerastag.runs.varied_samples import VariedSamples
 from kerastag.saving.taggers import NamedTagger, load, load_seeds
 from kerastag.schema import Schema, Separation
+from kerastag.simulation.catalogue import UNCERTAINTIES
 from kerastag.training import fitting
 from kerastag.training.assembly import make_defense, make_further
 
@@ -48,11 +53,10 @@ ATTACKS = (
 )
 # FGSM that preserves the distribution of every feature in every flavour.
 MARGINAL = f"marginal-preserving ε={EPSILON:g}"
-# Weight of TRADES' second term, unless several are asked for.
-BETA = Settings().beta
 # Discriminators of the table where the jets have them, else those of all tables.
 _SHOWN = ("BvL", "CvL")
 RESULT = "robustness.json"
+STRENGTHS = Strengths()
 
 # `areas[title of the column][discriminator]`.
 Areas = dict[str, dict[str, Interval]]
@@ -92,54 +96,88 @@ def benchmark_robustness(
     defenses: Mapping[str, Sequence[int]],
     attacks: Sequence[Condition] = ATTACKS,
     *,
-    train_epsilons: Sequence[float] = (EPSILON,),
-    betas: Sequence[float] = (BETA,),
+    strengths: Strengths = STRENGTHS,
     variations: str | None = None,
+    unlabelled: str | None = None,
     beside: Sequence[str] = (),
     trees: bool = True,
+    certify: Method | None = None,
+    systematics: Path | None = None,
+    max_jets: int | None = None,
 ) -> None:
-    """Train and evaluate what is missing below `output`, then write the table.
+    """Train and evaluate what is missing below `output`, then write the tables.
 
     Args:
-        settings: Settings of all trainings; defence, seed and ε are varied.
+        settings: Settings of all trainings; defence, seed and strength are varied.
         output: Folder of the benchmark.
         defenses: Seeds of each defence.
         attacks: Columns of the table.
-        train_epsilons: Sizes of the attack in training, a row each; rows of others than the usual one say so.
-        betas: The same for the weights of TRADES' second term.
+        strengths: Strengths in training, a row each.
         variations: Folder of simulated variations, for the defences that train on them.
+        unlabelled: File or folder of jets without labels, for the defences that look at such.
         beside: Further taggers as rows, each a path, a legacy tagger, or NAME=one of these; a NAME= that is given several times
             stands for the seeds of one training.
         trees: Whether boosted trees are a row, on jets that were attacked on the first training.
+        certify: How certificates are made, a column of what to choose; None for none.
+        systematics: Folder of simulated variations of the test jets, whose mean and worst change are columns; None for none.
+        max_jets: How many test jets are attacked, from the first; None for all.
 
     Raises:
-        UserError: if a folder has a run of other settings or data, a defence lacks the variations that it needs, or a tagger
-            does not fit the data set.
+        UserError: if a folder has a run of other settings or data, a defence lacks the files that it needs, or a tagger does
+            not fit the data set.
     """
-    trainings = _trainings(settings, defenses, train_epsilons, betas, variations)
+    rows = trainings(settings, defenses, strengths, {"variations": variations, "unlabelled": unlabelled})
     dataset = opened(settings)
-    others = _others(beside, trainings, dataset)
-    for seeds in trainings.values():  # mistakes are found before the first training
+    others = _others(beside, rows, dataset)
+    for seeds in rows.values():  # mistakes are found before the first training
         make_defense(seeds[0], dataset, steps_per_epoch=1)
     attacks = [dataclasses.replace(condition, physics=settings.physics) for condition in attacks]
+    jets = dataset.arrays("test").take(slice(max_jets))
+    varied = None if systematics is None else VariedSamples(systematics, dataset.schema, UNCERTAINTIES)
+    choice = Choice(dataset, jets, settings.physics, certify, varied)
+    usual = _of_usual_size(attacks)
     results: dict[str, list[Training]] = {}
-    runs = {_folder(output, name, seed): (name, seed) for name, seeds in trainings.items() for seed in seeds}
-    for folder, (name, training) in tqdm(runs.items(), "Trainings", disable=None):
-        train_missing(training, dataset, folder)
-        tagger = functools.partial(_network, folder, name, dataset.schema)
-        results.setdefault(name, []).append(_evaluated(dataset, folder / RESULT, attacks, {}, tagger))
+    quantities: dict[str, list[Quantities]] = {}
+    runs = {folder(output, name, seed): (name, seed) for name, seeds in rows.items() for seed in seeds}
+    for directory, (name, training) in tqdm(runs.items(), "Trainings", disable=None):
+        train_missing(training, dataset, directory)
+        tagger = functools.partial(_network, directory, name, dataset.schema)
+        results.setdefault(name, []).append(_evaluated(dataset, jets, directory / RESULT, attacks, {}, tagger))
+        quantities.setdefault(name, []).append(choice.kept(directory / CHOICE, {}, tagger))
     if trees:
         others.append(_trees(load(str(next(iter(runs))), dataset.schema), dataset))
     for name, made_of, tagger in tqdm(others, "Others", disable=None):
         file = output / "others" / f"{fingerprint([name, made_of])}.json"
-        results.setdefault(name, []).append(_evaluated(dataset, file, attacks, made_of, tagger))
-    speeds = _speeds({name: several[0] for name, several in trainings.items()}, dataset, output / "speed.json")
-    _write(results, speeds, attacks, dataset.count("test"), output)
-    _draw(results, trainings, attacks, output)
+        results.setdefault(name, []).append(_evaluated(dataset, jets, file, attacks, made_of, tagger))
+        quantities.setdefault(name, []).append(choice.kept(file.with_suffix(f".{CHOICE}"), made_of, tagger))
+    speeds = _speeds({name: several[0] for name, several in rows.items()}, dataset, output / "speed.json")
+    _write(results, speeds, attacks, len(jets), output)
+    main = dataset.schema.main.name
+    _draw(results, rows, attacks, output)
+    for name, of_seeds in results.items():
+        areas = ({label: row[main].value for label, row in one.areas.items()} for one in of_seeds)
+        headline = [{CLEAN_AREA: of[CLEAN.label], ATTACKED: min(of[label] for label in usual)} for of in areas]
+        quantities[name] = [first | rest for first, rest in zip(headline, quantities[name], strict=True)]
+    title = f"{main} areas of {len(jets):,} test jets and what else to choose by; mean over seeds ± their standard deviation."
+    print(f"\n{write_choice(quantities, speeds, title, output)}\nFigure {output / 'choice.png'}.")
 
 
-def _folder(output: Path, name: str, settings: Settings) -> Path:
-    return output / f"{name.replace(' ε=', '-').replace(' β=', '-beta')}-seed{settings.seed}"
+def _of_usual_size(attacks: Sequence[Condition]) -> list[str]:
+    """Labels of the attacks of the usual size and without a cap, of which the strongest counts.
+
+    Raises:
+        UserError: if there is none.
+    """
+    usual = [one.label for one in attacks if one.is_attack and one.epsilon == EPSILON and one.cap is None]
+    if not usual:
+        raise UserError("None of the attacks looks at the tagger; add one with --attack, such as fgsm.")
+    return usual
+
+
+def on_margin(names: Sequence[str], epsilon: float = EPSILON) -> list[Condition]:
+    """Columns for attacks by name, each on the margin of the discriminator of its table; distortions as they are."""
+    aims = ("margin" if ATTACKS_BY_NAME.find(name).looks else "cross_entropy" for name in names)
+    return [Condition(name, epsilon, objective=aim) for name, aim in zip(names, aims, strict=True)]
 
 
 def _others(beside: Sequence[str], trainings: Mapping[str, Sequence[Settings]], dataset: JetDataset) -> list[_Other]:
@@ -162,27 +200,6 @@ def _trees(first: NamedTagger, dataset: JetDataset) -> _Other:
 
 def _network(folder: Path, name: str, schema: Schema) -> Tagger:
     return Tagger.network(load(str(folder), schema).model, name)
-
-
-def _trainings(
-    settings: Settings,
-    defenses: Mapping[str, Sequence[int]],
-    epsilons: Sequence[float],
-    betas: Sequence[float],
-    variations: str | None,
-) -> dict[str, list[Settings]]:
-    """Settings of the seeds of each row."""
-    trainings = {}
-    for defense, seeds in defenses.items():
-        entry = DEFENSES.find(defense)
-        folder = variations if "variations" in entry.uses else None
-        sizes = dict.fromkeys(epsilons) if entry.sized else [EPSILON]
-        weights = dict.fromkeys(betas) if "beta" in entry.uses else [BETA]
-        for epsilon, beta in itertools.product(sizes, weights):
-            name = defense + (f" ε={epsilon:g}" if epsilon != EPSILON else "") + (f" β={beta:g}" if beta != BETA else "")
-            given = settings.to_dict() | {"defense": defense, "epsilon": epsilon, "beta": beta, "variations": folder}
-            trainings[name] = [Settings.resolve(given | {"seed": seed}) for seed in seeds]
-    return trainings
 
 
 def _speeds(trainings: Mapping[str, Settings], dataset: JetDataset, file: Path) -> dict[str, float]:
@@ -210,7 +227,7 @@ def _draw(
     rows = [
         {
             "defence": trainings[name][0].defense if name in trainings else name,
-            "strength": _strength(trainings[name][0]) if name in trainings else (),
+            "strength": strength(trainings[name][0]) if name in trainings else (),
             "attack": condition.label,
             "clean": _seeds(of_seeds, CLEAN.label, main),
             "attacked": _seeds(of_seeds, condition.label, main),
@@ -219,31 +236,25 @@ def _draw(
         for condition in attacks
         if condition.is_attack
     ]
-    title = "Clean and attacked area; numbers: ε, or β, in training; bars: standard deviation over seeds"
+    title = "Clean and attacked area; numbers: strength in training; bars: standard deviation over seeds"
     plots.save(plots.pareto_curves(rows, title, main)[0], output / "pareto.png", output / "pareto.pdf")
 
 
-def _strength(settings: Settings) -> tuple[tuple[str, float], ...]:
-    """What may differ along the curve of a defence, with its name in figures."""
-    weight = (("β=", settings.beta),) if "beta" in DEFENSES.find(settings.defense).uses else ()
-    return (("", settings.epsilon), *weight)
-
-
 def _evaluated(
-    dataset: JetDataset, file: Path, attacks: Sequence[Condition], of: Mapping[str, str], make: Callable[[], Tagger]
+    dataset: JetDataset, jets: Jets, file: Path, attacks: Sequence[Condition], of: Mapping[str, str], make: Callable[[], Tagger]
 ) -> Training:
     """Areas of a tagger under every attack, read back if they were measured `of` the same, on the same jets."""
     ratios = {"ratios": list(dataset.schema.ratios)} if dataset.schema.ratios else {}
-    made_of = plain({"fingerprint": dataset.fingerprint, "attacks": [*attacks, MARGINAL], **ratios, **of})
+    of_jets = {} if len(jets) == dataset.count("test") else {"jets": len(jets)}
+    made_of = plain({"fingerprint": dataset.fingerprint, "attacks": [*attacks, MARGINAL], **ratios, **of_jets, **of})
     if file.is_file() and (stored := read_json(file))["made_of"] == made_of:
         return Training(stored["areas"], stored["marginals"])
-    training = _evaluate(dataset, make(), attacks)
-    write_json(file, {"made_of": made_of, "jets": dataset.count("test"), **plain(training)})
+    training = _evaluate(dataset, jets, make(), attacks)
+    write_json(file, {"made_of": made_of, "jets": len(jets), **plain(training)})
     return training
 
 
-def _evaluate(dataset: JetDataset, tagger: Tagger, attacks: Sequence[Condition]) -> Training:
-    jets = dataset.arrays("test")
+def _evaluate(dataset: JetDataset, jets: Jets, tagger: Tagger, attacks: Sequence[Condition]) -> Training:
     bootstrap = Bootstrap(jets.events, REPLICATES, weights=jets.weights)
     separations = _shown(dataset.schema)
     areas = {}
@@ -308,10 +319,10 @@ def _write(
 def _table(results: dict[str, list[Training]], speeds: dict[str, float], discriminator: str) -> str:
     columns = list(next(iter(results.values()))[0].areas)
     rows = []
-    for name, trainings in results.items():
-        cells = [_cell(trainings, column, discriminator) for column in columns]
+    for name, of_seeds in results.items():
+        cells = [_cell(of_seeds, column, discriminator) for column in columns]
         time = f"{speeds['nominal'] / speeds[name]:.1f}" if {"nominal", name} <= speeds.keys() else ""
-        rows.append([name, str(len(trainings)), *cells, time])
+        rows.append([name, str(len(of_seeds)), *cells, time])
     return tables.markdown(["defence", "seeds", *columns, "time / nominal"], rows)
 
 
@@ -329,10 +340,10 @@ def _seeds(trainings: Sequence[Training], column: str, discriminator: str) -> Se
 def _best(results: dict[str, list[Training]], attacks: Sequence[Condition]) -> str:
     """The defence of largest main area under its strongest attack of the usual size."""
     main = _discriminators(results)[0]
-    gradient = [condition.label for condition in attacks if condition.is_attack and condition.epsilon == EPSILON]
+    usual = _of_usual_size(attacks)
 
     def strongest(training: Training) -> float:
-        return min(training.areas[label][main].value for label in gradient)
+        return min(training.areas[label][main].value for label in usual)
 
     # Trees meet no attack of their own.
     of_networks = {name: trainings for name, trainings in results.items() if name != TREES}

@@ -1,5 +1,6 @@
 """The same simulated jets with and without variations of the detector, and how an area changes between them."""
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -50,17 +51,29 @@ class VariedSamples:
         return {name: sha256(file.path) for name, file in self._files.items()}
 
     def mean_change(self, logits: Callable[[np.ndarray], np.ndarray], separation: Separation) -> float:
-        """Mean of the absolute changes of an area.
+        """Mean of the absolute changes of an area. Arguments as of `changes`."""
+        return float(np.mean(np.abs(list(self.changes(logits, separation).values()))))
+
+    def changes(self, logits: Callable[[np.ndarray], np.ndarray], separation: Separation) -> dict[str, float]:
+        """How an area changes under each variation, by its name.
 
         Args:
             logits: From features `(jets, features)` to logits `(jets, classes)`.
             separation: The discriminator.
         """
         before = logits(self._nominal.features)
-        changes = []
+        changes = {}
+        for name, (here, nominal, varied) in self._pairs.items():
+            area = area_of(nominal, before[here], separation)
+            changes[name] = area_of(varied, logits(varied.features), separation) - area
+        return changes
+
+    @functools.cached_property
+    def _pairs(self) -> dict[str, tuple[np.ndarray, Jets, Jets]]:
+        """Of each variation the rows of the nominal sample that it has, these jets, and what they became."""
+        pairs = {}
         for name in self._names:
             varied = data.read_simulated(self._files[name].path, self._schema, "test")
             here, there = data.paired(self._nominal, varied)
-            nominal, other = self._nominal.take(here), varied.take(there)
-            changes.append(area_of(other, logits(other.features), separation) - area_of(nominal, before[here], separation))
-        return float(np.mean(np.abs(changes)))
+            pairs[name] = here, self._nominal.take(here), varied.take(there)
+        return pairs

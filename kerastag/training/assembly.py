@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -151,9 +151,9 @@ def free(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> FreeB
     return FreeBatches(threat_model, settings.replays, _ramp(settings, steps_per_epoch), settings.seed)
 
 
-def domain(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> DomainAdversarial:
+def domain(settings: Settings, dataset: JetDataset, steps_per_epoch: int, weight: float) -> DomainAdversarial:
     """A network that looks for the domain of a jet; its gradient rises in half of the steps unless told otherwise."""
-    return DomainAdversarial(**_weight(settings), ramp=_slow_ramp(settings, steps_per_epoch))
+    return DomainAdversarial(_given(settings.weight, weight), ramp=_slow_ramp(settings, steps_per_epoch))
 
 
 def input_gradient(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> InputGradientPenalty:
@@ -166,39 +166,34 @@ def cure(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> CURE:
     return CURE(make_threat_model(_untied(settings), dataset))
 
 
-def bounded_loss(settings: Settings, dataset: JetDataset, steps_per_epoch: int, method: Method) -> BoundedLoss:
+def bounded_loss(settings: Settings, dataset: JetDataset, steps_per_epoch: int, method: Method, weight: float) -> BoundedLoss:
     """Training on certified losses, in the box without ties; it rises in half of the steps unless told otherwise."""
     ramp = _slow_ramp(settings, steps_per_epoch)
-    return BoundedLoss(make_threat_model(_untied(settings), dataset), method, **_weight(settings), ramp=ramp)
+    return BoundedLoss(make_threat_model(_untied(settings), dataset), method, _given(settings.weight, weight), ramp)
 
 
 def _untied(settings: Settings) -> Settings:
     return dataclasses.replace(settings, physics=dataclasses.replace(settings.physics, untied=True))
 
 
-def sam(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> SAM:
+def sam(settings: Settings, dataset: JetDataset, steps_per_epoch: int, rho: float) -> SAM:
     """SAM on clean jets."""
-    return SAM(**_radius(settings))
+    return SAM(_given(settings.rho, rho))
 
 
-def asam(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> ASAM:
+def asam(settings: Settings, dataset: JetDataset, steps_per_epoch: int, rho: float) -> ASAM:
     """ASAM on clean jets."""
-    return ASAM(**_radius(settings))
+    return ASAM(_given(settings.rho, rho))
 
 
-def awp(settings: Settings, dataset: JetDataset, steps_per_epoch: int, attack: str) -> AWP:
+def awp(settings: Settings, dataset: JetDataset, steps_per_epoch: int, attack: str, rho: float) -> AWP:
     """AWP against the loss under an attack by name."""
-    return AWP(attacked_batches(settings, dataset, steps_per_epoch, attack), **_radius(settings))
+    return AWP(attacked_batches(settings, dataset, steps_per_epoch, attack), _given(settings.rho, rho))
 
 
-def _radius(settings: Settings) -> dict[str, Any]:
-    """How far weights move, if the settings say so."""
-    return {} if settings.rho is None else {"rho": settings.rho}
-
-
-def _weight(settings: Settings) -> dict[str, Any]:
-    """The weight of a defence, if the settings say so."""
-    return {} if settings.weight is None else {"weight": settings.weight}
+def _given(setting: float | None, usual: float) -> float:
+    """What the settings say, or what is usual with the defence."""
+    return usual if setting is None else setting
 
 
 def digests_of_further_files(settings: Settings) -> dict[str, str]:

@@ -20,6 +20,7 @@ from kerastag.evaluation.taggers import TREES
 from kerastag.files import write_json
 from kerastag.recipes import Settings, run_config
 from kerastag.request import PAPER, PHYSICS, AttackGrid
+from kerastag.runs.defense_rows import Strengths
 from kerastag.runs.train import _box, _started, check_same
 from kerastag.training import assembly
 from kerastag.training.checkpoint import TrainingState
@@ -363,11 +364,8 @@ def test_how_far_weights_move_can_be_said(dataset, defense):
 @pytest.mark.parametrize("defense", ["crown-ibp", "domain"])
 def test_the_weight_of_a_defence_can_be_said(dataset, defense):
     given = {"defense": defense, "unlabelled": "data" if defense == "domain" else None}
-    made, usual = (
-        assembly.make_defense(Settings.resolve(given | {"weight": weight}), dataset, steps_per_epoch=10)
-        for weight in (0.3, None)
-        for weight in (0.3, None)
-    )
+    settings = [Settings.resolve(given | {"weight": weight}) for weight in (0.3, None)]
+    made, usual = (assembly.make_defense(one, dataset, steps_per_epoch=10) for one in settings)
     assert (made.weight, usual.weight) == (0.3, {"crown-ibp": 0.5, "domain": 1.0}[defense])
 
 
@@ -389,9 +387,13 @@ def test_no_size_in_training_tells_the_flavour(dataset, defense):
 def test_a_wrong_size_is_refused_before_anything_is_trained(dataset, data_dir, tmp_path):
     settings = Settings.resolve({"config": "jet_flavor", "data_dir": str(data_dir)})
     with pytest.raises(UserError, match="epsilon"):
-        runs.benchmark_robustness(settings, tmp_path / "out", {"nominal": [0], "fgsm": [0]}, train_epsilons=(-1.0,))
+        runs.benchmark_robustness(settings, tmp_path / "out", {"nominal": [0], "fgsm": [0]}, strengths=Strengths((-1.0,)))
     with pytest.raises(UserError, match="beta"):
-        runs.benchmark_robustness(settings, tmp_path / "out", {"trades": [0]}, betas=(-1.0,))
+        runs.benchmark_robustness(settings, tmp_path / "out", {"trades": [0]}, strengths=Strengths(betas=(-1.0,)))
+    with pytest.raises(UserError, match="rho"):
+        runs.benchmark_robustness(settings, tmp_path / "out", {"sam": [0]}, strengths=Strengths(factors=(-1.0,)))
+    with pytest.raises(UserError, match="None of the attacks looks at the tagger"):
+        runs.benchmark_robustness(settings, tmp_path / "out", {"sam": [0]}, [Condition("noise", 0.01)])
     with pytest.raises(UserError, match="epsilon"):
         runs.study(settings, tmp_path / "out", train_epsilons=(0.01, -1.0))
     assert not list(tmp_path.iterdir())
@@ -414,7 +416,7 @@ def test_benchmark_of_defenses_is_resumed(dataset, data_dir, tmp_path, capsys):
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.json")}
     figure = (tmp_path / "pareto.png").read_bytes()
     assert text.count(f"| {TREES} ") == 2
-    given = {"attacks": attacks, "train_epsilons": (0.01, 0.02), "trees": False}
+    given = {"attacks": attacks, "strengths": Strengths((0.01, 0.02)), "trees": False}
     runs.benchmark_robustness(
         settings, tmp_path, {"nominal": [0], "fgsm": [0]}, **given, beside=[f"same={tmp_path / 'nominal-seed0'}"]
     )
