@@ -91,8 +91,7 @@ def smooth(
     Raises:
         UserError: if the scale depends on the jet or its flavour, so that noise would.
     """
-    if threat_model.proportional is not None or threat_model.by_flavour is not None:
-        raise UserError("Noise needs a scale that is the same for all jets; leave --budget out.")
+    check_scale(threat_model)
     threat_model = ThreatModel.from_config(threat_model.get_config() | {"relative_cap": None})
     at_once = max(1, min(_ROWS // draws, jets_at_once(tagger)))
     over, against = ([(column, np.log(weight)) for column, weight in side] for side in (separation.over, separation.against))
@@ -120,6 +119,12 @@ def smooth(
     most = np.maximum(tagged, draws - tagged)
     least = stats.beta.ppf(_WRONG / 2, most, draws - most + 1)
     return Smoothed(2 * tagged > draws, noise * np.maximum(stats.norm.ppf(least), 0.0))
+
+
+def check_scale(threat_model: ThreatModel) -> None:
+    """Raise a `UserError` if the scale depends on the jet or its flavour, so that noise would."""
+    if threat_model.proportional is not None or threat_model.by_flavour is not None:
+        raise UserError("Noise needs a scale that is the same for all jets; leave --budget out.")
 
 
 def smoothed_rows(

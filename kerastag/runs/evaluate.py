@@ -74,6 +74,8 @@ def evaluate(
     under = conditions(grid) if models else [CLEAN]
     if (certify or noise) and not certified_boxes(under):
         raise UserError("There is no box to certify, or to smooth in: none of the attacks has a size.")
+    if noise:  # a mistake is found before jets are attacked
+        smoothing.check_scale(certified_boxes(under)[0].threat_model(dataset))
     progress = functools.partial(tqdm, desc="Attacking", disable=None if models else True)
     comparison = compare(models, dataset, jets, under, replicates, progress, scored)
     checks = _diagnosed(models, jets, under[1].threat_model(dataset)) if diagnose else {}
@@ -87,7 +89,7 @@ def evaluate(
     text += "".join(f"\n{note}\n" for note in _notes(sample, found, stored))
     if checks:
         text += f"\nIs the robustness real? ε = {grid.epsilons[0]:g}, mean cross-entropies:\n\n{diagnostics.markdown(checks)}\n"
-    text += _guarantees(bounds, without, smoothed, certify, noise, dataset.schema.main)
+    text += _guarantees(bounds, without, smoothed, certify, noise, grid.scale, dataset.schema.main)
     content = {
         "config": dataset.schema.name,
         "fingerprint": dataset.fingerprint,
@@ -118,6 +120,7 @@ def _guarantees(
     smoothed: Sequence[Row],
     method: Method | None,
     noise: float | None,
+    scale: str,
     main: Separation,
 ) -> str:
     """What holds whatever an attack does, and in which box."""
@@ -129,8 +132,9 @@ def _guarantees(
         text += f"in which others move as well, and neither contains the other:\n\n{certified.markdown(bounds, main)}\n"
     text += "".join(f"\n{name} has no certificate. {reason}\n" for name, reason in without.items())
     if smoothed:
-        text += f"\nSmoothed by noise of {noise:g} σ, {smoothing.DRAWS:,} draws, whatever change of a length is made that ends "
-        text += f"on no default or special value:\n\n{smoothing.markdown(smoothed, main)}\n"
+        unit = "σ" if scale == "sigma" else f"σ of the {scale}"
+        text += f"\nSmoothed by noise of {noise:g} {unit}, {smoothing.DRAWS:,} draws, whatever change of a length is made that "
+        text += f"ends on no default or special value:\n\n{smoothing.markdown(smoothed, main)}\n"
     return text
 
 

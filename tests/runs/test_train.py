@@ -256,6 +256,9 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
     assert again.code == 2 and "--overwrite" in again.err
     unsized = ["--attack", "noise", "--certify", "crown", *options[:2], "--output", tmp_path / "none"]
     assert "none of the attacks has a size" in run_command("evaluate", run_directory, *unsized).err
+    in_budget = ["--budget", "envelope", "--smooth", "0.1", *options[:2], "--output", tmp_path / "none"]
+    refused = run_command("evaluate", run_directory, *in_budget)
+    assert "leave --budget out" in refused.err and "Attacking" not in refused.err
 
 
 @pytest.mark.parametrize(
