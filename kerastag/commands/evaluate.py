@@ -47,6 +47,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="NOISE",
         help="rates of the majority of 1,000 decisions under noise of so many σ, which no change up to a length can turn",
     )
+    parser.add_argument(
+        "--negative-tags",
+        action="store_true",
+        help="estimate mistag rates by negative taggers, which see impact parameters of the other sign",
+    )
     parser.add_argument("--diagnose", action="store_true", help="look for signs that gradients are useless, at the first ε")
 
 
@@ -73,4 +78,5 @@ def main(options: argparse.Namespace) -> None:
         diagnose=options.diagnose,
         certify=options.certify,
         noise=options.smooth,
+        negative=options.negative_tags,
     )

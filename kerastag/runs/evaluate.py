@@ -14,7 +14,7 @@ from kerastag.attacks import CLEAN, Condition, ThreatModel, conditions
 from kerastag.data import JetDataset
 from kerastag.data.dataset import ALL_SPLITS
 from kerastag.errors import UserError
-from kerastag.evaluation import certified, diagnostics, smoothing
+from kerastag.evaluation import certified, diagnostics, negative_tags, smoothing
 from kerastag.evaluation.certified import Certificate, certificates, certified_boxes
 from kerastag.evaluation.comparison import Comparison, compare, drawn_logits, markdown, to_json
 from kerastag.evaluation.diagnostics import Check
@@ -27,6 +27,7 @@ from kerastag.results import plain
 from kerastag.runs.opening import read, schema_of
 from kerastag.saving.taggers import NamedTagger, check_inputs, find_all, for_jets
 from kerastag.schema import Schema, Separation
+from kerastag.schema.negative import flipping
 from kerastag.tables import Row
 
 # Jets on which taggers are diagnosed.
@@ -45,6 +46,7 @@ def evaluate(
     diagnose: bool = False,
     certify: Method | None = None,
     noise: float | None = None,
+    negative: bool = False,
 ) -> None:
     """Evaluate taggers side by side.
 
@@ -58,15 +60,18 @@ def evaluate(
         diagnose: Whether to look for signs of useless gradients.
         certify: How to bound what any attack can do, as of `kerastag.bounds.margin_bounds`; None to leave it.
         noise: In units of the scale, by which decisions are smoothed, see `kerastag.evaluation.smoothing`; None to leave it.
+        negative: Whether to estimate mistag rates by negative taggers, see `kerastag.evaluation.negative_tags`.
 
     Raises:
-        UserError: if a tagger does not fit the data set, a split does not exist, or there is nothing to evaluate.
+        UserError: if a tagger does not fit the data set, a split does not exist, or there is nothing to evaluate or to flip.
     """
     if not (taggers or scores):
         raise UserError("There is nothing to evaluate; name taggers, or scores that files hold with --scores.")
-    if (diagnose or certify or noise) and not taggers:
-        raise UserError(f"Only taggers can be diagnosed or certified: {NO_ATTACK}.")
+    if (diagnose or certify or noise or negative) and not taggers:
+        raise UserError(f"Only taggers can be diagnosed, certified or flipped: {NO_ATTACK}.")
     found, schema = find_all(taggers), schema_of(sample, taggers)
+    if negative:
+        flipping(schema)
     stored = parse_all(scores, schema, [tagger.name for tagger in found])
     dataset, jets = read(sample, taggers, kept(stored, schema))
     models = _models(found, dataset.schema)
@@ -81,6 +86,7 @@ def evaluate(
     checks = _diagnosed(models, jets, under[1].threat_model(dataset)) if diagnose else {}
     bounds, without = certificates(models, dataset, jets, under, replicates, certify) if certify else ({}, {})
     smoothed = _smoothed(models, dataset, jets, under, replicates, noise) if noise else []
+    tags = _negative_tags(models, dataset, jets, under, replicates) if negative else []
     split = "all splits" if sample.split == ALL_SPLITS else f"the {sample.split} split"
     title = f"{len(jets):,} jets of {split} of {dataset.schema.name}"
     text = f"{title}; ± is half the 68 % bootstrap interval.\n\n{markdown(comparison)}\n"
@@ -90,6 +96,8 @@ def evaluate(
     if checks:
         text += f"\nIs the robustness real? ε = {grid.epsilons[0]:g}, mean cross-entropies:\n\n{diagnostics.markdown(checks)}\n"
     text += _guarantees(bounds, without, smoothed, certify, noise, grid.scale, dataset.schema.main)
+    if tags:
+        text += f"\nBy negative taggers, at thresholds of clean jets:\n\n{negative_tags.markdown(tags, dataset.schema.main)}\n"
     content = {
         "config": dataset.schema.name,
         "fingerprint": dataset.fingerprint,
@@ -102,6 +110,7 @@ def evaluate(
         "stored": {one.name: {"branches": one.branches, "left_out": missing[one.name]} for one in stored},
         "certified": plain(bounds),
         "smoothed": plain(smoothed),
+        "negative_tags": plain(tags),
         "diagnostics": {name: [dataclasses.asdict(check) for check in of_tagger] for name, of_tagger in checks.items()},
     }
     write_json(output / "metrics.json", content)
@@ -150,6 +159,15 @@ def _smoothed(
     bootstrap = Bootstrap(jets.events, replicates, weights=jets.weights)
     threat_model = certified_boxes(under)[0].threat_model(dataset)
     return smoothing.smoothed_rows(models, jets, threat_model, dataset.schema.main, noise, bootstrap)
+
+
+def _negative_tags(
+    models: Mapping[str, keras.Model], dataset: JetDataset, jets: Jets, under: Sequence[Condition], replicates: int
+) -> list[dict[str, Any]]:
+    """Mistag rates and what negative taggers make of them."""
+    bootstrap = Bootstrap(jets.events, replicates, weights=jets.weights)
+    progress = functools.partial(tqdm, desc="Negative tags", disable=None)
+    return negative_tags.negative_tags(models, dataset, jets, under, bootstrap, progress)
 
 
 def _notes(sample: Sample, found: Sequence[NamedTagger], stored: Sequence[StoredScores]) -> Iterator[str]:

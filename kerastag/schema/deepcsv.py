@@ -8,6 +8,11 @@ below the mass of charm. Where files have -999 for these, a jet has too few trac
 Files have a tree `jets` with an entry per jet, as the sample of the package, or PFNano's `Events` with jets nested in events.
 The jet's pT is the uncalibrated one.
 
+Impact parameters have the sign of the lifetime, and flip; tracks come by descending significance in the plane. Which track is
+"above charm" depends on that order, so a flip of its sign would not give what the tracks in reverse give: it stays. Flight
+distances flip, but files hold vertices in front of the jet alone, not those behind. In jets with more than six tracks the most
+negative ones are not there.
+
 Reference: CMS, JINST 13 (2018) P05011, arXiv:1712.07158, section 5.1.
 """
 
@@ -70,12 +75,13 @@ _TRACK = Group(
         _real("trackPtRel_{slot}", "GeV", r"$p_T^{rel}$"),
         _real("trackDeltaR_{slot}", "", r"$\Delta R$(track, jet)"),
         _real("trackPtRatio_{slot}", "", r"$p_T^{rel}/p$", untied=_NO_MOMENTUM),
-        _real("trackSip3dSig_{slot}", "", r"signed 3-D IP/$\sigma$", untied=_NO_VALUE),
-        _real("trackSip2dSig_{slot}", "", r"signed 2-D IP/$\sigma$", untied=_NO_VALUE),
+        _real("trackSip3dSig_{slot}", "", r"signed 3-D IP/$\sigma$", untied=_NO_VALUE, flips=True),
+        _real("trackSip2dSig_{slot}", "", r"signed 2-D IP/$\sigma$", untied=_NO_VALUE, flips=True),
         _real("trackDecayLenVal_{slot}", "cm", "decay length"),
     ),
     slots=TRACK_SLOTS,
     count=PREFIX + "jetNSelectedTracks",
+    descends=True,
 )
 
 _VERTEX_TRACK = Group(
@@ -98,10 +104,10 @@ _VERTEX = Group(
 _FLIGHT = Group(
     "flight",
     (
-        _real("flightDistance2dVal", "cm", "2-D flight distance"),
-        _real("flightDistance2dSig", "", r"2-D flight distance/$\sigma$"),
-        _real("flightDistance3dVal", "cm", "3-D flight distance"),
-        _real("flightDistance3dSig", "", r"3-D flight distance/$\sigma$"),
+        _real("flightDistance2dVal", "cm", "2-D flight distance", flips=True),
+        _real("flightDistance2dSig", "", r"2-D flight distance/$\sigma$", flips=True),
+        _real("flightDistance3dVal", "cm", "3-D flight distance", flips=True),
+        _real("flightDistance3dSig", "", r"3-D flight distance/$\sigma$", flips=True),
     ),
 )
 

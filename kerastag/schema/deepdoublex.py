@@ -8,6 +8,8 @@ RecoBTag/ONNXRuntime/plugins/DeepDoubleXONNXJetTagsProducer.cc, version "V2". Th
 holds these inputs under these names, so there is a schema for each tagger but no data set. Those of DeepDoubleBvL are in CERN
 Open Data 12102 under other names, for which there is the config `hbb_12102`; H → cc jets are not in it.
 
+There is no negative tagger: signed impact parameters below -1 are -1, as in `kerastag.schema.deepflavour`.
+
 Reference: CMS-DP-2018-046.
 """
 

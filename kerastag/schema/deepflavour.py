@@ -12,8 +12,9 @@ jets, as the stored means of 7 inputs show, so the network knows the value. The 
 What is special or tabulated is known from CMS's software (CMSSW, RecoBTag/FeatureTools and pat::PackedCandidate), not found in
 data:
 
-* Signed impact parameters and their significances below -1 become -1. Significances of flight distances end at 800, p_T^rel of
-  charged candidates at 4 GeV, and χ²/ndf of vertices at ±1,000, where a vertex without degrees of freedom is as well.
+* Signed impact parameters and their significances below -1 become -1, so there is no negative tagger of them. Significances of
+  flight distances end at 800, p_T^rel of charged candidates at 4 GeV, and χ²/ndf of vertices at ±1,000, where a vertex without
+  degrees of freedom is as well.
 * Candidates that keep no track have χ² = -1 and impact parameters of 0. The χ²/ndf of the others is a whole number.
 * PUPPI weights are packed into 8 bits, hadronic fractions into hundredths. Weights of 1 and fractions of 1 are frequent.
 * ΔR to the nearest vertex has 0.4 subtracted and ends at 0, which stands for no vertex within 0.4. The same holds for ptrel of

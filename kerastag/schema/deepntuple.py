@@ -13,6 +13,8 @@ Lengths are cm, momenta GeV. Why these inputs:
 * CMS packs the three uncertainties of a candidate into 7 bits each: those of η, and those of pT and φ times pT, come from
   tables with steps of 12 % in the variance. Below 0.95 GeV most candidates keep no uncertainties. All three are then at the
   lower end of their table, which is exp(-10) for η.
+* The impact parameters flip for a negative tagger; the order of candidates has no sign. Distances of vertices have none either,
+  and stay.
 * Left out: neutral candidates, the quark-gluon discriminants jet_qgl and QG_*, and all generator-level branches.
 """
 
@@ -59,8 +61,9 @@ _TRACK = Group(
             "cm",
             r"lifetime-signed $d_{xy}$",
             -0.55,
+            flips=True,
         ),
-        _track("dz", "Cpfcan_dz", "cm", "$d_z$", -1.1),
+        _track("dz", "Cpfcan_dz", "cm", "$d_z$", -1.1, flips=True),
         _track("pt_error", "sqrt(Cpfcan_dptdpt)", "GeV", r"$\sigma(p_T)$", valid_min=0.0, tabulated=True),
         _track(
             "eta_error",

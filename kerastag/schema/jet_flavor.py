@@ -3,6 +3,12 @@
 Lengths are mm, momenta GeV; phi and theta of a track are relative to the jet axis. The sign of D0 is geometric. Tracks are
 sorted by descending D0/sqrt(D0D0). Each default lies just below the smallest value in the published training jets, or is 0
 where physics allows only positive values.
+
+The lifetime signs are those of D0·sin(PHI) and Z0·sin(THETA). They flip with D0 and Z0, but then other tracks would lead. In a
+mirror through beam and jet axis D0, PHI, the charge and the azimuth of a vertex change their signs; the physics is the same. So
+PHI, the charge, that azimuth and Z0 flip for a negative tagger, and D0 stays. Covariances stay, whose signs are the detector's:
+that of PHI and D0 is always negative. What has no sign cannot flip: significances of the jet, jet probability, and vertices,
+whose displacement is a length.
 """
 
 import math
@@ -100,7 +106,7 @@ _TRACK = Group(
     "track",
     (
         _track("D0", "mm", "$d_0$", (-7.92894, -7.99566, -8.00002, -8.00068, -7.99889, -8.00028)),
-        _track("Z0", "mm", "$z_0$", (-393.905, -185.666, -253.084, -237.929, -209.216, -272.433)),
+        _track("Z0", "mm", "$z_0$", (-393.905, -185.666, -253.084, -237.929, -209.216, -272.433), flips=True),
         _track(
             "PHI",
             "rad",
@@ -108,9 +114,10 @@ _TRACK = Group(
             (-0.400934, -0.400985, -0.400956, -0.400959, -0.400948, -0.40093),
             valid_min=-math.pi,
             valid_max=math.pi,
+            flips=True,
         ),
         _track("THETA", "rad", r"$\theta$", (-0.397828, -0.398026, -0.397841, -0.397209, -0.39752, -0.396707)),
-        _track("QOVERP", "1/GeV", "$q/p$", (-2.00089, -2.00089, -2.00061, -2.00039, -2.00067, -1.99867)),
+        _track("QOVERP", "1/GeV", "$q/p$", (-2.00089, -2.00089, -2.00061, -2.00039, -2.00067, -1.99867), flips=True),
         _covariance("D0D0", "mm²", r"cov($d_0$, $d_0$)", valid_min=0.0),
         _covariance("Z0D0", "mm²", r"cov($z_0$, $d_0$)", -3.55404e-05),
         _covariance("Z0Z0", "mm²", r"cov($z_0$, $z_0$)", valid_min=0.0),
@@ -170,6 +177,7 @@ _TRACK = Group(
             (-3.14259, -3.14259, -3.14259, -3.14259, -3.14259, -3.14258),
             valid_min=-_ROUNDED_PI,
             valid_max=_ROUNDED_PI,
+            flips=True,
         ),
         _track("vertex_displacement_significance", "", r"vertex displacement$/\sigma$", -0.001, valid_min=0.0, special=(0.0,)),
         _track("vertex_n_tracks", "", "tracks at the track's vertex", integer=True, valid_min=1.0),

@@ -350,12 +350,14 @@ class Schema:
         return dataclasses.asdict(self)
 
     def facts_of_data(self) -> dict[str, Any]:
-        """What of `to_dict` shapes a data set; what tells attacks alone is left out."""
+        """What of `to_dict` shapes a data set; what tells attacks and the negative tagger alone is left out."""
         content = self.to_dict()
         del content["ties"], content["summaries"], content["ratios"], content["kinematics"]
-        for variable in (variable for group in content["groups"] for variable in group["variables"]):
-            for name in OF_ATTACKS:
-                del variable[name]
+        for group in content["groups"]:
+            del group["descends"]
+            for variable in group["variables"]:
+                for name in (*OF_ATTACKS, "flips"):
+                    del variable[name]
         return content
 
     def facts_of_attacks(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ _COLUMNS = (
     "sentinel",
     "special",
     "tabulated",
+    "flips",
 )
 
 
@@ -48,6 +49,7 @@ def _cells(number: int, feature: Feature) -> tuple[str, ...]:
         _number(feature.sentinel),
         ", ".join(map(_number, feature.special)),
         "yes" if feature.tabulated else "",
+        "yes" if feature.flips else "",
     )
 
 

@@ -95,6 +95,8 @@ def _check_group(group: Group) -> None:
         raise UserError(f"The group '{group.name}' needs one slot or more, not {group.slots}.")
     if group.slots is None and (group.count or group.index or group.order or group.select):
         raise UserError(f"The group '{group.name}' has no slots, so count, index, order and select mean nothing; say slots.")
+    if group.descends and (group.slots is None or any(isinstance(variable.default, tuple) for variable in group.variables)):
+        raise UserError(f"The group '{group.name}' can descend only with slots, and with one default for all of them.")
     for variable in group.variables:
         if ("{slot}" in variable.name) != (group.slots is not None):
             remedy = "needs {slot} in its name" if group.slots else "has {slot} in its name, but its group no slots"

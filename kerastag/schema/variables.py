@@ -25,6 +25,7 @@ class Variable:
         tabulated: Whether values come from a table, so that a small change makes one that never occurs. Such cells move
             as a block that a tie holds together, or not at all.
         untied: What it follows from that is no input, so that no `Tie` can hold it; "" if there is no such thing.
+        flips: Whether it changes its sign where tracks pass the vertex on the other side, see `kerastag.schema.negative`.
     """
 
     __pydantic_config__ = plain.STRICT
@@ -41,6 +42,7 @@ class Variable:
     special: tuple[float, ...] = ()
     tabulated: bool = False
     untied: str = ""
+    flips: bool = False
 
 
 # What a variable tells attacks alone; a data set is the same with and without.
@@ -61,6 +63,7 @@ class Group:
         order: Expression that sorts jagged objects, largest first; None keeps the stored order.
         select: Expression that is true for the jagged objects that may enter a slot; None lets all of them.
         optional: Whether a jet may lack such objects. Models get presence flags for optional groups.
+        descends: Whether slots come by descending values of a variable that flips, so that the negative tagger reverses them.
     """
 
     __pydantic_config__ = plain.STRICT
@@ -73,6 +76,7 @@ class Group:
     order: str | None = None
     select: str | None = None
     optional: bool = True
+    descends: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +88,8 @@ class Feature:
         variable: Name without the slot.
         group: Name of the group.
         slot: Number of the slot; None if the group has none.
-        branch, unit, label, default, integer, valid_min, valid_max, sentinel, special, tabulated, untied: Facts of the
-            variable in this slot.
+        branch, unit, label, default, integer, valid_min, valid_max, sentinel, special, tabulated, untied, flips: Facts of
+            the variable in this slot.
     """
 
     name: str
@@ -103,6 +107,7 @@ class Feature:
     special: tuple[float, ...]
     tabulated: bool
     untied: str
+    flips: bool
 
     @property
     def axis_label(self) -> str:
@@ -134,6 +139,7 @@ def columns(group: Group) -> list[Feature]:
                     special=variable.special,
                     tabulated=variable.tabulated,
                     untied=variable.untied,
+                    flips=variable.flips,
                 )
             )
     return columns

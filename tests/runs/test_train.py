@@ -232,6 +232,7 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
         "--diagnose",
         "--certify=crown",
         "--smooth=0.1",
+        "--negative-tags",
     ]
     result = run_command("evaluate", *arguments, *options, "--output", output)
     assert result.code == 0, result.err
@@ -251,6 +252,9 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
     assert "export has no certificate. No bounds can be had: the layer" in result.out
     lengths = [row["tagged"]["b"]["value"] for row in content["smoothed"] if row["tagger"] == "export"]
     assert len(lengths) == 4 and lengths == sorted(lengths, reverse=True)
+    tags = content["negative_tags"]
+    assert [row["condition"] for row in tags] == 2 * 2 * ["clean", fgsm, pgd]
+    assert 0 < tags[0]["negative_of_all"]["value"] < 1 and tags[0]["mistagged"] == {"not_defined": "fewer than 20 jets"}
     assert (output / "table.md").read_text().strip() in result.out
     again = run_command("evaluate", *arguments, *options, "--output", output)
     assert again.code == 2 and "--overwrite" in again.err
@@ -274,6 +278,11 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
         (["train", "--select", "val_nonsense", "--config", "jet_flavor"], "cannot be selected by 'val_nonsense'"),
         (["train", "--settings", "/no/such.toml"], "'/no/such.toml' cannot be read"),
         (["evaluate", "/no/such/run", "--config", "jet_flavor", "--output", "/tmp/never"], "is no tagger"),
+        (
+            ["evaluate", "DeepFlavour", "--config", "deepflavour", "--negative-tags", "--output", "/tmp/never"],
+            "deepflavour has no inputs whose sign tells on which side of the vertex",
+        ),
+        (["evaluate", "--scores", "mine=jet_pt", "--negative-tags", "--output", "/tmp/never"], "certified or flipped"),
         (["convert_jet_flavor", "/no/such.gz", "/tmp/never"], "There is no file '/no/such.gz'"),
         (["threat_model", "--config", "nonsense"], "There is no data set config"),
     ],

@@ -66,6 +66,7 @@ def test_a_short_file_is_enough(file):
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
+        ('order = "abs(d0)"', "descends = true", "The group 'track' can descend only with slots, and with one default"),
         ('branch = "jet_pt"', "", r"The field 'branch' of variable 'pt', group 'jet' is missing"),
         ('unit = "GeV"', "unt = 3", r"There is no field 'unt' of variable 'pt', group 'jet'"),
         ('unit = "GeV"', "unit = 3", r"The field 'unit' of variable 'pt', group 'jet' must be a string, not 3"),
