@@ -1,6 +1,5 @@
 """From settings and jets to a fitted tagger: batch size, model, callbacks, `fit`."""
 
-import sys
 from pathlib import Path
 
 import keras
@@ -16,6 +15,7 @@ from kerastag.training.adversarial_tagger import AdversarialTagger
 from kerastag.training.assembly import NO_FURTHER_JETS, FurtherJets, make_attack, make_defense, make_optimizer
 from kerastag.training.callbacks import AttackedAUC, FiniteWeights, Speed
 from kerastag.training.checkpoint import TrainingState
+from kerastag.training.progress import EpochLines
 
 # Attack that shows whether training with single steps only learned to mislead single steps.
 WATCH = "pgd-5"
@@ -63,9 +63,9 @@ def fit(
         epochs=recipe.epochs,
         initial_epoch=state.epoch,
         steps_per_epoch=steps,
-        callbacks=[*callbacks, state],
+        callbacks=[*callbacks, EpochLines(dataset.schema.main.name), state],
         shuffle=False,
-        verbose=1 if sys.stdout.isatty() else 2,
+        verbose=0,
     )
     if model.attack is not None and (cells := int(model.attack.nonfinite_gradients)):
         print(f"The attack met {cells:,} gradient cells that were not finite and took them as 0.")
