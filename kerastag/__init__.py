@@ -18,6 +18,7 @@ _LAZY = {
     "PGD": "kerastag.attacks",
     "Physics": "kerastag.attacks",
     "ThreatModel": "kerastag.attacks",
+    "from_preset": "kerastag.saving.taggers",
     "load": "kerastag.saving",
 }
 
@@ -30,4 +31,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'kerastag' has no attribute '{name}'")
 
 
-__all__ = ["FGSM", "PAPER", "PGD", "AdversarialTagger", "Physics", "ThreatModel", "__version__", "load"]
+__all__ = ["FGSM", "PAPER", "PGD", "AdversarialTagger", "Physics", "ThreatModel", "__version__", "from_preset", "load"]

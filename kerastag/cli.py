@@ -137,7 +137,7 @@ def add_tagger_argument(parser: argparse.ArgumentParser, *, needed: bool = True)
         "taggers",
         nargs="+" if needed else "*",
         metavar="TAGGER",
-        help="run directory, .keras file, SavedModel or legacy tagger; NAME=…",
+        help="run directory, .keras file, SavedModel, a name such as jet_flavor_nominal or DeepCSV, or hf://user/name; NAME=…",
     )
     add_code_option(parser)
 

@@ -12,7 +12,7 @@ examples:
   %(prog)s saved_models/deepcsv_nominal saved_models/deepcsv_adversarial DeepCSV --config deepcsv --output comparison
   %(prog)s mine=runs/mine DeepCSV --config deepcsv --manual-dir PFNANO_FILES --data-dir pfnano --output comparison
 
-A tagger is anything that kerastag.load takes, or the name of a legacy tagger: DeepCSV, DeepFlavour, RobustParTAK4-nominal,
+A tagger is anything that kerastag.load takes, one that comes along by its name, or a legacy one: DeepCSV, DeepFlavour, RobustParTAK4-nominal,
 RobustParTAK4-ngm. Weights of the latter are looked for in the folder that the environment variable KERASTAG_WEIGHTS names, or
 downloaded once into your cache.
 

@@ -24,7 +24,11 @@ the schema (`kerastag schema NAME`). Outputs: logits and probabilities.
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add tagger, jets and output."""
-    parser.add_argument("tagger", metavar="TAGGER", help="run directory, .keras file, SavedModel or legacy tagger; NAME=…")
+    parser.add_argument(
+        "tagger",
+        metavar="TAGGER",
+        help="run directory, .keras file, SavedModel, a name such as jet_flavor_nominal or DeepCSV, or hf://user/name; NAME=…",
+    )
     cli.add_code_option(parser)
     add_fields(parser, Sample(max_jets=_JETS), [*DATA_SET, "max_jets"])
     parser.add_argument(

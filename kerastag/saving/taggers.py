@@ -13,6 +13,7 @@ from kerastag.errors import UserError, nearest
 from kerastag.layers import class_logits
 from kerastag.layers.class_logits import are_probabilities
 from kerastag.layers.precision import check_single
+from kerastag.saving import presets
 from kerastag.schema import Schema
 
 
@@ -36,7 +37,9 @@ class NamedTagger:
 
 
 def find(argument: str) -> NamedTagger:
-    """A tagger with its own classes, from NAME=SOURCE or SOURCE: a path that `kerastag.load` takes, or a legacy name.
+    """A tagger with its own classes, from NAME=SOURCE or SOURCE.
+
+    A source is a path that `kerastag.load` takes, the name of a tagger that comes along or of a legacy one, or `hf://user/name`.
 
     Raises:
         UserError: if there is none.
@@ -45,20 +48,38 @@ def find(argument: str) -> NamedTagger:
     if not source:
         raise UserError(f"'{argument}' names no tagger; put a path or a legacy name behind it.")
     name = name or Path(source).name
-    if Path(source).exists():
-        return NamedTagger(name, source, saving.load(source), saving.description(source))
+    if (path := presets.locate(source)) is not None:
+        return NamedTagger(name, str(path), saving.load(path), saving.description(path))
     if source in legacy.TAGGERS:
         record = legacy.get(source)
         return NamedTagger(name, source, legacy.load(source), record.schema, record)
-    names = ", ".join(legacy.TAGGERS)
-    raise UserError(f"'{source}' is no tagger: there is no such file or folder, and legacy taggers are {names}.")
+    names = ", ".join([*presets.shipped(), *legacy.TAGGERS])
+    raise UserError(f"'{source}' is no tagger: there is no such file or folder, and known by name are {names}.")
+
+
+def from_preset(name: str) -> keras.Model:
+    """A tagger from raw features to logits, differentiable and ready to be attacked.
+
+    Example:
+    ```python
+    tagger = kerastag.from_preset("jet_flavor_adversarial")
+    ```
+
+    Args:
+        name: A tagger that comes along, such as "jet_flavor_adversarial"; one of CMS's, such as "DeepCSV"; a run directory, a
+            `.keras` file or a SavedModel; or "hf://user/name" where `huggingface_hub` is installed.
+
+    Raises:
+        UserError: if there is none, or it holds code that a tagger does not need.
+    """
+    return find(name).model
 
 
 def inputs_of(argument: str) -> Schema | None:
     """The schema of a tagger that `find` would find, as it is known today; None where it is not known."""
     source = argument.rpartition("=")[2]
-    if Path(source).exists():
-        stored = saving.description(source)
+    if (path := presets.locate(source)) is not None:
+        stored = saving.description(path)
         return schemas.current(stored) if stored else None
     return legacy.get(source).schema if source in legacy.TAGGERS else None
 

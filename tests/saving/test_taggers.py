@@ -92,7 +92,7 @@ def test_names_must_differ_and_exist(tmp_path):
     keras.Model(inputs, keras.layers.Dense(3)(inputs)).save(tmp_path / "bare.keras")
     with pytest.raises(UserError, match=r"Two taggers are called 'bare\.keras'; tell them apart with NAME=PATH"):
         load_all([str(tmp_path / "bare.keras")] * 2, JET_FLAVOR)
-    with pytest.raises(UserError, match=r"'DeepCVS' is no tagger: .*legacy taggers are DeepCSV, DeepFlavour"):
+    with pytest.raises(UserError, match=r"'DeepCVS' is no tagger: .*known by name are .*DeepCSV, DeepFlavour"):
         load("DeepCVS", JET_FLAVOR)
     with pytest.raises(UserError, match="'mine=' names no tagger"):
         load("mine=", JET_FLAVOR)

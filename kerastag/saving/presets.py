@@ -1,0 +1,47 @@
+"""Taggers by a short name: those that come along, and those of the Hugging Face Hub."""
+
+import re
+from pathlib import Path
+
+from kerastag.errors import UserError
+
+# Beside the package in a clone; an installed package has none.
+SHIPPED = Path(__file__).parents[2] / "saved_models"
+HUB = "hf://"
+_HUB_NAME = re.compile(r"hf://(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+
+
+def shipped() -> list[str]:
+    """Names of the taggers that come along."""
+    return sorted(folder.parent.name for folder in SHIPPED.glob("*/tagger.keras"))
+
+
+def locate(name: str) -> Path | None:
+    """Where a tagger lies that is named by its path, as one that comes along, or as `hf://user/name`; None for anything else.
+
+    What comes from the Hub is read like any other file: nothing in it is unpickled, and no code of it is run.
+
+    Raises:
+        UserError: if a name of the Hub is none, cannot be fetched, or `huggingface_hub` is not installed.
+    """
+    if name.startswith(HUB):
+        return _from_hub(name)
+    if Path(name).exists():
+        return Path(name)
+    return SHIPPED / name if name in shipped() else None
+
+
+def _from_hub(name: str) -> Path:
+    """The folder of a repository of the Hub, fetched unless it is there; the Hub's client checks what it fetches."""
+    match = _HUB_NAME.fullmatch(name)
+    if match is None:
+        raise UserError(f"'{name}' names nothing on the Hub; write hf://user/name, or hf://user/name@revision.")
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise UserError(f"'{name}' needs the package huggingface_hub; install it, or give the path of a copy.") from error
+    try:
+        return Path(huggingface_hub.snapshot_download(match["repository"], revision=match["revision"]))
+    except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"'{name}' cannot be fetched from the Hub: {reason}") from error

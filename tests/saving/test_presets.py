@@ -1,0 +1,76 @@
+"""Taggers by a short name."""
+
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kerastag
+from kerastag.errors import UserError
+from kerastag.saving import presets
+from kerastag.saving.taggers import find, from_preset, inputs_of
+from kerastag.schema import JET_FLAVOR
+
+SHIPPED = ("deepcsv_adversarial", "deepcsv_nominal", "jet_flavor_adversarial", "jet_flavor_nominal")
+needs_clone = pytest.mark.skipif(not presets.SHIPPED.is_dir(), reason="an installed package has no saved_models")
+
+
+@needs_clone
+def test_those_that_come_along_have_names():
+    assert set(SHIPPED) <= set(presets.shipped())
+    tagger = from_preset("jet_flavor_adversarial")
+    x = np.tile(JET_FLAVOR.defaults, (2, 1)).astype(np.float32)
+    path = presets.SHIPPED / "jet_flavor_adversarial"
+    np.testing.assert_array_equal(tagger(x), kerastag.load(path)(x))
+    found = find("robust=jet_flavor_adversarial")
+    assert (found.name, found.source, found.schema.name) == ("robust", str(path), "jet_flavor")
+    assert inputs_of("jet_flavor_adversarial").name == "jet_flavor"
+    assert kerastag.from_preset is from_preset
+
+
+@needs_clone
+def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "jet_flavor_nominal").mkdir()
+    assert presets.locate("jet_flavor_nominal") == Path("jet_flavor_nominal")
+    with pytest.raises(UserError, match="'jet_flavor_nominal' is no tagger"):
+        from_preset("jet_flavor_nominal")
+
+
+def hub(monkeypatch, fetch):
+    """Stands for the Hub's client."""
+    errors = types.SimpleNamespace(HfHubHTTPError=ConnectionError)
+    client = types.SimpleNamespace(snapshot_download=fetch, errors=errors)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", client)
+
+
+@needs_clone
+def test_the_hub_is_asked_for_the_revision_that_was_named(monkeypatch):
+    asked = []
+
+    def fetch(repository, revision):
+        asked.append((repository, revision))
+        return str(presets.SHIPPED / "deepcsv_nominal")
+
+    hub(monkeypatch, fetch)
+    assert find("hf://someone/taggers@v1").schema.name == "deepcsv" and inputs_of("hf://someone/taggers").name == "deepcsv"
+    assert asked[0] == ("someone/taggers", "v1") and asked[-1] == ("someone/taggers", None)
+
+
+def test_mistakes_are_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(UserError, match="install it, or give the path"):
+        from_preset("hf://someone/taggers")
+    with pytest.raises(UserError, match="names nothing on the Hub"):
+        from_preset("hf://taggers")
+
+    def fetch(repository, revision):
+        raise ConnectionError("404 Client Error.\nmore")
+
+    hub(monkeypatch, fetch)
+    with pytest.raises(UserError, match=r"cannot be fetched from the Hub: 404 Client Error\.$"):
+        from_preset("hf://someone/taggers")
+    with pytest.raises(UserError, match=r"'nothing' is no tagger.*known by name are .*DeepCSV"):
+        from_preset("nothing")
