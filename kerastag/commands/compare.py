@@ -12,9 +12,9 @@ examples:
   %(prog)s saved_models/deepcsv_nominal saved_models/deepcsv_adversarial DeepCSV --config deepcsv --output comparison
   %(prog)s mine=runs/mine DeepCSV --config deepcsv --manual-dir PFNANO_FILES --data-dir pfnano --output comparison
 
-A tagger is anything that kerastag.load takes, one that comes along by its name, or a legacy one: DeepCSV, DeepFlavour, RobustParTAK4-nominal,
-RobustParTAK4-ngm. Weights of the latter are looked for in the folder that the environment variable KERASTAG_WEIGHTS names, or
-downloaded once into your cache.
+A tagger is anything that kerastag.load takes, one that comes along by its name, or a legacy one: DeepCSV, DeepFlavour,
+RobustParTAK4-nominal, RobustParTAK4-ngm. Weights of the latter are looked for in the folder that the environment variable
+KERASTAG_WEIGHTS names, or downloaded once into your cache.
 
 The flavours are those of --config. A tagger of other inputs reads the same jets through its own config, from the same files;
 then only the jets that both have count. Scores that files hold are compared by evaluate --scores. Budgets are ε times the
