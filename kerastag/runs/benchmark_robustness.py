@@ -21,7 +21,7 @@ from kerastag.evaluation.taggers import TREES, Tagger
 from kerastag.files import read_json, write_json, write_text
 from kerastag.jets import Jets
 from kerastag.metrics import Bootstrap, RankedPair
-from kerastag.recipes import Settings
+from kerastag.recipes import Settings, run_config
 from kerastag.report.subject import digest, fingerprint
 from kerastag.request import EPSILON, RELATIVE_CAP, REPLICATES, Method
 from kerastag.results import Interval, Seeds, defined, plain
@@ -82,11 +82,13 @@ class _Other(NamedTuple):
         name: Its row, that of all seeds of its training.
         made_of: What its areas depend on beside jets and attacks.
         tagger: Makes it.
+        settings: Those of its training; None where they are not known.
     """
 
     name: str
     made_of: dict[str, str]
     tagger: Callable[[], Tagger]
+    settings: Settings | None = None
 
 
 @outputs.keeps
@@ -150,7 +152,9 @@ def benchmark_robustness(
         file = output / "others" / f"{fingerprint([name, made_of])}.json"
         results.setdefault(name, []).append(_evaluated(dataset, jets, file, attacks, made_of, tagger))
         quantities.setdefault(name, []).append(choice.kept(file.with_suffix(f".{CHOICE}"), made_of, tagger))
-    speeds = _speeds({name: several[0] for name, several in rows.items()}, dataset, output / "speed.json")
+    timed = {name: several[0] for name, several in rows.items()}
+    timed |= {one.name: one.settings for one in others if one.settings is not None}
+    speeds = _speeds(timed, dataset, output / "speed.json")
     _write(results, speeds, attacks, len(jets), output)
     main = dataset.schema.main.name
     _draw(results, rows, attacks, output)
@@ -186,10 +190,16 @@ def _others(beside: Sequence[str], trainings: Mapping[str, Sequence[Settings]], 
     if same := sorted(taggers.keys() & {*trainings, TREES}):
         raise UserError(f"A row is called '{same[0]}' already; give that tagger another name with NAME=PATH.")
     return [
-        _Other(name, {"tagger": digest(seed)}, functools.partial(Tagger.network, seed.model, name))
+        _Other(name, {"tagger": digest(seed)}, functools.partial(Tagger.network, seed.model, name), _settings_of(seed))
         for name, seeds in taggers.items()
         for seed in seeds
     ]
+
+
+def _settings_of(tagger: NamedTagger) -> Settings | None:
+    """Settings of the run directory that a tagger comes from, if it does."""
+    folder = Path(tagger.source)
+    return run_config(folder)["settings"] if (folder / "config.json").is_file() else None
 
 
 def _trees(first: NamedTagger, dataset: JetDataset) -> _Other:
@@ -207,13 +217,20 @@ def _speeds(trainings: Mapping[str, Settings], dataset: JetDataset, file: Path) 
 
     The size of an attack makes no difference.
     """
-    of_defense = {training.defense: training for training in trainings.values()}
+    keys = {name: _kind(training) for name, training in trainings.items()}
+    of_defense = {keys[name]: training for name, training in trainings.items()}
     speeds = read_json(file, {}) if file.is_file() else {}
     if not set(of_defense) <= set(speeds):
         timed = tqdm(of_defense.items(), "Timing", disable=None)
         speeds = {name: fitting.speed(one, dataset, make_further(one, dataset)) for name, one in timed}
         write_json(file, speeds)
-    return {name: speeds[training.defense] for name, training in trainings.items()}
+    return {name: speeds[key] for name, key in keys.items()}
+
+
+def _kind(training: Settings) -> str:
+    """What the speed of a training depends on: its defence, and its model where it is not the usual one."""
+    model = training.hyperparameters.model
+    return training.defense if model == Settings().hyperparameters.model else f"{training.defense}, {model}"
 
 
 def _draw(

@@ -438,6 +438,8 @@ def test_benchmark_of_defenses_is_resumed(dataset, data_dir, tmp_path, capsys):
     rows = [line.split("|")[1:-2] for line in (tmp_path / "table.md").read_text().splitlines()]
     ours, same = ([row[2:] for row in rows if row and row[0].strip() == name] for name in ("nominal", "same"))
     assert ours == same and len(ours) == 2
+    times = [line.split("|")[-2].strip() for line in (tmp_path / "table.md").read_text().splitlines() if "| same " in line]
+    assert len(times) == 2 and all(float(time) > 0 for time in times)
     with pytest.raises(UserError, match="called 'fgsm' already"):
         runs.benchmark_robustness(settings, tmp_path, {"fgsm": [0]}, beside=[f"fgsm={tmp_path / 'nominal-seed0'}"])
 
