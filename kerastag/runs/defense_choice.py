@@ -25,6 +25,7 @@ Quantities = dict[str, float]
 CLEAN, ATTACKED, CERTIFIED = "clean", "strongest attack", "certified, untied"
 ATTACKED_UNTIED, MEAN, WORST = "strongest attack, untied", "mean change", "worst change"
 CALIBRATION, TIME = "calibration error", "time / nominal"
+_COLUMNS = (CLEAN, ATTACKED, ATTACKED_UNTIED, CERTIFIED, MEAN, WORST, CALIBRATION, TIME)
 # What is better when it is larger; the rest is better when it is small.
 _LARGER = (CLEAN, ATTACKED, ATTACKED_UNTIED, CERTIFIED)
 RESULT = "choice.json"
@@ -116,8 +117,7 @@ def write_choice(results: Mapping[str, Sequence[Quantities]], speeds: Mapping[st
     if "nominal" in speeds:
         for name in rows.keys() & speeds.keys():
             rows[name][TIME] = Seeds((speeds["nominal"] / speeds[name],))
-    names = [name for name in (*next(iter(rows.values())), TIME) if any(name in row for row in rows.values())]
-    names = list(dict.fromkeys(names))
+    names = [name for name in _COLUMNS if any(name in row for row in rows.values())]
     cells = [
         [name, str(len(results[name])), *(_cell(quantity, row.get(quantity)) for quantity in names)]
         for name, row in rows.items()
