@@ -14,6 +14,7 @@ _JETS = 10_000
 EPILOG = """\
 examples:
   %(prog)s saved_models/jet_flavor_adversarial --output exported
+  %(prog)s jet_flavor_adversarial --card --output exported
   %(prog)s DeepCSV --output exported/DeepCSV
   %(prog)s DeepDoubleBvL --features jets.npy --output exported/DeepDoubleBvL
 
@@ -37,6 +38,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="NumPy file of jets (jets, features) to compare the formats on (default: the test split of the tagger's data set)",
     )
+    parser.add_argument(
+        "--card", action="store_true", help="write README.md as well: a model card, from what the run directory TAGGER measured"
+    )
     cli.add_output_options(parser)
 
 
@@ -48,4 +52,4 @@ def main(options: argparse.Namespace) -> None:
 
     from kerastag import runs
 
-    runs.export(options.tagger, sample, options.output, features=options.features)
+    runs.export(options.tagger, sample, options.output, features=options.features, with_card=options.card)

@@ -6,9 +6,10 @@ import numpy as np
 
 from kerastag import outputs, saving, tables
 from kerastag.errors import UserError
-from kerastag.files import replaced, write_json
+from kerastag.files import replaced, write_json, write_text
 from kerastag.request import Sample
 from kerastag.runs.opening import opened, schema_of
+from kerastag.saving.card import CARD, card
 from kerastag.saving.taggers import NamedTagger, check_inputs, find
 from kerastag.schema import ALL, SCHEMAS, Schema, current
 from kerastag.statistics import Statistics
@@ -18,7 +19,7 @@ TOLERANCE = 1e-4
 
 
 @outputs.keeps
-def export(tagger: str, sample: Sample, output: Path, *, features: Path | None = None) -> None:
+def export(tagger: str, sample: Sample, output: Path, *, features: Path | None = None, with_card: bool = False) -> None:
     """Write `tagger.keras`, `saved_model/`, `model.onnx` and `parity.json`.
 
     Args:
@@ -26,13 +27,17 @@ def export(tagger: str, sample: Sample, output: Path, *, features: Path | None =
         sample: Jets to compare the formats on; their inputs are the tagger's where these are known.
         output: Folder of the results.
         features: NumPy file of jets `(jets, features)` instead.
+        with_card: Whether to write a model card as well, of a run directory.
 
     Raises:
-        UserError: if there is no such tagger, or no jets to compare the formats on.
+        UserError: if there is no such tagger, no card can be made, or no jets to compare the formats on.
         RuntimeError: if the formats disagree.
     """
     named = find(tagger)
     inputs = named.schema or schema_of(sample)
+    if with_card:
+        trained = sum(int(np.prod(weights.shape)) for weights in named.model.trainable_weights)
+        write_text(output / CARD, card(Path(named.source), inputs, trained))
     stored = None if named.record else saving.statistics(named.source)
     if features is not None:
         x = _stored_features(features, inputs)[: sample.max_jets]

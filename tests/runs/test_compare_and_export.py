@@ -118,13 +118,14 @@ def test_mistakes_are_one_sentence(compared, options, tmp_path, monkeypatch, tag
 
 def test_export_writes_every_format_with_a_parity_report(options, tmp_path):
     output = tmp_path / "exported"
-    result = run_command("export", SAVED / "deepcsv_nominal", "--config", "deepcsv", *options, "--output", output)
+    result = run_command("export", SAVED / "deepcsv_nominal", "--card", "--config", "deepcsv", *options, "--output", output)
     assert result.code == 0, result.err
     report = json.loads((output / "parity.json").read_text())
     assert report["jets"] > 500
     assert set(report["max_difference"]) == {"SavedModel", "ONNX"}
     assert max(report["max_difference"].values()) < 1e-6
     assert (output / "model.onnx").is_file() and (output / "tagger.keras").is_file()
+    assert "# deepcsv_nominal" in (output / "README.md").read_text()
     # The statistics are those of the training, not of these jets.
     content = [
         json.loads((folder / "saved_model/assets/kerastag.json").read_text()) for folder in (output, SAVED / "deepcsv_nominal")

@@ -1,0 +1,39 @@
+"""Model cards, from what a run directory holds."""
+
+import json
+
+import pytest
+
+from kerastag.errors import UserError
+from kerastag.saving import presets
+from kerastag.saving.card import card
+from kerastag.schema import JET_FLAVOR
+
+
+@pytest.mark.skipif(not presets.SHIPPED.is_dir(), reason="an installed package has no saved_models")
+def test_a_card_says_what_the_run_measured():
+    run_directory = presets.SHIPPED / "jet_flavor_adversarial"
+    text = card(run_directory, JET_FLAVOR, 1234)
+    lines = text.splitlines()
+    front = dict(line.split(": ", 1) for line in lines[1 : lines.index("---", 1)])
+    (model,) = json.loads(front["model-index"])
+    measured = json.loads((run_directory / "metrics.json").read_text())
+    ((name, results),) = measured["results"].items()
+    assert model["name"] == name and json.loads(front["library_name"]) == "keras"
+    found = {one["metrics"][0]["name"]: one["metrics"][0]["value"] for one in model["results"]}
+    assert found == {f"BvL AUC, {condition}": areas["BvL"]["value"] for condition, areas in results.items()}
+    for part in (
+        "1,234 trained numbers",
+        "(batch, 184)",
+        f"{measured['jets']:,} jets of the test split",
+        "Box of the attacks: paper's box.",
+        "## Limits",
+    ):
+        assert part in text
+    settings = json.loads((run_directory / "config.json").read_text())
+    assert " ".join(map(str, settings["command"]))[:20] in text and settings["fingerprint"][:16] in text
+
+
+def test_no_card_of_what_is_no_run(tmp_path):
+    with pytest.raises(UserError, match="needs a run directory"):
+        card(tmp_path, JET_FLAVOR, 0)
