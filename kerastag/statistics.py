@@ -1,7 +1,7 @@
 """Location and scale of each feature over the jets that have it; cells at their default are left out."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -82,12 +82,27 @@ class Moments:
         values = np.where(present, features, 0).astype(np.float64)
         mean = values.sum(axis=0) / np.maximum(count, 1)
         squares = (np.where(present, values - mean, 0) ** 2).sum(axis=0)
+        self._merge(len(features), count, mean, squares)
+
+    def merge(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Add the jets of other moments, as `arrays` gives them."""
+        jets, count, mean, squares = int(arrays["jets"]), arrays["count"], arrays["mean"], arrays["squares"]
+        if self._jets:
+            self._merge(jets, count, mean, squares)
+        else:  # to the bit
+            self._jets, self._count, self.mean, self._squares = jets, count.copy(), mean.copy(), squares.copy()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What `merge` takes: the number of jets, and by feature those that have it, mean and sum of squared deviations."""
+        return {"jets": np.array(self._jets), "count": self._count, "mean": self.mean, "squares": self._squares}
+
+    def _merge(self, jets: int, count: np.ndarray, mean: np.ndarray, squares: np.ndarray) -> None:
         total = np.maximum(self._count + count, 1)
         shift = mean - self.mean
         self._squares += squares + shift**2 * self._count * count / total
         self.mean += shift * count / total
         self._count += count
-        self._jets += len(features)
+        self._jets += jets
 
     @property
     def jets(self) -> int:

@@ -1,6 +1,7 @@
 """What is done with values that cannot be right; all of it is counted."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,21 @@ class Cleaning:
     def none(cls, schema: Schema) -> "Cleaning":
         """Counts of zero."""
         return cls(0, 0, 0, np.zeros(len(schema.features), np.int64), np.zeros(len(schema.features), np.int64))
+
+    def add(self, other: "Cleaning") -> None:
+        """Add the counts of other files."""
+        for field in dataclasses.fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Counts as plain JSON, those of features as lists."""
+        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> "Cleaning":
+        """The inverse of `to_dict`."""
+        values: dict[str, Any] = {name: np.array(of) if isinstance(of, list) else of for name, of in content.items()}
+        return cls(**values)
 
 
 def clean(features: np.ndarray, absent: np.ndarray, schema: Schema, cleaning: Cleaning) -> None:

@@ -88,7 +88,7 @@ def columns(path: Path, tree: str, progress: Callable[[list[list[str]]], Iterabl
 def _some(table: sources.Table, names: Sequence[str]) -> Iterator[Column]:
     """Columns of some branches, read together where that is possible."""
     try:
-        chunk = next(table.chunks(names), None)
+        chunk = next(table.chunks(names, 0, table.entries), None)
     except Exception:  # uproot raises many kinds on branches that it cannot read; of these nothing is known, which is said
         if len(names) == 1:
             yield Column(names[0], "", 0, np.zeros(0, np.int64))

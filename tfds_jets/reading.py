@@ -93,7 +93,46 @@ def read(files: list[RootFile], schema: Schema, selection: str, cleaning: Cleani
         UserError: if a file cannot be read, or lacks the tree or a branch; the message says which.
     """
     for file in files:
-        yield from _read_file(file, schema, selection, cleaning)
+        yield from read_entries(file, schema, selection, cleaning)
+
+
+def read_entries(
+    file: RootFile,
+    schema: Schema,
+    selection: str,
+    cleaning: Cleaning,
+    start: int = 0,
+    stop: int | None = None,
+    first_jet: int = 0,
+) -> Iterator[Jets]:
+    """Read the jets of some entries of a file chunk by chunk.
+
+    Args:
+        file: File to read.
+        schema: See `read`.
+        selection: See `read`.
+        cleaning: See `read`.
+        start: First entry.
+        stop: Entry after the last one; None for the end of the file.
+        first_jet: Number of jets in the entries before the first one.
+
+    Yields:
+        Cleaned jets.
+
+    Raises:
+        UserError: as `read`.
+    """
+    with sources.opened(file.path, schema.trees) as table:
+        if not table.entries:
+            cleaning.empty_files += 1
+            return
+        needed, absent_spectators = _expressions(table, schema, selection)
+        branches = list(dict.fromkeys(name for names in needed.values() for name in names))
+        for chunk in table.chunks(branches, start, table.entries if stop is None else stop):
+            columns = _by_jet(evaluated(needed, chunk, file.path), schema)
+            entry = np.arange(first_jet, first_jet + len(columns[schema.classes[0].branch]), dtype=np.int64)
+            first_jet += len(entry)
+            yield _jets(columns, entry, file, schema, selection, absent_spectators, cleaning)
 
 
 def simulation_of(path: Path) -> dict[str, Any] | None:
@@ -115,20 +154,9 @@ def simulation_of(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) and "settings" in content else None
 
 
-def _read_file(file: RootFile, schema: Schema, selection: str, cleaning: Cleaning) -> Iterator[Jets]:
-    """Jets of one file, chunk by chunk."""
-    with sources.opened(file.path, schema.trees) as table:
-        if not table.entries:
-            cleaning.empty_files += 1
-            return
-        needed, absent_spectators = _expressions(table, schema, selection)
-        branches = list(dict.fromkeys(name for names in needed.values() for name in names))
-        first = 0
-        for chunk in table.chunks(branches):
-            columns = _by_jet(_evaluated(needed, chunk, file.path), schema)
-            entry = np.arange(first, first + len(columns[schema.classes[0].branch]), dtype=np.int64)
-            first += len(entry)
-            yield _jets(columns, entry, file, schema, selection, absent_spectators, cleaning)
+def jet_branch(schema: Schema) -> str:
+    """Expression that has one value for each jet."""
+    return next((feature.branch for feature in schema.features if feature.slot is None), schema.classes[0].branch)
 
 
 def _expressions(table: Table, schema: Schema, selection: str) -> tuple[dict[str, list[str]], set[str]]:
@@ -153,8 +181,12 @@ def _expressions(table: Table, schema: Schema, selection: str) -> tuple[dict[str
     return needed, absent
 
 
-def _evaluated(needed: dict[str, list[str]], chunk: Columns, path: Path) -> Columns:
-    """Values of expressions."""
+def evaluated(needed: dict[str, list[str]], chunk: Columns, path: Path) -> Columns:
+    """Values of expressions, each with the branches that it needs.
+
+    Raises:
+        UserError: if an expression cannot be computed.
+    """
     try:
         return {name: expressions.evaluate(name, {branch: chunk[branch] for branch in of}) for name, of in needed.items()}
     except UserError as error:
@@ -167,14 +199,12 @@ def _by_jet(columns: Columns, schema: Schema) -> Columns:
     Raises:
         UserError: if two columns differ in their number of jets.
     """
-    jet_branch = next((feature.branch for feature in schema.features if feature.slot is None), schema.classes[0].branch)
-    if columns[jet_branch].ndim == 1:
+    of_jets = jet_branch(schema)
+    if columns[of_jets].ndim == 1:
         if indexed := [group.name for group in schema.groups if group.index]:
-            raise UserError(
-                f"The group '{indexed[0]}' has an index, but entries are jets, not events: '{jet_branch}' is a value."
-            )
+            raise UserError(f"The group '{indexed[0]}' has an index, but entries are jets, not events: '{of_jets}' is a value.")
         return columns
-    jets = ak.num(columns[jet_branch])
+    jets = ak.num(columns[of_jets])
     index_of = {expression: group.index for group in schema.groups if group.index for expression in _of_objects(group)}
     flat = {}
     for expression, values in columns.items():
@@ -182,11 +212,11 @@ def _by_jet(columns: Columns, schema: Schema) -> Columns:
             flat[expression] = _into_jets(values, columns[index], ak.to_numpy(jets), expression, index)
             continue
         if values.ndim == 1:
-            values = ak.broadcast_arrays(values, columns[jet_branch])[0]
+            values = ak.broadcast_arrays(values, columns[of_jets])[0]
         elif expression in index_of.values():
             continue
         elif not ak.all(ak.num(values) == jets):
-            raise UserError(f"'{expression}' and '{jet_branch}' differ in their number of jets in some event.")
+            raise UserError(f"'{expression}' and '{of_jets}' differ in their number of jets in some event.")
         flat[expression] = ak.flatten(values)
     return flat
 

@@ -36,13 +36,13 @@ class Table:
         name: What it is, for messages.
         entries: Number of jets or events.
         branches: Names of the columns.
-        chunks: Some columns, some entries at a time.
+        chunks: Some columns of the entries from one to another, some at a time.
     """
 
     name: str
     entries: int
     branches: Collection[str]
-    chunks: Callable[[Sequence[str]], Iterator[Columns]]
+    chunks: Callable[[Sequence[str], int, int], Iterator[Columns]]
 
 
 @contextlib.contextmanager
@@ -79,8 +79,8 @@ def _root(path: Path, trees: Sequence[str]) -> Iterator[Table]:
         keys = branches_of(tree)
         branches = {*keys, *(key.rpartition("/")[2] for key in keys)}
 
-        def chunks(names: Sequence[str]) -> Iterator[Columns]:
-            for chunk in tree.iterate(names, step_size=CHUNK):
+        def chunks(names: Sequence[str], start: int, stop: int) -> Iterator[Columns]:
+            for chunk in tree.iterate(names, step_size=CHUNK, entry_start=start, entry_stop=stop):
                 yield {name: chunk[name] for name in names}
 
         yield Table(f"Tree '{tree.name}' in '{path}'", tree.num_entries, branches, chunks)
@@ -140,11 +140,22 @@ def _parquet(path: Path, _: Sequence[str]) -> Iterator[Table]:
 
     with pyarrow.parquet.ParquetFile(path) as file:
 
-        def chunks(names: Sequence[str]) -> Iterator[Columns]:
-            for batch in file.iter_batches(_ENTRIES, columns=list(names)):
-                yield {name: _without_option(ak.from_arrow(batch.column(name))) for name in names}
+        def chunks(names: Sequence[str], start: int, stop: int) -> Iterator[Columns]:
+            groups, first = _row_groups(file.metadata, start, stop)
+            for batch in file.iter_batches(_ENTRIES, groups, list(names)):
+                inside = batch.slice(max(start - first, 0), max(stop - max(start, first), 0))
+                first += len(batch)
+                if len(inside):
+                    yield {name: _without_option(ak.from_arrow(inside.column(name))) for name in names}
 
         yield Table(f"'{path}'", file.metadata.num_rows, set(file.schema_arrow.names), chunks)
+
+
+def _row_groups(metadata: Any, start: int, stop: int) -> tuple[list[int], int]:
+    """The row groups of a Parquet file that hold the entries from `start` to `stop`, and the first entry of these groups."""
+    ends = np.cumsum([metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)], dtype=np.int64)
+    first, last = int(np.searchsorted(ends, start, side="right")), int(np.searchsorted(ends, stop, side="left"))
+    return list(range(first, min(last + 1, len(ends)))), int(ends[first - 1]) if first else 0
 
 
 def _without_option(values: ak.Array) -> ak.Array:
@@ -170,12 +181,12 @@ def _hdf5(path: Path, _: Sequence[str]) -> Iterator[Table]:
             raise UserError(f"The arrays in '{path}' differ in their number of jets: {sorted(lengths)}.")
         (entries,) = lengths
 
-        def chunks(names: Sequence[str]) -> Iterator[Columns]:
+        def chunks(names: Sequence[str], start: int, stop: int) -> Iterator[Columns]:
             # A structured array is read whole for any of its fields.
             sizes = [_bytes_of_entry(array) for array in structured.values() or [columns[name][0] for name in names]]
             step = max(1, min(_ENTRIES, _BYTES // (max(sizes) if structured else sum(sizes))))
-            for first in range(0, entries, step):
-                rows = slice(first, first + step)
+            for first in range(start, stop, step):
+                rows = slice(first, min(first + step, stop))
                 yield {name: _column(*columns[name], rows) for name in names}
 
         yield Table(f"'{path}'", entries, set(columns), chunks)

@@ -15,10 +15,27 @@ def split_of(spectators: dict[str, np.ndarray]) -> np.ndarray:
     Returns:
         Index into `FRACTIONS`, int64 `(jets,)`.
     """
-    by_entry = _mix(spectators["source"].astype(np.uint64) ^ _mix(spectators["entry"].astype(np.uint64)))
+    by_entry = _hash_of_entry(spectators)
     event = spectators.get("event", np.full(by_entry.shape, -1))
     uniform = np.where(event < 0, by_entry, _mix(event.astype(np.uint64))) / 2.0**64
     return np.searchsorted(np.cumsum(list(FRACTIONS.values()))[:-1], uniform, side="right")
+
+
+def chosen(spectators: dict[str, np.ndarray], share: float) -> np.ndarray:
+    """Choose a share of jets by a hash of their place in the files, independent of their split.
+
+    Args:
+        spectators: `source` and `entry`, each int64 `(jets,)`.
+        share: Between 0 and 1, which takes all.
+
+    Returns:
+        bool `(jets,)`.
+    """
+    return _mix(~_hash_of_entry(spectators)) / 2.0**64 < share if share < 1 else np.ones(len(spectators["entry"]), bool)
+
+
+def _hash_of_entry(spectators: dict[str, np.ndarray]) -> np.ndarray:
+    return _mix(spectators["source"].astype(np.uint64) ^ _mix(spectators["entry"].astype(np.uint64)))
 
 
 def _mix(value: np.ndarray) -> np.ndarray:

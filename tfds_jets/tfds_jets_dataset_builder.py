@@ -3,14 +3,15 @@
 `tfds build tfds_jets --config deepntuple --manual_dir DIR`
 """
 
+import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,33 +20,26 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import logging
-from tqdm.auto import tqdm
 from typing_extensions import override
 
 from kerastag import outputs
 from kerastag import schema as schemas
 from kerastag.errors import UserError
-from kerastag.jets import Jets
 from kerastag.schema import Schema, discovery
-from kerastag.statistics import Moments, Statistics, quartiles
-from tfds_jets import checks, integrity, rare_slots, reading, splitting
+from kerastag.statistics import Statistics, quartiles
+from tfds_jets import checks, integrity, rare_slots, reading, splitting, workers
 from tfds_jets.addresses import LIST
 from tfds_jets.configs import CONFIGS, JetsConfig
-from tfds_jets.copies import Copies
+from tfds_jets.preparation import QUARTILE_JETS, BadFilesError, Preparation, Summary
 from tfds_jets.reading import SAMPLE_FILE
 from tfds_jets.sources import SUFFIXES
-from tfds_jets.spool import Spool
+from tfds_jets.units import Unit, units_of
 
 # Schemas whose branches the sample that comes with the package has.
 SAMPLE_SCHEMAS = (schemas.JET_FLAVOR, schemas.DEEPCSV)
 
-# Training jets for medians and quartiles, enough for 0.3 % of an interquartile range, and for the search of special values.
-QUARTILE_JETS = 200_000
-
-# How names of the folder begin in which jets wait, below that of the data set.
-_SPOOL = "spool_"
-
-Examples = Iterator[tuple[str, dict[str, np.ndarray]]]
+# Folder in which the jets of units wait, beside those of the versions.
+_UNITS = "spool_units"
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -130,6 +124,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """
         directory = download_config.manual_dir if download_config else None
         self._manual_dir = Path(directory) if directory else None
+        self._workers = _workers_of(download_config)
         if self.data_path.exists() and not _is_to_be_replaced(download_config):
             integrity.check(Path(self.data_path))
             self._check_facts()
@@ -144,8 +139,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         folder.mkdir(parents=True, exist_ok=True)
         with outputs.locked(folder, "wait for it, or choose another data directory"):
             _remove_leftovers(folder)
-            with tempfile.TemporaryDirectory(prefix=_SPOOL, dir=folder) as spool:
-                self._spool_dir = Path(spool)
+            self._spool_dir = folder / _UNITS
+            with _spool(self._spool_dir):
                 try:
                     super().download_and_prepare(**options)
                 except (OSError, tf.errors.OpError) as error:
@@ -194,39 +189,28 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @override
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
-        """Read the files once: clean, count, split, and spool each split to disk."""
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+        """Read the files once: clean, count, split, and put the jets of each unit on disk."""
         directory, files = self._files(dl_manager)
-        cleaning = reading.Cleaning.none(self.schema)
         self._sources = [] if directory == SAMPLE_FILE else [file.path for file in files]
-        spools = {name: Spool(self._spool_dir / name) for name in splitting.FRACTIONS}
-        moments = {name: Moments(self.schema.defaults) for name in spools}
-        counts = np.zeros((len(spools), len(self.schema.classes)), np.int64)
-        copies = Copies(self.schema)
-        progress = tqdm(desc="Reading ROOT files", unit=" jets", unit_scale=True, leave=False, disable=None)
-        for jets in reading.read(files, self.schema, self.selection, cleaning):
-            self._distribute(jets, spools, moments, counts, copies)
-            progress.update(len(jets))
-            cleaning.bad_weights += checks.bad_weights(jets)
-            cleaning.zero_weights += int(np.count_nonzero(jets.weights == 0))
-        progress.close()
-        cleaning.copies = copies.number
-        checks.check_counts(self.schema, counts, cleaning, directory, self.selection)
-        if not counts[0].sum() and not self.builder_config.variation:
-            raise UserError(f"The {counts.sum()} jets in '{directory}' are too few to train on.")
-        typical = next(name for name, spool in spools.items() if spool.jets)
-        sample = spools[typical].sample(QUARTILE_JETS)
-        median, iqr = quartiles(sample, self.schema.defaults)
-        of_split = moments[typical]
-        if not self.builder_config.variation:
-            checks.refuse_constants(self.schema, of_split)
-        statistics = Statistics(of_split.mean, of_split.sigma, median, iqr, of_split.default_fraction)
-        statistics = rare_slots.with_units(statistics, self.schema)
-        self.info.metadata.update(self._metadata(files, cleaning, statistics, counts))
-        self.info.metadata["values"] = self._values(sample)
-        found = checks.look_for_nonsense(self.schema, sample, cleaning, counts.sum(), self.strict)
-        self.info.metadata["suspicions"] = found
-        return {name: self._generate_examples(spool) for name, spool in spools.items() if spool.jets}
+        units = units_of(files, self.schema)
+        preparation = Preparation(self.schema, self.selection, str(self.version), self._spool_dir)
+        preparation.begin(units)
+        with workers.progress(preparation.done, units):
+            self._workers.each(preparation.read, units)
+        preparation.refuse_bad_files(units)
+        copies, jets = preparation.place(units)
+        typical = int(np.argmax(jets > 0))
+        share = QUARTILE_JETS / max(int(jets[typical]), 1)
+        self._workers.each(functools.partial(preparation.summarise, split=typical, share=share), units)
+        summary = preparation.merged(units)
+        summary.cleaning.copies = copies.number
+        self.info.metadata.update(self._metadata(directory, files, summary))
+        return {
+            name: self._generate_examples(preparation, units, number)
+            for number, name in enumerate(splitting.FRACTIONS)
+            if jets[number]
+        }
 
     def _files(self, dl_manager: tfds.download.DownloadManager) -> tuple[Path, list[reading.RootFile]]:
         """The folder of ROOT files and its content: the user's folder, that of TFDS if it has any files, else the sample.
@@ -271,29 +255,22 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         return discovery.to_json(findings)
 
     @override
-    def _generate_examples(self, spool: Spool) -> Examples:
-        """Yield a key and a block of jets."""
-        yield from spool.blocks()
+    def _generate_examples(self, preparation: Preparation, units: Sequence[Unit], split: int) -> Any:
+        """A key and a block of jets each."""
+        return self._workers.examples(functools.partial(preparation.blocks, split=split), units)
 
-    def _distribute(
-        self, jets: Jets, spools: dict[str, Spool], moments: dict[str, Moments], counts: np.ndarray, copies: Copies
-    ) -> None:
-        """Mix a chunk and append its jets to the spools of their splits."""
-        if not len(jets):
-            return
-        seed = [int(jets.spectators["source"][0]), int(jets.spectators["entry"][0])]
-        jets = jets.take(np.random.default_rng(seed).permutation(len(jets)))
-        split = copies.place(jets.features, splitting.split_of(jets.spectators))
-        for number, (name, spool) in enumerate(spools.items()):
-            in_split = jets.take(split == number)
-            spool.append(in_split)
-            counts[number] += np.bincount(in_split.label, minlength=counts.shape[1])
-            moments[name].update(in_split.features)
+    def _metadata(self, directory: Path, files: list[reading.RootFile], summary: Summary) -> dict[str, Any]:
+        """Description of the data set that is stored with it, as plain JSON.
 
-    def _metadata(
-        self, files: list[reading.RootFile], cleaning: reading.Cleaning, statistics: Statistics, counts: np.ndarray
-    ) -> dict[str, Any]:
-        """Description of the data set that is stored with it, as plain JSON."""
+        Raises:
+            UserError: if there are too few jets, or they say nothing.
+        """
+        cleaning, counts = summary.cleaning, summary.counts
+        checks.check_counts(self.schema, counts, cleaning, directory, self.selection)
+        if not counts[0].sum() and not self.builder_config.variation:
+            raise UserError(f"The {counts.sum()} jets in '{directory}' are too few to train on.")
+        if not self.builder_config.variation:
+            checks.refuse_constants(self.schema, summary.moments)
         not_finite = _nonzero(self.schema.names, cleaning.not_finite)
         out_of_range = _nonzero(self.schema.names, cleaning.out_of_range)
         logging.info("Set to default, not finite: %s; outside the valid range: %s.", not_finite, out_of_range)
@@ -308,19 +285,18 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 split: dict(zip(self.schema.class_names, row.tolist(), strict=True))
                 for split, row in zip(splitting.FRACTIONS, counts, strict=True)
             },
-            "statistics": statistics.to_dict(),
-            "cleaning": {
-                "read": cleaning.read,
-                "not_selected": cleaning.not_selected,
-                "unknown_flavour": cleaning.unknown_flavour,
-                "not_finite": not_finite,
-                "out_of_range": out_of_range,
-                "copies": cleaning.copies,
-                "bad_weights": cleaning.bad_weights,
-                "zero_weights": cleaning.zero_weights,
-                "empty_files": cleaning.empty_files,
-            },
+            "statistics": self._statistics(summary).to_dict(),
+            "cleaning": cleaning.to_dict() | {"not_finite": not_finite, "out_of_range": out_of_range},
+            "values": self._values(summary.sample),
+            "suspicions": checks.look_for_nonsense(self.schema, summary.sample, cleaning, counts.sum(), self.strict),
         }
+
+    def _statistics(self, summary: Summary) -> Statistics:
+        """Location and scale of each feature, with a unit where it hardly varies."""
+        moments = summary.moments
+        median, iqr = quartiles(summary.sample, self.schema.defaults)
+        statistics = Statistics(moments.mean, moments.sigma, median, iqr, moments.default_fraction)
+        return rare_slots.with_units(statistics, self.schema)
 
 
 def _is_to_be_replaced(download_config: tfds.download.DownloadConfig | None) -> bool:
@@ -329,11 +305,31 @@ def _is_to_be_replaced(download_config: tfds.download.DownloadConfig | None) -> 
     return mode is not None and mode.overwrite_dataset
 
 
+def _workers_of(download_config: tfds.download.DownloadConfig | None) -> workers.Workers:
+    """Beam where any of its options is given, as `tfds build --beam_pipeline_options` does; else this process."""
+    options, runner = (getattr(download_config, name, None) for name in ("beam_options", "beam_runner"))
+    return workers.InTurn() if options is None and runner is None else workers.OnBeam(options, runner)
+
+
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what a killed build has left."""
-    for pattern in (f"{_SPOOL}*", "incomplete.*"):
+    """Remove what a killed build has left, but for units, with which the next one goes on."""
+    for pattern in ("spool_*", "incomplete.*"):
         for path in folder.glob(pattern):
-            shutil.rmtree(path, ignore_errors=True)
+            if path.name != _UNITS:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _spool(folder: Path) -> Iterator[None]:
+    """Remove a folder of units once nobody goes on with them: all were read. After a kill or of bad files they stay."""
+    try:
+        yield
+    except BadFilesError:
+        raise
+    except UserError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder)
 
 
 def _default_manual_dir(dl_manager: tfds.download.DownloadManager) -> Path | None:

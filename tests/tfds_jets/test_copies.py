@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.toy import TOY
-from tfds_jets.copies import Copies
+from tfds_jets.copies import Copies, Hashes
 
 
 def random_jets(jets: int, seed: int = 0) -> np.ndarray:
@@ -18,12 +18,15 @@ def rounded(x: np.ndarray, bits: int) -> np.ndarray:
     return np.ldexp(np.rint(mantissa * 2.0 ** (bits + 1)) / 2.0 ** (bits + 1), exponent).astype(np.float32)
 
 
+HASHES = Hashes(TOY)
+
+
 def copies_of(x: np.ndarray, others: np.ndarray) -> int:
     """How many of some jets count as copies of others."""
-    copies = Copies(TOY)
-    copies.place(x, np.zeros(len(x), np.int64))
+    copies = Copies()
+    copies.place(HASHES(x), np.zeros(len(x), np.int64))
     before = copies.number
-    copies.place(others, np.zeros(len(others), np.int64))
+    copies.place(HASHES(others), np.zeros(len(others), np.int64))
     return copies.number - before
 
 
@@ -31,11 +34,11 @@ def test_copies_go_where_the_first_of_them_went():
     """Against a dictionary, chunk by chunk."""
     generator = np.random.default_rng(0)
     pool = random_jets(300)
-    copies, first, number, moved = Copies(TOY), {}, 0, 0
+    copies, first, number, moved = Copies(), {}, 0, 0
     for _ in range(4):
         rows = generator.integers(0, 300, 200)
         split = generator.integers(0, 3, 200)
-        placed = copies.place(pool[rows], split)
+        placed = copies.place(HASHES(pool[rows]), split)
         for row, own, found in zip(rows, split, placed, strict=True):
             number += row in first
             moved += first.get(row, own) != own
@@ -49,11 +52,11 @@ def test_jets_that_were_stored_with_fewer_bits_go_where_the_jets_went(bits):
     x = random_jets(2000)
     x = x[((x != TOY.defaults) & ~TOY.integer).sum(axis=1) >= 8]
     split = np.random.default_rng(1).integers(0, 3, len(x))
-    copies = Copies(TOY)
-    copies.place(x, split)
+    copies = Copies()
+    copies.place(HASHES(x), split)
     stored = np.where((x == TOY.defaults) | TOY.integer, x, rounded(x, bits)).astype(np.float32)
     assert (stored != x).any(axis=1).all()
-    placed = copies.place(stored, (split + 1) % 3)
+    placed = copies.place(HASHES(stored), (split + 1) % 3)
     assert (placed == split).mean() > 0.97
     assert copies.number > 0.97 * len(x)
 

@@ -5,7 +5,7 @@ import pytest
 
 from kerastag.schema import DEEPCSV, JET_FLAVOR
 from kerastag.simulation import validation
-from tfds_jets.copies import Copies
+from tfds_jets.copies import Copies, Hashes
 from tfds_jets.tfds_jets_dataset_builder import SAMPLE_FILE
 
 
@@ -26,8 +26,8 @@ def test_has_the_promised_size_and_mix(sample):
 
 def test_no_jet_counts_as_a_copy_of_another(sample):
     features, label = sample
-    copies = Copies(JET_FLAVOR)
-    copies.place(features, np.zeros(len(label), np.int64))
+    copies = Copies()
+    copies.place(Hashes(JET_FLAVOR)(features), np.zeros(len(label), np.int64))
     assert copies.number == 0
 
 

@@ -1,0 +1,103 @@
+"""Who works on the units of a build: this process, one unit after the other, or the workers of an Apache Beam runner."""
+
+import contextlib
+import dataclasses
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+from tqdm.auto import tqdm
+
+from kerastag.errors import UserError
+from tfds_jets.spool import Block
+from tfds_jets.units import Unit
+
+# Seconds between two looks at how many units are done.
+_INTERVAL = 1.0
+
+
+class Workers(Protocol):
+    """Whoever works on units."""
+
+    def each(self, work: Callable[[Unit], None], units: Sequence[Unit]) -> None:
+        """Do something with each unit, in any order, and come back when all is done."""
+
+    def examples(self, blocks: Callable[[Unit], Iterator[Block]], units: Sequence[Unit]) -> Any:
+        """Examples of all units, as TFDS takes them."""
+
+
+class InTurn:
+    """This process."""
+
+    def each(self, work: Callable[[Unit], None], units: Sequence[Unit]) -> None:
+        """Do something with each unit."""
+        for unit in units:
+            work(unit)
+
+    def examples(self, blocks: Callable[[Unit], Iterator[Block]], units: Sequence[Unit]) -> Iterator[Block]:
+        """Examples of all units."""
+        return itertools.chain.from_iterable(map(blocks, units))
+
+
+@dataclasses.dataclass(frozen=True)
+class OnBeam:
+    """Workers of a Beam runner, which must see the files and the folder of data sets under the same paths.
+
+    Attributes:
+        options: Beam's `PipelineOptions`; None for its defaults.
+        runner: Beam's `PipelineRunner` or its name; None for that of the options.
+    """
+
+    options: Any = None
+    runner: Any = None
+
+    def each(self, work: Callable[[Unit], None], units: Sequence[Unit]) -> None:
+        """Do something with each unit."""
+        import apache_beam as beam
+
+        with beam.Pipeline(runner=self.runner, options=self.options) as pipeline:
+            _ = pipeline | beam.Create(units) | beam.Reshuffle() | beam.Map(work)
+
+    def examples(self, blocks: Callable[[Unit], Iterator[Block]], units: Sequence[Unit]) -> Any:
+        """Examples of all units, a `beam.PTransform`."""
+        import apache_beam as beam
+
+        return beam.Create(units) | beam.Reshuffle() | beam.FlatMap(blocks)
+
+
+def pipeline_options(text: str) -> Any:
+    """Beam's options as `tfds build --beam_pipeline_options` takes them: `runner=FlinkRunner,parallelism=8`.
+
+    Raises:
+        UserError: if Beam does not know them, or is not installed.
+    """
+    try:
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ImportError as error:
+        raise UserError(f"{error}; --beam needs Apache Beam: pip install apache-beam.") from error
+    options = PipelineOptions(flags=[f"--{option}" for option in text.split(",")])
+    try:
+        options.get_all_options()
+    except SystemExit as error:
+        raise UserError(f"Beam does not understand --beam '{text}'; write it like runner=DirectRunner.") from error
+    return options
+
+
+@contextlib.contextmanager
+def progress(done: Callable[[], int], units: Iterable[Unit]) -> Iterator[None]:
+    """Show how many units are done while others work on them, on a terminal alone."""
+    over = threading.Event()
+    with tqdm(desc="Reading files", total=len(list(units)), unit=" units", leave=False, disable=None) as bar:
+
+        def watch() -> None:
+            while not over.wait(_INTERVAL):
+                bar.update(done() - bar.n)
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
