@@ -43,7 +43,7 @@ OF_DEFENSES = (
     "unlabelled",
 )
 # Settings that say where data lie, and how they are read. They are the user's: what a run says of them is not followed.
-FOLDERS = ("data_dir", "manual_dir", "strict", "variations", "unlabelled")
+FOLDERS = ("data_dir", "manual_dir", "strict", "beam", "variations", "unlabelled")
 _SAMPLE = {field.name: dict(field.metadata) for field in dataclasses.fields(Sample)}
 
 
@@ -107,6 +107,7 @@ class Settings:
         data_dir: Folder where TFDS keeps data sets; None for its default.
         manual_dir: Folder of ROOT files to build from; None for a data set that exists, or the sample that comes along.
         strict: Whether a build of the data set is refused if values look wrong.
+        beam: Options of Apache Beam, which then builds the data set; None for a build in this process.
         defense: What training does against attacks, a name in the catalogue of defences.
         epsilon: Size of the attack, in training and in the evaluation at each epoch.
         relative_cap: Cap of the attack in training; None for none.
@@ -144,6 +145,7 @@ class Settings:
     data_dir: str | None = dataclasses.field(default=None, metadata=_SAMPLE["data_dir"])
     manual_dir: str | None = dataclasses.field(default=None, metadata=_SAMPLE["manual_dir"])
     strict: bool = dataclasses.field(default=False, metadata=_SAMPLE["strict"])
+    beam: str | None = dataclasses.field(default=None, metadata=_SAMPLE["beam"])
     defense: str = option("nominal", choices=DEFENSES, group=_ATTACK)
     epsilon: float = option(
         EPSILON,

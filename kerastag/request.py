@@ -35,6 +35,7 @@ class Sample:
         strict: Whether a build is refused if values look wrong.
         schema: File of a schema of one's own instead; None for `config`.
         selection: Expression of branches that a jet must fulfil beside the schema's own; None for no other.
+        beam: Options of Apache Beam, which then builds; None for a build in this process.
 
     Raises:
         UserError: if the number is not positive.
@@ -66,6 +67,13 @@ class Sample:
     selection: str | None = option(
         None, "jets to keep, such as 'jet_pt > 30 and abs(jet_eta) < 2.5' (default: all)", metavar="EXPRESSION", group="data"
     )
+    beam: str | None = option(
+        None,
+        "build the data set with Apache Beam, such as runner=DirectRunner,direct_num_workers=8,"
+        "direct_running_mode=multi_processing (default: in this process)",
+        metavar="OPTIONS",
+        group="data",
+    )
 
     def __post_init__(self) -> None:
         options.check(self)
@@ -74,7 +82,7 @@ class Sample:
 # Sizes of a curve.
 _CURVE = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1)
 # Options of a command that reads a whole data set.
-DATA_SET = ("config", "schema", "selection", "manual_dir", "data_dir", "strict")
+DATA_SET = ("config", "schema", "selection", "manual_dir", "data_dir", "strict", "beam")
 
 
 @dataclasses.dataclass(frozen=True)

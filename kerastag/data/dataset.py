@@ -286,6 +286,7 @@ def prepare(
     selection: str = "",
     strict: bool = False,
     kept: Sequence[Spectator] = (),
+    beam: str = "",
 ) -> JetDataset:
     """Open a data set; build it first if it does not exist.
 
@@ -299,12 +300,15 @@ def prepare(
         strict: Whether a data set is refused if values look wrong, such as one that stands for "absent" unknown to the schema.
         kept: What is kept with each jet beside the spectators of the schema, such as stored scores; the data set has a folder
             and a fingerprint of its own.
+        beam: Options of Apache Beam as `tfds build --beam_pipeline_options` takes them, which then builds: the same records, in
+            shards that may end elsewhere; "" for a build in this process.
 
     Raises:
         UserError: if there is no such schema, the files cannot be read, or the existing data set is made of others.
     """
     from tfds_jets.configs import config_of
     from tfds_jets.tfds_jets_dataset_builder import Builder
+    from tfds_jets.workers import pipeline_options
 
     known = _known(schema)
     for name, folder in (("manual-dir", manual_dir), ("data-dir", data_dir)):
@@ -317,7 +321,8 @@ def prepare(
     builder = Builder(config=config, data_dir=data_dir and Path(data_dir).expanduser())
     builder.strict = strict
     directory = manual_dir and Path(manual_dir).expanduser()
-    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=directory))
+    options = pipeline_options(beam) if beam else None
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=directory, beam_options=options))
     try:
         return JetDataset(builder)
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -50,6 +50,7 @@ def opened(of: Sample | Settings, schema: Schema | None = None, kept: Sequence[S
         manual_dir=of.manual_dir,
         selection=of.selection or "",
         strict=of.strict,
+        beam=of.beam or "",
         kept=kept,
     )
     print(f"{dataset.origin}.")

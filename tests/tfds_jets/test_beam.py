@@ -1,0 +1,102 @@
+"""A build by Apache Beam gives the records of the sequential one, whoever works."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from kerastag import data
+from kerastag.errors import UserError
+from tests.conftest import run_command
+from tests.tfds_jets.test_builder import folder_of_jets, tfds_build, with_events
+from tfds_jets import units
+from tfds_jets.splitting import FRACTIONS
+from tfds_jets.tfds_jets_dataset_builder import Builder
+from tfds_jets.workers import pipeline_options
+
+IN_PROCESS = "runner=DirectRunner"
+TWO = "runner=DirectRunner,direct_num_workers=2,direct_running_mode=multi_processing"
+SHARDS = 3
+
+
+@pytest.fixture
+def beam():
+    return pytest.importorskip("apache_beam", reason="Apache Beam is not installed")
+
+
+@pytest.fixture(scope="module")
+def jets(tmp_path_factory):
+    """Two files, of which one is empty of validation jets when cut into units of 50 entries, now and then."""
+    return folder_of_jets(tmp_path_factory.mktemp("beam") / "jets", 900, files=2)
+
+
+def records(path):
+    """All records of each split, in order, as bytes; the larger ones in several shards."""
+    builder = tfds.builder_from_directory(path)
+    blocks = {split: tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False)) for split in builder.info.splits}
+    return {
+        split: [{name: np.asarray(of).tobytes() for name, of in block.items()} for block in of_split]
+        for split, of_split in blocks.items()
+    }
+
+
+def built(folder, manual_dir, **config):
+    builder = Builder(config="jet_flavor", data_dir=folder)
+    builder.download_and_prepare(
+        download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, num_shards=SHARDS, **config)
+    )
+    return builder.data_path
+
+
+def metadata(path):
+    return json.loads((path / "metadata.json").read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", (IN_PROCESS, TWO), ids=("in process", "two workers"))
+def test_records_order_and_metadata_are_those_of_the_sequential_build(beam, jets, tmp_path, monkeypatch, options):
+    monkeypatch.setattr(units, "ENTRIES", 150)
+    in_turn = built(tmp_path / "in_turn", jets)
+    by_beam = built(tmp_path / "beam", jets, beam_options=pipeline_options(options))
+    assert len(list(by_beam.glob("*train.tfrecord*"))) == SHARDS
+    expected = records(in_turn)
+    assert records(by_beam) == expected and len(expected["train"]) > SHARDS
+    assert metadata(by_beam) == metadata(in_turn)
+    assert [path.name for path in by_beam.parent.iterdir() if path.name != ".lock"] == [by_beam.name]
+
+
+@pytest.mark.slow
+def test_a_split_without_jets_is_left_out(beam, tmp_path):
+    root = with_events(folder_of_jets(tmp_path / "a", 6))
+    dataset = data.prepare("jet_flavor", data_dir=tmp_path, manual_dir=root, beam=IN_PROCESS)
+    empty = [split for split in FRACTIONS if not sum(dataset.jets[split].values())]
+    assert empty and not list(dataset.path.glob(f"*{empty[0]}.tfrecord*"))
+
+
+@pytest.mark.slow
+def test_a_bad_file_is_named_and_the_others_are_kept(beam, jets, tmp_path):
+    bad = tmp_path / "jets" / "bad.root"
+    bad.parent.mkdir()
+    for path in jets.iterdir():
+        (bad.parent / path.name).write_bytes(path.read_bytes())
+    bad.write_bytes(b"root")
+    with pytest.raises(UserError, match=rf"1 of 3 files .* others is kept. The first: '{bad}' is not a ROOT file"):
+        data.prepare("jet_flavor", data_dir=tmp_path / "data", manual_dir=bad.parent, beam=IN_PROCESS)
+    assert len(list((tmp_path / "data").glob("tfds_jets/jet_flavor/spool_units/*/about.json"))) == 2
+
+
+@pytest.mark.slow
+def test_both_commands_take_beams_options(beam, jets, tmp_path):
+    done = tfds_build("--manual_dir", jets, "--data_dir", tmp_path / "tfds", f"--beam_pipeline_options={IN_PROCESS}")
+    assert done.returncode == 0, done.stderr
+    words = ("--manual-dir", jets, "--data-dir", tmp_path / "ours", "--beam", IN_PROCESS, "--output", tmp_path / "run")
+    assert run_command("train", *words, "--epochs", 1).code == 0
+    paths = [path / "tfds_jets" / "jet_flavor" for path in (tmp_path / "tfds", tmp_path / "ours")]
+    first, second = (metadata(next(path.glob("1.*"))) for path in paths)
+    assert first == second
+
+
+def test_options_that_beam_does_not_understand_are_one_sentence(beam):
+    with pytest.raises(UserError, match="Beam does not understand --beam 'direct_num_workers=many'"):
+        pipeline_options("direct_num_workers=many").get_all_options()
