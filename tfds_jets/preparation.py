@@ -6,6 +6,7 @@ Everything that passes lies in one folder, which all who read units must see.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import shutil
@@ -111,17 +112,12 @@ class Preparation:
         Raises:
             BadFilesError: if some were not.
         """
-        bad = {unit.file.path: self._failure(unit) for unit in reversed(units) if self._failure(unit).is_file()}
-        reasons = {path: failure.read_text(encoding="utf-8") for path, failure in reversed(bad.items())}
-        number = len({unit.file.path for unit in units})
+        reasons: dict[Path, str] = {}
+        for unit in units:
+            if self._failure(unit).is_file():
+                reasons.setdefault(unit.file.path, self._failure(unit).read_text(encoding="utf-8"))
         if reasons:
-            first, *_ = reasons.values()
-            if number == 1:
-                raise BadFilesError(first)
-            for reason in reasons.values():
-                logging.warning("%s", reason)
-            kept = "" if len(reasons) == number else "; what was read of the others is kept"
-            raise BadFilesError(f"{len(reasons)} of {number} files cannot be used{kept}. The first: {first}")
+            raise BadFilesError(_bad_files(list(reasons.values()), len({unit.file.path for unit in units})))
         if missing := [unit for unit in units if not self._path(unit).is_dir()]:
             raise BadFilesError(
                 f"Nobody has left the jets of '{missing[0].file.path}' in '{self.folder}'; workers must see the same files as "
@@ -189,8 +185,23 @@ class Preparation:
         return path.with_name(f"{path.name}{_FAILED}")
 
     def _path(self, unit: Unit) -> Path:
+        return self.folder / unit.key(self._facts)
+
+    @functools.cached_property
+    def _facts(self) -> str:
+        """A hash of what decides what is read, beside the files."""
         facts = json.dumps([self.schema.to_dict(), self.selection, self.version], sort_keys=True)
-        return self.folder / unit.key(hashlib.sha256(facts.encode()).hexdigest())
+        return hashlib.sha256(facts.encode()).hexdigest()
+
+
+def _bad_files(reasons: list[str], of: int) -> str:
+    """What to say of bad files among so many; each of several is named in the log."""
+    if of == 1:
+        return reasons[0]
+    for reason in reasons:
+        logging.warning("%s", reason)
+    kept = "; what was read of the others is kept" if len(reasons) < of else ""
+    return f"{len(reasons)} of {of} files cannot be used{kept}. The first: {reasons[0]}"
 
 
 def _mixed(jets: Jets) -> Jets:

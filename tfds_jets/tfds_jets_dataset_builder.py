@@ -196,7 +196,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         units = units_of(files, self.schema)
         preparation = Preparation(self.schema, self.selection, str(self.version), self._spool_dir)
         preparation.begin(units)
-        with workers.progress(preparation.done, units):
+        with workers.progress(preparation.done, len(units)):
             self._workers.each(preparation.read, units)
         preparation.refuse_bad_files(units)
         copies, jets = preparation.place(units)

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from tqdm.auto import tqdm
@@ -85,10 +85,10 @@ def pipeline_options(text: str) -> Any:
 
 
 @contextlib.contextmanager
-def progress(done: Callable[[], int], units: Iterable[Unit]) -> Iterator[None]:
+def progress(done: Callable[[], int], total: int) -> Iterator[None]:
     """Show how many units are done while others work on them, on a terminal alone."""
     over = threading.Event()
-    with tqdm(desc="Reading files", total=len(list(units)), unit=" units", leave=False, disable=None) as bar:
+    with tqdm(desc="Reading files", total=total, unit=" units", leave=False, disable=None) as bar:
 
         def watch() -> None:
             while not over.wait(_INTERVAL):

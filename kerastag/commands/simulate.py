@@ -3,7 +3,8 @@
 With --candidates the file is twice as large, and `--config particle_transformer_ak4` and `--config deepflavour` read it too:
 CMS's newer taggers can be evaluated and attacked on its jets.
 
-An interrupted run goes on where it was when it is called again with the same options.
+An interrupted run goes on where it was when it is called again with the same options. Large samples are made by several
+machines, each with seeds of its own; a folder of their files is one data set.
 
 With --variation the events of an existing sample are made again with one thing changed, a file for each variation. Where the
 detector is changed these are the same events with the same random numbers, so jets can be compared one by one; where the
@@ -30,6 +31,7 @@ EPILOG = """\
 examples:
   kerastag simulate --jets 100000 --seed 1 --output jets.root
   kerastag simulate --jets 20000 --candidates --output candidates/jets.root
+  for seed in $(seq 11 20); do kerastag simulate --seed $seed --output jets/$seed.root; done    # the next machine: 21 to 30
   kerastag simulate --split test --variation all --output variations
   kerastag simulate --split test --variation d0_resolution_up_17.5 d0_bias_5um+fakes mpi --output variations
   kerastag simulate --split test --variation pseudo_data_1 --output pseudo_data.root

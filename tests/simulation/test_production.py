@@ -1,5 +1,6 @@
 """Files: complete, reproducible, resumable; precision; the script."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import uproot
 
+from kerastag import data
 from kerastag.errors import UserError
 from kerastag.schema import DEEPCSV, JET_FLAVOR
 from kerastag.simulation import precision, production, validation
@@ -60,6 +62,16 @@ def test_both_schemas_read_the_file(produced):
 def test_content_does_not_depend_on_the_number_of_processes(produced, tmp_path):
     production.produce(tmp_path / "jets.root", 200, SMALL, 1)
     assert content(tmp_path / "jets.root") == content(produced[0])
+
+
+@pytest.mark.slow
+def test_files_of_several_seeds_are_joined_by_the_builder(produced, tmp_path):
+    """As several machines make them: other jets under the same numbers of events, none a copy of another."""
+    production.produce(tmp_path / "jets" / "4.root", 100, dataclasses.replace(SMALL, seed=4), 1)
+    (tmp_path / "jets" / "3.root").symlink_to(produced[0])
+    dataset = data.prepare("jet_flavor", data_dir=tmp_path / "data", manual_dir=tmp_path / "jets")
+    assert dataset.cleaning["read"] == 300
+    assert dataset.cleaning["copies"] == 0
 
 
 def wait_until(condition, seconds: float) -> None:
