@@ -110,18 +110,21 @@ class Preparation:
         """Make sure that all units were read.
 
         Raises:
-            BadFilesError: if some were not.
+            BadFilesError: if some files cannot be read.
+            UserError: if none can, or nothing is known of a unit.
         """
         reasons: dict[Path, str] = {}
         for unit in units:
             if self._failure(unit).is_file():
                 reasons.setdefault(unit.file.path, self._failure(unit).read_text(encoding="utf-8"))
+        number = len({unit.file.path for unit in units})
         if reasons:
-            raise BadFilesError(_bad_files(list(reasons.values()), len({unit.file.path for unit in units})))
+            kind = BadFilesError if len(reasons) < number else UserError
+            raise kind(_bad_files(list(reasons.values()), number))
         if missing := [unit for unit in units if not self._path(unit).is_dir()]:
-            raise BadFilesError(
+            raise UserError(
                 f"Nobody has left the jets of '{missing[0].file.path}' in '{self.folder}'; workers must see the same files as "
-                "this machine, so choose a data directory that all share."
+                "this machine, so give folders that all share, by absolute paths."
             )
 
     def place(self, units: Sequence[Unit]) -> tuple[Copies, np.ndarray]:

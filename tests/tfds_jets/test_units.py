@@ -140,6 +140,15 @@ def test_a_bad_file_is_named_and_the_others_are_not_read_again(tmp_path, with_a_
     assert metadata[0] == metadata[1]
 
 
+def test_of_bad_files_alone_nothing_is_left(tmp_path, with_a_bad_file):
+    root, *_ = with_a_bad_file
+    for number, path in enumerate(root.iterdir()):
+        path.write_bytes(b"root" * number)
+    with pytest.raises(UserError, match=r"3 of 3 files cannot be used. The first: "):
+        data.prepare("jet_flavor", data_dir=tmp_path / "data", manual_dir=root)
+    assert not list((tmp_path / "data").rglob("spool_*"))
+
+
 def test_without_the_bad_file_the_others_are_enough(tmp_path, with_a_bad_file, monkeypatch):
     root, bad, _ = with_a_bad_file
     with pytest.raises(UserError, match="1 of 3 files"):
