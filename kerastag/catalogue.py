@@ -354,6 +354,8 @@ DEFENSES = Catalogue(
         "cure",
         "penalty on the curvature of the loss (arXiv:1811.09716)",
         "kerastag.training.assembly:cure",
+        arguments={"weight": 300.0},
+        uses=("weight",),
     ),
     Entry(
         "ibp",

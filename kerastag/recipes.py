@@ -124,7 +124,7 @@ class Settings:
         random_epsilon: Whether each batch draws its ε between 0 and that.
         beta: Weight of TRADES' second term; of 1, 3 and 6 the one of least attacked cross-entropy on validation jets.
         rho: How far SAM, ASAM and AWP move weights; None for the default of each.
-        weight: Weight of certified losses, or of the reversed gradient; None for the default of each.
+        weight: Weight of certified losses, of the curvature or of the reversed gradient; None for the default of each.
         replays: How often free adversarial training uses a batch.
         variations: Folder of simulated variations of the training jets; None to train on the jets as they are.
         hold_out: Names or patterns of variations there that are not used.
@@ -191,8 +191,8 @@ class Settings:
     )
     weight: float | None = option(
         None,
-        "of certified losses beside clean ones, from 0 to 1, in ibp and crown-ibp (default: 0.5); of the reversed gradient in "
-        "domain (default: 1)",
+        "of certified losses beside clean ones, from 0 to 1, in ibp and crown-ibp (default: 0.5); of the curvature in cure (default: "
+        "300); of the reversed gradient in domain (default: 1)",
         metavar="W",
         at_least=0,
         group=_ATTACK,

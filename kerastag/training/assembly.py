@@ -161,9 +161,9 @@ def input_gradient(settings: Settings, dataset: JetDataset, steps_per_epoch: int
     return InputGradientPenalty(make_threat_model(settings, dataset))
 
 
-def cure(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> CURE:
+def cure(settings: Settings, dataset: JetDataset, steps_per_epoch: int, weight: float) -> CURE:
     """The penalty on the curvature, in the box without ties, whose second derivatives are not finite everywhere."""
-    return CURE(make_threat_model(_untied(settings), dataset))
+    return CURE(make_threat_model(_untied(settings), dataset), _given(settings.weight, weight))
 
 
 def bounded_loss(settings: Settings, dataset: JetDataset, steps_per_epoch: int, method: Method, weight: float) -> BoundedLoss:

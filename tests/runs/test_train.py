@@ -373,12 +373,12 @@ def test_how_far_weights_move_can_be_said(dataset, defense):
     assert made.rho == 0.3 and usual.rho == type(made)(*[made.inner] * (defense == "awp")).rho
 
 
-@pytest.mark.parametrize("defense", ["crown-ibp", "domain"])
+@pytest.mark.parametrize("defense", ["crown-ibp", "cure", "domain"])
 def test_the_weight_of_a_defence_can_be_said(dataset, defense):
     given = {"defense": defense, "unlabelled": "data" if defense == "domain" else None}
     settings = [Settings.resolve(given | {"weight": weight}) for weight in (0.3, None)]
     made, usual = (assembly.make_defense(one, dataset, steps_per_epoch=10) for one in settings)
-    assert (made.weight, usual.weight) == (0.3, {"crown-ibp": 0.5, "domain": 1.0}[defense])
+    assert (made.weight, usual.weight) == (0.3, {"crown-ibp": 0.5, "cure": 300.0, "domain": 1.0}[defense])
 
 
 @pytest.mark.parametrize("defense", ["fgsm", "trades", "input-gradient", "cure", "awp"])
