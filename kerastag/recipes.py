@@ -191,8 +191,8 @@ class Settings:
     )
     weight: float | None = option(
         None,
-        "of certified losses beside clean ones, from 0 to 1, in ibp and crown-ibp (default: 0.5); of the curvature in cure (default: "
-        "300); of the reversed gradient in domain (default: 1)",
+        "of certified losses beside clean ones, from 0 to 1, in ibp and crown-ibp (default: 0.5); of the curvature in cure "
+        "(default: 300); of the reversed gradient in domain (default: 1)",
         metavar="W",
         at_least=0,
         group=_ATTACK,
