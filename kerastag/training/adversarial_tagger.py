@@ -61,7 +61,7 @@ class AdversarialTagger(keras.Model):
         self.random_states = self.defense.random_states if self.defense else []
         # Trained and saved with the trainer, not with the tagger.
         self.beside = self.defense.network if self.defense else None
-        if self.beside is not None and (width := class_logits.width(tagger)):
+        if self.beside is not None and not self.beside.built and (width := class_logits.width(tagger)):
             self.beside.build((None, width))
         self.built = tagger.built
 
