@@ -55,7 +55,7 @@ def _fit(
 ) -> tuple[keras.Model, TrainingState]:
     recipe = settings.hyperparameters
     batch_size = fitting_batch(recipe, dataset, distribution.replicas)
-    in_memory = distribution.all_agree(further.varied is not None or dataset.fits_in_memory("train"))
+    in_memory = distribution.all_agree(further.varied_features is not None or dataset.fits_in_memory("train"))
     steps = steps_of(settings, dataset, batch_size, distribution.share, in_memory)
     model = make_model(settings, dataset, steps, distribution)
     callbacks = _callbacks(settings, dataset, output, batch_size * steps * settings.replays_of_batch, distribution)

@@ -75,7 +75,7 @@ def main(data_dir, output, *names):
         keras.utils.set_random_seed(0)
         folder = Path(output) / name
         settings = Settings.resolve(OPTIONS | KINDS[name] | {"data_dir": data_dir})
-        tagger, state = fit(settings, dataset, folder, None, distribution)
+        tagger, state = fit(settings, dataset, folder, distribution=distribution)
         np.savez(folder.parent / f"{name}-{distribution.worker}.npz", *tagger.get_weights())
         (folder.parent / f"{name}-{distribution.worker}.json").write_text(json.dumps(state.history))
 
