@@ -36,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--output", type=Path, metavar="DIR", help="run directory (default: runs/<config>-<defence>)")
     add("--resume", action="store_true", help="continue the run in --output; folders of data are not taken from it")
     add("--settings", type=Path, metavar="FILE", help="TOML file of settings; options override it")
-    add("--strategy", choices=tuple(STRATEGIES), default="auto", help=f"devices: {STRATEGIES.help} (default: %(default)s)")
+    add("--strategy", metavar="NAME", default="auto", help=f"devices: {STRATEGIES.help} (default: %(default)s)")
 
 
 def main(options: argparse.Namespace) -> None:
@@ -49,6 +49,7 @@ def main(options: argparse.Namespace) -> None:
     if resume and (output / "config.json").is_file():
         given = _of_run(output, given)
     settings = Settings.resolve(given)
+    STRATEGIES.find(strategy)
     load_tensorflow(look_for_gpus=False)
 
     from kerastag import runs
