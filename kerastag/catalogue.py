@@ -455,3 +455,15 @@ SCHEDULES = Catalogue(
     Entry("cosine", "falling to 0 along a cosine", "kerastag.training.assembly:cosine"),
     Entry("inverse_epoch", "rate/(1 + epoch/30)", "kerastag.training.assembly:inverse_epoch"),
 )
+
+STRATEGIES = Catalogue(
+    "strategy",
+    Entry(
+        "auto",
+        "the workers that TF_CONFIG or SLURM name; else all GPUs if there are several; else one device",
+        "kerastag.training.distribution:automatic",
+    ),
+    Entry("none", "one device", "kerastag.training.distribution:alone"),
+    Entry("mirrored", "all GPUs of this machine", "kerastag.training.distribution:mirrored"),
+    Entry("multi-worker", "several processes, which TF_CONFIG or SLURM name", "kerastag.training.distribution:multi_worker"),
+)

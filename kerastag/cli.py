@@ -63,12 +63,17 @@ def _exit(message: str, code: int) -> None:
     sys.exit(code)
 
 
-def load_tensorflow() -> None:
-    """Import TensorFlow, Keras and TFDS, and look for a GPU, without the lines that they print of themselves."""
+def load_tensorflow(look_for_gpus: bool = True) -> None:
+    """Import TensorFlow, Keras and TFDS, without the lines that they print of themselves.
+
+    Args:
+        look_for_gpus: Whether to look for a GPU, after which TensorFlow joins no cluster any more.
+    """
     with environment.quiet():
         for name in ("kerastag.backend", "tensorflow_datasets", "tfds_jets.tfds_jets_dataset_builder"):
             importlib.import_module(name)
-        sys.modules["tensorflow"].config.list_logical_devices()  # complains if there is no GPU
+        if look_for_gpus:
+            sys.modules["tensorflow"].config.list_logical_devices()  # complains if there is no GPU
 
 
 # Smallest number of each option that is no field of a dataclass.

@@ -107,7 +107,16 @@ class Attack:
         self.threat_model = threat_model
         self.objective = objective
         self.labels = labels
-        self.nonfinite_gradients = keras.Variable("zeros", shape=(), dtype="int64", trainable=False, name="nonfinite_gradients")
+        # Each device counts its own; who reads gets their sum.
+        self.nonfinite_gradients = keras.Variable(
+            "zeros",
+            shape=(),
+            dtype="int64",
+            trainable=False,
+            aggregation="sum",
+            synchronization="on_read",
+            name="nonfinite_gradients",
+        )
 
     def __call__(
         self,

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from kerastag.catalogue import STRATEGIES
 from kerastag.cli import load_tensorflow
 from kerastag.errors import UserError
 from kerastag.options import add_options as add_fields
@@ -35,23 +36,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--output", type=Path, metavar="DIR", help="run directory (default: runs/<config>-<defence>)")
     add("--resume", action="store_true", help="continue the run in --output; folders of data are not taken from it")
     add("--settings", type=Path, metavar="FILE", help="TOML file of settings; options override it")
+    add("--strategy", metavar="NAME", default="auto", help=f"devices: {STRATEGIES.help} (default: %(default)s)")
 
 
 def main(options: argparse.Namespace) -> None:
     """Train, evaluate, export."""
     given = vars(options).copy()
-    output, resume, file = (given.pop(name) for name in ("output", "resume", "settings"))
+    output, resume, file, strategy = (given.pop(name) for name in ("output", "resume", "settings", "strategy"))
     given = (read_toml(file) if file else {}) | {name: value for name, value in given.items() if value is not None}
     jets = Path(given["schema"]).stem if "schema" in given else given.get("config", Settings.config)
     output = output or Path("runs") / f"{jets}-{given.get('defense', Settings.defense)}"
     if resume and (output / "config.json").is_file():
         given = _of_run(output, given)
     settings = Settings.resolve(given)
-    load_tensorflow()
+    STRATEGIES.find(strategy)
+    load_tensorflow(look_for_gpus=False)
 
     from kerastag import runs
+    from kerastag.training import distribution
 
-    runs.train(settings, output, resume)
+    runs.train(settings, output, resume, distribution.find(strategy))
 
 
 def _of_run(output: Path, given: dict[str, Any]) -> dict[str, Any]:

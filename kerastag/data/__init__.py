@@ -2,6 +2,7 @@
 
 import kerastag.backend  # noqa: F401  (before Keras is imported)
 from kerastag.data.dataset import JetDataset, prepare
+from kerastag.data.epochs import Share
 from kerastag.data.simulated import paired, read_simulated, sample_of, variations_of
 from kerastag.data.unlabelled import UnlabelledJets
 from kerastag.data.varied import VariedJets
@@ -10,6 +11,7 @@ from kerastag.data.weights import KinematicWeights
 __all__ = [
     "JetDataset",
     "KinematicWeights",
+    "Share",
     "UnlabelledJets",
     "VariedJets",
     "paired",

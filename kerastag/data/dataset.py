@@ -18,6 +18,7 @@ import tensorflow_datasets as tfds
 from kerastag import schema as schemas
 from kerastag.catalogue import SCALES
 from kerastag.data import epochs
+from kerastag.data.epochs import WHOLE, Share
 from kerastag.data.weights import KinematicWeights
 from kerastag.errors import UserError
 from kerastag.jets import WEIGHT, Jets, joined
@@ -57,6 +58,7 @@ class JetDataset:
         self._builder = builder
         self._splits: dict[str, Jets] = {}
         self._weights: dict[str, KinematicWeights] = {}
+        self._shard_jets: dict[str, list[int]] = {}
         metadata = builder.info.metadata
         self.schema: Schema = builder.schema
         self.statistics = Statistics.from_dict(metadata["statistics"])
@@ -143,13 +145,14 @@ class JetDataset:
         varied: np.ndarray | None = None,
         unlabelled: np.ndarray | None = None,
         replays: int = 1,
+        share: Share = WHOLE,
     ) -> tf.data.Dataset:
         """Batches `(x, y, w)`, or `(x, y, w, spectators)`.
 
         Args:
             split: "train", "validation" or "test".
             batch_size: Jets in a batch, at most those of the split.
-            shuffle: False gives one pass in stored order. True gives endless epochs of `steps(split, batch_size)` full
+            shuffle: False gives one pass in stored order. True gives endless epochs of `steps(split, batch_size, …)` full
                 batches, each epoch in an order of its own; the jets that do not fill a batch are left out of that epoch.
             seed: Seed of the order.
             first_epoch: Number of the first epoch, above 0 when a training is resumed.
@@ -162,42 +165,80 @@ class JetDataset:
             unlabelled: Features of further jets `(others, features)`. Behind those of a shuffled batch then come as many of
                 them, drawn with replacement, with rows of zeros for labels and weights of 1; without spectators.
             replays: How often training uses a batch; a shuffled epoch then has as many fewer of them, the first ones.
+            share: Of shuffled batches the part that one of several workers reads, in pieces of `batch_size / share.pieces`.
 
         Raises:
-            UserError: if the data set has no such split or weights.
+            UserError: if the data set has no such split or weights, or fewer shards to stream than there are workers.
         """
         batch_size = min(batch_size, self.count(split))
-        resident = varied is not None or (self.fits_in_memory(split) if in_memory is None else in_memory)
+        resident = varied is not None or self._is_resident(split, in_memory)
         of_jets = self._weights_of(weights)
         kept = self.arrays(split).spectators if resident and (spectators or weights == _GENERATOR) else {}
-        epoch = self._resident(split, batch_size, kept, varied) if resident else self._streamed(split, batch_size)
+        if resident:
+            epoch = self._resident(split, batch_size, kept, varied, share)
+        else:
+            epoch = self._streamed(split, batch_size, share if shuffle else WHOLE)
         if shuffle:
             numbers = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
-            steps = max(1, self.steps(split, batch_size) // replays)
-            dataset = numbers.flat_map(lambda number: epoch(tf.stack([tf.cast(seed, tf.int64), number])).take(steps))
+            # All workers end an epoch together.
+            steps = max(1, self.steps(split, batch_size, share, resident) // replays)
+            dataset = numbers.flat_map(
+                lambda number: epoch(tf.stack([tf.cast(seed, tf.int64), number])).take(steps * share.devices)
+            )
         else:
             dataset = epoch(None)
         finish = functools.partial(self._finish, weights=of_jets, spectators=spectators)
         dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         if shuffle and unlabelled is not None:
-            others = epochs.drawn(unlabelled, batch_size, seed, first_epoch * steps)
+            others = epochs.drawn(unlabelled, batch_size, seed, first_epoch * steps, share)
             dataset = tf.data.Dataset.zip(dataset, others).map(
                 _with_others, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
             )
         return dataset.prefetch(tf.data.AUTOTUNE)
 
-    def steps(self, split: str, batch_size: int) -> int:
-        """Number of batches in a shuffled epoch."""
-        return self.count(split) // min(batch_size, self.count(split))
+    def steps(self, split: str, batch_size: int, share: Share = WHOLE, in_memory: bool | None = None) -> int:
+        """Number of batches in a shuffled epoch.
 
-    def _resident(self, split: str, batch_size: int, kept: dict[str, np.ndarray], varied: np.ndarray | None) -> epochs.Epoch:
+        Where several workers stream, it is that of a worker that has the smallest shards, in every epoch. Arguments and errors
+        as of `batches`.
+        """
+        batch_size = min(batch_size, self.count(split))
+        if share.workers == 1 or self._is_resident(split, in_memory):
+            return self.count(split) // batch_size
+        return epochs.steps_of_all(self._jets_of_shards(split, share.workers), batch_size, share)
+
+    def _is_resident(self, split: str, in_memory: bool | None) -> bool:
+        return self.fits_in_memory(split) if in_memory is None else in_memory
+
+    def _resident(
+        self, split: str, batch_size: int, kept: dict[str, np.ndarray], varied: np.ndarray | None, share: Share
+    ) -> epochs.Epoch:
         jets = self.arrays(split)
         columns = {"features": jets.features, "label": jets.label, **kept}
-        return epochs.in_memory(columns, batch_size, varied)
+        return epochs.in_memory(columns, batch_size, varied, share)
 
-    def _streamed(self, split: str, batch_size: int) -> epochs.Epoch:
-        paths = [str(path) for path in self._builder.info.splits[split].filepaths]
-        return epochs.streamed(paths, self._builder.info.features.deserialize_example, batch_size)
+    def _streamed(self, split: str, batch_size: int, share: Share) -> epochs.Epoch:
+        return epochs.streamed(self._shards(split), self._builder.info.features.deserialize_example, batch_size, share)
+
+    def _shards(self, split: str) -> list[str]:
+        return [str(path) for path in self._builder.info.splits[split].filepaths]
+
+    def _jets_of_shards(self, split: str, workers: int) -> list[int]:
+        """Number of jets in each shard, of which there must be one for each worker; read once, from the labels alone."""
+        if split not in self._shard_jets:
+            self._shard_jets[split] = epochs.jets_of_files(self._shards(split), self._decode_labels)
+        jets = self._shard_jets[split]
+        if len(jets) < workers:
+            raise UserError(
+                f"The {split} split in '{self.path}' has {len(jets)} shards, too few for {workers} workers, and does not fit "
+                "in memory; take fewer workers."
+            )
+        return jets
+
+    @functools.cached_property
+    def _decode_labels(self) -> Callable[[tf.Tensor], epochs.Columns]:
+        features = self._builder.info.features
+        return tfds.decode.PartialDecoding({"label": True}).extract_features(features).deserialize_example
 
     def _finish(self, columns: epochs.Columns, weights: _WeightsOfBatch, spectators: bool) -> tuple:
         """A batch from the columns of its jets."""
@@ -287,6 +328,7 @@ def prepare(
     strict: bool = False,
     kept: Sequence[Spectator] = (),
     beam: str = "",
+    build: bool = True,
 ) -> JetDataset:
     """Open a data set; build it first if it does not exist.
 
@@ -302,9 +344,11 @@ def prepare(
             and a fingerprint of its own.
         beam: Options of Apache Beam as `tfds build --beam_pipeline_options` takes them, which then builds: the same records, in
             shards that may end elsewhere; "" for a build in this process.
+        build: Whether it may be built, which several processes at once should not do.
 
     Raises:
-        UserError: if there is no such schema, the files cannot be read, or the existing data set is made of others.
+        UserError: if there is no such schema, the files cannot be read, the existing data set is made of others, or there is
+            none and it may not be built.
     """
     from tfds_jets.configs import config_of
     from tfds_jets.tfds_jets_dataset_builder import Builder
@@ -320,6 +364,11 @@ def prepare(
     config = config_of(known, variation=variation, selection=selection, kept=tuple(kept))
     builder = Builder(config=config, data_dir=data_dir and Path(data_dir).expanduser())
     builder.strict = strict
+    if not build and not Path(builder.data_path).exists():
+        raise UserError(
+            f"There is no data set in '{builder.data_path}'; several workers do not build one, so call any command, such as "
+            "kerastag threat_model, once with the same options of data before."
+        )
     directory = manual_dir and Path(manual_dir).expanduser()
     options = pipeline_options(beam) if beam else None
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=directory, beam_options=options))

@@ -33,16 +33,19 @@ def schema_of(of: Sample | Settings, taggers: Sequence[str] = ()) -> Schema:
     return next(known, schemas.get(schemas.DEFAULT))
 
 
-def opened(of: Sample | Settings, schema: Schema | None = None, kept: Sequence[Spectator] = ()) -> JetDataset:
+def opened(
+    of: Sample | Settings, schema: Schema | None = None, kept: Sequence[Spectator] = (), build: bool = True
+) -> JetDataset:
     """The data set of a sample or of a training, built first if it is not there.
 
     Args:
         of: What was asked for.
         schema: Inputs and classes; None for those that were asked for.
         kept: What is kept with each jet beside the spectators of the schema.
+        build: Whether it may be built.
 
     Raises:
-        UserError: if it cannot be prepared.
+        UserError: if it cannot be prepared, or is not there and may not be built.
     """
     dataset = data.prepare(
         schema or schema_of(of),
@@ -52,6 +55,7 @@ def opened(of: Sample | Settings, schema: Schema | None = None, kept: Sequence[S
         strict=of.strict,
         beam=of.beam or "",
         kept=kept,
+        build=build,
     )
     print(f"{dataset.origin}.")
     for number, what in (

@@ -35,18 +35,38 @@ from kerastag.runs.opening import opened
 from kerastag.saving.trial import check_storable
 from kerastag.training.assembly import digests_of_further_files, make_attack, make_defense, make_further
 from kerastag.training.checkpoint import TrainingState
+from kerastag.training.distribution import ALONE, Distribution
 from kerastag.training.fitting import fit
 
 
-@outputs.keeps
-def train(settings: Settings, output: Path, resume: bool = False) -> None:
+def train(settings: Settings, output: Path, resume: bool = False, distribution: Distribution = ALONE) -> None:
     """Train, evaluate and export into the folder `output`.
 
+    Args:
+        settings: Settings of the training.
+        output: The run directory.
+        resume: Whether to go on with a run that is there.
+        distribution: The devices; each of several processes calls this with the same arguments, and the chief alone writes.
+
     Raises:
-        UserError: if the folder has a run and `resume` is false, or the run was made with other settings or data.
+        UserError: if the folder has a run and `resume` is false, or the run was made with other settings or data; with several
+            processes also if the data set is not built, or one of them ends.
     """
+    if distribution.is_chief:
+        with outputs.claimed(output, "train"):
+            _lead(settings, output, resume, distribution)
+    else:
+        dataset = opened(settings, build=False)
+        keras.utils.set_random_seed(settings.seed)
+        fit(settings, dataset, output, make_further(settings, dataset), distribution)
+    # A worker that ended before the chief has written would look as if it had crashed.
+    distribution.wait_for_all()
+
+
+def _lead(settings: Settings, output: Path, resume: bool, distribution: Distribution) -> None:
+    """What the chief does, which mostly is alone."""
     started = _started(output, resume)
-    dataset = opened(settings)
+    dataset = opened(settings, build=distribution.workers == 1)
     if started:
         check_same(started, settings, dataset, output)
     # Mistakes in these are found before there is a run, which would have to be removed before the next try.
@@ -63,7 +83,7 @@ def train(settings: Settings, output: Path, resume: bool = False) -> None:
     _print_budget(settings, dataset)
     write_json(output / "config.json", _config(settings, dataset))
     keras.utils.set_random_seed(settings.seed)
-    tagger, state = fit(settings, dataset, output, further)
+    tagger, state = fit(settings, dataset, output, further, distribution)
     _finish(settings, dataset, tagger, state, output)
 
 

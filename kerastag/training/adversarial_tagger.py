@@ -14,6 +14,7 @@ from kerastag.training.aside import Values, aside, at_shifted_weights, shifted
 from kerastag.training.callbacks import warn_of_order
 from kerastag.training.checks import alone, check_shapes, check_training
 from kerastag.training.defenses import AttackedBatches, Batch, Defense
+from kerastag.training.replicas import for_mean, make_ready
 
 
 @keras.saving.register_keras_serializable("kerastag")
@@ -60,7 +61,7 @@ class AdversarialTagger(keras.Model):
         self.random_states = self.defense.random_states if self.defense else []
         # Trained and saved with the trainer, not with the tagger.
         self.beside = self.defense.network if self.defense else None
-        if self.beside is not None and (width := class_logits.width(tagger)):
+        if self.beside is not None and not self.beside.built and (width := class_logits.width(tagger)):
             self.beside.build((None, width))
         self.built = tagger.built
 
@@ -83,6 +84,13 @@ class AdversarialTagger(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Let the defence prepare the batch, then update on it."""
+        return for_mean(self._defended_step(data))
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """As in Keras."""
+        return for_mean(super().test_step(data))
+
+    def _defended_step(self, data: Any) -> dict[str, tf.Tensor]:
         if self.defense is None:
             return super().train_step(data)
         x, y, w = keras.utils.unpack_x_y_sample_weight(data)
@@ -171,6 +179,7 @@ class AdversarialTagger(keras.Model):
         warn_of_order(callbacks)
         x, y = alone(x), alone(y)
         check_training(self, x, y)
+        make_ready(self)
         return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:

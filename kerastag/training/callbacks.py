@@ -14,6 +14,7 @@ from kerastag.errors import UserError
 from kerastag.metrics import HEADLINE, discriminator_auc
 from kerastag.results import NotDefined
 from kerastag.schema import Separation
+from kerastag.training.distribution import ALONE, Distribution
 
 # A rise of the loss that is so many times that under a single step, and larger than this, is overfitting.
 _FAR_MORE, _NOTABLE_RISE = 3.0, 0.05
@@ -74,6 +75,8 @@ class AttackedAUC(keras.callbacks.Callback):
         watch: Names of a single-step and of a longer attack. Where the loss rises under the second far more than under the
             first, training has overfitted catastrophically (arXiv:2001.03994, section 5), and a warning says so, once.
         separations: Discriminators, such as `schema.in_tables`; by default those of the classes b, c, light.
+        distribution: The devices of the training; each of several processes attacks a part of the jets, and all have the same
+            entries.
 
     Raises:
         UserError: if a discriminator is one of other classes.
@@ -87,6 +90,7 @@ class AttackedAUC(keras.callbacks.Callback):
         batch_size: int | None = None,
         watch: tuple[str, str] | None = None,
         separations: Sequence[Separation] = HEADLINE,
+        distribution: Distribution = ALONE,
     ):
         super().__init__()
         for one in separations:
@@ -100,6 +104,7 @@ class AttackedAUC(keras.callbacks.Callback):
         self._batch_size = batch_size
         self._watch = watch
         self._separations = tuple(separations)
+        self._distribution = distribution
         self._warned: set[str] = set()
 
     @property
@@ -114,12 +119,17 @@ class AttackedAUC(keras.callbacks.Callback):
         logs = {} if logs is None else logs
         tagger = getattr(self.model, "tagger", self.model)
         for suffix, attack in {"": None, **{f"_{name}": attack for name, attack in self._attacks.items()}}.items():
-            logits = attacked_logits(tagger, self._x, self._y, attack, self._batch_size)
+            logits = self._logits(tagger, attack)
             for name, area in discriminator_auc(self._y, logits, separations=self._separations).items():
                 self._add(logs, f"val_{name}_auc{suffix}", area)
             logs[f"val_cross_entropy{suffix}"] = float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(self._y, logits)))
         if self._watch:
             self._look_for_overfitting(epoch, logs, *self._watch)
+
+    def _logits(self, tagger: keras.Model, attack: Attack | None) -> np.ndarray:
+        part = self._distribution.part(len(self._x))
+        logits = attacked_logits(tagger, self._x[part], self._y[part], attack, self._batch_size)
+        return self._distribution.joined(logits, len(self._x))
 
     def _look_for_overfitting(self, epoch: int, logs: dict, single_step: str, longer: str) -> None:
         weak, strong = (logs[f"val_cross_entropy_{name}"] - logs["val_cross_entropy"] for name in (single_step, longer))

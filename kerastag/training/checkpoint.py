@@ -33,19 +33,21 @@ class TrainingState(keras.callbacks.Callback):
     Args:
         directory: Folder of the checkpoints.
         callbacks: The other callbacks, whose state is part of a checkpoint.
+        writes: Whether this process writes; of several one does.
 
     Attributes:
         epoch: Number of epochs that are done.
         history: The logs of each epoch that is done.
     """
 
-    def __init__(self, directory: Path, callbacks: Sequence[keras.callbacks.Callback]):
+    def __init__(self, directory: Path, callbacks: Sequence[keras.callbacks.Callback], writes: bool = True):
         super().__init__()
-        self._directory = directory
+        self._directory, self._writes = directory, writes
         self._callbacks = [
             (callback, names) for callback in callbacks for kind, names in _STATE.items() if isinstance(callback, kind)
         ]
-        directory.mkdir(parents=True, exist_ok=True)
+        if writes:
+            directory.mkdir(parents=True, exist_ok=True)
         self._newest = max(directory.glob("epoch-*"), default=None)
         state: dict[str, Any] = {"epoch": 0, "history": [], "callbacks": []}
         if self._newest:
@@ -72,11 +74,17 @@ class TrainingState(keras.callbacks.Callback):
         """Write a checkpoint and remove the one before."""
         self.epoch = epoch + 1
         self.history.append({name: float(value) for name, value in (logs or {}).items()})
+        # Counts of all devices are added up where they are read, so every process reads.
+        arrays: dict[str, Any] = {f"variable_{i:05d}": variable.numpy() for i, variable in enumerate(self._variables())}
+        if self._writes:
+            self._replace(arrays)
+
+    def _replace(self, arrays: dict[str, Any]) -> None:
         before = self._newest
         self._newest = self._directory / f"epoch-{self.epoch:05d}"
         with replaced(self._newest) as folder:
             folder.mkdir()
-            self._write(folder)
+            self._write(folder, arrays)
             checksums.seal(folder)
         if before:
             shutil.rmtree(before)
@@ -84,8 +92,7 @@ class TrainingState(keras.callbacks.Callback):
     def _variables(self) -> list[keras.Variable]:
         return [*self.model.variables, *self.model.optimizer.variables]
 
-    def _write(self, folder: Path) -> None:
-        arrays = {f"variable_{i:05d}": variable.numpy() for i, variable in enumerate(self._variables())}
+    def _write(self, folder: Path, arrays: dict[str, Any]) -> None:
         numbers = []
         for place, (callback, names) in enumerate(self._callbacks):
             state = {name: getattr(callback, name) for name in names}

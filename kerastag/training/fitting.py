@@ -1,20 +1,23 @@
 """From settings and jets to a fitted tagger: batch size, model, callbacks, `fit`."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from kerastag import models
 from kerastag.catalogue import DEFENSES, LOSSES
-from kerastag.data import JetDataset
+from kerastag.data import JetDataset, Share
+from kerastag.data.epochs import WHOLE
 from kerastag.errors import UserError
 from kerastag.layers.class_logits import check_width
-from kerastag.recipes import Recipe, Settings
+from kerastag.recipes import FOLDERS, Recipe, Settings
 from kerastag.training.adversarial_tagger import AdversarialTagger
 from kerastag.training.assembly import NO_FURTHER_JETS, FurtherJets, make_attack, make_defense, make_optimizer
 from kerastag.training.callbacks import AttackedAUC, FiniteWeights, Speed
 from kerastag.training.checkpoint import TrainingState
+from kerastag.training.distribution import ALONE, Distribution
 from kerastag.training.progress import EpochLines
 
 # Attack that shows whether training with single steps only learned to mislead single steps.
@@ -22,7 +25,11 @@ WATCH = "pgd-5"
 
 
 def fit(
-    settings: Settings, dataset: JetDataset, output: Path, further: FurtherJets = NO_FURTHER_JETS
+    settings: Settings,
+    dataset: JetDataset,
+    output: Path,
+    further: FurtherJets = NO_FURTHER_JETS,
+    distribution: Distribution = ALONE,
 ) -> tuple[keras.Model, TrainingState]:
     """Fit a tagger, from its newest checkpoint on if there is one.
 
@@ -31,45 +38,74 @@ def fit(
         dataset: The jets.
         output: Folder of checkpoints and logs.
         further: What the training looks at beside the jets of the data set.
+        distribution: The devices; each process of several calls this with the same arguments, and the chief alone writes.
 
     Returns:
         The tagger, and the state that knows the history.
 
     Raises:
-        UserError: if a setting does not fit the data set, or the training diverges.
+        UserError: if a setting does not fit the data set or the devices, the training diverges, or another process ends.
     """
+    with distribution.watched():
+        return _fit(settings, dataset, output, further, distribution)
+
+
+def _fit(
+    settings: Settings, dataset: JetDataset, output: Path, further: FurtherJets, distribution: Distribution
+) -> tuple[keras.Model, TrainingState]:
     recipe = settings.hyperparameters
-    batch_size = fitting_batch(recipe, dataset)
-    steps = steps_of(settings, dataset, batch_size)
-    model = make_model(settings, dataset, steps)
-    callbacks = _callbacks(settings, dataset, output, batch_size * steps * settings.replays_of_batch)
-    state = TrainingState(output / "checkpoints", callbacks)
+    batch_size = fitting_batch(recipe, dataset, distribution.replicas)
+    in_memory = distribution.all_agree(further.varied_features is not None or dataset.fits_in_memory("train"))
+    steps = steps_of(settings, dataset, batch_size, distribution.share, in_memory)
+    model = make_model(settings, dataset, steps, distribution)
+    callbacks = _callbacks(settings, dataset, output, batch_size * steps * settings.replays_of_batch, distribution)
+    state = TrainingState(output / "checkpoints", callbacks, writes=distribution.is_chief)
+    distribution.check_same(_facts(settings, dataset) | {"checkpoints": state.epoch})
     if state.epoch:
         print(f"Resuming '{output}' after epoch {state.epoch} of {recipe.epochs}.")
-    batches = dataset.batches(
-        "train",
-        batch_size,
-        shuffle=True,
-        seed=settings.seed,
-        first_epoch=state.epoch,
-        weights=recipe.weights,
-        replays=settings.replays_of_batch,
-        varied=further.varied_features,
-        unlabelled=further.unlabelled_features,
-    )
-    # A run that was killed after its last epoch passes through here with no epoch left: callbacks restore the best weights.
-    model.fit(
-        batches,
-        epochs=recipe.epochs,
-        initial_epoch=state.epoch,
-        steps_per_epoch=steps,
-        callbacks=[*callbacks, EpochLines(dataset.schema.main.name), state],
-        shuffle=False,
-        verbose=0,
-    )
-    if model.attack is not None and (cells := int(model.attack.nonfinite_gradients)):
+
+    def batches() -> tf.data.Dataset:
+        return dataset.batches(
+            "train",
+            batch_size,
+            shuffle=True,
+            seed=settings.seed,
+            first_epoch=state.epoch,
+            weights=recipe.weights,
+            in_memory=in_memory,
+            replays=settings.replays_of_batch,
+            varied=further.varied_features,
+            unlabelled=further.unlabelled_features,
+            share=distribution.share,
+        )
+
+    with distribution.scope():
+        # A run that was killed after its last epoch passes through here with no epoch left: callbacks restore the best weights.
+        model.fit(
+            distribution.batches(batches),
+            epochs=recipe.epochs,
+            initial_epoch=state.epoch,
+            steps_per_epoch=steps,
+            callbacks=[*callbacks, state],
+            shuffle=False,
+            verbose=0,
+        )
+    if model.attack is not None and (cells := int(model.attack.nonfinite_gradients.numpy())):
         print(f"The attack met {cells:,} gradient cells that were not finite and took them as 0.")
-    return model.tagger, state
+    return model.tagger if distribution.strategy is None else _on_one_device(settings, dataset, model.tagger), state
+
+
+def _facts(settings: Settings, dataset: JetDataset) -> dict[str, Any]:
+    """What all processes of a training must have in common."""
+    options = {name: value for name, value in settings.to_dict().items() if name not in FOLDERS}
+    return {"options": options, "data set": dataset.fingerprint}
+
+
+def _on_one_device(settings: Settings, dataset: JetDataset, trained: keras.Model) -> keras.Model:
+    """The tagger with the weights of one that is spread over devices."""
+    tagger = models.build(settings.hyperparameters.model, dataset.schema, dataset.statistics, settings.inputs)
+    tagger.set_weights(trained.get_weights())
+    return tagger
 
 
 def speed(settings: Settings, dataset: JetDataset, further: FurtherJets = NO_FURTHER_JETS) -> float:
@@ -90,34 +126,59 @@ def speed(settings: Settings, dataset: JetDataset, further: FurtherJets = NO_FUR
     return max(history["jets_per_second"][1:])
 
 
-def fitting_batch(recipe: Recipe, dataset: JetDataset) -> int:
-    """The recipe's batch size, or a smaller one on a data set that is small for it."""
+def fitting_batch(recipe: Recipe, dataset: JetDataset, replicas: int = 1) -> int:
+    """The recipe's batch size, or a smaller one on a data set that is small for it, or that devices can share.
+
+    Raises:
+        UserError: if there are fewer jets than devices.
+    """
     jets = dataset.count("train")
+    batch_size = min(recipe.batch_size, jets)
     if recipe.fixed_steps and jets // recipe.batch_size < recipe.fixed_steps:
         batch_size = max(1, jets // recipe.fixed_steps)
+    if batch_size < replicas:
+        raise UserError(f"A batch of {batch_size} jets is too small for {replicas} devices; take fewer devices or more jets.")
+    batch_size -= batch_size % replicas
+    if batch_size != min(recipe.batch_size, jets):
         print(f"Batch of {batch_size} instead of {recipe.batch_size} jets: {jets} jets make {jets // batch_size} steps.")
-        return batch_size
-    return min(recipe.batch_size, jets)
+    return batch_size
 
 
-def steps_of(settings: Settings, dataset: JetDataset, batch_size: int) -> int:
+def steps_of(
+    settings: Settings, dataset: JetDataset, batch_size: int, share: Share = WHOLE, in_memory: bool | None = None
+) -> int:
     """Batches in an epoch; where each is used several times, as many fewer, so that an epoch has about the same updates."""
-    return max(1, dataset.steps("train", batch_size) // settings.replays_of_batch)
+    return max(1, dataset.steps("train", batch_size, share, in_memory) // settings.replays_of_batch)
 
 
-def make_model(settings: Settings, dataset: JetDataset, steps_per_epoch: int) -> AdversarialTagger:
-    """The tagger in its trainer, compiled."""
-    tagger = models.build(settings.hyperparameters.model, dataset.schema, dataset.statistics, settings.inputs)
-    check_width(tagger, len(dataset.schema.classes))
+def make_model(
+    settings: Settings, dataset: JetDataset, steps_per_epoch: int, distribution: Distribution = ALONE
+) -> AdversarialTagger:
+    """The tagger in its trainer, compiled.
+
+    Raises:
+        UserError: if a setting does not fit the data set or the devices.
+    """
     updates = steps_per_epoch * settings.replays_of_batch
-    model = AdversarialTagger(tagger, defense=make_defense(settings, dataset, updates))
+    alone = distribution.replicas == 1
+    if settings.jit == "on" and not alone:
+        raise UserError("XLA cannot compile a step of several devices; leave --jit on out.")
+    with distribution.scope():
+        tagger = models.build(settings.hyperparameters.model, dataset.schema, dataset.statistics, settings.inputs)
+        check_width(tagger, len(dataset.schema.classes))
+        defense = make_defense(settings, dataset, updates)
+        if defense is not None and defense.network is not None:
+            defense.network.build((None, len(dataset.schema.classes)))
+    # Outside of the scope: one that is made inside takes the mean of a batch over processes to learn its shape.
+    model = AdversarialTagger(tagger, defense=defense)
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    model.compile(
-        make_optimizer(settings.hyperparameters, updates, settings.ema),
-        LOSSES.build(settings.hyperparameters.loss),
-        jit_compile={"on": True, "off": False, "auto": on_gpu}[settings.jit],
-        steps_per_execution=_steps_per_execution(steps_per_epoch),
-    )
+    with distribution.scope():
+        model.compile(
+            make_optimizer(settings.hyperparameters, updates, settings.ema),
+            LOSSES.build(settings.hyperparameters.loss),
+            jit_compile={"on": True, "off": False, "auto": on_gpu}[settings.jit] and alone,
+            steps_per_execution=_steps_per_execution(steps_per_epoch) if alone else 1,
+        )
     return model
 
 
@@ -126,19 +187,23 @@ def _steps_per_execution(steps: int) -> int:
     return max(number for number in range(1, 9) if steps % number == 0)
 
 
-def _callbacks(settings: Settings, dataset: JetDataset, output: Path, jets: int) -> list[keras.callbacks.Callback]:
+def _callbacks(
+    settings: Settings, dataset: JetDataset, output: Path, jets: int, distribution: Distribution
+) -> list[keras.callbacks.Callback]:
     """Those that measure first, those that use what they measured behind."""
     callbacks: list[keras.callbacks.Callback] = [Speed(jets), FiniteWeights()]
     if settings.ema is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
     logs = ["loss"]
     if sum(dataset.jets["validation"].values()):
-        attacked_auc = _attacked_auc(settings, dataset)
+        attacked_auc = _attacked_auc(settings, dataset, distribution)
         callbacks.append(attacked_auc)
         logs += attacked_auc.names
     if settings.select != "last":
         callbacks.append(_choice_of_epoch(settings, logs))
-    return [*callbacks, keras.callbacks.TensorBoard(output / "logs")]
+    if distribution.is_chief:
+        callbacks += [keras.callbacks.TensorBoard(output / "logs"), EpochLines(dataset.schema.main.name)]
+    return callbacks
 
 
 def _choice_of_epoch(settings: Settings, logs: list[str]) -> keras.callbacks.EarlyStopping:
@@ -150,7 +215,7 @@ def _choice_of_epoch(settings: Settings, logs: list[str]) -> keras.callbacks.Ear
     return keras.callbacks.EarlyStopping(settings.select, mode=mode, patience=patience, restore_best_weights=True)
 
 
-def _attacked_auc(settings: Settings, dataset: JetDataset) -> AttackedAUC:
+def _attacked_auc(settings: Settings, dataset: JetDataset, distribution: Distribution) -> AttackedAUC:
     """Validation areas at each epoch; where training uses single steps a longer attack watches over them."""
     validation = dataset.arrays("validation")
     attacks = {settings.attack: make_attack(settings, dataset)}
@@ -160,4 +225,11 @@ def _attacked_auc(settings: Settings, dataset: JetDataset) -> AttackedAUC:
     if trained_with.startswith("fgsm") and settings.attack == "fgsm":
         attacks[WATCH] = make_attack(settings, dataset, attack=WATCH)
         watch = (settings.attack, WATCH)
-    return AttackedAUC(validation.features, validation.y, attacks, watch=watch, separations=dataset.schema.in_tables)
+    return AttackedAUC(
+        validation.features,
+        validation.y,
+        attacks,
+        watch=watch,
+        separations=dataset.schema.in_tables,
+        distribution=distribution,
+    )
