@@ -87,6 +87,21 @@ def test_what_is_in_an_empty_slot_does_not_matter(case):
     np.testing.assert_allclose(probabilities(tagger, filled), probabilities(tagger, x), atol=1e-6)
 
 
+@pytest.mark.parametrize("component", (1e-10, 1e-20, 3e-23, 1e-30))
+def test_objects_of_hardly_any_transverse_momentum_count_as_in_the_original(case, component):
+    """Their squares are 0 in float32, so that they are there and have no pairs."""
+    tagger, x = case
+    x = x[60:110].copy()
+    for view in slots(x):
+        view[:, -4:-2, 1] = component
+    np.testing.assert_allclose(probabilities(tagger, x), robust_part_original(tagger.name, x), atol=1e-5)
+    inputs = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        score = tf.reduce_sum(tf.nn.log_softmax(tagger(inputs))[:, 0])
+    assert np.isfinite(tape.gradient(score, inputs)).all()
+
+
 def test_jets_without_objects_get_finite_logits(case):
     """The original gives NaN for them, and their record says that CMS gives no answer."""
     tagger, x = case
