@@ -174,6 +174,8 @@ def test_commands_take_both_trainings(monkeypatch):
     assert (nominal.name, adversarial.name) == NAMES
     assert nominal.schema is adversarial.schema is SCHEMA
     x = particle_transformer_jets(NAMES[0])[:8]
+    (bare,) = taggers.find_all(["RobustParTAK4"])
+    assert bare.name == "RobustParTAK4" and bare.record is nominal.record and taggers.inputs_of("RobustParTAK4") is SCHEMA
     assert abs(probabilities(nominal.model, x) - probabilities(adversarial.model, x)).max() > 0.01
 
 
