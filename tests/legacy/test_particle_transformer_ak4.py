@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kerastag import legacy
+from kerastag import schema as schemas
 from kerastag.attacks import FGSM, PGD, ThreatModel
 from kerastag.errors import UserError
 from kerastag.legacy import particle_transformer_ak4
@@ -177,6 +178,12 @@ def test_commands_take_both_trainings(monkeypatch):
     (bare,) = taggers.find_all(["RobustParTAK4"])
     assert bare.name == "RobustParTAK4" and bare.record is nominal.record and taggers.inputs_of("RobustParTAK4") is SCHEMA
     assert abs(probabilities(nominal.model, x) - probabilities(adversarial.model, x)).max() > 0.01
+
+
+def test_jets_of_btvnano_are_scored(monkeypatch):
+    monkeypatch.setenv("KERASTAG_WEIGHTS", str(WEIGHTS))
+    schema = schemas.get("btvnano")
+    taggers.check_inputs(taggers.load("RobustParTAK4", schema), schema)
 
 
 def test_wrong_files_are_refused(tmp_path):
