@@ -31,6 +31,7 @@ class Entry:
         uses: Settings of defences that have a meaning with it.
         looks: Whether an attack looks at the tagger; a distortion does not.
         sized: Whether ε means anything to a defence or an attack.
+        structure: What a model takes a jet for: 0 a list of features, 1 a set of objects, 2 objects that see each other.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Entry:
     uses: tuple[str, ...] = ()
     looks: bool = True
     sized: bool = True
+    structure: int = 0
 
     def match(self, name: str) -> dict[str, int] | None:
         """The numbers in a name by argument, or None if it is not a name of this entry."""
@@ -409,22 +411,26 @@ DEFENSES = Catalogue(
 MODELS = Catalogue(
     "model",
     Entry("mlp", "fully connected, on scaled features and track quantities", "kerastag.models.mlp:mlp"),
-    Entry("deep_sets", "one encoder for all tracks, for few jets", "kerastag.models.deep_sets:deep_sets"),
+    Entry("deep_sets", "one encoder for all tracks, for few jets", "kerastag.models.deep_sets:deep_sets", structure=1),
     Entry("paper_mlp", "the network of arXiv:2203.13890", "kerastag.models.mlp:paper_mlp"),
-    Entry("pfn", "Particle Flow Network, a sum over particles (arXiv:1810.05165)", "kerastag.models.pfn:pfn"),
-    Entry("particle_net", "graphs of neighbours (arXiv:1902.08570)", "kerastag.models.particle_net:particle_net"),
-    Entry("particle_net_lite", "the same, small", "kerastag.models.particle_net:particle_net_lite"),
+    Entry("pfn", "Particle Flow Network, a sum over particles (arXiv:1810.05165)", "kerastag.models.pfn:pfn", structure=1),
+    Entry("particle_net", "graphs of neighbours (arXiv:1902.08570)", "kerastag.models.particle_net:particle_net", structure=2),
+    Entry("particle_net_lite", "the same, small", "kerastag.models.particle_net:particle_net_lite", structure=2),
     Entry(
         "particle_transformer",
         "attention among particles, version 1 of arXiv:2202.03772",
         "kerastag.models.particle_transformer:particle_transformer",
+        structure=2,
     ),
     Entry(
         "particle_transformer_small",
         "the same, of three blocks of width 64",
         "kerastag.models.particle_transformer:particle_transformer_small",
+        structure=2,
     ),
-    Entry("deep_jet", "convolutions and recurrence, CMS's (arXiv:2008.10519)", "kerastag.models.deep_jet:deep_jet"),
+    Entry(
+        "deep_jet", "convolutions and recurrence, CMS's (arXiv:2008.10519)", "kerastag.models.deep_jet:deep_jet", structure=2
+    ),
     Entry(
         "lipschitz_mlp",
         "fully connected, with a bound on its logits (arXiv:2112.00038)",

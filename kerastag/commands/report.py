@@ -13,7 +13,13 @@ examples:
   %(prog)s nominal=saved_models/jet_flavor_nominal adversarial=saved_models/jet_flavor_adversarial --output report
   %(prog)s nominal=study/nominal-seed{0,1,2} adversarial=study/trained_at_0.01-seed{0,1,2} --output report
   %(prog)s saved_models/deepcsv_nominal saved_models/deepcsv_adversarial DeepCSV --config deepcsv --output report_deepcsv
+  %(prog)s RobustParTAK4 RobustParTAK4-ngm --config particle_transformer_ak4 --manual-dir candidates --split all \\
+      --max-jets 1000 --output report_pair
+  %(prog)s nominal=architectures/mlp-nominal-seed{0,1,2} adversarial=architectures/mlp-adversarial-seed{0,1,2} \\
+      --study architectures --output report
 
+The third is the report on CMS's pair, trained nominally and adversarially; simulate --candidates --output candidates/jets.root
+makes its jets. The last takes in what study --models has written, and answers whether more structure is more vulnerable.
 The first tagger is the one that others are compared with; a name that is given several times stands for seeds of one training.
 A report that was interrupted goes on where it stopped when it is started again: what was computed from the same taggers,
 jets and settings is used as it is. Two taggers on the sample that comes along take about eleven minutes of one core.
@@ -27,6 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_fields(parser, ReportOptions(), unset=True)
     parser.add_argument("--scan", type=Path, metavar="DIR", help="folder of scan_inputs, to be taken in")
     parser.add_argument("--systematics", type=Path, metavar="DIR", help="folder of systematics, to be taken in")
+    parser.add_argument("--study", type=Path, metavar="DIR", help="folder of study --models, to be taken in")
     cli.add_output_options(parser)
 
 
@@ -38,4 +45,4 @@ def main(options: argparse.Namespace) -> None:
 
     from kerastag import runs
 
-    runs.report(options.taggers, sample, options.output, report_options, options.scan, options.systematics)
+    runs.report(options.taggers, sample, options.output, report_options, options.scan, options.systematics, options.study)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from typing_extensions import override
 
@@ -15,7 +16,8 @@ class EdgeFeatures(keras.layers.Layer):
     """Features of each particle beside its difference to each of its nearest neighbours.
 
     Padded slots are the farthest, so that they are neighbours only where there are too few particles. The choice of
-    neighbours has no gradient; their features have.
+    neighbours has no gradient; their features have. Of particles equally far the first are taken in the order of a sum of their
+    features with unequal weights, where the original takes those in the first slots: the order of slots does not matter.
 
     Reference: Qu and Gouskos, arXiv:1902.08570, section II B.
 
@@ -39,10 +41,14 @@ class EdgeFeatures(keras.layers.Layer):
         ops = keras.ops
         slots = points.shape[1]
         points = ops.stop_gradient(points * mask)
+        # `top_k` takes the first of equal ones, so they are sorted first by what does not depend on their slots.
+        order = ops.argsort(ops.stop_gradient(_rank(features * mask)), axis=1)
+        ends, exists = (ops.transpose(tf.gather(values, order, batch_dims=1), (0, 2, 1)) for values in (points, mask))
         squares = ops.sum(points**2, axis=-1, keepdims=True)
-        distance = squares - 2 * ops.matmul(points, ops.transpose(points, (0, 2, 1))) + ops.transpose(squares, (0, 2, 1))
-        distance = distance + _FAR * (1 - ops.transpose(mask, (0, 2, 1))) + 2 * _FAR * ops.eye(slots)
-        nearest = ops.top_k(-distance, self._neighbours(slots))[1]
+        distance = squares - 2 * ops.matmul(points, ends) + ops.sum(ends**2, axis=1, keepdims=True)
+        itself = ops.cast(order[:, None] == ops.arange(slots)[:, None], distance.dtype)
+        distance = distance + _FAR * (1 - exists) + 2 * _FAR * itself
+        nearest = tf.gather(order, ops.top_k(-distance, self._neighbours(slots))[1], batch_dims=1)
         # Unlike `take_along_axis`, one index takes all channels.
         others = tf.gather(features, nearest, batch_dims=1)
         own = ops.broadcast_to(features[:, :, None], ops.shape(others))
@@ -60,3 +66,9 @@ class EdgeFeatures(keras.layers.Layer):
     @override
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"neighbours": self.neighbours}
+
+
+def _rank(features: tf.Tensor) -> tf.Tensor:
+    """A number of each particle, `(batch, slots)`, which differs where its features do, but for coincidences."""
+    weights = np.sqrt(np.arange(2, int(features.shape[-1]) + 2)).astype(np.float32)
+    return keras.ops.sum(features * keras.ops.cast(weights, features.dtype), axis=-1)

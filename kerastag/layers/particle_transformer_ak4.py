@@ -11,11 +11,13 @@ from typing_extensions import override
 
 # Smallest kT, z, Δ, m² and sum of pT, that of the original.
 _SMALLEST = 1e-8
+# TensorFlow takes squares below 2^-126 for 0, ONNX Runtime those below 2^-150; times this, both end at the same momentum.
+_LIFT = 2.0**12
 
 
 @keras.saving.register_keras_serializable("kerastag")
 class PairFeaturesAK4(keras.layers.Layer):
-    """ln(1 + x) of kT, z, Δ and m² of each pair of objects that exist.
+    """ln(1 + x) of kT, z, Δ and m² of each pair of objects that exist, and 0 where a pT is so small that its square is 0.
 
     Δ² = Δpz² + Δφ², kT = min(pT)·Δ and z = min(pT)/sum(pT), in GeV and rad.
     """
@@ -24,19 +26,20 @@ class PairFeaturesAK4(keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Features `(pairs, 4)` of four-vectors (px, py, pz, E), `(batch, slots, 4)`, and where the pairs are, `(pairs, 3)`.
 
-        A pair is at (jet, slot, earlier slot). An object exists where its pT is not 0.
+        A pair is at (jet, slot, earlier slot). An object exists where its px is not 0.
         """
         ops = keras.ops
         px, py, pz, energy = (inputs[..., number] for number in range(4))
         # `square` and not `**2`, which rounds: m² is a small difference of large numbers.
-        squared = ops.square(px) + ops.square(py)
-        exists = squared > 0
+        exists = px != 0
+        squared = ops.square(_LIFT * px) + ops.square(_LIFT * py)
+        known = squared > 0
         places = tf.where(exists[:, :, None] & exists[:, None, :] & np.tri(inputs.shape[1], k=-1, dtype=bool))
         # The gradients of the root and of the angle are not finite where px and py are 0.
-        pt = ops.sqrt(ops.where(exists, squared, 1.0))
-        azimuth = ops.arctan2(py, ops.where(exists, px, 1.0))
-        quantities = ops.stack([pt, azimuth, px, py, pz, energy], axis=-1)
-        (pt, azimuth, *first), (other_pt, other_azimuth, *second) = (
+        pt = ops.sqrt(ops.where(known, squared, 1.0)) / _LIFT
+        azimuth = ops.arctan2(_LIFT * py, ops.where(known, _LIFT * px, 1.0))
+        quantities = ops.stack([ops.cast(known, px.dtype), pt, azimuth, px, py, pz, energy], axis=-1)
+        (known, pt, azimuth, *first), (other_known, other_pt, other_azimuth, *second) = (
             ops.unstack(tf.gather_nd(quantities, ops.take(places, columns, axis=1)), axis=-1) for columns in ([0, 1], [0, 2])
         )
         squared = ops.square(first[2] - second[2]) + ops.square(_wrapped(azimuth - other_azimuth))
@@ -45,7 +48,7 @@ class PairFeaturesAK4(keras.layers.Layer):
         share = smaller / ops.maximum(pt + other_pt, _SMALLEST)
         *momentum2, energy2 = (ops.square(one + other) for one, other in zip(first, second, strict=True))
         features = ops.stack([smaller * distance, share, distance, energy2 - sum(momentum2)], axis=-1)
-        return ops.log1p(ops.maximum(features, _SMALLEST)), places
+        return ops.log1p(ops.maximum(features, _SMALLEST)) * (known * other_known)[:, None], places
 
 
 @keras.saving.register_keras_serializable("kerastag")

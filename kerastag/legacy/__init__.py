@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 
 from kerastag.legacy import weights
-from kerastag.legacy.registry import TAGGERS, LegacyTagger, get
+from kerastag.legacy.registry import TAGGERS, LegacyTagger, get, known
 
 
 def list() -> tuple[LegacyTagger, ...]:
@@ -52,4 +52,4 @@ def from_lwtnn(path: str | Path) -> keras.Model:
     return lwtnn.build(lwtnn.read(path), name=Path(path).stem)
 
 
-__all__ = ["LegacyTagger", "from_lwtnn", "get", "list", "load"]
+__all__ = ["LegacyTagger", "from_lwtnn", "get", "known", "list", "load"]

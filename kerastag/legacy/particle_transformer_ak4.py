@@ -26,8 +26,8 @@ _LAYERS = 3
 def build(path: Path, classes: tuple[str, ...], name: str) -> keras.Model:
     """The tagger from raw features `(batch, 1016)` to logits `(batch, 6)`, without the dropout of the training.
 
-    A slot is empty where px is 0. A jet of which all slots are empty, for which the original gives NaN, gets what the class
-    token says alone.
+    A slot is empty where px is 0, or below 1e-38 GeV, which TensorFlow takes for 0 and the original does not. A jet of which
+    all slots are empty, for which the original gives NaN, gets what the class token says alone.
 
     Args:
         path: The ONNX file.

@@ -128,6 +128,11 @@ TAGGERS = {
 }
 
 
+def known(name: str) -> bool:
+    """Whether `get` knows a tagger of that name."""
+    return name in TAGGERS or f"{name}-nominal" in TAGGERS
+
+
 def get(name: str, training: str | None = None) -> LegacyTagger:
     """The record of a tagger.
 
@@ -138,7 +143,7 @@ def get(name: str, training: str | None = None) -> LegacyTagger:
     Raises:
         UserError: if there is none of that name; the message lists the nearest names.
     """
-    if training is not None or (name not in TAGGERS and f"{name}-nominal" in TAGGERS):
+    if training is not None or (name not in TAGGERS and known(name)):
         name = f"{name}-{training or 'nominal'}"
     if name not in TAGGERS:
         raise UserError(f"There is no legacy tagger '{name}'; the nearest are {nearest(name, tuple(TAGGERS))}.")

@@ -24,6 +24,7 @@ def particle_net(
     """Three EdgeConv blocks over all particles, their mean, and a dense layer.
 
     Neighbours are near in Δη and Δφ first. Where the schema has no directions, they are near in all scaled features instead.
+    Which of several equally near ones are taken depends on their features, and not on their slots as in the original.
     Several groups with slots become one set, each behind a layer of its own. What a jet has beside them joins the mean.
 
     Args:

@@ -16,8 +16,6 @@ import tensorflow as tf
 
 from kerastag.attacks import CLEAN, Attack, Condition, attacked_features, attacked_logits
 from kerastag.data import JetDataset
-from kerastag.evaluation import input_scan
-from kerastag.evaluation import systematics as measure
 from kerastag.files import replaced
 from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.request import RELATIVE_CAP, ReportOptions, Sample
@@ -41,6 +39,7 @@ class Subject:
         store: Folder of logits that were computed before.
         scan: Folder of a scan of inputs; None for none.
         systematics: Folder of what `kerastag systematics` has measured; None for none.
+        study: Folder of a comparison of architectures; None for none.
 
     Attributes:
         jets: The jets, clean.
@@ -59,8 +58,10 @@ class Subject:
         store: Path,
         scan: Path | None = None,
         systematics: Path | None = None,
+        study: Path | None = None,
     ):
-        self.dataset, self.sample, self.options, self.scan, self.systematics = dataset, sample, options, scan, systematics
+        self.dataset, self.sample, self.options = dataset, sample, options
+        self.scan, self.systematics, self.study = scan, systematics, study
         for name in options.features:
             dataset.schema.index(name)
         self.jets = dataset.arrays(sample.split).take(slice(sample.max_jets))
@@ -227,18 +228,12 @@ class Subject:
         ratios = [dataclasses.asdict(ratio) for ratio in self.dataset.schema.ratios]
         return [self.dataset.fingerprint, self.sample.split, self.sample.max_jets, *ratios]
 
-    def made_of(self, scan: bool, systematics: bool = False) -> list:
+    def made_of(self, *files: Path | None) -> list:
         """Everything that a part of the report depends on, as plain data.
 
         Args:
-            scan: Whether the part takes in the scan of inputs.
-            systematics: Whether it takes in what `kerastag systematics` has measured.
+            *files: Results of other commands that the part takes in; None for one that is not given.
         """
-        files = []
-        if scan:
-            files.append(self.scan and self.scan / input_scan.RESULT)
-        if systematics:
-            files.append(self.systematics and self.systematics / measure.RESULT)
         contents = [file and file.read_text() for file in files] or [None]
         return [list(self._digests.items()), self.of_data(), dataclasses.asdict(self.options), *contents]
 

@@ -16,6 +16,7 @@ from kerastag.attacks import CLEAN, Condition, attacked_features, conditions
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.evaluation import speed
+from kerastag.evaluation.architectures import CLEAN_AREA, RESULT, TRAININGS, VARIATIONS, cost_table, name_of, points, table
 from kerastag.evaluation.certified import Certifier, certified_boxes
 from kerastag.evaluation.taggers import TREES, Tagger
 from kerastag.files import read_json, write_json, write_text
@@ -30,11 +31,9 @@ from kerastag.simulation.catalogue import UNCERTAINTIES
 from kerastag.training import fitting
 from kerastag.training.assembly import make_attack
 
-TRAININGS = ("nominal", "adversarial")
 # Of a training the quantities by name.
 Quantities = dict[str, float]
-CLEAN_AREA, VARIATIONS = "clean", "mean change under variations"
-RESULT, SPEED = "architecture.json", "speed.json"
+_OF_ONE, _SPEED = "architecture.json", "speed.json"
 # Jets on which speeds are measured.
 _TIMED_JETS = 4_096
 # Jets that are certified, which takes a wide network a tenth of a second each.
@@ -47,7 +46,7 @@ class Row:
 
     Attributes:
         model: Name of the model.
-        training: One of `TRAININGS`; "" for trees.
+        training: One of `TRAININGS`.
     """
 
     model: str
@@ -56,7 +55,7 @@ class Row:
     @property
     def name(self) -> str:
         """Name of its row."""
-        return f"{self.model}, {self.training}" if self.training else self.model
+        return name_of(self.model, self.training)
 
 
 @outputs.keeps
@@ -102,8 +101,7 @@ def architectures(
     firsts = {row: _settings(settings, row, seeds[0]) for row in rows}
     timed = tqdm(firsts.items(), "Timing", disable=None)
     costs = {row.name: _costs(training, dataset, _folder(output, row, training)) for row, training in timed}
-    main = dataset.schema.main.name
-    _write(results, costs, f"{main} AUC of {measure.jets:,} test jets", main, output)
+    _write(results, costs, dataset, measure.jets, output)
 
 
 def _settings(settings: Settings, row: Row, seed: int) -> Settings:
@@ -147,7 +145,7 @@ class _Measure:
 
     def network(self, folder: Path, name: str) -> Quantities:
         """Quantities of a training."""
-        return self._kept(folder / RESULT, lambda: Tagger.network(saving.load(folder), name))
+        return self._kept(folder / _OF_ONE, lambda: Tagger.network(saving.load(folder), name))
 
     def trees(self, first: Path, file: Path) -> Quantities:
         """The same of boosted trees, on jets that were attacked on the first training."""
@@ -191,7 +189,7 @@ class _Measure:
 
 def _costs(settings: Settings, dataset: JetDataset, folder: Path) -> Quantities:
     """Parameters, and jets/s of training and inference, measured once."""
-    file = folder / SPEED
+    file = folder / _SPEED
     if file.is_file():
         return read_json(file, {})
     tagger, jets = saving.load(folder), dataset.arrays("test")
@@ -217,42 +215,25 @@ def _costs(settings: Settings, dataset: JetDataset, folder: Path) -> Quantities:
 
 
 def _write(
-    results: Mapping[str, Sequence[Quantities]], costs: Mapping[str, Quantities], title: str, main: str, output: Path
+    results: Mapping[str, Sequence[Quantities]],
+    costs: Mapping[str, Quantities],
+    dataset: JetDataset,
+    jets: int,
+    output: Path,
 ) -> None:
     """Table, numbers and figure."""
     over_seeds = {
         name: {quantity: Seeds(tuple(one[quantity] for one in of_seeds)) for quantity in of_seeds[0]}
         for name, of_seeds in results.items()
     }
-    quantities = list(dict.fromkeys(quantity for row in over_seeds.values() for quantity in row))
-    rows = [
-        [name, str(len(results[name])), *(str(row.get(quantity, "")) for quantity in quantities)]
-        for name, row in over_seeds.items()
-    ]
-    of_cost = list(next(iter(costs.values())))
-    speeds = [[name, *(_number(row.get(cost)) for cost in of_cost)] for name, row in costs.items()]
+    main = dataset.schema.main.name
     text = (
-        f"{title} and its losses; mean over seeds ± their standard deviation.\n\n"
-        f"{tables.markdown(['model', 'seeds', *quantities], rows)}\n\nParameters, and jets/s:\n\n"
-        f"{tables.markdown(['model', *of_cost], speeds)}\n"
+        f"{main} AUC of {jets:,} test jets and its losses; mean over seeds ± their standard deviation.\n\n"
+        f"{tables.markdown(*table(over_seeds))}\n\nParameters, and jets/s:\n\n{tables.markdown(*cost_table(costs))}\n"
     )
     write_text(output / "table.md", text)
-    write_json(output / "metrics.json", {"results": over_seeds, "costs": costs})
-    points = [
-        {
-            "model": name.partition(", ")[0],
-            "training": name.partition(", ")[2],
-            "loss": quantity,
-            "clean": row[CLEAN_AREA],
-            "value": row[quantity],
-        }
-        for name, row in over_seeds.items()
-        for quantity in quantities
-        if quantity in row and quantity != CLEAN_AREA
-    ]
-    plots.save(plots.architectures(points, main)[0], output / "architectures.png", output / "architectures.pdf")
-    print(f"\n{text}\nNumbers {output / 'metrics.json'}, table {output / 'table.md'}, figure {output / 'architectures.png'}.")
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+    about = {"fingerprint": dataset.fingerprint, "jets": jets, "main": main}
+    write_json(output / RESULT, about | {"results": over_seeds, "costs": costs})
+    figure, _ = plots.architectures(points(over_seeds), main)
+    plots.save(figure, output / "architectures.png", output / "architectures.pdf")
+    print(f"\n{text}\nNumbers {output / RESULT}, table {output / 'table.md'}, figure {output / 'architectures.png'}.")

@@ -17,21 +17,31 @@ from tqdm.auto import tqdm
 import kerastag
 from kerastag import outputs, plots, tables
 from kerastag.errors import UserError
+from kerastag.evaluation import architectures as comparison
 from kerastag.evaluation import input_scan
 from kerastag.evaluation import systematics as measure
 from kerastag.files import read_json, write_json, write_text
 from kerastag.report import claims, verdict
 from kerastag.report.page import Page, Section, Table, html, markdown
 from kerastag.report.part import Numbers, Part
-from kerastag.report.parts import PARTS, areas, directions, epochs, flatness, hidden, inputs, mismodelling, shapes
+from kerastag.report.parts import (
+    PARTS,
+    architectures,
+    areas,
+    directions,
+    epochs,
+    flatness,
+    hidden,
+    inputs,
+    mismodelling,
+    shapes,
+)
 from kerastag.report.subject import Subject, fingerprint
 from kerastag.request import ReportOptions, Sample
 from kerastag.runs.opening import opened, schema_of
 
 # Resolution of figures, dots per inch.
 _DPI = 60
-# Parts that take the scan in; the others need not be made again when there is another.
-_WITH_SCAN = (inputs.NAME, claims.NAME)
 # What changed in the numbers of a part since the version: those of older reports are made anew.
 _FORMATS = {
     claims.NAME: ["all seeds"],
@@ -52,6 +62,7 @@ def report(
     options: ReportOptions = ReportOptions(),  # noqa: B008  (it cannot change)
     scan: Path | None = None,
     systematics: Path | None = None,
+    study: Path | None = None,
 ) -> None:
     """Make the report, or what is missing of it.
 
@@ -63,16 +74,18 @@ def report(
         options: What the report shows.
         scan: Folder of a scan of inputs; None for none.
         systematics: Folder of what `kerastag systematics` has measured; None for none.
+        study: Folder of what `kerastag study --models` has measured; None for none.
 
     Raises:
-        UserError: if a tagger does not fit the data set, or the scan or the systematics were made of other jets.
+        UserError: if a tagger does not fit the data set, or the scan, the systematics or the study were made of other jets.
     """
     start = time.perf_counter()
     dataset = opened(sample, schema_of(sample, taggers))
     store = output / "parts"
-    subject = Subject(taggers, dataset, sample, options, store, scan, systematics)
+    subject = Subject(taggers, dataset, sample, options, store, scan, systematics, study)
     _check_scan(subject)
     _check_systematics(subject)
+    _check_study(subject)
     parts = _stored_parts(subject, output)
     numbers = {name: stored["numbers"] for name, stored in parts.items()}
     page = _page(subject, numbers, sum(stored["nonfinite_gradients"] for stored in parts.values()))
@@ -109,6 +122,32 @@ def _check_systematics(subject: Subject) -> None:
         raise UserError(f"The systematics in {where} were made with another data set than '{subject.dataset.path}'.")
 
 
+def _check_study(subject: Subject) -> None:
+    """Raise a `UserError` unless the study, if there is one, compared architectures on the same data set."""
+    if subject.study is None:
+        return
+    file, where = subject.study / comparison.RESULT, f"'{subject.study}' (--study)"
+    content = read_json(file, {}) if file.is_file() else {}
+    if not comparison.FIELDS.keys() <= content.keys():
+        raise UserError(
+            f"There is no comparison of architectures in {where}; make it with scripts/study.py --models, which trains nothing "
+            "again where an earlier version made it."
+        )
+    if read_json(file, comparison.FIELDS)["fingerprint"] != subject.dataset.fingerprint:
+        raise UserError(f"The study in {where} was made with another data set than '{subject.dataset.path}'.")
+
+
+def _files_of(name: str, subject: Subject) -> list[Path | None]:
+    """Results of other commands that a part takes in; the others need not be made again when there are other ones."""
+    folders = {
+        inputs.NAME: (subject.scan, input_scan.RESULT),
+        claims.NAME: (subject.scan, input_scan.RESULT),
+        mismodelling.NAME: (subject.systematics, measure.RESULT),
+        architectures.NAME: (subject.study, comparison.RESULT),
+    }
+    return [folder and folder / file for folder, file in [folders[name]]] if name in folders else []
+
+
 def _stored_parts(subject: Subject, output: Path) -> dict[str, dict[str, Any]]:
     """The stored content of each part and of the claims by name; what is missing is made and stored."""
     stored: dict[str, dict[str, Any]] = {}
@@ -137,9 +176,8 @@ def _stored(name: str, subject: Subject, output: Path, make: Callable[[], _Made]
         make: Makes the part.
     """
     file = output / "parts" / f"{name}.json"
-    key = fingerprint(
-        [kerastag.__version__, *_FORMATS.get(name, ()), subject.made_of(name in _WITH_SCAN, name == mismodelling.NAME)]
-    )
+    of_subject = subject.made_of(*_files_of(name, subject))
+    key = fingerprint([kerastag.__version__, *_FORMATS.get(name, ()), of_subject])
     stored = read_json(file) if file.is_file() else {"made_of": None, "files": []}
     if stored["made_of"] == key and all((output / path).is_file() for path in stored["files"]):
         return stored

@@ -50,7 +50,7 @@ def find(argument: str) -> NamedTagger:
     name = name or Path(source).name
     if (path := presets.locate(source)) is not None:
         return NamedTagger(name, str(path), saving.load(path), saving.description(path))
-    if source in legacy.TAGGERS:
+    if legacy.known(source):
         record = legacy.get(source)
         return NamedTagger(name, source, legacy.load(source), record.schema, record)
     names = ", ".join([*presets.shipped(), *legacy.TAGGERS])
@@ -81,7 +81,7 @@ def inputs_of(argument: str) -> Schema | None:
     if (path := presets.locate(source)) is not None:
         stored = saving.description(path)
         return schemas.current(stored) if stored else None
-    return legacy.get(source).schema if source in legacy.TAGGERS else None
+    return legacy.get(source).schema if legacy.known(source) else None
 
 
 def load(argument: str, given: Schema) -> NamedTagger:

@@ -13,8 +13,7 @@ spectators. Empty slots are 0, so 0 is the default, and the network takes slots 
 * DeepNTuples hold pT, η, φ and e, of which px, py and pz are made here. In early ones, such as those of `deepntuple`,
   `Npfcan_etarel` and `Npfcan_phirel` are signed distances; they are not what the network was trained on.
 * `kerastag simulate --candidates` and `convert_pfnano` write the same names into a tree `jets`.
-* BTVNano names a slot `Jet_DeepJet_Cpfcan_<name>_<slot>`, likewise `Npfcan` and `sv`, where this schema has
-  `Cpfcan_<name>_<slot>`.
+* BTVNano has a branch for each slot, `Jet_DeepJet_Cpfcan_<name>_<slot>` and the like: the config `btvnano` reads them.
 """
 
 from typing import Any

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kerastag import legacy
+from kerastag import schema as schemas
 from kerastag.attacks import FGSM, PGD, ThreatModel
 from kerastag.errors import UserError
 from kerastag.legacy import particle_transformer_ak4
@@ -87,6 +88,21 @@ def test_what_is_in_an_empty_slot_does_not_matter(case):
     np.testing.assert_allclose(probabilities(tagger, filled), probabilities(tagger, x), atol=1e-6)
 
 
+@pytest.mark.parametrize("component", (1e-10, 1e-20, 3e-23, 1e-30))
+def test_objects_of_hardly_any_transverse_momentum_count_as_in_the_original(case, component):
+    """Their squares are 0 in float32, so that they are there and have no pairs."""
+    tagger, x = case
+    x = x[60:110].copy()
+    for view in slots(x):
+        view[:, -4:-2, 1] = component
+    np.testing.assert_allclose(probabilities(tagger, x), robust_part_original(tagger.name, x), atol=1e-5)
+    inputs = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        score = tf.reduce_sum(tf.nn.log_softmax(tagger(inputs))[:, 0])
+    assert np.isfinite(tape.gradient(score, inputs)).all()
+
+
 def test_jets_without_objects_get_finite_logits(case):
     """The original gives NaN for them, and their record says that CMS gives no answer."""
     tagger, x = case
@@ -159,7 +175,15 @@ def test_commands_take_both_trainings(monkeypatch):
     assert (nominal.name, adversarial.name) == NAMES
     assert nominal.schema is adversarial.schema is SCHEMA
     x = particle_transformer_jets(NAMES[0])[:8]
+    (bare,) = taggers.find_all(["RobustParTAK4"])
+    assert bare.name == "RobustParTAK4" and bare.record is nominal.record and taggers.inputs_of("RobustParTAK4") is SCHEMA
     assert abs(probabilities(nominal.model, x) - probabilities(adversarial.model, x)).max() > 0.01
+
+
+def test_jets_of_btvnano_are_scored(monkeypatch):
+    monkeypatch.setenv("KERASTAG_WEIGHTS", str(WEIGHTS))
+    schema = schemas.get("btvnano")
+    taggers.check_inputs(taggers.load("RobustParTAK4", schema), schema)
 
 
 def test_wrong_files_are_refused(tmp_path):

@@ -223,6 +223,25 @@ def test_graph_joins_each_particle_to_its_nearest():
     assert (edges[:4, :, 0] == features[:4]).all()
 
 
+def with_equal_directions(x: np.ndarray, schema: Schema) -> np.ndarray:
+    """The same jets, in which all particles of a jet point to one of two directions."""
+    x = x.copy()
+    for name in ("delta_eta", "delta_phi"):
+        columns = [schema.index(f"particle_{slot}_{name}") for slot in range(6)]
+        x[:, columns] = np.where(x[:, columns] == schema.defaults[columns], x[:, columns], np.sign(x[:, columns]) / 2)
+    return x
+
+
+@pytest.mark.parametrize("neighbours", (1, 2, 3))
+def test_order_of_particles_of_equal_directions_does_not_matter(neighbours, monkeypatch):
+    """More are equally far than there are neighbours, and they differ in what else is known of them."""
+    schema, made_up = checks.particles(), checks.made_up
+    keras.utils.set_random_seed(1)
+    model = TINY["particle_net"](schema, checks.flat_statistics(schema), neighbours=neighbours)
+    monkeypatch.setattr(checks, "made_up", lambda schema: with_equal_directions(made_up(schema), schema))
+    checks.check_order(model, schema)
+
+
 def test_momenta_of_a_helix_are_those_of_its_parameters():
     from kerastag.layers import Kinematics
 

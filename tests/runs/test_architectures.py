@@ -26,6 +26,7 @@ def test_architectures_are_compared_and_the_study_is_resumed(dataset, data_dir, 
     assert text in capsys.readouterr().out
     stored = json.loads((tmp_path / "metrics.json").read_text())
     names = ["lipschitz_mlp, nominal", "lipschitz_mlp, adversarial"]
+    assert stored["fingerprint"] == dataset.fingerprint and stored["jets"] == len(dataset.arrays("test"))
     assert list(stored["costs"]) == names and list(stored["results"]) == [*names, "boosted trees"]
     parameters = {name: row["parameters"] for name, row in stored["costs"].items()}
     tagger = saving.load(tmp_path / "lipschitz_mlp-nominal-seed1")

@@ -304,8 +304,8 @@ def test_what_is_cached_cannot_be_changed(subject):
 def test_what_a_report_is_made_of_tells_others_apart(dataset, taggers, tmp_path):
     def made_of(names=taggers, max_jets=JETS, scan=False, **options):
         sample = Sample(max_jets=max_jets)
-        folder = tmp_path if scan else None
-        return Subject(names, dataset, sample, ReportOptions(**{**OPTIONS, **options}), tmp_path, folder).made_of(scan)
+        file = tmp_path / "inputs.json" if scan else None
+        return Subject(names, dataset, sample, ReportOptions(**{**OPTIONS, **options}), tmp_path).made_of(file)
 
     (tmp_path / "inputs.json").write_text("{}")
     others = [made_of(taggers[:1]), made_of(max_jets=400), made_of(scan=True), made_of(uncertainty=0.1)]

@@ -1,5 +1,7 @@
 """Example schemas of public formats, on small files with the branches and types that these formats have."""
 
+import dataclasses
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -57,6 +59,22 @@ def pfnano():
     for name in ("mass", "pt", "ntracks", "d3d", "d3dsig", "enration", "deltaR"):
         numbers = RNG.uniform(*((-0.5, -0.1) if name == "deltaR" else (1, 9)), 2 * EVENTS).astype("f4")
         columns[f"JetSVs_{name}"] = ak.unflatten(np.rint(numbers) if name == "ntracks" else numbers, np.full(EVENTS, 2))
+    return columns
+
+
+def btvnano(schema):
+    """Jets of events with a branch for each slot; those beyond the number of objects hold 0, as the producers leave them."""
+    names = ("Jet_pt", "Jet_eta", "Jet_hadronFlavour", "event", "genWeight")
+    columns = {name: column for name, column in nanoaod("u1").items() if name in names}
+    for group in schema.groups:
+        filled = RNG.integers(0, group.slots + 1, JETS)
+        stored = {variable.branch: variable.integer for variable in group.variables if "(" not in variable.branch}
+        if group.name == "vertex":
+            stored |= {f"Jet_DeepJet_sv_{name}_{{slot}}": False for name in ("eta", "phi")}
+        for branch, whole in stored.items():
+            for slot in range(group.slots):
+                drawn = np.where(slot < filled, values(*((-0.4, -0.1) if "Extra" in branch else (0.5, 3))), 0)
+                columns[branch.format(slot=slot)] = in_events(drawn.astype("i4" if whole else "f4"))
     return columns
 
 
@@ -125,6 +143,7 @@ def column(jets, schema, name):
 
 
 SHAPES = {
+    "btvnano": [],  # of a thousand branches, so it has a test of its own with fewer slots
     "nanoaod": [nanoaod("i4"), nanoaod("u1")],
     "pfnano": [pfnano()],
     "delphes": [delphes()],
@@ -174,6 +193,41 @@ def test_candidates_of_pfnano_are_charged_and_sorted_by_their_significance(tmp_p
         with_vertex = {2: 0, 0: 1}.get(in_event)
         mass = -1 if with_vertex is None else columns["JetSVs_mass"][event][with_vertex]
         assert column(jets, schema, "vertex_0_mass")[number] == mass
+
+
+def test_slots_of_btvnano_are_its_branches_and_vertices_get_four_vectors(tmp_path):
+    schema = schemas.get("btvnano").restricted(["charged candidate:2", "neutral candidate:1", "vertex:2"])
+    columns = btvnano(schema)
+    written(tmp_path / "a.root", schema.tree, columns)
+    jets = read(tmp_path / "a.root", schema)
+
+    def stored(name):
+        return ak.to_numpy(ak.flatten(columns[f"Jet_{name}"]))
+
+    for feature, branch in (
+        ("Cpfcan_BtagPf_trackSip3dSig_1", "DeepJet_Cpfcan_BtagPf_trackSip3dSig_1"),
+        ("Cpfcan_VTX_ass_1", "DeepJet_Cpfcan_VTX_ass_1"),
+        ("Cpfcan_px_0", "DeepJet_Cpfcan_px_0"),
+        ("Npfcan_phirel_0", "DeepJetExtra_Npfcan_phirel_0"),
+        ("sv_etarel_1", "DeepJetExtra_sv_etarel_1"),
+        ("sv_ntracks_1", "DeepJet_sv_ntracks_1"),
+    ):
+        np.testing.assert_array_equal(column(jets, schema, feature), stored(branch))
+    pt, eta, phi, mass = (stored(f"DeepJet_sv_{name}_1").astype("f8") for name in ("pt", "eta", "phi", "mass"))
+    expected = [pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), np.sqrt((pt * np.cosh(eta)) ** 2 + mass**2)]
+    for name, of_vertex in zip(("px", "py", "pz", "e"), expected, strict=True):
+        np.testing.assert_allclose(column(jets, schema, f"sv_{name}_1"), of_vertex, rtol=1e-5, atol=1e-5)
+    assert (pt == 0).any() and (pt > 0).any()
+    np.testing.assert_array_equal(jets.label, np.arange(JETS) % 3)
+    np.testing.assert_array_equal(jets.spectators["jet_pt"], stored("pt"))
+    np.testing.assert_array_equal(jets.spectators["event"], np.repeat(np.arange(EVENTS), 3))
+
+
+def test_btvnano_has_the_features_of_the_tagger_in_its_order():
+    schema, of_tagger = schemas.get("btvnano"), schemas.PARTICLE_TRANSFORMER_AK4
+    facts = [[dataclasses.replace(feature, branch="") for feature in one.features] for one in (schema, of_tagger)]
+    assert facts[0] == facts[1] and schema.class_names == of_tagger.class_names
+    assert schema.ties == of_tagger.ties and schema.kinematics == of_tagger.kinematics
 
 
 def test_jets_of_delphes_know_their_event(tmp_path):

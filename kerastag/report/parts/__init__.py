@@ -2,6 +2,7 @@
 
 from kerastag.report.part import Part
 from kerastag.report.parts import (
+    architectures,
     areas,
     calibration,
     certified,
@@ -36,6 +37,7 @@ PARTS: tuple[Part, ...] = (
     feature_groups,
     calibration,
     inputs,
+    architectures,
     pareto,
 )
 
