@@ -24,8 +24,8 @@ _RECIPE = ("model", "epochs")
 
 EPILOG = """\
 On the sample that comes along it takes two to three hours on two cores. What is there already is used as it is, so start it
-again with the same options if it was interrupted. Nothing is chosen after the fact. table.md has areas by attack; choice.md and
-choice.png have what to choose a defence by: strongest attack, certificate, change under variations, calibration, time.
+again with the same options if it was interrupted. Nothing is chosen after the fact. table.md has areas by attack, and
+with choice.png what to choose a defence by: strongest attack, certificate, change under variations, calibration, time.
 """
 
 
@@ -83,13 +83,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--certify",
         choices=CERTIFICATES,
-        help="how certified areas are made, which evaluate explains; a column of choice.md (default: none)",
+        help="how certified areas are made, which evaluate explains; a column of what to choose by (default: none)",
     )
     parser.add_argument(
         "--systematics",
         type=Path,
         metavar="FOLDER",
-        help="simulated variations of the test jets, whose mean and worst change are columns of choice.md",
+        help="simulated variations of the test jets, whose mean and worst change are columns of what to choose by",
     )
     parser.add_argument("--max-jets", type=int, metavar="N", help="attack the first N test jets alone (default: all)")
     parser.add_argument(

@@ -155,15 +155,19 @@ def benchmark_robustness(
     timed = {name: several[0] for name, several in rows.items()}
     timed |= {one.name: one.settings for one in others if one.settings is not None}
     speeds = _speeds(timed, dataset, output / "speed.json")
-    _write(results, speeds, attacks, len(jets), output)
     main = dataset.schema.main.name
-    _draw(results, rows, attacks, output)
     for name, of_seeds in results.items():
-        areas = ({label: row[main].value for label, row in one.areas.items()} for one in of_seeds)
-        headline = [{CLEAN_AREA: of[CLEAN.label], ATTACKED: min(of[label] for label in usual)} for of in areas]
-        quantities[name] = [first | rest for first, rest in zip(headline, quantities[name], strict=True)]
+        headlines = [_headline(one, usual, main) for one in of_seeds]
+        quantities[name] = [first | rest for first, rest in zip(headlines, quantities[name], strict=True)]
     title = f"{main} areas of {len(jets):,} test jets and what else to choose by; mean over seeds ± their standard deviation."
-    print(f"\n{write_choice(quantities, speeds, title, output)}\nFigure {output / 'choice.png'}.")
+    _write(results, speeds, attacks, len(jets), write_choice(quantities, speeds, title, output), output)
+    _draw(results, rows, attacks, output)
+
+
+def _headline(training: Training, usual: Sequence[str], main: str) -> Quantities:
+    """Clean area of a training, and that under the strongest of the usual attacks."""
+    areas = {label: row[main].value for label, row in training.areas.items()}
+    return {CLEAN_AREA: areas[CLEAN.label], ATTACKED: min(areas[label] for label in usual)}
 
 
 def _of_usual_size(attacks: Sequence[Condition]) -> list[str]:
@@ -317,20 +321,27 @@ def _areas(
 
 
 def _write(
-    results: dict[str, list[Training]], speeds: dict[str, float], attacks: Sequence[Condition], jets: int, output: Path
+    results: dict[str, list[Training]],
+    speeds: dict[str, float],
+    attacks: Sequence[Condition],
+    jets: int,
+    choice: str,
+    output: Path,
 ) -> None:
-    """Table, tidy rows and numbers."""
+    """Tables, with the text on what to choose behind them, tidy rows and numbers."""
     parts = [
         f"{jets:,} test jets; mean over seeds ± their standard deviation, or ± half the 68 % bootstrap interval for one seed."
     ]
     for discriminator in _discriminators(results):
         parts += [f"**{discriminator} AUC**", _table(results, speeds, discriminator)]
-    text = "\n\n".join(parts) + "\n"
+    text = "\n\n".join([*parts, choice])
     write_text(output / "table.md", text)
     write_json(output / "metrics.json", {"jets_per_second": speeds, "results": results})
     write_text(output / "robustness.csv", tables.comma_separated(_records(results)))
     print(f"\n{text}\nBest under the strongest attack: {_best(results, attacks)}.")
-    print(f"Numbers {output / 'metrics.json'} and robustness.csv, tables {output / 'table.md'}.")
+    print(
+        f"Numbers {output / 'metrics.json'} and robustness.csv, tables {output / 'table.md'}, figures pareto.png, choice.png."
+    )
 
 
 def _table(results: dict[str, list[Training]], speeds: dict[str, float], discriminator: str) -> str:

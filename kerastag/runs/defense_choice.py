@@ -14,7 +14,7 @@ from kerastag.errors import UserError
 from kerastag.evaluation.calibration import expected_calibration_error
 from kerastag.evaluation.certified import Certifier
 from kerastag.evaluation.taggers import TREES, Tagger
-from kerastag.files import read_json, write_json, write_text
+from kerastag.files import read_json, write_json
 from kerastag.jets import Jets
 from kerastag.request import EPSILON, PHYSICS, Method, Physics
 from kerastag.results import Seeds, plain
@@ -105,7 +105,7 @@ class Choice:
 
 
 def write_choice(results: Mapping[str, Sequence[Quantities]], speeds: Mapping[str, float], title: str, output: Path) -> str:
-    """Write table, numbers and figure, and return the text.
+    """Write numbers and figure, and return table and sentences.
 
     Args:
         results: Of each row the quantities of its trainings.
@@ -124,7 +124,6 @@ def write_choice(results: Mapping[str, Sequence[Quantities]], speeds: Mapping[st
     ]
     sentences = [said for quantity in (ATTACKED, CERTIFIED, WORST) if (said := best(rows, quantity))]
     text = "\n\n".join([title, tables.markdown(["defence", "seeds", *names], cells), *sentences]) + "\n"
-    write_text(output / "choice.md", text)
     write_json(output / "choice.json", {"rows": rows})
     figure = plots.defenses([{"defence": name, **row} for name, row in rows.items()], names, ATTACKED, title)
     plots.save(figure[0], output / "choice.png", output / "choice.pdf")

@@ -63,7 +63,7 @@ def test_quantities_are_those_of_other_commands(dataset, data_dir, tmp_path, cap
     attacks = [Condition("fgsm", 0.01, objective="margin"), Condition("noise", 0.01)]
     options = {"certify": "interval", "max_jets": 300, "trees": False}
     runs.benchmark_robustness(Settings.resolve(given), tmp_path, {"nominal": [0], "sam": [0]}, attacks, **options)
-    text = (tmp_path / "choice.md").read_text()
+    text = (tmp_path / "table.md").read_text()
     assert text in capsys.readouterr().out and "Best by *certified, untied*" in text
     rows = json.loads((tmp_path / "choice.json").read_text())["rows"]
     table = json.loads((tmp_path / "nominal-seed0" / "robustness.json").read_text())["areas"]
