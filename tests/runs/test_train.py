@@ -419,7 +419,7 @@ def test_benchmark_of_defenses_is_resumed(dataset, data_dir, tmp_path, capsys):
     runs.benchmark_robustness(settings, tmp_path, {"nominal": [0], "fgsm": [0, 1]}, attacks)
     text = (tmp_path / "table.md").read_text()
     assert text in capsys.readouterr().out
-    assert text.count("| nominal ") == text.count("| fgsm ") == 2
+    assert text.count("| nominal ") == text.count("| fgsm ") == 3
     stored = json.loads((tmp_path / "nominal-seed0" / "robustness.json").read_text())
     labels = ["FGSM ε=0.01 paper's box", "noise ε=0.05 paper's box", "marginal-preserving ε=0.01"]
     assert list(stored["areas"]) == [CLEAN.label, *labels]
@@ -427,19 +427,19 @@ def test_benchmark_of_defenses_is_resumed(dataset, data_dir, tmp_path, capsys):
     runs.benchmark_robustness(settings, tmp_path, {"nominal": [0], "fgsm": [0, 1]}, attacks)
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.json")}
     figure = (tmp_path / "pareto.png").read_bytes()
-    assert text.count(f"| {TREES} ") == 2
+    assert text.count(f"| {TREES} ") == 3
     given = {"attacks": attacks, "strengths": Strengths((0.01, 0.02)), "trees": False}
     runs.benchmark_robustness(
         settings, tmp_path, {"nominal": [0], "fgsm": [0]}, **given, beside=[f"same={tmp_path / 'nominal-seed0'}"]
     )
     assert json.loads((tmp_path / "fgsm-0.02-seed0" / "config.json").read_text())["settings"]["epsilon"] == 0.02
-    assert (tmp_path / "table.md").read_text().count("| fgsm ε=0.02 ") == 2
+    assert (tmp_path / "table.md").read_text().count("| fgsm ε=0.02 ") == 3
     assert (tmp_path / "pareto.png").read_bytes() != figure
     rows = [line.split("|")[1:-2] for line in (tmp_path / "table.md").read_text().splitlines()]
     ours, same = ([row[2:] for row in rows if row and row[0].strip() == name] for name in ("nominal", "same"))
-    assert ours == same and len(ours) == 2
+    assert ours == same and len(ours) == 3
     times = [line.split("|")[-2].strip() for line in (tmp_path / "table.md").read_text().splitlines() if "| same " in line]
-    assert len(times) == 2 and all(float(time) > 0 for time in times)
+    assert len(times) == 3 and all(float(time) > 0 for time in times)
     with pytest.raises(UserError, match="called 'fgsm' already"):
         runs.benchmark_robustness(settings, tmp_path, {"fgsm": [0]}, beside=[f"fgsm={tmp_path / 'nominal-seed0'}"])
 
