@@ -40,7 +40,7 @@ def test_a_point_in_the_box_is_allowed_and_projection_is_idempotent(x, point, ep
     assert inside[frozen].tobytes() == x[frozen].tobytes()
     assert np.asarray(box.project(inside)).tobytes() == inside.tobytes()
     if bounds:
-        lower = np.array([-np.inf if f.valid_min is None else f.valid_min for f in TOY.features])
+        lower = np.array([-np.inf if f.valid_min is None else f.valid_min for f in TOY.features], np.float32)
         assert (inside >= np.minimum(lower, x)).all()
 
 
