@@ -18,7 +18,7 @@ from kerastag.schema.plain import STRICT, build
 
 # What tables call the box of an entry unless told otherwise.
 USUAL_BOX = dataclasses.replace(CLEAN, attack="fgsm", epsilon=EPSILON).box_label
-_LONGEST_TEXT = 300
+_LONGEST_TEXT = 200
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -198,7 +198,8 @@ class Entry:
 
 def file_name(name: str, box: str) -> str:
     """Name of the file of a tagger in a box: its own, with that of the box where it is not the usual one."""
-    return re.sub(r"[^\w.+-]+", "-", name if box == USUAL_BOX else f"{name} {box}").strip("-.") + ".json"
+    words = name if box == USUAL_BOX else f"{name} {box.replace('ε=', 'epsilon ')}"
+    return re.sub(r"[^\w.+-]+", "-", words).strip("-.") + ".json"
 
 
 def threat_digest(threat_model: ThreatModel) -> str:
@@ -261,10 +262,7 @@ def _check(entry: Entry) -> None:
         UserError: if a value is out of range.
     """
     for name, text in _texts(entry):
-        if not (0 < len(text) <= _LONGEST_TEXT and text.isprintable() and text.strip()):
-            raise UserError(f"The field '{name}' must be a line of 1 to {_LONGEST_TEXT} characters.")
-    if entry.link is not None and not re.fullmatch(r"https?://[^\s\"'<>]+", entry.link):
-        raise UserError(f"The field 'link' must be an address that begins with https:// or http://, not '{entry.link}'.")
+        check_words(**{name: text})
     for attacked in (entry.best, *entry.attacks):
         _check_digest("sha256", attacked.sha256)
     for name, digest in (
@@ -284,6 +282,26 @@ def _check(entry: Entry) -> None:
             raise UserError(f"The field '{name}' must be finite and at least 0, not {size}.")
     if not entry.attacks or entry.best.area.value > min(attacked.area.value for attacked in entry.attacks):
         raise UserError("The field 'best' must be the smallest of all areas under attack.")
+
+
+def check_words(**words: str | None) -> None:
+    """Check words of a user, by field.
+
+    Args:
+        **words: Each None or a line; a `name` must do for a file, a `link` be an address.
+
+    Raises:
+        UserError: if one cannot be shown.
+    """
+    for name, text in words.items():
+        if text is None:
+            continue
+        if not (len(text) <= _LONGEST_TEXT and text.isprintable() and text.strip()):
+            raise UserError(f"The field '{name}' must be a line of 1 to {_LONGEST_TEXT} characters.")
+        if name == "name" and not re.search(r"\w", text):
+            raise UserError(f"The field 'name' must have a letter or a digit, not '{text}'.")
+        if name == "link" and not re.fullmatch(r"https?://[^\s\"'<>()]+", text):
+            raise UserError(f"The field 'link' must be an address that begins with https:// or http://, not '{text}'.")
 
 
 def _check_digest(name: str, digest: str | None) -> None:

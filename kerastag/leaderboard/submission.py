@@ -83,26 +83,30 @@ def in_box(attacked: np.ndarray, jets: Jets, threat_model: ThreatModel, schema: 
         jet, feature = np.argwhere(unlike)[0]
         raise UserError(f"Jet {jet}: '{schema.names[feature]}' is {attacked[jet, feature]}, which is not finite.")
     starts = range(0, len(jets), _AT_ONCE)
-    wrong, points = zip(*(_compared(attacked, jets, slice(at, at + _AT_ONCE), threat_model) for at in starts), strict=True)
-    outside, expected = np.concatenate(wrong), np.concatenate(points)
-    if outside.any():
-        jet, feature = np.argwhere(outside)[0]
+    parts = [_compared(attacked, jets, slice(at, at + _AT_ONCE), threat_model) for at in starts]
+    outside, untied, expected = (np.concatenate(values) for values in zip(*parts, strict=True))
+    if outside.any() or untied.any():  # what follows a wrong cell is wrong as well
+        jet, feature = np.argwhere(outside if outside.any() else untied)[0]
         reason = _reason(jets.take(np.array([jet])), expected[jet], feature, threat_model, schema)
-        number = np.count_nonzero(outside.any(axis=1))
+        number = np.count_nonzero((outside | untied).any(axis=1))
         others = f" So are cells of {number:,} of {len(jets):,} jets; is their order that of the entry?" if number > 1 else ""
         raise UserError(f"Jet {jet}: '{schema.names[feature]}' is {attacked[jet, feature]:g}, {reason}.{others}")
     return expected
 
 
-def _compared(attacked: np.ndarray, jets: Jets, rows: slice, threat_model: ThreatModel) -> tuple[np.ndarray, np.ndarray]:
-    """Which cells of some jets are not what they may be, bool, and the nearest that may, float32; `(rows, features)` each."""
+def _compared(attacked: np.ndarray, jets: Jets, rows: slice, threat_model: ThreatModel) -> tuple[np.ndarray, ...]:
+    """Which cells of some jets are not what they may be, on their own or as followers, bool, and the nearest that may, float32.
+
+    Each `(rows, features)`.
+    """
     x, point = jets.features[rows], attacked[rows]
     box = threat_model.box(x, jets.y[rows])
     expected = np.asarray(box.complete(box.project(point)))
     free, moves, reach = (np.asarray(values) for values in (box.budget > 0, box.moves, box.reach))
     of_value, of_reach = (np.where(free, *pair) for pair in zip(_ROUNDING, _OF_FOLLOWERS, strict=True))
     allowed = np.where(moves, of_value * np.abs(expected) + of_reach * reach, 0)
-    return np.abs(point - expected) > allowed, np.where(moves, expected, x)
+    wrong = np.abs(point - expected) > allowed
+    return wrong & (free | ~moves), wrong & moves & ~free, np.where(moves, expected, x)
 
 
 def _reason(jet: Jets, expected: np.ndarray, feature: int, threat_model: ThreatModel, schema: Schema) -> str:

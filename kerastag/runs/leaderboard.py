@@ -87,6 +87,7 @@ def enter(
             jets, or the attacks are not in one box.
     """
     under = _in_one_box(grid)
+    entries.check_words(name=name, authors=authors, link=link)
     dataset, jets = read(sample, [tagger])
     found = load(tagger, dataset.schema)
     check_inputs(found, dataset.schema)
@@ -140,6 +141,7 @@ def submit(file: Path, tagger: str, author: str, sample: Sample, folder: Path) -
     Raises:
         UserError: if there is no such entry, its jets, tagger or box are not at hand, or the file is refused.
     """
+    entries.check_words(author=author)
     known = [path.stem for path in folder.glob("*.json")]
     if tagger not in known:
         raise UserError(f"There is no entry '{tagger}' in '{folder}'; the nearest are {nearest(tagger, known)}.")
