@@ -94,6 +94,7 @@ def enter(
     path = folder / entries.file_name(name or found.name, under[0].box_label)
     if path.exists() and not overwrite:
         raise UserError(f"There is an entry '{path}' already; add --overwrite, or give another --name.")
+    old = entries.read(path) if path.exists() else None
     varied = None if variations is None else VariedSamples(variations, dataset.schema, UNCERTAINTIES)
     threat_model = under[0].threat_model(dataset)
     with _kept(folder):
@@ -122,8 +123,8 @@ def enter(
             diagnosed=_signs(found, jets, threat_model) if diagnose else (),
             **_training(found),
         )
-        if path.exists():
-            entry = _with_best_of(entries.read(path), entry)
+        if old is not None:
+            entry = _with_best_of(old, entry)
         print(f"{entries.write(folder, entry)}: clean {entry.clean}, {entry.best.attack} {entry.best.area}.")
         leaderboard(folder)
 
