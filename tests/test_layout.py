@@ -20,7 +20,7 @@ FLOORS = (
     ("attacks", "bounds", "models"),
     ("evaluation", "legacy", "training"),
     ("plots", "saving"),
-    ("report", "simulation"),
+    ("leaderboard", "report", "simulation"),
     ("runs",),
     ("commands",),
     ("__main__",),

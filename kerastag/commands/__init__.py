@@ -24,6 +24,7 @@ NAMES = (
     "study",
     "scan_inputs",
     "systematics",
+    "leaderboard",
     "threat_model",
     "results",
     "schema",

@@ -82,7 +82,7 @@ def check_robustness(
         _random(losses, threat_model, pgd),
         *_transfer(losses, threat_model, sources or {}, pgd),
         _unlimited(losses, threat_model),
-        _zero_gradients(losses, threat_model),
+        zero_gradients(losses, threat_model),
         _saturation(losses),
         Check("attacked", _at_least(fgsm, clean), fgsm, clean, "loss under FGSM is at least that of clean jets"),
         _leaking(losses, threat_model, fgsm),
@@ -159,7 +159,8 @@ def _unlimited(losses: "Losses", threat_model: ThreatModel) -> Check:
     return Check("unlimited", loss > constant, loss, constant, f"loss at {_VERY_LARGE:g} ε exceeds that of a constant answer")
 
 
-def _zero_gradients(losses: "Losses", threat_model: ThreatModel) -> Check:
+def zero_gradients(losses: "Losses", threat_model: ThreatModel) -> Check:
+    """The check that all jets but a small share have a gradient."""
     share = losses.zero_gradients(threat_model)
     passed = share <= _LARGEST_ZERO_SHARE
     return Check("zero gradients", passed, share, _LARGEST_ZERO_SHARE, "share of jets without any gradient")

@@ -14,7 +14,7 @@ from kerastag.plots.curves import (
 )
 from kerastag.plots.defenses import defenses
 from kerastag.plots.matrices import correlations, loss_surface, transfer
-from kerastag.plots.pareto import pareto, pareto_curves
+from kerastag.plots.pareto import fronts, pareto, pareto_curves
 from kerastag.plots.points import areas, feature_groups, flatness, reliability, working_points
 from kerastag.plots.shapes import attacked, attacked_by_flavour, features, outputs
 from kerastag.plots.style import panels, save, styled, tagger_styles
@@ -37,6 +37,7 @@ __all__ = [
     "feature_groups",
     "features",
     "flatness",
+    "fronts",
     "history",
     "loss_surface",
     "outputs",

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from kerastag.plots.style import Drawn, Style, panels, styled, tagger_styles
-from kerastag.results import Seeds
+from kerastag.results import Interval, Seeds
 from kerastag.tables import Row, unique, where
 
 
@@ -59,6 +59,45 @@ def _label(axis: plt.Axes, attack: str, main: str) -> None:
 def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """The points that no other exceeds in both coordinates, from left to right."""
     return sorted(point for point in points if not any(x > point[0] and y > point[1] for x, y in points))
+
+
+@styled
+def fronts(rows: Sequence[Row], title: str) -> Drawn:
+    """Clean against attacked area, a panel for each group of taggers that met the same jets in the same box.
+
+    Args:
+        rows: `group`, `tagger`, `discriminator`, and the areas `clean` and `attacked`, `Interval` each.
+        title: Title of the figure.
+    """
+    groups = unique(rows, "group")
+    columns = min(len(groups), 2)
+    figure, axes = panels(-(-len(groups) // columns), columns, title)
+    for axis, group in zip(axes.flat, groups, strict=False):
+        of_group = where(rows, group=group)
+        for row, style in zip(of_group, tagger_styles(range(len(of_group))).values(), strict=True):
+            _point(axis, row["clean"], row["attacked"], row["tagger"], style)
+        points = [(row["clean"].value, row["attacked"].value) for row in of_group]
+        axis.plot(*zip(*_front(points), strict=True), ":", color="gray", zorder=0, label="front")
+        _label(axis, group, of_group[0]["discriminator"])
+        axis.legend(fontsize="x-small", loc="best")
+    for axis in axes.flat[len(groups) :]:
+        axis.set_axis_off()
+    return figure, axes
+
+
+def _point(axis: plt.Axes, clean: Interval, attacked: Interval, label: str, style: Style) -> None:
+    """A tagger with its intervals."""
+    axis.errorbar(
+        clean.value,
+        attacked.value,
+        xerr=clean.error,
+        yerr=attacked.error,
+        linestyle="none",
+        markersize=14,
+        capsize=4,
+        label=label,
+        **style,
+    )
 
 
 @styled

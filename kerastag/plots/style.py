@@ -5,7 +5,7 @@ Clean jets are solid or filled, attacked jets dashed or a line.
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib
 
@@ -33,13 +33,14 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 
 styled = plt.style.context(STYLE)
 
+T = TypeVar("T")
 # A figure and its axes, an array of two dimensions.
 Drawn = tuple[plt.Figure, np.ndarray]
 # Options of a line: colour, marker, line style.
 Style = Mapping[str, Any]
 
 
-def tagger_styles(names: Iterable[str]) -> dict[str, Style]:
+def tagger_styles(names: Iterable[T]) -> dict[T, Style]:
     """Colour and marker of each tagger, by its place among all of them."""
     return {
         name: {"color": TAGGERS[place % len(TAGGERS)], "marker": MARKERS[place % len(MARKERS)]}

@@ -12,6 +12,7 @@ from kerastag.runs.benchmark_robustness import benchmark_robustness
 from kerastag.runs.compare import compare
 from kerastag.runs.evaluate import evaluate
 from kerastag.runs.export import export
+from kerastag.runs.leaderboard import enter, leaderboard, submit
 from kerastag.runs.report import report
 from kerastag.runs.scan_inputs import scan_inputs
 from kerastag.runs.study import study
@@ -24,11 +25,14 @@ __all__ = [
     "benchmark",
     "benchmark_robustness",
     "compare",
+    "enter",
     "evaluate",
     "export",
+    "leaderboard",
     "report",
     "scan_inputs",
     "study",
+    "submit",
     "systematics",
     "threat_model",
     "train",

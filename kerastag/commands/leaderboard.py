@@ -1,0 +1,129 @@
+"""Leaderboard of taggers under attack: show it, enter a tagger, or submit attacked jets that take more from one."""
+
+import argparse
+from pathlib import Path
+
+from kerastag import cli
+from kerastag.errors import UserError
+from kerastag.options import add_options as add_fields
+from kerastag.options import collect, given
+from kerastag.request import CERTIFICATES, LEADERBOARD, Sample, requested
+
+EPILOG = """\
+examples:
+  %(prog)s
+  %(prog)s --evaluate runs/mine --name "my tagger" --authors "A. Author" --link https://example.org --diagnose
+  %(prog)s --submit attacked.npz --tagger jet_flavor_nominal --author "B. Author"
+
+Without --evaluate and --submit, README.md and leaderboard.html are made of the entries in --entries, as they are after both.
+
+An entry is a tagger in one box, by default the physical one of ε = 0.01. A tagger is entered if its outputs are finite and
+the same each time, and its gradients are not zero. That it optimises nothing in its forward pass is not checked.
+
+Anybody's attacked jets lower an entry if they stay in its box. The file holds the array features, float32 (jets, features), of
+the jets of the entry in their order:
+  jets = kerastag.data.prepare("jet_flavor").arrays("test").take(slice(4000))
+  attacked = my_attack(jets.features, jets.y)
+  numpy.savez("attacked.npz", features=attacked)
+Cells that must not move are equal to those of jets.features; ThreatModel.project makes the nearest point of the box of any.
+"""
+
+# Options of one way to call it alone, by their names here.
+_OF_EVALUATE = ("name", "authors", "link", "certify", "variations", "relative_cap", "replicates", "split", "max_jets")
+_OF_SUBMIT = ("tagger", "author")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what is to be done, of what, and where."""
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--evaluate",
+        metavar="TAGGER",
+        help="measure a tagger and enter it: run directory, .keras file, SavedModel, a name such as DeepCSV, or hf://user/name",
+    )
+    what.add_argument(
+        "--submit", type=Path, metavar="FILE", help="attacked jets, .npz, that take more from a tagger of the board"
+    )
+    parser.add_argument(
+        "--entries",
+        type=Path,
+        default=Path("saved_models/leaderboard"),
+        metavar="DIR",
+        help="folder of the entries and of the page (default: %(default)s)",
+    )
+    entry = parser.add_argument_group("with --evaluate")
+    entry.add_argument("--name", metavar="TEXT", help="what tables call the tagger (default: its own name)")
+    entry.add_argument("--authors", metavar="TEXT", help="who made it")
+    entry.add_argument("--link", metavar="URL", help="where to read of it")
+    entry.add_argument("--diagnose", action="store_true", help="also look for signs that gradients are useless")
+    entry.add_argument(
+        "--certify",
+        choices=CERTIFICATES,
+        metavar="METHOD",
+        help="also bound what any attack can do, inputs untied: crown or interval",
+    )
+    entry.add_argument(
+        "--variations", type=Path, metavar="FOLDER", help="also measure changes under simulated variations, files of simulate"
+    )
+    entry.add_argument("--replicates", type=int, metavar="N", help="bootstrap resamples (default: 200)")
+    entry.add_argument("--overwrite", action="store_true", help="replace the entry; a stronger attack of others on it is kept")
+    submission = parser.add_argument_group("with --submit")
+    submission.add_argument("--tagger", metavar="NAME", help="entry whose jets were attacked: its file without .json")
+    submission.add_argument("--author", metavar="TEXT", help="who attacked them")
+    cli.add_code_option(parser)
+    add_fields(parser, Sample(), unset=True)
+    add_fields(parser, LEADERBOARD, unset=True)
+    cli.add_cap_option(parser)
+
+
+def main(options: argparse.Namespace) -> None:
+    """Enter, submit or show."""
+    _check(options)
+    sample, grid = collect(Sample(), options), requested(LEADERBOARD, options, caps=(options.relative_cap,))
+    cli.load_tensorflow()
+
+    from kerastag import runs
+
+    if options.evaluate:
+        numbers = {} if options.replicates is None else {"replicates": options.replicates}
+        runs.enter(
+            options.evaluate,
+            sample,
+            options.entries,
+            grid,
+            name=options.name,
+            authors=options.authors,
+            link=options.link,
+            diagnose=options.diagnose,
+            certify=options.certify,
+            variations=options.variations,
+            overwrite=options.overwrite,
+            **numbers,
+        )
+    elif options.submit:
+        runs.submit(options.submit, options.tagger, options.author, sample, options.entries)
+    else:
+        runs.leaderboard(options.entries)
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse options that would not be looked at.
+
+    Raises:
+        UserError: if there is one, or one is missing.
+    """
+    of_evaluate = [_flag(name) for name in _OF_EVALUATE if getattr(options, name) is not None] + given(LEADERBOARD, options)
+    of_evaluate += [_flag(name) for name in ("diagnose", "overwrite") if getattr(options, name)]
+    of_submit = [_flag(name) for name in _OF_SUBMIT if getattr(options, name) is not None]
+    if of_evaluate and not options.evaluate:
+        raise UserError(f"{of_evaluate[0]} needs --evaluate TAGGER; a submission has the jets and the box of its entry.")
+    if of_submit and not options.submit:
+        raise UserError(f"{of_submit[0]} needs --submit FILE.")
+    if options.submit and len(of_submit) < len(_OF_SUBMIT):
+        raise UserError("--submit needs --tagger NAME, whose jets were attacked, and --author TEXT, who did.")
+    if (of_data := given(Sample(), options)) and not (options.evaluate or options.submit):
+        raise UserError(f"{of_data[0]} needs --evaluate TAGGER or --submit FILE.")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -1,0 +1,167 @@
+"""The leaderboard as Markdown and as one self-contained HTML page. Entries may come from others: their words are escaped."""
+
+import base64
+import dataclasses
+import re
+from collections.abc import Sequence
+
+import jinja2
+
+from kerastag import plots, tables
+from kerastag.leaderboard.entries import Attacked, Entry
+from kerastag.plots.style import Drawn
+
+TITLE = "Leaderboard of jet taggers under attack"
+SUMMARY = (
+    "Areas (AUC) of each tagger's main discriminator; ± is half the 68 % bootstrap interval. *Attacked* is what the strongest "
+    "attack known leaves, of those that came with the entry and of those that others have submitted. *Certified* is what no "
+    "attack goes below in the box without ties, which is another box. Changes are absolute ones under simulated variations. "
+    "Compare taggers on the same data set in the same box alone. What was not measured is empty."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A cell of the table.
+
+    Attributes:
+        text: What it shows; "" where nothing was measured.
+        key: Number by which it is sorted; None to sort by its text.
+    """
+
+    text: str
+    key: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """An entry as the page shows it.
+
+    Attributes:
+        name: Name of the tagger.
+        link: Where to read of it.
+        data: Its data set, and the box, by which the page filters.
+        box: Likewise.
+        cells: Cells by column, without the name.
+        details: What else there is to know, a sentence each.
+    """
+
+    name: str
+    link: str | None
+    data: str
+    box: str
+    cells: dict[str, Cell]
+    details: list[str]
+
+
+def markdown(entries: Sequence[Entry], figure: str) -> str:
+    """The leaderboard as Markdown.
+
+    Args:
+        entries: The entries, in their order.
+        figure: Path of the figure from that of the page.
+    """
+    lines = [_line(entry) for entry in entries]
+    header = ["tagger", *lines[0].cells]
+    rows = [[_linked(line), *(_escaped(cell.text) for cell in line.cells.values())] for line in lines]
+    return f"# {TITLE}\n\n{SUMMARY}\n\n{tables.markdown(header, rows)}\n\n![Clean against attacked area]({figure})\n"
+
+
+def html(entries: Sequence[Entry], png: bytes) -> str:
+    """The leaderboard as HTML that needs no other file.
+
+    Args:
+        entries: The entries, in their order.
+        png: The figure.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("kerastag.leaderboard"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    lines = [_line(entry) for entry in entries]
+    filters = {"data set": sorted({line.data for line in lines}), "box": sorted({line.box for line in lines})}
+    figure = base64.b64encode(png).decode("ascii")
+    summary = SUMMARY.replace("*", "")
+    template = environment.get_template("leaderboard.html")
+    return template.render(title=TITLE, summary=summary, lines=lines, filters=filters, figure=figure)
+
+
+def draw(entries: Sequence[Entry]) -> Drawn:
+    """Clean against attacked area, a panel for each data set and box."""
+    rows = [
+        {
+            "group": f"{_data(entry)}, {entry.threat.label}",
+            "tagger": entry.name,
+            "discriminator": entry.discriminator,
+            "clean": entry.clean,
+            "attacked": entry.best.area,
+        }
+        for entry in entries
+    ]
+    return plots.fronts(rows, "Strongest attack known; bars: 68 %")
+
+
+def _line(entry: Entry) -> Line:
+    certified, varied = entry.certified, entry.varied
+    cells = {
+        "data set": Cell(_data(entry)),
+        "box": Cell(entry.threat.label),
+        "clean": Cell(str(entry.clean), entry.clean.value),
+        "attacked": Cell(str(entry.best.area), entry.best.area.value),
+        "strongest attack": Cell(_by(entry.best)),
+        "certified, untied": Cell(str(certified.area), certified.area.value) if certified else Cell(""),
+        "mean change": Cell(f"{varied.mean:.4f}", varied.mean) if varied else Cell(""),
+        "worst change": Cell(f"{varied.worst:.4f} ({varied.variation})", varied.worst) if varied else Cell(""),
+        "signs of useless gradients": Cell(_signs(entry)),
+        "defence": Cell(entry.defence or ""),
+        "architecture": Cell(entry.architecture or ""),
+        "parameters": Cell(f"{entry.parameters:,}", entry.parameters),
+        "authors": Cell(entry.authors or ""),
+    }
+    return Line(entry.name, entry.link, _data(entry), entry.threat.label, cells, _details(entry))
+
+
+def _data(entry: Entry) -> str:
+    """Data set and jets; the letters tell data sets of the same schema apart."""
+    sample = entry.sample
+    return f"{sample.config} {sample.fingerprint[:6]}, {sample.jets:,} jets of {sample.split}"
+
+
+def _by(attacked: Attacked) -> str:
+    return f"{attacked.attack} by {attacked.author}" if attacked.author else attacked.attack
+
+
+def _signs(entry: Entry) -> str:
+    if not entry.diagnosed:
+        return ""
+    failed = [sign.name for sign in entry.diagnosed if sign.passed is False]
+    return ", ".join(failed) or "none"
+
+
+def _details(entry: Entry) -> list[str]:
+    attacks = "; ".join(f"{attacked.attack} {attacked.area}" for attacked in entry.attacks)
+    details = [
+        f"{entry.discriminator} areas, {entry.replicates} resamples, under {attacks}.",
+        f"Data set {entry.sample.fingerprint}, jets {entry.sample.sha256}.",
+        f"Threat model {entry.threat.sha256}.",
+        f"Tagger {entry.tagger}, weights {entry.weights_sha256}.",
+        f"kerastag {entry.version}: {entry.command}",
+    ]
+    if entry.best.sha256:
+        details.insert(1, f"Best known attack: file {entry.best.sha256} of {entry.best.author}.")
+    if entry.certified:
+        details.insert(1, f"Certified by {entry.certified.method}.")
+    return details
+
+
+def _linked(line: Line) -> str:
+    return f"[{_escaped(line.name)}]({line.link})" if line.link else _escaped(line.name)
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return re.sub(r"([\\`*\[\]|<>])", r"\\\1", text)

@@ -1,0 +1,50 @@
+"""What may be entered: a tagger whose outputs are finite and stay, and whose gradients attacks can follow."""
+
+import keras
+import numpy as np
+import pytest
+
+from kerastag.errors import UserError
+from kerastag.jets import Jets
+from kerastag.leaderboard.conditions import check_conditions
+from tests.toy import toy_threat_model
+
+
+class Dice(keras.layers.Layer):
+    """Adds noise, whatever the mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.seed_generator = keras.random.SeedGenerator(1)
+
+    def call(self, x):
+        return x + keras.random.normal(keras.ops.shape(x), seed=self.seed_generator)
+
+
+def network(layer):
+    inputs = keras.Input((20,))
+    return keras.Model(inputs, keras.layers.Dense(3)(layer(inputs)))
+
+
+@pytest.fixture(scope="module")
+def jets(toy_jets):
+    features, y = (np.asarray(values) for values in toy_jets)
+    return Jets(features, y.argmax(axis=1), {}, 3)
+
+
+def test_an_honest_tagger_may_be_entered(toy_tagger, jets):
+    check_conditions("honest", toy_tagger, jets, toy_threat_model())
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        (Dice(), "two calls with the same jets give different outputs"),
+        (keras.ops.round, "have no gradient"),
+        (keras.ops.log, "are not finite"),
+    ],
+    ids=["dice", "steps", "not finite"],
+)
+def test_others_are_refused(layer, said, jets):
+    with pytest.raises(UserError, match=f"'it' cannot be entered: .*{said}"):
+        check_conditions("it", network(layer), jets, toy_threat_model())

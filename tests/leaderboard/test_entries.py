@@ -1,0 +1,133 @@
+"""Entries come back as they were written, and damaged ones are refused in a sentence."""
+
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from kerastag.attacks import Condition
+from kerastag.errors import UserError
+from kerastag.jets import Jets
+from kerastag.leaderboard import entries
+from kerastag.leaderboard.entries import Attacked, Certified, Entry, Sample, Sign, Threat, Varied
+from kerastag.request import PAPER
+from kerastag.results import Interval
+from tests.toy import toy_threat_model
+
+DIGEST = hashlib.sha256(b"").hexdigest()
+
+
+def an_entry(name="a tagger", clean=0.9, attacked=0.8, **values):
+    best = Attacked(Interval.around(attacked, 0.01), "PGD-20 on margin")
+    given = {
+        "threat": Threat.of(Condition("fgsm", 0.01), toy_threat_model()),
+        "attacks": (Attacked(Interval.around(attacked + 0.01, 0.01), "FGSM on margin"), best),
+        "best": best,
+    }
+    return Entry(
+        name=name,
+        tagger="runs/mine",
+        sample=Sample("toy", "f" * 20, "test", 200, DIGEST),
+        discriminator="BvL",
+        parameters=12_345,
+        clean=Interval.around(clean, 0.01),
+        replicates=20,
+        weights_sha256=DIGEST,
+        version="0.1.0",
+        command="leaderboard.py --evaluate runs/mine",
+        **given | values,
+    )
+
+
+FULL = an_entry(
+    authors="A. Author",
+    link="https://example.org/tagger",
+    architecture="mlp",
+    defence="fgsm",
+    certified=Certified(Interval.around(0.7, 0.01), "crown"),
+    varied=Varied(0.002, 0.01, "d0_bias_5um"),
+    diagnosed=(Sign("growth", True), Sign("transfer", None), Sign("random", False)),
+)
+
+
+@pytest.mark.parametrize("entry", [an_entry(), FULL], ids=["bare", "full"])
+def test_round_trip(entry, tmp_path):
+    path = entries.write(tmp_path, entry)
+    assert path.name == "a-tagger.json" and entries.read(path) == entry
+    assert ("certified" in json.loads(path.read_text())) == (entry is FULL)
+
+
+def test_boxes_have_files_of_their_own(tmp_path):
+    paper = Condition("pgd-20", 0.02, physics=PAPER)
+    threat = Threat.of(paper, toy_threat_model())
+    assert an_entry(threat=threat).file_name == "a-tagger-epsilon-0.02-paper-s-box.json"
+    assert dataclasses.replace(threat.condition, attack="pgd-20") == paper
+
+
+def test_digests_see_every_value():
+    jets = Jets(np.zeros((3, 2), np.float32), np.arange(3), {}, 3)
+    swapped = jets.take(np.array([0, 2, 1]))
+    assert entries.jets_digest(jets) != entries.jets_digest(swapped)
+    assert entries.threat_digest(toy_threat_model()) != entries.threat_digest(toy_threat_model(0.11))
+    assert entries.threat_digest(toy_threat_model()) == entries.threat_digest(toy_threat_model())
+
+
+def without(name):
+    return lambda content: content.pop(name)
+
+
+def changed(*place, to):
+    def change(content):
+        for step in place[:-1]:
+            content = content[step]
+        content[place[-1]] = to
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (without("clean"), "field 'clean' is missing"),
+        (changed("more", to=1), "no field 'more'"),
+        (changed("parameters", to="many"), "'parameters' must be"),
+        (changed("parameters", to=True), "'parameters' must be"),
+        (changed("clean", "value", to=float("nan")), "'clean' must be an area"),
+        (changed("certified", "area", "value", to=1.2), "'certified' must be an area"),
+        (changed("sample", "jets", to=0), "'jets' must be at least 1"),
+        (changed("sample", "sha256", to="abc"), "64 hexadecimal digits"),
+        (changed("threat", "epsilon", to=-0.01), "'epsilon' must be finite"),
+        (changed("link", to="javascript:alert(1)"), "'link' must be an address"),
+        (changed("authors", to="A.\nAuthor"), "'authors' must be a line"),
+        (changed("name", to="../"), "'name' must have a letter"),
+        (changed("name", to="x" * 301), "'name' must be a line"),
+        (changed("best", "area", "value", to=0.81), "'best' must be the smallest"),
+        (changed("attacks", to=[]), "'best' must be the smallest"),
+        (changed("name", to="another"), "call it 'another.json'"),
+    ],
+)
+def test_damaged_entries_are_refused(damage, said, tmp_path):
+    path = entries.write(tmp_path, FULL)
+    content = json.loads(path.read_text())
+    damage(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=said) as refused:
+        entries.read(path)
+    assert str(path) in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"name": ' * 3, "\0"])
+def test_what_is_no_entry_is_refused(text, tmp_path):
+    (tmp_path / "one.json").write_text(text)
+    with pytest.raises(UserError, match="is damaged"):
+        entries.read_all(tmp_path)
+
+
+def test_those_that_withstand_most_come_first(tmp_path):
+    with pytest.raises(UserError, match="no entries"):
+        entries.read_all(tmp_path)
+    for name, attacked in (("a", 0.7), ("b", 0.8), ("c", 0.75)):
+        entries.write(tmp_path, an_entry(name, attacked=attacked))
+    assert [entry.name for entry in entries.read_all(tmp_path)] == ["b", "c", "a"]

@@ -1,0 +1,127 @@
+"""The command `leaderboard` as three people use it: one enters a tagger, another attacks it better, a third looks."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from kerastag import models
+from kerastag.attacks import PGD, ThreatModel, attacked_features
+from kerastag.metrics import discriminator_auc
+from tests.conftest import run_command
+
+JETS = 300
+# So large that one step of FGSM is not the worst that can be done. Its entry is called by it.
+EPSILON, STEM = 0.3, "mine-epsilon-0.3"
+
+
+@pytest.fixture(scope="module")
+def stored(dataset, tmp_path_factory):
+    """A network of few trainings steps, as a file."""
+    keras.utils.set_random_seed(3)
+    network = models.mlp(dataset.schema, dataset.statistics, hidden=(16,))
+    network.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
+    train = dataset.arrays("train")
+    network.fit(train.features, train.y, batch_size=100, epochs=2, verbose=0)
+    path = tmp_path_factory.mktemp("tagger") / "mine.keras"
+    network.save(path)
+    return path, network
+
+
+@pytest.fixture(scope="module")
+def board(stored, data_dir, tmp_path_factory):
+    """Options of a folder with an entry that was attacked with FGSM alone."""
+    folder = tmp_path_factory.mktemp("board") / "entries"
+    options = ["--entries", folder, "--data-dir", data_dir]
+    given = ["--evaluate", stored[0], "--config", "jet_flavor", "--max-jets", JETS, "--attack", "fgsm", "--epsilon", EPSILON]
+    done = run_command("leaderboard", *given, "--replicates", 20, *options, "--name", "mine", "--authors", "A. Author")
+    assert done.code == 0, done.err
+    return folder, options, given
+
+
+@pytest.fixture(scope="module")
+def attacked(stored, dataset):
+    """The jets of the entry under an attack that goes on where FGSM stops."""
+    jets = dataset.arrays("test").take(slice(JETS))
+    threat_model = ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, EPSILON)
+    return attacked_features(stored[1], jets.features, jets.y, PGD(threat_model, steps=10, objective="BvL"))
+
+
+def submit(path, features, options, *given):
+    np.savez(path, features=features)
+    return run_command("leaderboard", "--submit", path, *(given or ("--tagger", STEM, "--author", "B. Author")), *options)
+
+
+def test_an_entry_says_what_was_measured(board, stored, dataset):
+    content = json.loads((board[0] / f"{STEM}.json").read_text())
+    jets = dataset.arrays("test").take(slice(JETS))
+    clean = discriminator_auc(jets.y, stored[1].predict(jets.features, verbose=0), jets.weights)["BvL"]
+    assert content["clean"]["value"] == pytest.approx(clean, abs=3e-4)
+    assert content["best"]["area"]["value"] < clean and content["best"]["attack"] == "FGSM on margin"
+    assert (content["parameters"], content["authors"]) == (stored[1].count_params(), "A. Author")
+    assert "certified" not in content and "varied" not in content and "diagnosed" not in content
+
+
+def test_a_stronger_attack_of_others_counts_and_stays(board, stored, dataset, attacked, tmp_path):
+    folder, options, given = board
+    before = json.loads((folder / f"{STEM}.json").read_text())
+    done = submit(tmp_path / "attacked.npz", attacked, options)
+    assert done.code == 0 and "the strongest attack known from now on" in done.out, done.err
+    after = json.loads((folder / f"{STEM}.json").read_text())
+    jets = dataset.arrays("test").take(slice(JETS))
+    area = discriminator_auc(jets.y, stored[1].predict(attacked, verbose=0), jets.weights)["BvL"]
+    assert after["best"]["area"]["value"] == pytest.approx(area, abs=3e-4) and area < before["best"]["area"]["value"]
+    assert after["best"]["author"] == "B. Author" and after["attacks"] == before["attacks"]
+    assert "submitted jets by B. Author" in (folder / "leaderboard.html").read_text()
+    again = submit(tmp_path / "attacked.npz", attacked, options, "--tagger", STEM, "--author", "C. Author")
+    assert again.code == 0 and "nothing was changed" in again.out
+    assert json.loads((folder / f"{STEM}.json").read_text()) == after
+    refused = run_command("leaderboard", *given, *options, "--name", "mine")
+    assert refused.code == 2 and "add --overwrite" in refused.err
+    assert run_command("leaderboard", *given, *options, "--name", "mine", "--replicates", 20, "--overwrite").code == 0
+    assert json.loads((folder / f"{STEM}.json").read_text())["best"] == after["best"]
+
+
+def test_a_bad_submission_changes_nothing(board, attacked, dataset, tmp_path):
+    folder, options, _ = board
+    before = (folder / f"{STEM}.json").read_bytes()
+    wrong = attacked.copy()
+    feature = int(np.flatnonzero(dataset.schema.integer)[0])
+    wrong[7, feature] += 1
+    refused = submit(tmp_path / "wrong.npz", wrong, options)
+    assert refused.code == 2 and refused.err.startswith(f"error: Jet 7: '{dataset.schema.names[feature]}' is")
+    refused = submit(tmp_path / "few.npz", attacked[:-1], options)
+    assert refused.code == 2 and f"the entry has {JETS} jets" in refused.err
+    assert (folder / f"{STEM}.json").read_bytes() == before
+
+
+def test_other_weights_or_jets_are_noticed(board, stored, attacked, tmp_path):
+    folder, options, _ = board
+    content = json.loads((folder / f"{STEM}.json").read_text())
+    for field, said in (("weights_sha256", "other weights than the entry"), ("fingerprint", "other jets than the entry")):
+        changed = json.loads(json.dumps(content))
+        (changed["sample"] if field == "fingerprint" else changed)[field] = "0" * 64
+        (tmp_path / f"{STEM}.json").write_text(json.dumps(changed))
+        refused = submit(tmp_path / "attacked.npz", attacked, ["--entries", tmp_path, *options[2:]])
+        assert refused.code == 2 and said in refused.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--name", "x"], "--name needs --evaluate TAGGER"),
+        (["--attack", "fgsm"], "--attack needs --evaluate TAGGER"),
+        (["--tagger", "x"], "--tagger needs --submit FILE"),
+        (["--submit", "x.npz", "--tagger", "x"], "--submit needs --tagger NAME"),
+        (["--submit", "x.npz", "--tagger", "x", "--author", "y", "--max-jets", "3"], "--max-jets needs --evaluate TAGGER"),
+        (["--data-dir", "x"], "--data-dir needs --evaluate TAGGER or --submit FILE"),
+        (["--evaluate", "x", "--epsilon", "0.01", "0.02"], "--epsilon takes one size"),
+        (["--evaluate", "x", "--attack", "track-dropout"], "'track-dropout' has no box"),
+        (["--submit", "x.npz", "--tagger", "x", "--author", "y"], "There is no entry 'x'"),
+        ([], "There are no entries in"),
+    ],
+)
+def test_mistakes_are_one_sentence(words, said, tmp_path):
+    refused = run_command("leaderboard", *words, "--entries", tmp_path / "board")
+    assert refused.code == 2 and refused.err.count("\n") == 1 and said in refused.err
