@@ -159,7 +159,10 @@ def benchmark_robustness(
     for name, of_seeds in results.items():
         headlines = [_headline(one, usual, main) for one in of_seeds]
         quantities[name] = [first | rest for first, rest in zip(headlines, quantities[name], strict=True)]
-    title = f"{main} areas of {len(jets):,} test jets and what else to choose by; mean over seeds ± their standard deviation."
+    title = (
+        f"{main} areas of {len(jets):,} test jets, their changes under simulated variations, and what else to choose by; mean "
+        "over seeds ± their standard deviation."
+    )
     _write(results, speeds, attacks, len(jets), write_choice(quantities, speeds, title, output), output)
     _draw(results, rows, attacks, output)
 

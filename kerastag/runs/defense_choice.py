@@ -143,7 +143,7 @@ def _cell(quantity: str, value: Seeds | None) -> str:
 def best(rows: Mapping[str, Mapping[str, Seeds]], quantity: str) -> str | None:
     """A sentence: which row is best in a quantity, and which is the cheapest within errors of it.
 
-    Errors are those of the mean over seeds; a row of one seed has none and is left out where others have several. Boosted
+    Errors are those of the mean over seeds; a row of one seed has none, and is left out where others have several. Boosted
     trees are left out: they meet no attack of their own.
     """
     of_networks = {name: row for name, row in rows.items() if name != TREES and quantity in row and TIME in row}
@@ -153,6 +153,8 @@ def best(rows: Mapping[str, Mapping[str, Seeds]], quantity: str) -> str | None:
         return None
     sign = 1 if quantity in _LARGER else -1
     first = max(found, key=lambda name: sign * found[name][quantity].mean)
+    if not several:
+        return f"Best by *{quantity}*: {first} ({found[first][quantity]}), of one seed each, so without errors."
 
     def within(name: str) -> bool:
         ours, theirs = found[first][quantity], found[name][quantity]

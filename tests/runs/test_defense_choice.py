@@ -35,6 +35,9 @@ def test_the_cheapest_within_errors_is_named():
     small["a"][WORST], small["b"][WORST] = Seeds((0.02, 0.021)), Seeds((0.010, 0.011))
     assert "b (0.0105 ± 0.0007); no cheaper one is within" in best(small, WORST)
     assert best(small, CERTIFIED) is None
+    single = {"a": row(1.0), "b": row(2.0)}
+    single["a"][ATTACKED], single["b"][ATTACKED] = Seeds((0.93,)), Seeds((0.94,))
+    assert best(single, ATTACKED) == "Best by *strongest attack*: b (0.9400), of one seed each, so without errors."
 
 
 def test_rows_have_each_strength_that_means_something(tmp_path):
