@@ -181,7 +181,7 @@ class Settings:
     warmup_epochs: int = option(0, "epochs without an attack", metavar="N", at_least=0, group=_ATTACK)
     ramp_epochs: int = option(0, "epochs in which ε rises behind them", metavar="N", at_least=0, group=_ATTACK)
     random_epsilon: bool = option(False, "each batch draws its ε between 0 and the full one", group=_ATTACK)
-    beta: float = option(3.0, "weight of the second term of TRADES", metavar="B", at_least=0, group=_ATTACK)
+    beta: float = option(3.0, "weight of the second term of trades and consistency", metavar="B", at_least=0, group=_ATTACK)
     rho: float | None = option(
         None,
         "how far weights move: of sam (default: 0.05), of asam (0.5, in units of each) or awp (0.005, in units of each kernel)",
@@ -324,7 +324,7 @@ def run_config(folder: Path) -> dict[str, Any]:
     """
     file = folder / "config.json"
     # Which variations a run saw, in which box it was attacked, and its own discriminators, runs of early versions do not say.
-    content: dict[str, Any] = {"variations": {}, "box": "", "ratios": None}
+    content: dict[str, Any] = {"variations": {}, "box": "", "ratios": None, "strength": None}
     content |= read_json(file, {"settings": dict, "fingerprint": str, "jets": dict})
     check_fields(file, content, {"variations": dict, "box": str})
     try:

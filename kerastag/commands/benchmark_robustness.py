@@ -62,7 +62,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[Settings().beta],
         metavar="B",
-        help="weights of the second term of TRADES; several make a curve in pareto.png (default: 3)",
+        help="weights of the second term of trades and consistency; several make a curve in pareto.png (default: 3)",
     )
     parser.add_argument(
         "--factors",

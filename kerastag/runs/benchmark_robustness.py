@@ -152,8 +152,8 @@ def benchmark_robustness(
         file = output / "others" / f"{fingerprint([name, made_of])}.json"
         results.setdefault(name, []).append(_evaluated(dataset, jets, file, attacks, made_of, tagger))
         quantities.setdefault(name, []).append(choice.kept(file.with_suffix(f".{CHOICE}"), made_of, tagger))
-    timed = {name: several[0] for name, several in rows.items()}
-    timed |= {one.name: one.settings for one in others if one.settings is not None}
+    timed = {one.name: one.settings for one in others if one.settings is not None}
+    timed |= {name: several[0] for name, several in rows.items()}
     speeds = _speeds(timed, dataset, output / "speed.json")
     main = dataset.schema.main.name
     for name, of_seeds in results.items():

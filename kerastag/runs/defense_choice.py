@@ -40,7 +40,7 @@ class Choice:
         jets: Jets that are attacked.
         physics: Which rules attacks obey.
         method: How certificates are made, in the box without ties; None for none.
-        varied: The same jets under simulated variations; None for none.
+        varied: The test jets under simulated variations, all that files have; None for none.
     """
 
     dataset: JetDataset
@@ -74,7 +74,8 @@ class Choice:
         if file.is_file() and (stored := read_json(file, {"made_of": dict, "quantities": dict}))["made_of"] == made_of:
             return stored["quantities"]
         quantities = self.measure(make())
-        write_json(file, {"made_of": made_of, "quantities": quantities})
+        if self.method is None or CERTIFIED in quantities:  # a rule for a layer may come later
+            write_json(file, {"made_of": made_of, "quantities": quantities})
         return quantities
 
     def measure(self, tagger: Tagger) -> Quantities:
@@ -144,9 +145,9 @@ def best(rows: Mapping[str, Mapping[str, Seeds]], quantity: str) -> str | None:
     """A sentence: which row is best in a quantity, and which is the cheapest within errors of it.
 
     Errors are those of the mean over seeds; a row of one seed has none, and is left out where others have several. Boosted
-    trees are left out: they meet no attack of their own.
+    trees are left out: they meet no attack of their own. What was not timed cannot be the cheapest.
     """
-    of_networks = {name: row for name, row in rows.items() if name != TREES and quantity in row and TIME in row}
+    of_networks = {name: row for name, row in rows.items() if name != TREES and quantity in row}
     several = {name: row for name, row in of_networks.items() if len(row[quantity].values) > 1}
     found = several or of_networks
     if not found:
@@ -160,9 +161,11 @@ def best(rows: Mapping[str, Mapping[str, Seeds]], quantity: str) -> str | None:
         ours, theirs = found[first][quantity], found[name][quantity]
         return abs(ours.mean - theirs.mean) <= 2 * np.hypot(_error(ours), _error(theirs))
 
-    cheapest = min((name for name in found if within(name)), key=lambda name: found[name][TIME].mean)
+    timed = [name for name in found if TIME in found[name] and within(name)]
+    cheapest = min(timed, key=lambda name: found[name][TIME].mean, default=first)
     rest = "no cheaper one is" if cheapest == first else f"{cheapest} ({found[cheapest][quantity]}) is the cheapest"
-    return f"Best by *{quantity}*: {first} ({found[first][quantity]}); {rest} within two standard errors of it."
+    only = "" if len(found) == len(of_networks) else " Rows of one seed are left out."
+    return f"Best by *{quantity}*: {first} ({found[first][quantity]}); {rest} within two standard errors of it.{only}"
 
 
 def _error(seeds: Seeds) -> float:

@@ -69,9 +69,10 @@ def evaluate(
         raise UserError("There is nothing to evaluate; name taggers, or scores that files hold with --scores.")
     if (diagnose or certify or noise or negative) and not taggers:
         raise UserError(f"Only taggers can be diagnosed, certified or flipped: {NO_ATTACK}.")
-    found, schema = find_all(taggers), schema_of(sample, taggers)
+    schema = schema_of(sample, taggers)
     if negative:
         flipping(schema)
+    found = find_all(taggers)
     stored = parse_all(scores, schema, [tagger.name for tagger in found])
     dataset, jets = read(sample, taggers, kept(stored, schema))
     models = _models(found, dataset.schema)

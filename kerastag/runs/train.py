@@ -166,12 +166,23 @@ def check_same(started: dict, settings: Settings, dataset: JetDataset, output: P
             f"The run in '{output}' was started with the discriminators {_listed(before_ratios)} in its schema, not "
             f"{_listed(ratios)}; give the schema as it was, or choose another --output."
         )
+    if started["strength"] not in (None, strength := _strength(settings)):
+        raise UserError(
+            f"The run in '{output}' was started when '{settings.defense}' had the usual strength {started['strength']}, now "
+            f"{strength}; say which with --rho or --weight, or choose another --output."
+        )
     before, now = started["variations"], digests_of_further_files(settings)
     if changed := sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)):
         raise UserError(
             f"The run in '{output}' was started on other files beside its data set: {', '.join(changed)}; give the same with "
             "--variations or --unlabelled, or choose another --output."
         )
+
+
+def _strength(settings: Settings) -> dict[str, float]:
+    """What the defence takes for its ρ or weight where the settings name none; it may change between versions."""
+    usual = DEFENSES.find(settings.defense).arguments
+    return {name: usual[name] for name in ("rho", "weight") if name in usual and getattr(settings, name) is None}
 
 
 def _listed(ratios: Any) -> str:
@@ -207,6 +218,7 @@ def _config(settings: Settings, dataset: JetDataset) -> dict:
         "box": _box(settings, dataset),
         "ratios": plain(list(dataset.schema.ratios)),
         "jets": dataset.jets,
+        "strength": _strength(settings),
         "variations": digests_of_further_files(settings),
     }
 
@@ -237,7 +249,8 @@ def _print_unlabelled(unlabelled: UnlabelledJets | None) -> None:
         return
     print(
         f"Jets without labels: {len(unlabelled.features):,} in {unlabelled.files} files; left out {unlabelled.left_out:,} that "
-        f"are not selected or have no number; {unlabelled.cells:,} values set to their default."
+        f"are not selected or have no number, and {unlabelled.not_of_training:,} that a data set would not train on; "
+        f"{unlabelled.cells:,} values set to their default."
     )
 
 

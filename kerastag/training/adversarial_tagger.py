@@ -109,15 +109,17 @@ class AdversarialTagger(keras.Model):
         logs: dict[str, tf.Tensor] = {}
         for _ in range(defense.replays):
             with tf.GradientTape() as tape, beyond_ranges():
-                tape.watch(direction)
-                moved = box.complete(box.corner(direction))
+                point = box.corner(direction)
+                tape.watch(point)
+                moved = box.complete(point)
                 y_pred = self(moved, training=True)
                 loss = self.compute_loss(moved, y, y_pred, w)
                 scaled = self.optimizer.scale_loss(loss)
-            *gradients, slope = tape.gradient(scaled, [*self.trainable_weights, direction])
+            *gradients, slope = tape.gradient(scaled, [*self.trainable_weights, point])
             self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
-            # 0 in place of what is not finite, as in attacks.
+            # 0 in place of what is not finite, as in attacks; a jet of negative weight is attacked like any other.
             slope = tf.where(tf.math.is_finite(slope), slope, tf.zeros_like(slope))
+            slope = slope if w is None else slope * tf.sign(w)[:, None]
             direction = tf.clip_by_value(direction + tf.sign(slope), -1.0, 1.0)
             self._loss_tracker.update_state(loss * self.distribute_strategy.num_replicas_in_sync)
             logs = self.compute_metrics(moved, y, y_pred, sample_weight=w)

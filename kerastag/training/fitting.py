@@ -222,7 +222,7 @@ def _attacked_auc(settings: Settings, dataset: JetDataset, distribution: Distrib
     attacks |= {f"{settings.attack}_{epsilon:g}": make_attack(settings, dataset, epsilon) for epsilon in settings.monitor}
     watch = None
     trained_with = DEFENSES.find(settings.defense).arguments.get("attack", "")
-    if trained_with.startswith("fgsm") and settings.attack == "fgsm":
+    if (trained_with.startswith("fgsm") or settings.replays_of_batch > 1) and settings.attack == "fgsm":
         attacks[WATCH] = make_attack(settings, dataset, attack=WATCH)
         watch = (settings.attack, WATCH)
     return AttackedAUC(

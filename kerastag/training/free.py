@@ -1,4 +1,4 @@
-"""Adversarial training at the price of nominal training: one gradient moves the weights and the jets."""
+"""Adversarial training at about twice the price of nominal training: one gradient moves the weights and the jets."""
 
 import keras
 import tensorflow as tf
@@ -17,7 +17,7 @@ class FreeBatches(Defense):
     """Each batch makes several updates, and each moves its jets a full step of FGSM on, with the gradient of that same update.
 
     The first update of a batch is at a random point of the box; in the paper it is where the last batch ended, whose jets are
-    others. A training should see as many fewer batches as each is used, as `train` does; it then costs what a nominal one does.
+    others. A training should see as many fewer batches as each is used, as `train` does. A jet of weight 0 does not move.
 
     Reference: Shafahi et al., arXiv:1904.12843, algorithm 1.
 

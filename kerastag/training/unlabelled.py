@@ -49,7 +49,8 @@ class DomainAdversarial(Defense):
     """A small network tries to tell from the outputs which jets have a label; the tagger learns to leave it no clue.
 
     Labelled jets are those of the nominal simulation, the others those of varied simulations or of data. Both should have the
-    same mixture of flavours, or the tagger unlearns to tell these apart. No attack is made.
+    same mixture of flavours and the same spectrum, or the tagger unlearns these; weights that change the spectrum of labelled
+    jets alone spoil it. No attack is made.
 
     Reference: Ganin et al., arXiv:1505.07818, for the gradient that is reversed; Louppe et al., arXiv:1611.01046, for a network
     that sees the outputs.

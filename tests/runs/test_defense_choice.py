@@ -31,6 +31,7 @@ def test_the_cheapest_within_errors_is_named():
         ATTACKED,
     )
     assert said.startswith("Best by *strongest attack*: dear (0.94020 ± 0.00020); cheap (0.94000 ± 0.00026) is the cheapest")
+    assert said.endswith("Rows of one seed are left out.")
     small = {"a": row(1.0), "b": row(2.0)}
     small["a"][WORST], small["b"][WORST] = Seeds((0.02, 0.021)), Seeds((0.010, 0.011))
     assert "b (0.0105 ± 0.0007); no cheaper one is within" in best(small, WORST)

@@ -115,7 +115,10 @@ def test_scores_stand_beside_taggers_on_clean_jets_alone(evaluated, tagger, tmp_
         ((), "There is nothing to evaluate; name taggers, or scores that files hold with --scores."),
         (("--scores", "score", "--attack", "fgsm"), "--attack needs a tagger: stored scores cannot be attacked: "),
         (("--scores", "score", "--relative-cap", "0.2"), "--relative-cap needs a tagger: stored scores cannot be attacked: "),
-        (("--scores", "score", "--diagnose"), "Only taggers can be diagnosed or certified: stored scores cannot be attacked: "),
+        (
+            ("--scores", "score", "--diagnose"),
+            "Only taggers can be diagnosed, certified or flipped: stored scores cannot be att",
+        ),
         (("--scores", "scor"), "has no branch 'scor'; the nearest that exist are 'score'"),
         (("--scores", "track_D0"), "'track_D0' must be a number in each jet, but is of the type 'var * float32'"),
         (("--scores", "nothing"), "'nothing' has no score in any of the "),

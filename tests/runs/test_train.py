@@ -396,6 +396,16 @@ def test_no_size_in_training_tells_the_flavour(dataset, defense):
     assert (in_training >= in_evaluation).all()
 
 
+def test_a_run_of_another_usual_weight_is_not_taken_for_the_same(dataset, tmp_path):
+    settings = Settings.resolve({"config": "jet_flavor", "defense": "cure"})
+    started = {"settings": settings, "fingerprint": dataset.fingerprint, "box": _box(settings, dataset)}
+    started |= {"ratios": None, "variations": {}, "strength": {"weight": 300.0}}
+    check_same(started, settings, dataset, tmp_path)
+    check_same(started | {"strength": None}, settings, dataset, tmp_path)  # of a version that did not say
+    with pytest.raises(UserError, match="'cure' had the usual strength"):
+        check_same(started | {"strength": {"weight": 1.0}}, settings, dataset, tmp_path)
+
+
 def test_a_wrong_size_is_refused_before_anything_is_trained(dataset, data_dir, tmp_path):
     settings = Settings.resolve({"config": "jet_flavor", "data_dir": str(data_dir)})
     with pytest.raises(UserError, match="epsilon"):
