@@ -63,7 +63,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="also bound what any attack can do, inputs untied: crown or interval",
     )
     entry.add_argument(
-        "--variations", type=Path, metavar="FOLDER", help="also measure changes under simulated variations, files of simulate"
+        "--variations",
+        type=Path,
+        metavar="FOLDER",
+        help="also measure changes under variations, files of simulate --split test",
     )
     entry.add_argument("--replicates", type=int, metavar="N", help="bootstrap resamples (default: 200)")
     entry.add_argument("--overwrite", action="store_true", help="replace the entry; a stronger attack of others on it is kept")
