@@ -142,7 +142,7 @@ def add_tagger_argument(parser: argparse.ArgumentParser, *, needed: bool = True)
         "taggers",
         nargs="+" if needed else "*",
         metavar="TAGGER",
-        help="run directory, .keras file, SavedModel, a name such as DeepCSV or jet_flavor_nominal, hf://user/name; NAME=one of these",
+        help="run directory, .keras file, SavedModel, a name such as DeepCSV or jet_flavor_nominal, or hf://user/name; NAME=…",
     )
     add_code_option(parser)
 

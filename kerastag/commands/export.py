@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "tagger",
         metavar="TAGGER",
-        help="run directory, .keras file, SavedModel, a name such as DeepCSV or jet_flavor_nominal, hf://user/name; NAME=one of these",
+        help="run directory, .keras file, SavedModel, a name such as DeepCSV or jet_flavor_nominal, or hf://user/name; NAME=…",
     )
     cli.add_code_option(parser)
     add_fields(parser, Sample(max_jets=_JETS), [*DATA_SET, "max_jets"])
