@@ -27,9 +27,9 @@ def run(main: Callable[[], None]) -> None:
     0: done; 2: the user's mistake, or a file that cannot be read or written, one line on stderr; 130: interrupted; 143:
     terminated. Anything else is a defect of ours: traceback, 1.
     """
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
     try:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _terminate)
         main()
     except UserError as error:
         _exit(f"error: {error}", 2)

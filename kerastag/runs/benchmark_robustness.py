@@ -148,10 +148,10 @@ def benchmark_robustness(
         quantities.setdefault(name, []).append(choice.kept(directory / CHOICE, {}, tagger))
     if trees:
         others.append(_trees(load(str(next(iter(runs))), dataset.schema), dataset))
-    for name, made_of, tagger in tqdm(others, "Others", disable=None):
-        file = output / "others" / f"{fingerprint([name, made_of])}.json"
-        results.setdefault(name, []).append(_evaluated(dataset, jets, file, attacks, made_of, tagger))
-        quantities.setdefault(name, []).append(choice.kept(file.with_suffix(f".{CHOICE}"), made_of, tagger))
+    for one in tqdm(others, "Others", disable=None):
+        file = output / "others" / f"{fingerprint([one.name, one.made_of])}.json"
+        results.setdefault(one.name, []).append(_evaluated(dataset, jets, file, attacks, one.made_of, one.tagger))
+        quantities.setdefault(one.name, []).append(choice.kept(file.with_suffix(f".{CHOICE}"), one.made_of, one.tagger))
     timed = {one.name: one.settings for one in others if one.settings is not None}
     timed |= {name: several[0] for name, several in rows.items()}
     speeds = _speeds(timed, dataset, output / "speed.json")

@@ -72,9 +72,9 @@ def history(file):
 def test_several_devices_give_the_weights_of_one(trained, where, name):
     one, several = (weights(trained / folder / f"{name}-0.npz") for folder in ("alone", where))
     for a, b in zip(one, several, strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(a, b, rtol=0, atol=5e-6)
     for a, b in zip(*(history(trained / folder / f"{name}-0.json") for folder in ("alone", where)), strict=True):
-        assert a == pytest.approx(b, abs=1e-5)
+        assert a == pytest.approx(b, abs=1e-3)
 
 
 @pytest.mark.slow
