@@ -163,7 +163,7 @@ def benchmark_robustness(
         f"{main} areas of {len(jets):,} test jets, their changes under simulated variations, and what else to choose by; mean "
         "over seeds ± their standard deviation."
     )
-    _write(results, speeds, attacks, len(jets), write_choice(quantities, speeds, title, output), output)
+    _write(results, speeds, len(jets), write_choice(quantities, speeds, title, output), output)
     _draw(results, rows, attacks, output)
 
 
@@ -326,7 +326,6 @@ def _areas(
 def _write(
     results: dict[str, list[Training]],
     speeds: dict[str, float],
-    attacks: Sequence[Condition],
     jets: int,
     choice: str,
     output: Path,
@@ -341,7 +340,7 @@ def _write(
     write_text(output / "table.md", text)
     write_json(output / "metrics.json", {"jets_per_second": speeds, "results": results})
     write_text(output / "robustness.csv", tables.comma_separated(_records(results)))
-    print(f"\n{text}\nBest under the strongest attack: {_best(results, attacks)}.")
+    print(f"\n{text}")
     print(
         f"Numbers {output / 'metrics.json'} and robustness.csv, tables {output / 'table.md'}, figures pareto.png, choice.png."
     )
@@ -366,21 +365,6 @@ def _cell(trainings: Sequence[Training], column: str, discriminator: str) -> str
 def _seeds(trainings: Sequence[Training], column: str, discriminator: str) -> Seeds:
     """An area of all seeds."""
     return Seeds(tuple(training.areas[column][discriminator].value for training in trainings))
-
-
-def _best(results: dict[str, list[Training]], attacks: Sequence[Condition]) -> str:
-    """The defence of largest main area under its strongest attack of the usual size."""
-    main = _discriminators(results)[0]
-    usual = _of_usual_size(attacks)
-
-    def strongest(training: Training) -> float:
-        return min(training.areas[label][main].value for label in usual)
-
-    # Trees meet no attack of their own.
-    of_networks = {name: trainings for name, trainings in results.items() if name != TREES}
-    areas = {name: float(np.mean([strongest(training) for training in of_seeds])) for name, of_seeds in of_networks.items()}
-    best = max(areas, key=lambda name: areas[name])
-    return f"{best} with a {main} area of {areas[best]:.4f}"
 
 
 def _records(results: dict[str, list[Training]]) -> list[dict[str, Any]]:

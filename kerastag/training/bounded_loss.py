@@ -9,11 +9,11 @@ from kerastag.attacks.inputs import as_one_hot
 from kerastag.bounds import worst_logits
 from kerastag.errors import UserError
 from kerastag.request import CERTIFICATES, Method
-from kerastag.training.defenses import Batch, ComputeLoss, Defense, Ramp, weighted_mean
+from kerastag.training.defenses import ComputeLoss, Ramp, RampedLoss, weighted_mean
 
 
 @keras.saving.register_keras_serializable("kerastag")
-class BoundedLoss(Defense):
+class BoundedLoss(RampedLoss):
     """Mean of the loss of clean jets and of the largest cross-entropy anywhere in their boxes, as limits tell it.
 
     No attack is made. The size of the box should rise slowly, or the tagger learns to look at nothing.
@@ -39,12 +39,6 @@ class BoundedLoss(Defense):
         if not threat_model.limits_all:
             raise UserError("Limits need a box that ε limits in every cell; give a threat model of `Physics(untied=True)`.")
         self.threat_model, self.method, self.weight, self.ramp = threat_model, method, float(weight), ramp
-        self._now: float | tf.Tensor = 1.0
-
-    @override
-    def batch(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, w: tf.Tensor | None, step: tf.Tensor) -> Batch:
-        self._now = self._strength(step)  # a batch is followed by its loss
-        return x, y, w
 
     @override
     def loss(

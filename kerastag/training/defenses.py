@@ -142,6 +142,17 @@ class Defense:
         return 1.0 if self.ramp is None else self.ramp(step)
 
 
+class RampedLoss(Defense):
+    """Base of defences that leave the batch as it is, and whose loss has a strength, `_now`, that rises with the ramp."""
+
+    _now: float | tf.Tensor = 1.0
+
+    @override
+    def batch(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, w: tf.Tensor | None, step: tf.Tensor) -> Batch:
+        self._now = self._strength(step)  # a batch is followed by its loss
+        return x, y, w
+
+
 def _both(clean: tf.Tensor, moved: tf.Tensor, y: tf.Tensor, w: tf.Tensor | None) -> Batch:
     """A batch of clean jets and, behind them, the attacked ones."""
     return tf.concat([clean, moved], axis=0), tf.concat([y, y], axis=0), None if w is None else tf.concat([w, w], axis=0)

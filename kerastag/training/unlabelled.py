@@ -11,7 +11,7 @@ import tensorflow as tf
 from typing_extensions import override
 
 from kerastag.errors import UserError
-from kerastag.training.defenses import TRADES, Batch, ComputeLoss, Defense, Ramp, weighted_mean
+from kerastag.training.defenses import TRADES, ComputeLoss, Ramp, RampedLoss, weighted_mean
 
 
 def is_labelled(y: tf.Tensor) -> tf.Tensor:
@@ -45,7 +45,7 @@ class Consistency(TRADES):
 
 
 @keras.saving.register_keras_serializable("kerastag")
-class DomainAdversarial(Defense):
+class DomainAdversarial(RampedLoss):
     """A small network tries to tell from the outputs which jets have a label; the tagger learns to leave it no clue.
 
     Labelled jets are those of the nominal simulation, the others those of varied simulations or of data. Both should have the
@@ -72,12 +72,6 @@ class DomainAdversarial(Defense):
         self.weight, self.widths, self.ramp = float(weight), tuple(widths), ramp
         hidden = [keras.layers.Dense(width, "relu") for width in self.widths]
         self.network = keras.Sequential([*hidden, keras.layers.Dense(1)], name="domain")
-        self._now: float | tf.Tensor = 1.0
-
-    @override
-    def batch(self, tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, w: tf.Tensor | None, step: tf.Tensor) -> Batch:
-        self._now = self._strength(step)  # a batch is followed by its loss
-        return x, y, w
 
     @override
     def loss(

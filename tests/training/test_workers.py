@@ -74,7 +74,8 @@ def test_several_devices_give_the_weights_of_one(trained, where, name):
     for a, b in zip(one, several, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=5e-6)
     for a, b in zip(*(history(trained / folder / f"{name}-0.json") for folder in ("alone", where)), strict=True):
-        assert a == pytest.approx(b, abs=1e-3)
+        for log in a:  # an area is a count of pairs, of which one may turn
+            assert a[log] == pytest.approx(b[log], abs=1e-3 if "auc" in log else 1e-5), log
 
 
 @pytest.mark.slow
