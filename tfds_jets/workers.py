@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import itertools
+import shlex
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -47,10 +49,16 @@ class OnBeam:
     Attributes:
         options: Beam's `PipelineOptions`; None for its defaults.
         runner: Beam's `PipelineRunner` or its name; None for that of the options.
+
+    Raises:
+        UserError: if Beam could not start what the options ask for, and would wait for it without an end.
     """
 
     options: Any = None
     runner: Any = None
+
+    def __post_init__(self) -> None:
+        _check_processes(self.options)
 
     def each(self, work: Callable[[Unit], None], units: Sequence[Unit]) -> None:
         """Do something with each unit."""
@@ -82,6 +90,19 @@ def pipeline_options(text: str) -> Any:
     except SystemExit as error:
         raise UserError(f"Beam does not understand --beam '{text}'; write it like runner=DirectRunner.") from error
     return options
+
+
+def _check_processes(options: Any) -> None:
+    """Beam gives the path of Python to a shell as it is, and then waits for processes that never began."""
+    from apache_beam.options.pipeline_options import DirectOptions
+
+    if options is None or shlex.quote(sys.executable) == sys.executable:
+        return
+    if options.view_as(DirectOptions).direct_running_mode == "multi_processing":
+        raise UserError(
+            f"Beam cannot start processes of '{sys.executable}', whose path a shell would cut; make the virtual environment "
+            "elsewhere, or take direct_running_mode=multi_threading."
+        )
 
 
 @contextlib.contextmanager

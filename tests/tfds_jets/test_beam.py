@@ -1,6 +1,8 @@
 """A build by Apache Beam gives the records of the sequential one, whoever works."""
 
 import json
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from tests.tfds_jets.test_builder import folder_of_jets, tfds_build, with_events
 from tfds_jets import units
 from tfds_jets.splitting import FRACTIONS
 from tfds_jets.tfds_jets_dataset_builder import Builder
-from tfds_jets.workers import pipeline_options
+from tfds_jets.workers import OnBeam, pipeline_options
 
 IN_PROCESS = "runner=DirectRunner"
 TWO = "runner=DirectRunner,direct_num_workers=2,direct_running_mode=multi_processing"
@@ -53,9 +55,20 @@ def metadata(path):
     return json.loads((path / "metadata.json").read_text())
 
 
+@pytest.fixture
+def without_spaces(tmp_path, monkeypatch):
+    """This Python under a path that Beam can give to a shell, wherever the virtual environment is."""
+    python = tmp_path / "python"
+    python.symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("options", (IN_PROCESS, TWO), ids=("in process", "two workers"))
-def test_records_order_and_metadata_are_those_of_the_sequential_build(beam, jets, tmp_path, monkeypatch, options):
+def test_records_order_and_metadata_are_those_of_the_sequential_build(
+    beam, without_spaces, jets, tmp_path, monkeypatch, options
+):
     monkeypatch.setattr(units, "ENTRIES", 150)
     in_turn = built(tmp_path / "in_turn", jets)
     by_beam = built(tmp_path / "beam", jets, beam_options=pipeline_options(options))
@@ -99,3 +112,11 @@ def test_both_commands_take_beams_options(beam, jets, tmp_path):
 def test_options_that_beam_does_not_understand_are_one_sentence(beam):
     with pytest.raises(UserError, match="Beam does not understand --beam 'direct_num_workers=many'"):
         pipeline_options("direct_num_workers=many").get_all_options()
+
+
+def test_processes_that_beam_could_not_start_are_refused(beam, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/home/a user/python")
+    with pytest.raises(UserError, match="Beam cannot start processes of '/home/a user/python'"):
+        OnBeam(pipeline_options(TWO))
+    OnBeam(pipeline_options(IN_PROCESS))
+    OnBeam()

@@ -2,10 +2,10 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -17,14 +17,18 @@ from kerastag import data
 from kerastag.errors import UserError
 
 ROOT = Path(__file__).parents[2]
+# Seconds after which processes count as hanging.
+LIMIT = 600
 NAMES = ("nominal", "fgsm", "input-gradient", "trades")
 
 
 def start(arguments, **environment):
+    """A process, and the file of what it says: a pipe would fill while another process is read."""
     environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"} | environment
     environment |= {"PYTHONPATH": str(ROOT)}
-    said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen([sys.executable, *map(str, arguments)], cwd=ROOT, env=environment, **said)
+    said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `outcomes`
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=subprocess.STDOUT), said
 
 
 def start_workers(arguments):
@@ -36,13 +40,24 @@ def start_workers(arguments):
     return [start(arguments, TF_CONFIG=json.dumps(task | {"task": {"type": "worker", "index": index}})) for index in range(2)]
 
 
-def outcomes(processes):
-    said = [process.communicate(timeout=900)[0] for process in processes]
-    return [(process.returncode, text) for process, text in zip(processes, said, strict=True)]
+def outcomes(started):
+    """Exit code and words of each process; none of them stays behind."""
+    try:
+        codes = [process.wait(LIMIT) for process, _ in started]
+    finally:
+        for process, _ in started:
+            process.kill()
+    return [(code, whole(said)) for code, (_, said) in zip(codes, started, strict=True)]
 
 
-def finish(processes):
-    for code, text in outcomes(processes):
+def whole(file):
+    with file:
+        file.seek(0)
+        return file.read()
+
+
+def finish(started):
+    for code, text in outcomes(started):
         assert code == 0, text[-5000:]
 
 
@@ -94,11 +109,12 @@ def test_when_a_worker_is_killed_the_other_ends_and_both_resume(dataset, data_di
         return start_workers(["scripts/train.py", "--resume", f"--data-dir={data_dir}", *options, "--output", tmp_path / name])
 
     finish(begin("whole"))
-    processes = begin("killed")
-    while not list((tmp_path / "killed" / "checkpoints").glob("epoch-*")) and processes[0].poll() is None:
+    started, limit = begin("killed"), time.monotonic() + LIMIT
+    (first, _), (second, _) = started
+    while not list((tmp_path / "killed" / "checkpoints").glob("epoch-*")) and first.poll() is None and time.monotonic() < limit:
         time.sleep(0.05)
-    processes[1].send_signal(signal.SIGKILL)
-    (code, said), _ = outcomes(processes)
+    second.kill()
+    (code, said), _ = outcomes(started)
     assert code == 2 and "start all again with --resume" in said, said[-5000:]
     assert not (tmp_path / "killed" / "metrics.json").exists()
     finish(begin("killed"))
