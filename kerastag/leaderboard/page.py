@@ -1,13 +1,10 @@
 """The leaderboard as Markdown and as one self-contained HTML page. Entries may come from others: their words are escaped."""
 
-import base64
 import dataclasses
 import re
 from collections.abc import Sequence
 
-import jinja2
-
-from kerastag import plots, tables
+from kerastag import pages, plots, tables
 from kerastag.leaderboard.entries import Attacked, Entry
 from kerastag.plots.style import Drawn
 
@@ -74,20 +71,11 @@ def html(entries: Sequence[Entry], png: bytes) -> str:
         entries: The entries, in their order.
         png: The figure.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("kerastag.leaderboard"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     lines = [_line(entry) for entry in entries]
     filters = {"data set": sorted({line.data for line in lines}), "box": sorted({line.box for line in lines})}
-    figure = base64.b64encode(png).decode("ascii")
     summary = SUMMARY.replace("*", "")
-    template = environment.get_template("leaderboard.html")
-    return template.render(title=TITLE, summary=summary, lines=lines, filters=filters, figure=figure)
+    template = pages.environment("kerastag.leaderboard").get_template("leaderboard.html")
+    return template.render(title=TITLE, summary=summary, lines=lines, filters=filters, figure=pages.embedded(png))
 
 
 def draw(entries: Sequence[Entry]) -> Drawn:

@@ -3,13 +3,10 @@
 What a section says comes from a `kerastag.report.part.Part`.
 """
 
-import base64
 import dataclasses
 from pathlib import Path
 
-import jinja2
-
-from kerastag import tables
+from kerastag import pages, tables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +42,7 @@ class Section:
     """A question, the answer in words, and the evidence.
 
     Attributes:
-        title: The question.
+        title: The question; "" for none.
         text: Paragraphs.
         tables: Tables below the text.
         figures: Figures below the tables.
@@ -63,12 +60,12 @@ class Page:
 
     Attributes:
         title: Title of the page.
-        summary: The verdict in a few sentences.
-        sections: Sections in their order.
+        slide: What is seen first; its title is empty.
+        sections: Sections in their order, folded in HTML.
     """
 
     title: str
-    summary: list[str]
+    slide: Section
     sections: list[Section]
 
 
@@ -81,9 +78,9 @@ def html(page: Page, figures: Path) -> str:
     """
 
     def embedded(name: str) -> str:
-        return base64.b64encode((figures / f"{name}.png").read_bytes()).decode("ascii")
+        return pages.embedded((figures / f"{name}.png").read_bytes())
 
-    return _environment().get_template("report.html").render(page=page, embedded=embedded)
+    return pages.environment("kerastag.report").get_template("report.html").render(page=page, embedded=embedded)
 
 
 def markdown(page: Page, figures: str) -> str:
@@ -93,15 +90,8 @@ def markdown(page: Page, figures: str) -> str:
         page: Page to render.
         figures: Path of the folder of figures from that of the page.
     """
-    return _environment().get_template("report.md").render(page=page, aligned=tables.markdown, figures=figures)
-
-
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("kerastag.report"),
-        autoescape=jinja2.select_autoescape(["html"]),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    return (
+        pages.environment("kerastag.report")
+        .get_template("report.md")
+        .render(page=page, aligned=tables.markdown, figures=figures)
     )

@@ -1,26 +1,29 @@
-"""The answer first: every tagger, clean, attacked and distorted, with and without the cap."""
+"""The answer first: a slide in words, a table and two figures; then every tagger, clean, attacked and distorted."""
 
 from collections.abc import Mapping
 
 from kerastag.attacks import CLEAN
-from kerastag.report.page import Section, Table
+from kerastag.report.page import Figure, Section, Table
 from kerastag.report.part import Numbers
-from kerastag.report.parts import areas, hidden, shapes
+from kerastag.report.parts import areas, hidden, shapes, vulnerability, working_points
 from kerastag.report.subject import Subject
 from kerastag.request import RELATIVE_CAP
 from kerastag.results import Interval
 from kerastag.tables import Row, where
 
+# The working point of the slide.
+_RATE = 0.01
+
 
 def section(subject: Subject, numbers: Mapping[str, Numbers]) -> Section:
-    """The verdict table.
+    """Areas of every tagger under every attack and distortion.
 
     Args:
         subject: What the report is about.
         numbers: Numbers of all parts by name.
     """
     return Section(
-        "Verdict",
+        "All areas",
         [
             f"{subject.main.name} area ({' against '.join(subject.main.sides)}) of {subject.title}; mean over seeds where "
             "there are several, ± half the 68 % interval of the sample. Attacks have ε = "
@@ -49,20 +52,61 @@ def _area(rows: list[Row], name: str, condition: str) -> str:
     return f"{Interval.around(row['seeds'].mean, row['area'].error)}"
 
 
-def summary(subject: Subject, numbers: Mapping[str, Numbers]) -> list[str]:
-    """The verdict in a few sentences. Arguments as of `section`."""
+def slide(subject: Subject, numbers: Mapping[str, Numbers]) -> Section:
+    """What to put on a slide. Arguments as of `section`."""
     first, *others = subject.names
+    main = subject.main
+    text = [f"{_lost(subject, first)} {_unseen(subject, numbers)}", *(_compared(subject, first, name) for name in others)]
+    found, rejected = main.sides
+    header = ["tagger", f"{main.name} AUC, clean", "strongest attack", "lost"]
+    at_rate = f"at {_RATE:.0%} {rejected} mistag"
+    header += [f"{found} efficiency {at_rate}, clean", f"{found} efficiency {at_rate}, attacked"]
+    caption = (
+        f"{subject.title}; ε = {subject.options.epsilon:g}; ± is half the 68 % interval of the sample, about means over seeds "
+        "where there are several."
+    )
+    figures = [Figure(name, caption) for name, caption in vulnerability.CAPTIONS.items()]
+    lines = [_line(subject, numbers, name) for name in subject.names]
+    return Section("", text, [Table(caption, header, lines)], figures)
+
+
+def _line(subject: Subject, numbers: Mapping[str, Numbers], name: str) -> list[str]:
+    """A tagger on the slide."""
+    strongest, found = subject.strongest[name, None], subject.main.sides[0]
+    rows = where(numbers[working_points.NAME]["rows"], tagger=name, working_point=_RATE, binning="all", flavour=found)
+    rates = [str(where(rows, condition=condition.label)[0]["rate"]) for condition in (CLEAN, strongest)]
+    attacked, clean = (_area(numbers[areas.NAME]["rows"], name, title) for title in (areas.STRONGEST, CLEAN.title))
+    return [name, clean, attacked, f"{subject.trained_loss(name, strongest).mean.interval}", *rates]
+
+
+def _lost(subject: Subject, name: str) -> str:
+    strongest = subject.strongest[name, None]
+    fgsm, most = (subject.trained_loss(name, condition).mean.interval for condition in (subject.fgsm(), strongest))
+    return f"FGSM takes {fgsm} of {subject.main.name} area from {name}, the strongest attack tried, {strongest.title}, {most}."
+
+
+def _unseen(subject: Subject, numbers: Mapping[str, Numbers]) -> str:
+    """How much of it could be seen."""
+    first = subject.names[0]
     answer, preserving = numbers[shapes.NAME]["answers"][first], hidden.preserving(numbers[hidden.NAME], first)
-    fgsm, strongest = subject.fgsm(), subject.strongest[first, None]
-    main = subject.main.name
-    sentences = [
-        f"FGSM of ε = {subject.options.epsilon:g} σ takes {subject.loss(first, fgsm).interval} of {main} area from {first}, "
-        f"{strongest.title}, the strongest attack tried, {subject.loss(first, strongest).interval}. {answer['normal']} of the "
-        f"{answer['moving']} inputs that FGSM moves look normal within {subject.options.uncertainty:.0%}; where it preserves "
-        f"the distribution of every input in every flavour, it takes {preserving['loss']}."
-    ]
-    for name in others:
-        losses = [subject.loss(name, condition).interval for condition in (fgsm, subject.strongest[name, None])]
-        clean = (subject.area(name) - subject.area(first)).interval
-        sentences.append(f"{name} loses {losses[0]} and {losses[1]}; its clean area is {clean:+} against that of {first}.")
-    return sentences
+    return (
+        f"{answer['normal']} of the {answer['moving']} inputs that FGSM moves look normal within "
+        f"{subject.options.uncertainty:.0%}. Where it preserves all their distributions, it takes {preserving['loss']}."
+    )
+
+
+def _compared(subject: Subject, first: str, name: str) -> str:
+    """What a tagger loses, and its clean area, against the first one, with what 95 % intervals say of both."""
+    own, others = (subject.trained_loss(one, subject.strongest[one, None]) for one in (name, first))
+    more, clean = (own - others).interval, (subject.trained(name) - subject.trained(first)).interval
+    robust = {1: "less robust than", 0: "as robust, within errors, as", -1: "more robust than"}[_sign(more)]
+    price = {1: "better", 0: "no different within errors", -1: "worse"}[_sign(clean)]
+    return (
+        f"{name} is {robust} {first}: it loses {own.mean.interval}. On clean jets it is {price}: {clean:+[]} of area "
+        "(95 % interval)."
+    )
+
+
+def _sign(interval: Interval) -> int:
+    """Which side of 0 all of it lies on; 0 if on both."""
+    return (interval.low > 0) - (interval.high < 0)

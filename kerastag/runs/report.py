@@ -92,7 +92,7 @@ def report(
     write_text(output / "report.html", html(page, output / "figures"))
     write_text(output / "report.md", markdown(page, "figures"))
     write_json(output / "metrics.json", _metrics(subject, numbers))
-    print("\n".join([*page.summary, ""]))
+    print("\n".join([*page.slide.text, ""]))
     print(f"Page {output / 'report.html'}, the same as {output / 'report.md'};")
     print(f"figures {output / 'figures'}, tables {output / '*.csv'}, numbers {output / 'metrics.json'}.")
     print(f"Took {time.perf_counter() - start:.0f} s.")
@@ -219,7 +219,7 @@ def _page(subject: Subject, numbers: Mapping[str, Numbers], nonfinite: int) -> P
     sections.append(_settings(subject, nonfinite))
     *most, last = subject.names
     names = " and ".join([", ".join(most), last] if most else [last])
-    return Page(f"Robustness of {names} on {subject.title}", verdict.summary(subject, numbers), sections)
+    return Page(f"Robustness of {names} on {subject.title}", verdict.slide(subject, numbers), sections)
 
 
 def _settings(subject: Subject, nonfinite: int) -> Section:

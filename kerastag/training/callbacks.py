@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerastag.attacks import Attack
+from kerastag.attacks import CLEAN, Attack
 from kerastag.attacks.samples import attacked_logits
 from kerastag.errors import UserError
 from kerastag.metrics import HEADLINE, discriminator_auc
@@ -78,6 +78,10 @@ class AttackedAUC(keras.callbacks.Callback):
         distribution: The devices of the training; each of several processes attacks a part of the jets, and all have the same
             entries.
 
+    Attributes:
+        y: The true flavours.
+        logits: Logits of the last epoch, `(jets, classes)`, by name of the attack; "clean" without one.
+
     Raises:
         UserError: if a discriminator is one of other classes.
     """
@@ -99,7 +103,8 @@ class AttackedAUC(keras.callbacks.Callback):
                     f"{one.name} is a discriminator of {', '.join(one.class_names)}, but labels have {y.shape[1]} columns; "
                     "give those of the data set, `separations=schema.in_tables`."
                 )
-        self._x, self._y = x, y
+        self._x, self.y = x, y
+        self.logits: dict[str, np.ndarray] = {}
         self._attacks = attacks
         self._batch_size = batch_size
         self._watch = watch
@@ -118,17 +123,18 @@ class AttackedAUC(keras.callbacks.Callback):
         """Add the entries."""
         logs = {} if logs is None else logs
         tagger = getattr(self.model, "tagger", self.model)
-        for suffix, attack in {"": None, **{f"_{name}": attack for name, attack in self._attacks.items()}}.items():
-            logits = self._logits(tagger, attack)
-            for name, area in discriminator_auc(self._y, logits, separations=self._separations).items():
-                self._add(logs, f"val_{name}_auc{suffix}", area)
-            logs[f"val_cross_entropy{suffix}"] = float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(self._y, logits)))
+        for name, attack in {CLEAN.title: None, **self._attacks}.items():
+            suffix = f"_{name}" if attack else ""
+            logits = self.logits[name] = self._logits(tagger, attack)
+            for one, area in discriminator_auc(self.y, logits, separations=self._separations).items():
+                self._add(logs, f"val_{one}_auc{suffix}", area)
+            logs[f"val_cross_entropy{suffix}"] = float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(self.y, logits)))
         if self._watch:
             self._look_for_overfitting(epoch, logs, *self._watch)
 
     def _logits(self, tagger: keras.Model, attack: Attack | None) -> np.ndarray:
         part = self._distribution.part(len(self._x))
-        logits = attacked_logits(tagger, self._x[part], self._y[part], attack, self._batch_size)
+        logits = attacked_logits(tagger, self._x[part], self.y[part], attack, self._batch_size)
         return self._distribution.joined(logits, len(self._x))
 
     def _look_for_overfitting(self, epoch: int, logs: dict, single_step: str, longer: str) -> None:

@@ -15,6 +15,7 @@ from kerastag.layers.class_logits import check_width
 from kerastag.recipes import FOLDERS, Recipe, Settings
 from kerastag.training.adversarial_tagger import AdversarialTagger
 from kerastag.training.assembly import NO_FURTHER_JETS, FurtherJets, make_attack, make_defense, make_optimizer
+from kerastag.training.board import PrecisionRecall, hyperparameters
 from kerastag.training.callbacks import AttackedAUC, FiniteWeights, Speed
 from kerastag.training.checkpoint import TrainingState
 from kerastag.training.distribution import ALONE, Distribution
@@ -194,15 +195,17 @@ def _callbacks(
     callbacks: list[keras.callbacks.Callback] = [Speed(jets), FiniteWeights()]
     if settings.ema is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    logs = ["loss"]
+    names, folder = ["loss"], output / "logs"
+    board = [keras.callbacks.TensorBoard(folder), hyperparameters(settings, folder)]
     if sum(dataset.jets["validation"].values()):
         attacked_auc = _attacked_auc(settings, dataset, distribution)
         callbacks.append(attacked_auc)
-        logs += attacked_auc.names
+        names += attacked_auc.names
+        board.append(PrecisionRecall(attacked_auc, dataset.schema.main, folder / "validation"))
     if settings.select != "last":
-        callbacks.append(_choice_of_epoch(settings, logs))
+        callbacks.append(_choice_of_epoch(settings, names))
     if distribution.is_chief:
-        callbacks += [keras.callbacks.TensorBoard(output / "logs"), EpochLines(dataset.schema.main.name)]
+        callbacks += [*board, EpochLines(dataset.schema.main.name)]
     return callbacks
 
 

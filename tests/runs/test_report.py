@@ -129,7 +129,7 @@ class Sources(HTMLParser):
         attributes = dict(attributes)
         if tag == "img":
             self.images.append(attributes["src"])
-        elif tag in ("link", "script", "iframe"):
+        elif tag in ("link", "iframe") or "src" in attributes:
             self.others.append(tag)
 
 
@@ -145,7 +145,7 @@ def test_page_is_self_contained_and_says_the_same_as_the_markdown(report_folder)
     assert {path.stem for path in (report_folder / "figures").glob("*.pdf")} == set(figures)
     headings = re.findall(r"<h2[^>]*>(.*?)</h2>", page)
     assert headings == re.findall(r"^## (.*)$", text, flags=re.MULTILINE)
-    assert headings[0] == "Verdict" and headings[-1] == "How was this made?"
+    assert headings[0] == "All areas" and headings[-1] == "How was this made?"
     assert len(headings) == len(PARTS) + 3
     assert "nan" not in text.lower()
 
@@ -169,6 +169,21 @@ def test_areas_are_those_of_the_taggers(report_folder, runs, dataset):
     assert rows["nominal", "clean"]["seeds_number"] == "2"
     assert float(rows["nominal", "strongest"]["area"]) <= float(rows["nominal", "FGSM"]["area"])
     assert rows["robust", "clean"]["seeds_spread"] == ""
+
+
+def test_slide_says_who_loses_what(report_folder):
+    slide = (report_folder / "report.md").read_text().partition("## ")[0]
+    words, table, figures = (part.strip() for part in re.split(r"\n\n(?=\|)|(?<=\|)\n\n", slide, maxsplit=2))
+    header, _, *lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    assert len(header) <= 6 and [line[0] for line in lines] == ["nominal", "robust"]
+    assert len(re.findall(r"^!", figures, flags=re.MULTILINE)) == 2
+    areas = {(row["tagger"], row["condition"]): row for row in read_json(report_folder / "metrics.json")["areas"]["rows"]}
+    for name, clean, attacked, lost, *_ in lines:
+        assert float(clean.split()[0]) == pytest.approx(areas[name, "clean"]["seeds"].mean, abs=1e-3)
+        assert float(attacked.split()[0]) == pytest.approx(areas[name, "strongest"]["seeds"].mean, abs=1e-3)
+        assert float(lost.split()[0]) == pytest.approx(float(clean.split()[0]) - float(attacked.split()[0]), abs=2e-3)
+        assert lost in words
+    assert re.search(r"robust is (more|less|as) robust", words)
 
 
 def test_every_claim_has_a_verdict_and_where_measured_a_number(report_folder):

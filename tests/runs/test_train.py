@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -98,6 +99,36 @@ def test_selected_epoch_is_the_best_attacked_one(run_directory, dataset):
     best = max(range(len(rows)), key=lambda epoch: float(rows[epoch]["val_BvL_auc_pgd-2"]))
     area = discriminator_auc(split.label, kerastag.load(run_directory)(split.features).numpy())["BvL"]
     assert area == pytest.approx(float(rows[best]["val_BvL_auc"]), abs=1e-9)
+
+
+def test_tensorboard_has_areas_settings_and_precision_against_recall(run_directory, dataset):
+    """Precision where everything is tagged is the share of b among b and light jets; half-way it is scikit-learn's."""
+    from sklearn.metrics import precision_score, recall_score
+    from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+    from tensorboard.plugins.hparams import plugin_data_pb2
+    from tensorboard.util.tensor_util import make_ndarray
+
+    events = EventMultiplexer().AddRunsFromDirectory(str(run_directory / "logs")).Reload()
+    names = {(run, tag) for run, tags in events.Runs().items() for tag in tags["tensors"]}
+    shown = ("epoch_BvL_auc", "epoch_BvL_auc_pgd-2", "BvL, pgd-2/pr_curves")
+    assert {("validation", tag) for tag in shown} <= names
+    metadata = events.SummaryMetadata(".", "_hparams_/session_start_info").plugin_data.content
+    settings = plugin_data_pb2.HParamsPluginData.FromString(metadata).session_start_info.hparams
+    assert settings["defense"].string_value == "pgd-2" and settings["epsilon"].number_value == 0.01
+    assert "data_dir" not in settings
+    split = dataset.arrays("validation")
+    b, light = (dataset.schema.class_names.index(name) for name in ("b", "light"))
+    sides = np.isin(split.label, (b, light))
+    best = max(range(OPTIONS["epochs"]), key=lambda epoch: float(history(run_directory)[epoch]["val_BvL_auc_pgd-2"]))
+    curves = events.Tensors("validation", "BvL, clean/pr_curves")
+    assert [event.step for event in curves] == list(range(OPTIONS["epochs"]))
+    _, _, _, _, precision, recall = make_ndarray(curves[best].tensor_proto)
+    assert precision[0] == pytest.approx((split.label == b).sum() / sides.sum()) and recall[0] == 1
+    probabilities = keras.ops.softmax(kerastag.load(run_directory)(split.features[sides])).numpy().astype(float)
+    score = probabilities[:, b] / (probabilities[:, b] + probabilities[:, light])
+    tagged, true = score >= 0.5, split.label[sides] == b
+    assert precision[100] == pytest.approx(precision_score(true, tagged), abs=2e-3)
+    assert recall[100] == pytest.approx(recall_score(true, tagged), abs=2e-3)
 
 
 def test_exports_agree_with_the_tagger(run_directory, dataset):
