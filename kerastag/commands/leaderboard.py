@@ -29,7 +29,18 @@ Cells that must not move are equal to those of jets.features; ThreatModel.projec
 """
 
 # Options of one way to call it alone, by their names here.
-_OF_EVALUATE = ("name", "authors", "link", "certify", "variations", "relative_cap", "replicates", "split", "max_jets")
+_OF_EVALUATE = (
+    "name",
+    "authors",
+    "link",
+    "certify",
+    "variations",
+    "other_seeds",
+    "relative_cap",
+    "replicates",
+    "split",
+    "max_jets",
+)
 _OF_SUBMIT = ("tagger", "author")
 
 
@@ -68,6 +79,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="also measure changes under variations, files of simulate --split test",
     )
+    entry.add_argument(
+        "--other-seeds",
+        nargs="+",
+        metavar="DIR",
+        help="run directories of further trainings that differ in the seed alone, for means and spreads over seeds",
+    )
     entry.add_argument("--replicates", type=int, metavar="N", help="bootstrap resamples (default: 200)")
     entry.add_argument("--overwrite", action="store_true", help="replace the entry; a stronger attack of others on it is kept")
     submission = parser.add_argument_group("with --submit")
@@ -100,6 +117,7 @@ def main(options: argparse.Namespace) -> None:
             diagnose=options.diagnose,
             certify=options.certify,
             variations=options.variations,
+            seeds=options.other_seeds or (),
             overwrite=options.overwrite,
             **numbers,
         )

@@ -141,6 +141,44 @@ class Sign:
 
 
 @dataclasses.dataclass(frozen=True)
+class Seen:
+    """How well boosted trees tell attacked jets from clean ones: their area, and that of clean jets among themselves."""
+
+    area: Interval
+    control: Interval
+
+    __pydantic_config__ = STRICT
+
+
+@dataclasses.dataclass(frozen=True)
+class OfSeed:
+    """Clean and attacked area of another training, which differs from that of the entry in the seed alone."""
+
+    seed: int
+    clean: float
+    attacked: float
+
+    __pydantic_config__ = STRICT
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a tagger takes.
+
+    Attributes:
+        jets_per_second: Speed of the network on the machine that made the entry.
+        epochs: Epochs of its training.
+        seconds: Time of its training, without evaluation, on the machine that trained it.
+    """
+
+    jets_per_second: float
+    epochs: int | None = None
+    seconds: float | None = None
+
+    __pydantic_config__ = STRICT
+
+
+@dataclasses.dataclass(frozen=True)
 class Entry:
     """A tagger of the leaderboard.
 
@@ -165,6 +203,10 @@ class Entry:
         certified: What no attack can go below.
         varied: Changes under simulated variations.
         diagnosed: Signs of useless gradients, or that there are none.
+        seen: What trees see of the strongest attack that came with the entry.
+        seed: Seed of the training.
+        seeds: Other seeds, under that same attack.
+        cost: Of training and use.
     """
 
     name: str
@@ -187,6 +229,10 @@ class Entry:
     certified: Certified | None = None
     varied: Varied | None = None
     diagnosed: tuple[Sign, ...] = ()
+    seen: Seen | None = None
+    seed: int | None = None
+    seeds: tuple[OfSeed, ...] = ()
+    cost: Cost | None = None
 
     __pydantic_config__ = STRICT
 
@@ -326,6 +372,10 @@ def _areas(entry: Entry) -> Iterator[tuple[str, Interval]]:
     yield from (("attacks", attacked.area) for attacked in entry.attacks)
     if entry.certified is not None:
         yield "certified", entry.certified.area
+    if entry.seen is not None:
+        yield from (("seen", entry.seen.area), ("seen", entry.seen.control))
+    for of_seed in entry.seeds:
+        yield from (("seeds", Interval.around(area, 0)) for area in (of_seed.clean, of_seed.attacked))
 
 
 def _sizes(entry: Entry) -> Iterator[tuple[str, float]]:
@@ -334,3 +384,5 @@ def _sizes(entry: Entry) -> Iterator[tuple[str, float]]:
         yield "cap", entry.threat.cap
     if entry.varied is not None:
         yield from (("mean", entry.varied.mean), ("worst", entry.varied.worst))
+    if entry.cost is not None:
+        yield from (("jets_per_second", entry.cost.jets_per_second), ("seconds", entry.cost.seconds or 0))

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import shlex
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,11 +19,12 @@ from kerastag.errors import UserError, nearest
 from kerastag.evaluation.certified import certificates
 from kerastag.evaluation.diagnostics import check_robustness
 from kerastag.evaluation.taggers import Tagger
-from kerastag.files import read_json, write_text
+from kerastag.evaluation.two_sample_trees import Halves
+from kerastag.files import write_text
 from kerastag.jets import Jets
-from kerastag.leaderboard import entries, page
+from kerastag.leaderboard import entries, page, trainings
 from kerastag.leaderboard.conditions import MET, check_conditions
-from kerastag.leaderboard.entries import Attacked, Certified, Entry, Sign, Threat, Varied
+from kerastag.leaderboard.entries import Attacked, Certified, Cost, Entry, OfSeed, Seen, Sign, Threat, Varied
 from kerastag.leaderboard.submission import in_box, read_attacked
 from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.report.subject import digest
@@ -35,6 +37,8 @@ from kerastag.simulation.catalogue import UNCERTAINTIES
 
 # Jets on which taggers are diagnosed.
 _DIAGNOSED = 5000
+# Resamples where the interval is not looked at.
+_NO_INTERVAL = 2
 
 
 def leaderboard(folder: Path) -> None:
@@ -63,6 +67,7 @@ def enter(
     diagnose: bool = False,
     certify: Method | None = None,
     variations: Path | None = None,
+    seeds: Sequence[str] = (),
     overwrite: bool = False,
 ) -> None:
     """Measure a tagger, write its entry, and make the page.
@@ -79,12 +84,13 @@ def enter(
         diagnose: Whether to look for signs of useless gradients.
         certify: How to bound what any attack can do; None to leave it.
         variations: Folder of simulated variations; None to leave them.
+        seeds: Run directories of further trainings, which differ in the seed alone.
         overwrite: Whether an entry may be replaced. The strongest attack of others is kept where
             tagger, jets and box are the same.
 
     Raises:
         UserError: if there is an entry that may not be replaced, the tagger does not meet the conditions or does not fit the
-            jets, or the attacks are not in one box.
+            jets, the attacks are not in one box, or other seeds are of another training.
     """
     under = _in_one_box(grid)
     entries.check_words(name=name, authors=authors, link=link)
@@ -95,6 +101,7 @@ def enter(
     if path.exists() and not overwrite:
         raise UserError(f"There is an entry '{path}' already; add --overwrite, or give another --name.")
     old = entries.read(path) if path.exists() else None
+    others = trainings.other_seeds(found, seeds, dataset)
     varied = None if variations is None else VariedSamples(variations, dataset.schema, UNCERTAINTIES)
     threat_model = under[0].threat_model(dataset)
     with _kept(folder):
@@ -102,6 +109,8 @@ def enter(
         print(MET)
         areas = _Areas(found, dataset, jets, replicates)
         attacks = tuple(areas.under(condition) for condition in tqdm(under, "Attacking", disable=None))
+        best = _strongest(attacks)
+        strongest = under[attacks.index(best)]
         entry = Entry(
             name=name or found.name,
             tagger=tagger.rpartition("=")[2],
@@ -111,7 +120,7 @@ def enter(
             parameters=found.model.count_params(),
             clean=areas.of(jets.features),
             attacks=attacks,
-            best=_strongest(attacks),
+            best=best,
             replicates=replicates,
             weights_sha256=digest(found),
             version=__version__,
@@ -121,7 +130,10 @@ def enter(
             certified=_certified(areas, under, certify) if certify else None,
             varied=_varied(areas, varied) if varied else None,
             diagnosed=_signs(found, jets, threat_model) if diagnose else (),
-            **_training(found),
+            seen=areas.seen(strongest),
+            seeds=tuple(_of_seed(other, strongest, dataset, jets) for other in tqdm(others, "Seeds", disable=None)),
+            cost=_cost(areas, found),
+            **trainings.facts(found),
         )
         if old is not None:
             entry = _with_best_of(old, entry)
@@ -180,6 +192,7 @@ class _Areas:
         self.tagger, self.dataset, self.jets = Tagger.network(found.model, found.name), dataset, jets
         self.replicates, self.main = replicates, dataset.schema.main
         self._bootstrap = Bootstrap(jets.events, replicates, weights=jets.weights)
+        self._attacked: dict[Condition, np.ndarray] = {}
 
     def of(self, features: np.ndarray) -> Interval:
         """That of the jets with other features `(jets, features)`.
@@ -192,9 +205,20 @@ class _Areas:
 
     def under(self, condition: Condition) -> Attacked:
         """That of attacked jets."""
-        attack = condition.aimed_at(self.main.name).build_attack(self.dataset)
-        points = attacked_features(self.tagger.attacked, self.jets.features, self.jets.y, attack)
-        return Attacked(self.of(points), condition.title)
+        return Attacked(self.of(self._points(condition)), condition.title)
+
+    def seen(self, condition: Condition) -> Seen:
+        """What trees see of an attack."""
+        found = Halves(self.jets.features, self.jets.label, self.jets.events).classify(self._points(condition))
+        return Seen(found.area, found.control)
+
+    def _points(self, condition: Condition) -> np.ndarray:
+        """Features under an attack, made once."""
+        if condition not in self._attacked:
+            attack = condition.aimed_at(self.main.name).build_attack(self.dataset)
+            points = attacked_features(self.tagger.attacked, self.jets.features, self.jets.y, attack)
+            self._attacked[condition] = points
+        return self._attacked[condition]
 
 
 def _in_one_box(grid: AttackGrid) -> list[Condition]:
@@ -248,16 +272,21 @@ def _signs(found: NamedTagger, jets: Jets, threat_model: ThreatModel) -> tuple[S
     return tuple(Sign(check.name, check.passed) for check in checks)
 
 
-def _training(found: NamedTagger) -> dict[str, str]:
-    """Architecture and defence, as far as they are known."""
-    if found.record is not None:
-        return {"architecture": found.record.name}
-    config = Path(found.source) / "config.json"
-    if not config.is_file():
-        return {}
-    settings = read_json(config, {"settings": dict})["settings"]
-    known = {"architecture": settings.get("model"), "defence": settings.get("defense")}
-    return {name: value for name, value in known.items() if isinstance(value, str)}
+def _cost(areas: _Areas, found: NamedTagger) -> Cost:
+    """Speed of the network, the better of two passes, and time of its training."""
+    seconds = []
+    for _ in range(2):
+        start = time.perf_counter()
+        areas.tagger.logits(areas.jets.features)
+        seconds.append(time.perf_counter() - start)
+    training = trainings.epochs_and_seconds(found, areas.dataset.count("train"))
+    return Cost(len(areas.jets) / min(seconds), *(training or ()))
+
+
+def _of_seed(other: NamedTagger, strongest: Condition, dataset: JetDataset, jets: Jets) -> OfSeed:
+    areas = _Areas(other, dataset, jets, _NO_INTERVAL)
+    attacked = areas.under(strongest).area.value
+    return OfSeed(trainings.settings_of(other)["seed"], areas.of(jets.features).value, attacked)
 
 
 def _jets_of(entry: Entry, sample: Sample) -> tuple[JetDataset, Jets]:

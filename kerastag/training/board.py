@@ -46,7 +46,8 @@ class PrecisionRecall(keras.callbacks.Callback):
         """Write the curves."""
         from tensorboard.plugins.pr_curve import summary
 
-        over, against = (self._measured.y[:, list(columns)].any(axis=1) for columns in self._main.columns)
+        label = self._measured.y.argmax(axis=1)
+        over, against = (np.isin(label, columns) for columns in self._main.columns)
         sides = over | against
         with self._writer.as_default():
             for name, logits in self._measured.logits.items():

@@ -57,7 +57,7 @@ def test_words_of_others_stay_words():
     found = Found(page.html([an_entry(name, authors=authors)], b""))
     assert found.scripts == 1 and found.addresses == ["data:image/png;base64,"]
     (row,) = [line for line in page.markdown([an_entry(name, authors=authors)], "pareto.png").splitlines() if "alert" in line]
-    assert len(re.findall(r"(?<!\\)\|", row)) == 15 and r"\<script\>" in row and r"\[c\](d)" in row
+    assert len(re.findall(r"(?<!\\)\|", row)) == 18 and r"\<script\>" in row and r"\[c\](d)" in row
 
 
 def test_figure_has_a_panel_for_each_box_and_the_front():

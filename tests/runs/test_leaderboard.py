@@ -61,6 +61,8 @@ def test_an_entry_says_what_was_measured(board, stored, dataset):
     assert content["best"]["area"]["value"] < clean and content["best"]["attack"] == "FGSM on margin"
     assert (content["parameters"], content["authors"]) == (stored[1].count_params(), "A. Author")
     assert "certified" not in content and "varied" not in content and "diagnosed" not in content
+    assert content["seen"]["area"]["value"] > 0.5 > abs(content["seen"]["control"]["value"] - 0.5)
+    assert content["cost"]["jets_per_second"] > 0 and "seconds" not in content["cost"]  # it has no run directory
 
 
 def test_a_stronger_attack_of_others_counts_and_stays(board, stored, dataset, attacked, tmp_path):
@@ -105,6 +107,35 @@ def test_other_weights_or_jets_are_noticed(board, stored, attacked, tmp_path):
         (tmp_path / f"{STEM}.json").write_text(json.dumps(changed))
         refused = submit(tmp_path / "attacked.npz", attacked, ["--entries", tmp_path, *options[2:]])
         assert refused.code == 2 and said in refused.err
+
+
+def run_directory(folder, stored, **settings):
+    """A training, as far as the leaderboard looks at it: two epochs of 100 jets/s."""
+    folder.mkdir()
+    (folder / "tagger.keras").write_bytes(stored[0].read_bytes())
+    (folder / "config.json").write_text(json.dumps({"settings": {"defense": "fgsm", "model": "mlp", "epochs": 2} | settings}))
+    (folder / "history.csv").write_text("epoch,jets_per_second\n1,100\n2,100\n")
+    return folder
+
+
+def test_other_seeds_are_measured_and_what_is_none_is_refused(stored, data_dir, dataset, tmp_path):
+    one, other = (run_directory(tmp_path / f"seed{seed}", stored, seed=seed, data_dir=str(seed)) for seed in (0, 3))
+    longer = run_directory(tmp_path / "longer", stored, seed=1, epochs=3)
+    given = ["--evaluate", one, "--config", "jet_flavor", "--data-dir", data_dir, "--max-jets", JETS, "--paper"]
+    given += ["--attack", "fgsm", "--replicates", 20, "--entries", tmp_path / "board"]
+    wrong = {"has another epochs": (other, longer), "has the same": (other, other)}
+    for said, seeds in wrong.items():
+        refused = run_command("leaderboard", *given, "--other-seeds", *seeds)
+        assert refused.code == 2 and said in refused.err and "Traceback" not in refused.err, refused.err
+    done = run_command("leaderboard", *given, "--other-seeds", other)
+    assert done.code == 0, done.err
+    content = json.loads(next((tmp_path / "board").glob("*.json")).read_text())
+    assert (content["seed"], content["defence"], content["architecture"]) == (0, "fgsm", "mlp")
+    (of_seed,) = content["seeds"]  # the same weights
+    assert of_seed["seed"] == 3
+    assert of_seed["clean"] == content["clean"]["value"] and of_seed["attacked"] == content["best"]["area"]["value"]
+    assert content["cost"]["epochs"] == 2 and content["cost"]["seconds"] == pytest.approx(2 * dataset.count("train") / 100)
+    assert "± 0.0000" in (tmp_path / "board" / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
