@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     ("errors", "jets", "statistics"),
     ("results",),
-    ("environment", "files", "flavours", "tables"),
+    ("environment", "files", "flavours", "pages", "tables"),
     ("backend", "catalogue", "checksums", "losses", "outputs", "schema"),
     ("histograms", "metrics", "options", "results_page"),
     ("request",),
