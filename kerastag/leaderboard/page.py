@@ -14,7 +14,7 @@ SUMMARY = (
     "Areas (AUC) of each tagger's main discriminator; ± is half the 68 % bootstrap interval. *Attacked* is what the strongest "
     "attack known leaves, of those that came with the entry and of those that others have submitted. *Certified* is what no "
     "attack goes below in the box without ties, which is another box. Over seeds are means ± standard deviations, with the "
-    "number of trainings. Changes are absolute ones under simulated variations. *Trees see it* is the area with which boosted "
+    "number of trainings. Changes are absolute ones under simulated variations. *Seen by trees* is the area with which boosted "
     "trees tell attacked from clean jets; 0.5 is not at all. Speeds are of the machine that made the entry. "
     "Compare taggers on the same data set in the same box alone. What was not measured is empty."
 )
@@ -107,8 +107,8 @@ def _line(entry: Entry) -> Line:
         "strongest attack": Cell(_by(entry.best)),
         "certified, untied": Cell(str(certified.area), certified.area.value) if certified else Cell(""),
         "mean change": Cell(f"{varied.mean:.4f}", varied.mean) if varied else Cell(""),
-        "worst change": Cell(f"{varied.worst:.4f} ({varied.variation})", varied.worst) if varied else Cell(""),
-        "trees see it": Cell(str(entry.seen.area), entry.seen.area.value) if entry.seen else Cell(""),
+        "worst change": Cell(f"{varied.worst:.4f}", varied.worst) if varied else Cell(""),
+        "seen by trees": Cell(str(entry.seen.area), entry.seen.area.value) if entry.seen else Cell(""),
         "signs of useless gradients": Cell(_signs(entry)),
         "defence": Cell(entry.defence or ""),
         "architecture": Cell(entry.architecture or ""),
@@ -159,6 +159,8 @@ def _details(entry: Entry) -> list[str]:
         details.insert(1, f"Best known attack: file {entry.best.sha256} of {entry.best.author}.")
     if entry.certified:
         details.insert(1, f"Certified by {entry.certified.method}.")
+    if entry.varied:
+        details.append(f"Of the simulated variations {entry.varied.variation} changes most.")
     if entry.seen:
         details.append(
             f"Trees tell attacked from clean jets with an area of {entry.seen.area}, clean from clean with "
