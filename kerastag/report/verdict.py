@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from kerastag.attacks import CLEAN
-from kerastag.report.page import Figure, Section, Table
+from kerastag.report.page import Section, Table
 from kerastag.report.part import Numbers
 from kerastag.report.parts import areas, hidden, shapes, vulnerability, working_points
 from kerastag.report.subject import Subject
@@ -65,9 +65,8 @@ def slide(subject: Subject, numbers: Mapping[str, Numbers]) -> Section:
         f"{subject.title}; ε = {subject.options.epsilon:g}; ± is half the 68 % interval of the sample, about means over seeds "
         "where there are several."
     )
-    figures = [Figure(name, caption) for name, caption in vulnerability.CAPTIONS.items()]
     lines = [_line(subject, numbers, name) for name in subject.names]
-    return Section("", text, [Table(caption, header, lines)], figures)
+    return Section("", text, [Table(caption, header, lines)], vulnerability.slide())
 
 
 def _line(subject: Subject, numbers: Mapping[str, Numbers], name: str) -> list[str]:

@@ -35,6 +35,7 @@ from kerastag.report.parts import (
     inputs,
     mismodelling,
     shapes,
+    vulnerability,
 )
 from kerastag.report.subject import Subject, fingerprint
 from kerastag.request import ReportOptions, Sample
@@ -49,6 +50,7 @@ _FORMATS = {
     epochs.NAME: ["all seeds"],
     flatness.NAME: ["all seeds"],
     hidden.NAME: ["trees of both halves, all seeds"],
+    vulnerability.NAME: ["figures of the slide"],
 }
 # What a part consists of: its numbers, and the files that were written, from the folder of the report.
 _Made = tuple[Numbers, list[str]]
