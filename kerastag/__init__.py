@@ -11,7 +11,8 @@ __version__ = "0.1.0"
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
-_LAZY = {
+# Public names, by the modules that hold them.
+LAZY = {
     "AdversarialTagger": "kerastag.training",
     "FGSM": "kerastag.attacks",
     "PAPER": "kerastag.attacks",
@@ -25,9 +26,9 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     """Import the public names on first use."""
-    if name in _LAZY:
+    if name in LAZY:
         importlib.import_module("kerastag.backend")  # before Keras is imported
-        return getattr(importlib.import_module(_LAZY[name]), name)
+        return getattr(importlib.import_module(LAZY[name]), name)
     raise AttributeError(f"module 'kerastag' has no attribute '{name}'")
 
 

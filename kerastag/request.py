@@ -139,7 +139,10 @@ class Physics:
         return ", ".join(name for name, differs in differences.items() if differs)
 
 
-PHYSICS, PAPER = Physics(), Physics(paper=True)
+PHYSICS = Physics()
+"""The default box: what physics allows."""
+PAPER = Physics(paper=True)
+"""The box of arXiv:2203.13890."""
 # Names of its options.
 PHYSICS_OPTIONS = tuple(field.name for field in dataclasses.fields(Physics))
 

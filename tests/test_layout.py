@@ -23,11 +23,11 @@ FLOORS = (
     ("leaderboard", "report", "simulation"),
     ("runs",),
     ("commands",),
-    ("__main__",),
+    ("__main__", "docs"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # TensorFlow takes seconds to import; what commands parse their options with does without.
-LIGHT = {room for rooms in FLOORS[:7] for room in rooms} - {"backend", "losses", "tfds_jets"} | {"commands"}
+LIGHT = {room for rooms in FLOORS[:7] for room in rooms} - {"backend", "losses", "tfds_jets"} | {"commands", "docs"}
 
 
 def rooms_of(module: str) -> str | None:

@@ -90,8 +90,8 @@ class ThreatModel:
         default: `(features,)`, values that stand for "absent".
         relative_cap: Largest |Δx|/|x|, or None for no such limit. A cell that is exactly 0 cannot move under a cap.
         frozen: `(features,)`, true for further features that never move; None for none.
-        lower, upper: `(features,)`, values that no cell may pass; a clean value outside them may stay or come nearer. None for
-            no such limits.
+        lower: `(features,)`, below which no cell may go; a clean value there may stay or come nearer. None for no limit.
+        upper: `(features,)`, likewise above which.
         by_flavour: `(classes,)` or `(classes, features)`, factors on ε for jets of each flavour; None for 1.
         group: `(features,)`, number of the group of inputs to which each feature belongs; None for one group.
         special: For each feature the values with a meaning of their own; None for none.

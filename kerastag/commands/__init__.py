@@ -5,6 +5,7 @@ examples. Options are parsed before TensorFlow is loaded.
 """
 
 import argparse
+import functools
 import importlib
 import sys
 from collections.abc import Sequence
@@ -40,6 +41,25 @@ def _command(name: str) -> ModuleType:
     return importlib.import_module(f"kerastag.commands.{name}")
 
 
+def make_parser(name: str, prog: str, width: int | None = None) -> argparse.ArgumentParser:
+    """The parser of a command.
+
+    Args:
+        name: Name in `NAMES`.
+        prog: Name of the program in its messages.
+        width: Columns of its help; those of the terminal if None.
+    """
+    command = _command(name)
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=command.__doc__,
+        epilog=getattr(command, "EPILOG", None),
+        formatter_class=functools.partial(argparse.RawDescriptionHelpFormatter, width=width),
+    )
+    command.add_options(parser)
+    return parser
+
+
 def run(name: str, arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Run a command and exit by its outcome, as `kerastag.cli.run` says.
 
@@ -63,14 +83,7 @@ def execute(name: str, arguments: Sequence[str] | None = None, prog: str | None 
         UserError: for a mistake of the user.
     """
     environment.check()
-    command = _command(name)
-    parser = argparse.ArgumentParser(
-        prog=prog or Path(sys.argv[0]).name,
-        description=command.__doc__,
-        epilog=getattr(command, "EPILOG", None),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_options(parser)
+    parser = make_parser(name, prog or Path(sys.argv[0]).name)
     cli.check_words(name, sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(arguments)
     cli.check_numbers(parser, options)
@@ -78,7 +91,7 @@ def execute(name: str, arguments: Sequence[str] | None = None, prog: str | None 
         cli.load_tensorflow()
         for module in modules:
             import_own(module.partition(":")[0])
-    command.main(options)
+    _command(name).main(options)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -49,7 +49,8 @@ class Mend(keras.layers.Layer):
     Args:
         default: `(features,)`.
         sentinel: `(features,)`, the value that marks a feature as absent in files; None for none.
-        low, high: `(features,)`, the valid range; None for no limit.
+        low: `(features,)`, least valid value; None for no limit.
+        high: `(features,)`, largest valid value; None for no limit.
         count: `(features,)`, column with the number of filled slots; None for none.
         slot: `(features,)`, number of the slot of a feature with a count.
     """

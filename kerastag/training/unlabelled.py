@@ -33,10 +33,9 @@ def loss_of_labelled(compute: ComputeLoss, y: tf.Tensor, y_pred: tf.Tensor, w: t
 class Consistency(TRADES):
     """TRADES whose second term needs no label: outputs shall not change under attack, of labelled and of unlabelled jets.
 
-    Reference: Miyato et al., arXiv:1704.03976; Carmon et al., arXiv:1905.13736.
+    Its arguments are those of `TRADES`.
 
-    Args:
-        attack, beta, ramp: As of `TRADES`.
+    Reference: Miyato et al., arXiv:1704.03976; Carmon et al., arXiv:1905.13736.
     """
 
     @override
