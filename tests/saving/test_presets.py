@@ -13,7 +13,13 @@ from kerastag.saving import presets
 from kerastag.saving.taggers import find, from_preset, inputs_of
 from kerastag.schema import JET_FLAVOR
 
-SHIPPED = ("deepcsv_adversarial", "deepcsv_nominal", "jet_flavor_adversarial", "jet_flavor_nominal")
+SHIPPED = (
+    "deepcsv_adversarial",
+    "deepcsv_nominal",
+    "jet_flavor_adversarial",
+    "jet_flavor_input_gradient",
+    "jet_flavor_nominal",
+)
 needs_clone = pytest.mark.skipif(not presets.SHIPPED.is_dir(), reason="an installed package has no saved_models")
 
 
