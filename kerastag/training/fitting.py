@@ -195,17 +195,16 @@ def _callbacks(
     callbacks: list[keras.callbacks.Callback] = [Speed(jets), FiniteWeights()]
     if settings.ema is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    names, folder = ["loss"], output / "logs"
-    board = [keras.callbacks.TensorBoard(folder), hyperparameters(settings, folder)]
-    if sum(dataset.jets["validation"].values()):
-        attacked_auc = _attacked_auc(settings, dataset, distribution)
-        callbacks.append(attacked_auc)
-        names += attacked_auc.names
-        board.append(PrecisionRecall(attacked_auc, dataset.schema.main, folder / "validation"))
+    measured = _attacked_auc(settings, dataset, distribution) if sum(dataset.jets["validation"].values()) else None
+    if measured is not None:
+        callbacks.append(measured)
     if settings.select != "last":
-        callbacks.append(_choice_of_epoch(settings, names))
+        callbacks.append(_choice_of_epoch(settings, ["loss", *(measured.names if measured else ())]))
     if distribution.is_chief:
-        callbacks += [*board, EpochLines(dataset.schema.main.name)]
+        main, folder = dataset.schema.main, output / "logs"
+        callbacks += [keras.callbacks.TensorBoard(folder), hyperparameters(settings, folder), EpochLines(main.name)]
+        if measured is not None:
+            callbacks.append(PrecisionRecall(measured, main, folder / "validation"))
     return callbacks
 
 
