@@ -54,13 +54,14 @@ runs = pytest.mark.filterwarnings(
 def test_attack_your_own_tagger(dataset, data_dir, tmp_path):
     changes = {
         'prepare("jet_flavor")': f"prepare('jet_flavor', data_dir={str(data_dir)!r})",
-        "slice(2000)": "slice(300)",
+        "slice(1000)": "slice(300)",
     }
     outputs = run("attack_your_own_tagger", changes, tmp_path)
-    areas, box, checks = shown(outputs)
+    areas, box, larger = shown(outputs)
     assert 0 < ast.literal_eval(areas)["attacked"] < ast.literal_eval(areas)["clean"] < 1
     assert len(box.splitlines()) == 12 and "| jet_pt" in box
-    assert "| nominal" in checks and "| adversarial" in checks
+    for of_tagger in ast.literal_eval(larger).values():
+        assert ast.literal_eval(areas)["attacked"] > of_tagger[0.5] >= of_tagger[5] and of_tagger[5] < 0.5
     assert figures(outputs) == 2
 
 
@@ -76,7 +77,7 @@ def test_from_root_files_to_a_robust_tagger(tmp_path, monkeypatch):
     monkeypatch.setenv("TQDM_DISABLE", "1")  # building a data set shows progress on stderr
     changes = {
         "JETS, FOLDER = 40_000": "JETS, FOLDER = 6_000",
-        "EPOCHS, BATCH = 5, 256": "EPOCHS, BATCH = 3, 64",
+        "EPOCHS, BATCH = 5, 256": "EPOCHS, BATCH = 4, 64",
     }
     outputs = run("from_root_files_to_a_robust_tagger", changes, tmp_path)
     printed = "".join(output.text for output in outputs if output.get("name") == "stdout")
@@ -86,6 +87,6 @@ def test_from_root_files_to_a_robust_tagger(tmp_path, monkeypatch):
     assert test.startswith("Jets: ") and " of 29 features" in test
     of = ast.literal_eval(areas)
     assert 0.6 < of["nominal"]["PGD"] <= of["nominal"]["FGSM"] < of["nominal"]["clean"] < 1
-    assert of["adversarial"]["FGSM"] - of["adversarial"]["clean"] > of["nominal"]["FGSM"] - of["nominal"]["clean"]
+    assert 0.6 < of["adversarial"]["PGD"] <= of["adversarial"]["FGSM"] < of["adversarial"]["clean"] < 1
     assert float(difference) < 1e-5
     assert figures(outputs) == 1
