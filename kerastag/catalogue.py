@@ -31,6 +31,7 @@ class Entry:
         uses: Settings of defences that have a meaning with it.
         looks: Whether an attack looks at the tagger; a distortion does not.
         sized: Whether ε means anything to a defence or an attack.
+        float32_only: Whether what it promises holds without rounding to 16 bits alone.
         structure: What a model takes a jet for: 0 a list of features, 1 a set of objects, 2 objects that see each other.
     """
 
@@ -44,6 +45,7 @@ class Entry:
     uses: tuple[str, ...] = ()
     looks: bool = True
     sized: bool = True
+    float32_only: bool = False
     structure: int = 0
 
     def match(self, name: str) -> dict[str, int] | None:
@@ -365,6 +367,7 @@ DEFENSES = Catalogue(
         "kerastag.training.assembly:bounded_loss",
         arguments={"method": "interval", "weight": 0.5},
         uses=("weight", *_RAMP),
+        float32_only=True,
     ),
     Entry(
         "crown-ibp",
@@ -372,6 +375,7 @@ DEFENSES = Catalogue(
         "kerastag.training.assembly:bounded_loss",
         arguments={"method": "crown", "weight": 0.5},
         uses=("weight", *_RAMP),
+        float32_only=True,
     ),
     Entry(
         "sam",
@@ -435,6 +439,7 @@ MODELS = Catalogue(
         "lipschitz_mlp",
         "fully connected, with a bound on its logits (arXiv:2112.00038)",
         "kerastag.models.lipschitz_mlp:lipschitz_mlp",
+        float32_only=True,
     ),
 )
 

@@ -136,6 +136,8 @@ class Settings:
         select: "last", or the entry of the logs by which the best epoch is chosen.
         patience: Epochs without a better one after which training stops; None for never. Needs `select`.
         seed: Seed of initial weights, dropout, order of jets and attack.
+        mixed: Precision of hidden layers, "bfloat16" or "float16"; None for float32. Inputs, their scaling, attacks, logits
+            and losses are float32 in any case.
         jit: "auto" (XLA on a GPU only), "on" or "off".
     """
 
@@ -235,6 +237,13 @@ class Settings:
         group=_TRAINING,
     )
     seed: int = option(0, "seed of weights, dropout, order and attack", metavar="N", at_least=0, group=_TRAINING)
+    mixed: str | None = option(
+        None,
+        "hidden layers compute in bfloat16 or float16, all that attacks see in float32 (default: all in float32)",
+        metavar="PRECISION",
+        choices=("bfloat16", "float16"),
+        group=_TRAINING,
+    )
     jit: str = option(
         "auto", "XLA: auto (on a GPU only), on or off", metavar="WHEN", choices=("auto", "on", "off"), group=_TRAINING
     )
@@ -282,6 +291,7 @@ class Settings:
             raise UserError(f"--seed must be at most {LARGEST_SEED}, not {self.seed}.")
         if self.patience is not None and self.select == "last":
             raise UserError("'patience' needs 'select', the entry of the logs that must get better.")
+        self._check_precision()
         uses = DEFENSES.find(self.defense).uses
         for name in (name for name in OF_DEFENSES if name not in uses):
             if getattr(self, name) != type(self).__dataclass_fields__[name].default:
@@ -295,6 +305,15 @@ class Settings:
             raise UserError(
                 f"The defence '{self.defense}' needs 'unlabelled', a file or folder of jets, such as a real experiment's or "
                 "simulated variations of the training jets."
+            )
+
+    def _check_precision(self) -> None:
+        model = self.hyperparameters.model
+        named = [DEFENSES.find(self.defense), *([MODELS.find(model)] if model in MODELS else [])]
+        if self.mixed and (precise := [entry.name for entry in named if entry.float32_only]):
+            raise UserError(
+                f"'{precise[0]}' needs hidden layers in float32: its limits do not enclose the rounding of {self.mixed}; leave "
+                "'mixed' out."
             )
 
     @property

@@ -40,6 +40,23 @@ class Subclassed(keras.Model):
 
 
 @keras.saving.register_keras_serializable("tests.own")
+class Mixed(keras.Model):
+    """A class whose hidden layers take Keras' policy, also when it is read again under another."""
+
+    def __init__(self, center, scale, **options):
+        super().__init__(autocast=False, **options)
+        self.center, self.scale = center, scale
+        self.scaled = Standardize(center, scale, compress=True)
+        self.hidden, self.logits = layers.Dense(8, "elu", dtype=self.dtype_policy), layers.Dense(3, dtype="float32")
+
+    def call(self, x):
+        return self.logits(self.hidden(self.scaled(x)))
+
+    def get_config(self):
+        return super().get_config() | {"center": self.center, "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable("tests.own")
 class WithoutConfig(keras.Model):
     def __init__(self, classes, **options):
         super().__init__(**options)
@@ -71,6 +88,18 @@ def gated(schema, statistics):
 def subclassed(schema, statistics):
     groups = SplitGroups.from_schema(schema).groups
     return Subclassed(groups, statistics.median.tolist(), statistics.sigma.tolist())
+
+
+def mixed(schema, statistics):
+    return Mixed(statistics.median.tolist(), statistics.sigma.tolist())
+
+
+def mixed_functional(schema, statistics):
+    """Of Keras' layers alone; normalisations compute in float32 by themselves, the last one says so."""
+    inputs = _inputs_of_groups(schema)
+    jet, track = (layers.LayerNormalization()(inputs[name]) for name in ("jet", "track"))
+    code = layers.Dense(8, "relu")(layers.Concatenate()([jet, layers.GRU(4)(track)]))
+    return keras.Model(inputs, layers.Dense(3, dtype="float32")(code))
 
 
 def _of_tracks(schema, statistics, encode):

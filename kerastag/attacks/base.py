@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from typing_extensions import override
 
+from kerastag.attacks.gradients import gradient_in
 from kerastag.attacks.inputs import as_features, as_one_hot
 from kerastag.attacks.objectives import ObjectiveFunction, find_objective
 from kerastag.attacks.threat_model import Box, ThreatModel
@@ -55,15 +56,20 @@ class Objective:
         return self._traced(point)
 
     def _gradient(self, point: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(point)
-            loss = self.value(point if self._box is None else self._box.complete(point))
-        return loss, self._finite(tape.gradient(loss, point, unconnected_gradients=tf.UnconnectedGradients.ZERO))
+        def logits(point: tf.Tensor) -> tf.Tensor:
+            return self._logits(point if self._box is None else self._box.complete(point))
+
+        # In training mode logits of a jet may depend on the other jets, by batch normalisation.
+        loss, gradient = gradient_in(point, logits, lambda outputs: self._loss(self._y, outputs), by_jet=not self._training)
+        return loss, self._finite(gradient)
 
     def value(self, point: tf.Tensor) -> tf.Tensor:
         """Objective `(batch,)` of features `(batch, features)` as the tagger sees them."""
+        return self._loss(self._y, self._logits(point))
+
+    def _logits(self, point: tf.Tensor) -> tf.Tensor:
         with beyond_ranges(not self._bounded):
-            return self._loss(self._y, flavour_logits(self._tagger, point, self._y, self._training))
+            return flavour_logits(self._tagger, point, self._y, self._training)
 
     def ascend(self, point: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Objective `(batch,)` and the sign of its gradient `(batch, features)` at a point `(batch, features)`."""

@@ -22,6 +22,7 @@ from kerastag.layers import (
     Standardize,
     TrackQuantities,
 )
+from kerastag.layers.precision import precisions
 
 # What one operation makes of its arguments, in which nodes stand for tensors.
 Rule = Callable[..., Any]
@@ -51,8 +52,14 @@ def enclose(tagger: keras.Model, low: tf.Tensor, high: tf.Tensor, *, tight: bool
         tight: Whether limits in front of each ReLU are tightened by CROWN; otherwise they are those of intervals.
 
     Raises:
-        UserError: if a layer has no rule, or the tagger is no graph of layers.
+        UserError: if a layer has no rule or computes in 16 bits, or the tagger is no graph of layers.
     """
+    if rounded := precisions(tagger):
+        layer, precision = next(iter(rounded.items()))
+        raise UserError(
+            f"'{tagger.name}' has no bounds: '{layer}' computes in {precision}, whose rounding they do not enclose; they hold "
+            "for taggers in float32."
+        )
     return _through(tagger, root(low, high), tight)
 
 

@@ -14,10 +14,11 @@ from typing_extensions import override
 
 from kerastag import flavours
 from kerastag.errors import UserError
+from kerastag.layers.precision import Float32Layer
 
 
 @keras.saving.register_keras_serializable("kerastag")
-class ClassLogits(keras.layers.Layer):
+class ClassLogits(Float32Layer):
     """Passes logits on unchanged, and says which class each of them is.
 
     Args:
@@ -39,7 +40,7 @@ class ClassLogits(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("kerastag")
-class FlavourLogits(keras.layers.Layer):
+class FlavourLogits(Float32Layer):
     """The logit of each class of the jets from those of finer ones, or of the same in another order.
 
     Args:
@@ -126,11 +127,17 @@ def flavour_logits(tagger: keras.Model, x: tf.Tensor, y: tf.Tensor, training: bo
         training: Mode in which the tagger is called.
 
     Raises:
-        UserError: if the labels have a column for neither, the classes do not make up all flavours, or there is one logit.
+        UserError: if the labels have a column for neither, the classes do not make up all flavours, there is one logit, or
+            logits are not float32.
     """
     logits = tagger(x, training=training)
     if logits.shape[-1] == 1:
         raise UserError(one_logit(tagger))
+    if logits.dtype != tf.float32:
+        raise UserError(
+            f"'{tagger.name}' gives logits in {logits.dtype.name}, and attacks need float32; give its last layer "
+            "dtype='float32'."
+        )
     if y.shape[-1] == logits.shape[-1]:
         return logits
     if y.shape[-1] != len(flavours.FLAVOURS):

@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 from typing_extensions import override
 
+from kerastag.layers.precision import Float32Layer
+
 
 @keras.saving.register_keras_serializable("kerastag")
 def keras2_hard_sigmoid(x: tf.Tensor) -> tf.Tensor:
@@ -19,7 +21,7 @@ def keras2_hard_sigmoid(x: tf.Tensor) -> tf.Tensor:
 
 
 @keras.saving.register_keras_serializable("kerastag")
-class AbsentTogether(keras.layers.Layer):
+class AbsentTogether(Float32Layer):
     """Marks features as absent where another feature is.
 
     Args:

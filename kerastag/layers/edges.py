@@ -7,12 +7,14 @@ import numpy as np
 import tensorflow as tf
 from typing_extensions import override
 
+from kerastag.layers.precision import Float32Layer
+
 # Squared distance of a slot that holds no particle, far beyond any other.
 _FAR = 1e18
 
 
 @keras.saving.register_keras_serializable("kerastag")
-class EdgeFeatures(keras.layers.Layer):
+class EdgeFeatures(Float32Layer):
     """Features of each particle beside its difference to each of its nearest neighbours.
 
     Padded slots are the farthest, so that they are neighbours only where there are too few particles. The choice of

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from typing_extensions import override
 
+from kerastag.layers.precision import Float32Layer
 from kerastag.layers.track_quantities import LARGEST_ETA, direction
 from kerastag.schema import Schema
 
@@ -16,7 +17,7 @@ _LARGEST_MOMENTUM = 1e7  # GeV
 
 
 @keras.saving.register_keras_serializable("kerastag")
-class Kinematics(keras.layers.Layer):
+class Kinematics(Float32Layer):
     """Where the objects of a group point, and their four-vectors.
 
     Directions are Δη and Δφ to the jet's axis; where only momenta are known they are η, cos φ and sin φ, whose distances are

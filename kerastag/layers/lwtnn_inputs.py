@@ -9,11 +9,13 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 from typing_extensions import override
 
+from kerastag.layers.precision import Float32Layer
+
 _ARRAYS = ("offset", "scale", "defaults", "absent")
 
 
 @keras.saving.register_keras_serializable("kerastag")
-class LwtnnInputs(keras.layers.Layer):
+class LwtnnInputs(Float32Layer):
     """(x + offset)·scale, with the defaults of the file in place of values that are absent or not finite.
 
     Args:

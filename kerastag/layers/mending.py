@@ -14,6 +14,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 from typing_extensions import override
 
+from kerastag.layers.precision import Float32Layer
 from kerastag.schema import Schema
 
 # Beyond it numbers of single precision are infinite.
@@ -40,7 +41,7 @@ def beyond_ranges(switched_on: bool = True) -> Iterator[None]:
 
 
 @keras.saving.register_keras_serializable("kerastag")
-class Mend(keras.layers.Layer):
+class Mend(Float32Layer):
     """The default in place of what is not finite, marked as absent, out of range, or in a slot beyond the number of objects.
 
     That is what reading does to files, see `tfds_jets.cleaning`. All other cells pass bit for bit, with their gradient; mended

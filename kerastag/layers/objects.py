@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 from typing_extensions import override
 
+from kerastag.layers.precision import Float32Layer
 from kerastag.schema import Schema
 
 
@@ -19,7 +20,7 @@ def split_columns(values: tf.Tensor, widths: Sequence[int]) -> list[tf.Tensor]:
 
 
 @keras.saving.register_keras_serializable("kerastag")
-class SplitGroups(keras.layers.Layer):
+class SplitGroups(Float32Layer):
     """The features of each group of a jet, for networks that take a jet's own features, its tracks and its vertices apart.
 
     It is part of the tagger, whose input stays one flat vector of raw features: attacks and exports know no other.

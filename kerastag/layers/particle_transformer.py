@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 from typing_extensions import override
 
+from kerastag.layers.precision import Float32Layer
+
 # Smallest ΔR, kT, z and m² of which the logarithm is taken, and what keeps divisions finite; those of the authors' code.
 _SMALLEST = 1e-8
 _TINY = 1e-20
@@ -17,7 +19,7 @@ _MASKED = -1e9
 
 
 @keras.saving.register_keras_serializable("kerastag")
-class PairFeatures(keras.layers.Layer):
+class PairFeatures(Float32Layer):
     """Logarithms of kT, z, ΔR and m² of each pair of particles.
 
     With ΔR from rapidity and azimuth, kT = min(pT)·ΔR and z = min(pT)/sum(pT). They are symmetric, and invariant under boosts
@@ -98,7 +100,7 @@ class PairAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         self.heads, self.width = heads, width
         self.query, self.key, self.value, self.projection = (
-            keras.layers.Dense(width, name=name) for name in ("query", "key", "value", "projection")
+            keras.layers.Dense(width, name=name, dtype=self.dtype_policy) for name in ("query", "key", "value", "projection")
         )
 
     @override
@@ -126,11 +128,12 @@ class PairAttention(keras.layers.Layer):
             self._by_head(dense(x)) for dense, x in ((self.query, query), (self.key, value), (self.value, value))
         )
         scores = ops.matmul(queries * (self.width // self.heads) ** -0.5, ops.transpose(keys, (0, 1, 3, 2)))
+        scores = ops.cast(scores, "float32")  # the mask is beyond float16, and small scores would add up to nothing
         if bias is not None:
-            scores = scores + ops.transpose(bias, (0, 3, 1, 2))
+            scores = scores + ops.cast(ops.transpose(bias, (0, 3, 1, 2)), "float32")
         if present is not None:
             scores = ops.where(ops.transpose(present, (0, 2, 1))[:, None] > 0, scores, _MASKED)
-        attended = ops.matmul(ops.softmax(scores, axis=-1), values)
+        attended = ops.matmul(ops.cast(ops.softmax(scores, axis=-1), values.dtype), values)
         return self.projection(ops.reshape(ops.transpose(attended, (0, 2, 1, 3)), (-1, query.shape[1], self.width)))
 
     def _by_head(self, x: tf.Tensor) -> tf.Tensor:

@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 from typing_extensions import override
 
+from kerastag.layers.precision import Float32Layer
+
 # Smallest kT, z, Δ, m² and sum of pT, that of the original.
 _SMALLEST = 1e-8
 # TensorFlow takes squares below 2^-126 for 0, ONNX Runtime those below 2^-150; times this, both end at the same momentum.
@@ -16,7 +18,7 @@ _LIFT = 2.0**12
 
 
 @keras.saving.register_keras_serializable("kerastag")
-class PairFeaturesAK4(keras.layers.Layer):
+class PairFeaturesAK4(Float32Layer):
     """ln(1 + x) of kT, z, Δ and m² of each pair of objects that exist, and 0 where a pT is so small that its square is 0.
 
     Δ² = Δpz² + Δφ², kT = min(pT)·Δ and z = min(pT)/sum(pT), in GeV and rad.
@@ -52,7 +54,7 @@ class PairFeaturesAK4(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("kerastag")
-class PairMatrix(keras.layers.Layer):
+class PairMatrix(Float32Layer):
     """Values of pairs as a symmetric matrix for each jet, with 0 on the diagonal and for pairs that do not exist."""
 
     @override

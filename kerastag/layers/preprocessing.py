@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from typing_extensions import override
 
 from kerastag.errors import UserError
+from kerastag.layers.precision import Float32Layer
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
 
@@ -32,7 +33,7 @@ def symlog(z: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
 
 
 @keras.saving.register_keras_serializable("kerastag")
-class SelectFeatures(keras.layers.Layer):
+class SelectFeatures(Float32Layer):
     """Some of the features, for a tagger that does not use all features of its data set.
 
     Args:
@@ -57,7 +58,7 @@ class SelectFeatures(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("kerastag")
-class Standardize(keras.layers.Layer):
+class Standardize(Float32Layer):
     """Shifts and scales each feature, `(x - center) / scale`; absent cells become 0.
 
     `keras.layers.Normalization` would not do, because it takes at least 1e-7 for σ: 31 of the 184 inputs of `JET_FLAVOR` have a
@@ -134,7 +135,7 @@ class Standardize(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("kerastag")
-class PresenceFlags(keras.layers.Layer):
+class PresenceFlags(Float32Layer):
     """A flag for each object that a jet may lack: 1 if any of its cells differs from the default, else 0.
 
     Args:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from typing_extensions import override
 
+from kerastag.layers.precision import Float32Layer
 from kerastag.layers.preprocessing import symlog
 from kerastag.schema import Schema
 
@@ -36,7 +37,7 @@ def direction(theta: tf.Tensor, q_over_p: tf.Tensor, eta: tf.Tensor) -> tuple[tf
 
 
 @keras.saving.register_keras_serializable("kerastag")
-class TrackQuantities(keras.layers.Layer):
+class TrackQuantities(Float32Layer):
     """Five quantities of each track from its helix, which a network would need many jets to learn.
 
     They are the d0 significance with the lifetime sign, sign(d0·φ)·|d0|/σ, and without it, the z0 significance, log pT, and

@@ -9,6 +9,7 @@ import numpy as np
 from kerastag.catalogue import MODELS, imported, own
 from kerastag.errors import UserError
 from kerastag.layers import SelectFeatures
+from kerastag.layers.precision import hidden_layers_in
 from kerastag.models.deep_jet import deep_jet
 from kerastag.models.deep_sets import deep_sets
 from kerastag.models.lipschitz_mlp import largest_change, lipschitz_mlp
@@ -39,7 +40,9 @@ def get(name: str) -> Callable[..., keras.Model]:
     return function
 
 
-def build(name: str, schema: Schema, statistics: Statistics, inputs: Sequence[str] = ()) -> keras.Model:
+def build(
+    name: str, schema: Schema, statistics: Statistics, inputs: Sequence[str] = (), mixed: str | None = None
+) -> keras.Model:
     """A model by name, from all raw features, of which it may look at some groups alone.
 
     Args:
@@ -47,15 +50,18 @@ def build(name: str, schema: Schema, statistics: Statistics, inputs: Sequence[st
         schema: Schema of the data set.
         statistics: Statistics of its training jets.
         inputs: Groups and slots, as `Schema.restricted` takes them; none for all.
+        mixed: "bfloat16" or "float16" for hidden layers, under the policy of Keras of that name; None for the policy as it is.
 
     Raises:
-        UserError: if there is no such model or group, or a model of the user's own is none from raw features to logits.
+        UserError: if there is no such model or group, a model of the user's own is none from raw features to logits, or what a
+            model promises holds in float32 alone.
     """
     seen = schema.restricted(inputs)
     columns = [schema.index(feature) for feature in seen.names]
     of_seen = statistics if seen.names == schema.names else statistics.take(np.array(columns))
     make = get(name)
-    inner = of_raw_features(make, seen, of_seen, name) if ":" in name else make(seen, of_seen)
+    with hidden_layers_in(mixed):
+        inner = of_raw_features(make, seen, of_seen, name) if ":" in name else make(seen, of_seen)
     if seen.names == schema.names:
         return inner
     features = keras.Input((len(schema.features),), name="features")

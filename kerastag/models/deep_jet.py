@@ -48,7 +48,7 @@ def deep_jet(
     for width in hidden:
         x = keras.layers.Dense(width, activation="relu", kernel_initializer="lecun_uniform")(x)
         x = keras.layers.Dropout(dropout)(_normalised(x))
-    return keras.Model(inputs, keras.layers.Dense(len(schema.classes), name="logits")(x), name="deep_jet")
+    return keras.Model(inputs, keras.layers.Dense(len(schema.classes), dtype="float32", name="logits")(x), name="deep_jet")
 
 
 def _read_backwards(group: Particles, dropout: float) -> keras.KerasTensor:

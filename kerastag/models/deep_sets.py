@@ -44,7 +44,7 @@ def deep_sets(
     for width in hidden:
         x = keras.layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
         x = keras.layers.Dropout(dropout)(x)
-    return keras.Model(inputs, keras.layers.Dense(len(schema.classes), name="logits")(x), name="deep_sets")
+    return keras.Model(inputs, keras.layers.Dense(len(schema.classes), dtype="float32", name="logits")(x), name="deep_sets")
 
 
 def _pooled(x: keras.KerasTensor, present: keras.KerasTensor, encoder: tuple[int, ...]) -> keras.KerasTensor:

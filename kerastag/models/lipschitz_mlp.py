@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from kerastag.errors import UserError
 from kerastag.layers import GroupSort, Mend, NormedDense, Standardize
 from kerastag.layers.lipschitz import Norm
+from kerastag.layers.precision import HALF
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
 
@@ -42,7 +43,15 @@ def lipschitz_mlp(
 
     Returns:
         A model from raw features `(batch, features)` to logits `(batch, classes)`.
+
+    Raises:
+        UserError: under a policy of Keras with less than float32.
     """
+    if keras.config.dtype_policy().compute_dtype in HALF:
+        raise UserError(
+            "The model 'lipschitz_mlp' computes in float32 alone: rounding to 16 bits would move logits by more than its bound "
+            "says; leave 'mixed' out, or take mlp."
+        )
     inputs = keras.Input((len(schema.features),), name="features")
     features = Mend.from_schema(schema, name="mended")(inputs)
     x = Standardize.robust(schema, statistics, default=None, name="scaled")(features)

@@ -31,7 +31,7 @@ def mlp(schema: Schema, statistics: Statistics, hidden: tuple[int, ...] = (256, 
     for width in hidden:
         x = keras.layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
         x = keras.layers.Dropout(dropout)(x)
-    return keras.Model(inputs, keras.layers.Dense(len(schema.classes), name="logits")(x), name="mlp")
+    return keras.Model(inputs, keras.layers.Dense(len(schema.classes), dtype="float32", name="logits")(x), name="mlp")
 
 
 def paper_mlp(schema: Schema, statistics: Statistics) -> keras.Model:
@@ -54,7 +54,7 @@ def paper_mlp(schema: Schema, statistics: Statistics) -> keras.Model:
         x = _dense_like_pytorch(100, x.shape[-1], activation="relu")(x)
         if number < 4:
             x = keras.layers.Dropout(0.1)(x)
-    logits = _dense_like_pytorch(len(schema.classes), x.shape[-1], name="logits")(x)
+    logits = _dense_like_pytorch(len(schema.classes), x.shape[-1], dtype="float32", name="logits")(x)
     return keras.Model(inputs, logits, name="paper_mlp")
 
 

@@ -93,7 +93,7 @@ def head(x: keras.KerasTensor, hidden: Sequence[int], dropout: float, classes: i
     for number, width in enumerate(hidden):
         x = keras.layers.Dense(width, activation="relu", name=f"fc.{number}.0")(x)
         x = keras.layers.Dropout(dropout)(x)
-    return keras.layers.Dense(classes, name=f"fc.{len(hidden)}")(x)
+    return keras.layers.Dense(classes, dtype="float32", name=f"fc.{len(hidden)}")(x)
 
 
 def _edge_conv(

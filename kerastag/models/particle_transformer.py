@@ -50,7 +50,7 @@ def particle_transformer(
     inputs = keras.Input((len(schema.features),), name="features")
     groups, own = of_jet(inputs, schema, statistics)
     code = attended(groups, embedding, pairs, heads, blocks, class_blocks, dropout)
-    logits = keras.layers.Dense(len(schema.classes), name="fc.0")(with_own(code, own))
+    logits = keras.layers.Dense(len(schema.classes), dtype="float32", name="fc.0")(with_own(code, own))
     return keras.Model(inputs, logits, name="particle_transformer")
 
 

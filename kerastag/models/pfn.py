@@ -45,4 +45,4 @@ def pfn(
     x = with_own(keras.ops.sum(x * particles.mask, axis=1), own)
     for width in hidden:
         x = keras.layers.Dense(width, activation="relu", kernel_initializer="he_uniform")(x)
-    return keras.Model(inputs, keras.layers.Dense(len(schema.classes), name="logits")(x), name="pfn")
+    return keras.Model(inputs, keras.layers.Dense(len(schema.classes), dtype="float32", name="logits")(x), name="pfn")

@@ -94,7 +94,7 @@ def _particle_transformer(weights: Mapping[str, np.ndarray], slots: int, _: int)
     blocks, class_blocks = (len(_sizes(weights, f"{kind}.{{}}.fc2.bias")) for kind in ("blocks", "cls_blocks"))
     inputs = _inputs(slots, features=len(weights["embed.input_bn.bias"]), mask=1, vectors=4)
     code = attended([Particles("particle", **inputs)], embedding, pairs, heads, blocks, class_blocks, 0.1)
-    logits = keras.layers.Dense(len(weights["fc.0.bias"]), name="fc.0")(code)
+    logits = keras.layers.Dense(len(weights["fc.0.bias"]), dtype="float32", name="fc.0")(code)
     return keras.Model(inputs, logits, name="particle_transformer")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from kerastag.errors import UserError
 from kerastag.layers import Mend, SplitGroups
 from kerastag.layers.class_logits import are_probabilities
-from kerastag.layers.precision import check_single
+from kerastag.layers.precision import check_precision
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
 
@@ -27,8 +27,8 @@ def of_raw_features(make: Callable[..., Any], schema: Schema, statistics: Statis
         name: Its "module:function", for messages.
 
     Raises:
-        UserError: if it is no model, takes other inputs, gives something else than a logit per class, or computes in half
-            precision.
+        UserError: if it is no model, takes other inputs, gives something else than a logit per class, or rounds features
+            or logits to 16 bits.
     """
     network = _called(make, name, schema, statistics)
     if not isinstance(network, keras.Model):
@@ -47,7 +47,7 @@ def of_raw_features(make: Callable[..., Any], schema: Schema, statistics: Statis
         )
     if are_probabilities(logits):
         raise UserError(f"The model '{name}' gives probabilities; it must give logits, so leave its last softmax out.")
-    check_single(tagger, x.shape[1])
+    check_precision(tagger, x.shape[1])
     return tagger
 
 

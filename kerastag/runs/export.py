@@ -45,10 +45,10 @@ def export(tagger: str, sample: Sample, output: Path, *, features: Path | None =
     else:
         x, of_training = _jets(named, inputs, sample)
         statistics = stored or of_training
+    saving.export_onnx(named.model, inputs, output / "model.onnx")
     with replaced(output / "tagger.keras") as new:
         named.model.save(new)
     saving.export(named.model, inputs, statistics, output / "saved_model")
-    saving.export_onnx(named.model, inputs, output / "model.onnx")
     differences = saving.parity(named.model, output / "saved_model", output / "model.onnx", x)
     write_json(output / "parity.json", {"tagger": named.source, "jets": len(x), "max_difference": differences})
     header = ["format", "largest difference of probabilities to Keras"]

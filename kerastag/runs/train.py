@@ -36,7 +36,7 @@ from kerastag.saving.trial import check_storable
 from kerastag.training.assembly import digests_of_further_files, make_attack, make_defense, make_further
 from kerastag.training.checkpoint import TrainingState
 from kerastag.training.distribution import ALONE, Distribution
-from kerastag.training.fitting import fit
+from kerastag.training.fitting import build_tagger, compiles, fit
 
 
 def train(settings: Settings, output: Path, resume: bool = False, distribution: Distribution = ALONE) -> None:
@@ -74,14 +74,14 @@ def _lead(settings: Settings, output: Path, resume: bool, distribution: Distribu
     make_defense(settings, dataset, steps_per_epoch=1)
     dataset.schema.restricted(settings.inputs)
     if ":" in settings.hyperparameters.model:
-        model = models.build(settings.hyperparameters.model, dataset.schema, dataset.statistics, settings.inputs)
+        model = build_tagger(settings, dataset)
         check_storable(model, dataset.schema, dataset.statistics)
     further = make_further(settings, dataset)
     _print_cleaning(dataset)
     _print_varied(further.varied)
     _print_unlabelled(further.unlabelled)
     _print_budget(settings, dataset)
-    write_json(output / "config.json", _config(settings, dataset))
+    write_json(output / "config.json", _config(settings, dataset, distribution))
     keras.utils.set_random_seed(settings.seed)
     tagger, state = fit(settings, dataset, output, further, distribution)
     _finish(settings, dataset, tagger, state, output)
@@ -199,7 +199,7 @@ def _box(settings: Settings, dataset: JetDataset) -> str:
     return f"{BOX_VERSION}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
 
 
-def _config(settings: Settings, dataset: JetDataset) -> dict:
+def _config(settings: Settings, dataset: JetDataset, distribution: Distribution) -> dict:
     """Everything needed to repeat the run."""
     folder = Path(kerastag.__file__).parent
     git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
@@ -219,6 +219,7 @@ def _config(settings: Settings, dataset: JetDataset) -> dict:
         "ratios": plain(list(dataset.schema.ratios)),
         "jets": dataset.jets,
         "strength": _strength(settings),
+        "jit_compile": compiles(settings, distribution),
         "variations": digests_of_further_files(settings),
     }
 

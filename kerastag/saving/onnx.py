@@ -13,6 +13,7 @@ from kerastag.errors import UserError
 from kerastag.files import replaced
 from kerastag.layers.class_logits import class_names
 from kerastag.layers.memory import jets_at_once
+from kerastag.layers.precision import precisions
 from kerastag.schema import Schema
 
 # Of the operators; what CMSSW's ONNX Runtime knows.
@@ -27,8 +28,13 @@ def export_onnx(tagger: keras.Model, schema: Schema, path: Path) -> None:
     tagger says otherwise by `ClassLogits`.
 
     Raises:
-        UserError: if the extra `onnx` is not installed, or the tagger has not a logit for each class.
+        UserError: if the extra `onnx` is not installed, or the tagger has not a logit for each class or layers of 16 bits.
     """
+    if rounded := precisions(tagger):
+        raise UserError(
+            f"'{tagger.name}' computes in {next(iter(rounded.values()))}, which ONNX Runtime rounds otherwise or not at all on "
+            "CPUs; give its SavedModel, or train it without 'mixed'."
+        )
     try:
         import onnx
         import tf2onnx

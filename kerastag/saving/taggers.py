@@ -12,7 +12,7 @@ from kerastag import schema as schemas
 from kerastag.errors import UserError, nearest
 from kerastag.layers import class_logits
 from kerastag.layers.class_logits import are_probabilities
-from kerastag.layers.precision import check_single
+from kerastag.layers.precision import check_precision
 from kerastag.saving import presets
 from kerastag.schema import Schema
 
@@ -118,13 +118,13 @@ def for_jets(tagger: NamedTagger, given: Schema) -> NamedTagger:
 
 
 def _check_computation(model: keras.Model, source: str) -> None:
-    """Refuse a tagger of probabilities, or of half precision: attacks on it would be weaker than they look.
+    """Refuse probabilities, and features or logits of 16 bits: attacks on such a tagger would be weaker than they look.
 
     Raises:
         UserError: if it is one.
     """
     features = model.input_shape[-1]
-    check_single(model, features)
+    check_precision(model, features)
     if are_probabilities(model(np.zeros((1, features), np.float32))):
         raise UserError(f"'{source}' gives probabilities; attacks need logits, so export it without its last softmax.")
 

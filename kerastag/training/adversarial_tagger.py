@@ -10,6 +10,7 @@ from kerastag.attacks import Attack
 from kerastag.errors import UserError
 from kerastag.layers import class_logits
 from kerastag.layers.mending import beyond_ranges
+from kerastag.layers.precision import check_precision, precisions
 from kerastag.training.aside import Values, aside, at_shifted_weights, shifted
 from kerastag.training.callbacks import warn_of_order
 from kerastag.training.checks import alone, check_shapes, check_training
@@ -39,19 +40,17 @@ class AdversarialTagger(keras.Model):
         defense: A defence of `kerastag.defenses`. With neither the training is nominal.
 
     Raises:
-        UserError: if the tagger does not compute in float32 or has one logit, or both `attack` and `defense` are given.
+        UserError: if the tagger rounds features or logits to 16 bits or has one logit, or both `attack` and `defense` are
+            given.
     """
 
     def __init__(self, tagger: keras.Model, attack: Attack | None = None, defense: Defense | None = None, **kwargs: Any):
-        super().__init__(**kwargs)
+        super().__init__(**{"dtype": "float32"} | kwargs)  # else it would round what the tagger gets
         if attack is not None and defense is not None:
             raise UserError("AdversarialTagger takes an `attack` or a `defense`, not both; give the attack to the defence.")
-        for layer in [self, tagger, *tagger.layers]:
-            if layer.compute_dtype != "float32":
-                raise UserError(
-                    f"Attacks need float32, but layer '{layer.name}' computes in {layer.compute_dtype}; "
-                    "build the tagger under keras.config.set_dtype_policy('float32')."
-                )
+        shape = getattr(tagger, "input_shape", None)
+        if precisions(tagger) and isinstance(shape, tuple):
+            check_precision(tagger, shape[-1])
         if class_logits.width(tagger) == 1:
             raise UserError(class_logits.one_logit(tagger))
         self.tagger = tagger
@@ -75,8 +74,25 @@ class AdversarialTagger(keras.Model):
         with at_shifted_weights():
             return self.tagger(inputs, training=training)
 
+    def compile(self, optimizer: Any = "rmsprop", *args: Any, auto_scale_loss: bool = True, **kwargs: Any) -> None:
+        """As in Keras; the loss is scaled where layers of the tagger compute in float16, whose smallest number is 6e-8."""
+        optimizer = keras.optimizers.get(optimizer)
+        scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        if auto_scale_loss and not scales and "float16" in precisions(self.tagger).values():
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        super().compile(optimizer, *args, auto_scale_loss=auto_scale_loss, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """As in Keras, which leaves a model out whose `compile` is its own."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
     def make_train_function(self, force: bool = False) -> Any:
         """As in Keras; made anew where the defence, its attack or its threat model is another than in the last training."""
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer) and self.tagger.built and not self.optimizer.built:
+            # Before it is built it scales by a constant, which a graph would keep.
+            self.optimizer.build(self.trainable_variables)
         defense = json.dumps(keras.saving.serialize_keras_object(self.defense), default=repr) if self.defense else None
         train = super().make_train_function(force or defense != self._traced_defense)
         self._traced_defense = defense
@@ -146,9 +162,10 @@ class AdversarialTagger(keras.Model):
             with aside() as scope:
                 y_pred = self.tagger(x, training=True)
             with aside():
-                loss = self.compute_loss(x, y, y_pred, w)
+                loss = self.optimizer.scale_loss(self.compute_loss(x, y, y_pred, w))
         gradients = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        scale = self.optimizer.scale_loss(tf.ones(()))
+        gradients = [tf.convert_to_tensor(gradient) / scale for gradient in gradients]
         replicas = tf.distribute.get_replica_context()
         return gradients if replicas.num_replicas_in_sync == 1 else replicas.all_reduce("sum", gradients), scope
 
@@ -175,8 +192,8 @@ class AdversarialTagger(keras.Model):
         """As in Keras; warns where a callback that reads attacked metrics stands before the one that makes them.
 
         Raises:
-            UserError: if the tagger gives probabilities or computes in half precision, or features or labels have another
-                shape than it takes.
+            UserError: if the tagger gives probabilities, rounds features or logits to 16 bits, or keeps weights in them; or
+                features or labels have another shape than it takes.
         """
         warn_of_order(callbacks)
         x, y = alone(x), alone(y)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kerastag.errors import UserError
 from kerastag.layers import class_logits
-from kerastag.layers.precision import check_single
+from kerastag.layers.precision import HALF, check_precision
 
 if TYPE_CHECKING:
     from kerastag.training.adversarial_tagger import AdversarialTagger
@@ -27,7 +27,8 @@ def check_training(model: "AdversarialTagger", x: Any, y: Any) -> None:
         y: Labels `(jets, classes)` or `(jets,)`; None with a data set.
 
     Raises:
-        UserError: if shapes do not fit, or the tagger gives probabilities or computes in half precision.
+        UserError: if shapes do not fit, or the tagger gives probabilities, rounds features or logits to 16 bits, or keeps
+            weights in them.
     """
     tagger = model.tagger
     check_shapes(model, x, y)
@@ -39,7 +40,8 @@ def check_training(model: "AdversarialTagger", x: Any, y: Any) -> None:
         outputs = tagger(np.zeros((1, features), np.float32))
     if class_logits.are_probabilities(outputs):
         raise UserError(f"'{tagger.name}' gives probabilities; attacks and losses need logits, so leave its last softmax out.")
-    check_single(tagger, features)
+    check_precision(tagger, features)
+    _check_weights(tagger)
     _check_loss(model.loss)
     if labels is not None:
         _check_labels(labels, outputs.shape[-1], model.loss)
@@ -90,6 +92,16 @@ def _features(model: "AdversarialTagger") -> int | None:
         return model.attack.threat_model.features
     shape = getattr(model.tagger, "input_shape", None)
     return shape[-1] if isinstance(shape, tuple) else None
+
+
+def _check_weights(tagger: keras.Model) -> None:
+    """Refuse weights that cannot learn: they have three or four digits, and most steps change less than the last."""
+    for weight in tagger.trainable_variables:
+        if weight.dtype in HALF:
+            raise UserError(
+                f"'{tagger.name}' keeps its weight '{weight.path}' in {weight.dtype}, where small steps are lost; give the "
+                f"layer dtype='mixed_{weight.dtype}', which computes in it and keeps weights in float32."
+            )
 
 
 def _check_loss(loss: Any) -> None:

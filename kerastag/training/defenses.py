@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from kerastag.attacks import OBJECTIVES, Attack, ThreatModel
 from kerastag.attacks.base import RandomDraws, ReplicaSeeds
+from kerastag.attacks.gradients import gradient_in
 from kerastag.attacks.inputs import as_one_hot
 from kerastag.attacks.threat_model import Box
 from kerastag.errors import UserError
@@ -313,11 +314,13 @@ class GradientPenalty(Defense):
         box = self.threat_model.box(x, y_one_hot)
 
         def gradient(point: tf.Tensor) -> tf.Tensor:
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(point)
-                logits = flavour_logits(tagger, box.complete(point), y_one_hot, training=True)
-                cross_entropy = OBJECTIVES["cross_entropy"](y_one_hot, logits)
-            return box.budget * tape.gradient(cross_entropy, point)
+            def logits(point: tf.Tensor) -> tf.Tensor:
+                return flavour_logits(tagger, box.complete(point), y_one_hot, training=True)
+
+            def cross_entropy(outputs: tf.Tensor) -> tf.Tensor:
+                return OBJECTIVES["cross_entropy"](y_one_hot, outputs)
+
+            return box.budget * gradient_in(point, logits, cross_entropy, by_jet=False)[1]
 
         return compute(y, y_pred, w) + self.weight * weighted_mean(self.penalty(box, gradient), w)
 

@@ -104,7 +104,7 @@ def _facts(settings: Settings, dataset: JetDataset) -> dict[str, Any]:
 
 def _on_one_device(settings: Settings, dataset: JetDataset, trained: keras.Model) -> keras.Model:
     """The tagger with the weights of one that is spread over devices."""
-    tagger = models.build(settings.hyperparameters.model, dataset.schema, dataset.statistics, settings.inputs)
+    tagger = build_tagger(settings, dataset)
     tagger.set_weights(trained.get_weights())
     return tagger
 
@@ -165,22 +165,38 @@ def make_model(
     if settings.jit == "on" and not alone:
         raise UserError("XLA cannot compile a step of several devices; leave --jit on out.")
     with distribution.scope():
-        tagger = models.build(settings.hyperparameters.model, dataset.schema, dataset.statistics, settings.inputs)
+        tagger = build_tagger(settings, dataset)
         check_width(tagger, len(dataset.schema.classes))
         defense = make_defense(settings, dataset, updates)
         if defense is not None and defense.network is not None:
             defense.network.build((None, len(dataset.schema.classes)))
     # Outside of the scope: one that is made inside takes the mean of a batch over processes to learn its shape.
     model = AdversarialTagger(tagger, defense=defense)
-    on_gpu = bool(tf.config.list_physical_devices("GPU"))
     with distribution.scope():
         model.compile(
             make_optimizer(settings.hyperparameters, updates, settings.ema),
             LOSSES.build(settings.hyperparameters.loss),
-            jit_compile={"on": True, "off": False, "auto": on_gpu}[settings.jit] and alone,
+            jit_compile=compiles(settings, distribution),
             steps_per_execution=_steps_per_execution(steps_per_epoch) if alone else 1,
         )
     return model
+
+
+def build_tagger(settings: Settings, dataset: JetDataset) -> keras.Model:
+    """The tagger as the settings say, before its training.
+
+    Raises:
+        UserError: if it cannot be made.
+    """
+    return models.build(
+        settings.hyperparameters.model, dataset.schema, dataset.statistics, settings.inputs, mixed=settings.mixed
+    )
+
+
+def compiles(settings: Settings, distribution: Distribution = ALONE) -> bool:
+    """Whether XLA compiles the steps of a training here; on a CPU not unless told, see `training/README.md`."""
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    return {"on": True, "off": False, "auto": on_gpu}[settings.jit] and distribution.replicas == 1
 
 
 def _steps_per_execution(steps: int) -> int:

@@ -123,7 +123,7 @@ def test_other_precision_is_refused(dataset):
     keras.config.set_dtype_policy("mixed_float16")
     try:
         tagger = keras.Sequential([keras.Input((184,)), keras.layers.Dense(3)])
-        with pytest.raises(UserError, match="float32, but layer"):
+        with pytest.raises(UserError, match="rounds features to float16"):
             AdversarialTagger(tagger)
     finally:
         keras.config.set_dtype_policy("float32")

@@ -133,7 +133,7 @@ def test_half_precision_is_found_inside_of_layers(toy_jets, tmp_path):
     archive.write_out(str(tmp_path / "saved_model"), verbose=False)
     loaded = keras.Sequential([keras.Input((20,)), keras.layers.TFSMLayer(str(tmp_path / "saved_model"), "logits")])
     for model in (tagger, loaded):
-        with pytest.raises(UserError, match="computes in half precision at"):
+        with pytest.raises(UserError, match="rounds features to float16 at"):
             compiled(model).fit(x, y, verbose=0)
 
 
