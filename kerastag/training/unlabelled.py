@@ -69,8 +69,9 @@ class DomainAdversarial(RampedLoss):
         if not weight >= 0:
             raise UserError(f"Invalid value for `weight`: it must be at least 0. Received: {weight}.")
         self.weight, self.widths, self.ramp = float(weight), tuple(widths), ramp
-        hidden = [keras.layers.Dense(width, "relu") for width in self.widths]
-        self.network = keras.Sequential([*hidden, keras.layers.Dense(1)], name="domain")
+        # In float32 like the logits that it sees, whatever the policy of Keras is.
+        hidden = [keras.layers.Dense(width, "relu", dtype="float32") for width in self.widths]
+        self.network = keras.Sequential([*hidden, keras.layers.Dense(1, dtype="float32")], name="domain")
 
     @override
     def loss(

@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kerastag
 from kerastag import runs
@@ -19,6 +20,7 @@ from kerastag.attacks import CLEAN, Condition
 from kerastag.errors import UserError
 from kerastag.evaluation.taggers import TREES
 from kerastag.files import write_json
+from kerastag.layers.precision import precisions
 from kerastag.recipes import Settings, run_config
 from kerastag.request import PAPER, PHYSICS, AttackGrid
 from kerastag.runs.defense_rows import Strengths
@@ -336,7 +338,7 @@ def test_threat_model_is_printed_feature_by_feature(dataset, data_dir):
 
 
 @pytest.mark.slow
-def test_averaged_training_resumes_to_the_same_result(dataset, data_dir, tmp_path, monkeypatch):
+def test_averaged_training_resumes_to_the_same_result(dataset, data_dir, tmp_path, killed_after_two_epochs):
     """The swapped weights are part of a checkpoint."""
     options = {
         "config": "jet_flavor",
@@ -350,6 +352,19 @@ def test_averaged_training_resumes_to_the_same_result(dataset, data_dir, tmp_pat
     settings = Settings.resolve({**options, "random_epsilon": True})
     runs.train(settings, tmp_path / "whole")
 
+    killed_after_two_epochs(settings, tmp_path / "parts")
+    runs.train(settings, tmp_path / "parts", resume=True)
+    whole, parts = (kerastag.load(tmp_path / name).get_weights() for name in ("whole", "parts"))
+    for a, b in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(a, b)
+    rows = history(tmp_path / "parts")
+    assert {"val_cross_entropy_pgd-5", "val_BvL_auc_fgsm"} <= set(rows[0])
+
+
+@pytest.fixture
+def killed_after_two_epochs(monkeypatch):
+    """A training that ends as if it was killed."""
+
     class Killed(Exception):
         pass
 
@@ -358,15 +373,44 @@ def test_averaged_training_resumes_to_the_same_result(dataset, data_dir, tmp_pat
         if epoch == 1:
             raise Killed
 
-    with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(TrainingState, "on_epoch_end", die)
-        runs.train(settings, tmp_path / "parts")
-    runs.train(settings, tmp_path / "parts", resume=True)
-    whole, parts = (kerastag.load(tmp_path / name).get_weights() for name in ("whole", "parts"))
-    for a, b in zip(whole, parts, strict=True):
-        np.testing.assert_array_equal(a, b)
-    rows = history(tmp_path / "parts")
-    assert {"val_cross_entropy_pgd-5", "val_BvL_auc_fgsm"} <= set(rows[0])
+    def train(settings, output):
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr(TrainingState, "on_epoch_end", die)
+            runs.train(settings, output)
+
+    return train
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_run_with_hidden_layers_of_16_bits(dataset, data_dir, tmp_path, precision, killed_after_two_epochs):
+    """Recorded, resumed to the same result, loaded, exported in float32 at both ends; not certified, not ONNX."""
+    options = {"config": "jet_flavor", "epochs": 4, "defense": "fgsm-rs", "paper": True, "data_dir": str(data_dir)}
+    settings = Settings.resolve(options | {"mixed": precision, "jit": "off"})
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    runs.train(settings, whole)
+    killed_after_two_epochs(settings, parts)
+    with pytest.raises(UserError, match=f"mixed={precision}, not None"):
+        runs.train(dataclasses.replace(settings, mixed=None), parts, resume=True)
+    assert run_command("train", "--output", parts, "--resume", "--data-dir", data_dir).code == 0
+    assert_same_result(whole, parts)
+    config = json.loads((whole / "config.json").read_text())
+    assert config["settings"]["mixed"] == precision and config["jit_compile"] is False
+    tagger, exported = kerastag.load(whole), kerastag.load(whole / "saved_model")
+    assert set(precisions(tagger).values()) == {precision}
+    x = dataset.arrays("test").features[:200]
+    assert tagger(x).dtype == exported(x).dtype == "float32"
+    np.testing.assert_allclose(exported(x), tagger(x), atol=0.05)
+    signature = tf.saved_model.load(str(whole / "saved_model")).signatures["serving_default"]
+    assert all(spec.dtype == tf.float32 for spec in signature.structured_input_signature[1].values())
+    assert all(spec.dtype == tf.float32 for spec in signature.structured_outputs.values())
+    given = ["--data-dir", data_dir, "--max-jets", 200]
+    for source in (whole, whole / "saved_model"):
+        assert run_command("evaluate", f"mine={source}", *given, "--output", tmp_path / f"jets of {source.name}").code == 0
+    certified = run_command("evaluate", whole, *given, "--certify", "interval", "--paper", "--output", tmp_path / "certified")
+    assert f"computes in {precision}, whose rounding they do not enclose" in certified.out + certified.err
+    onnx = run_command("export", whole, *given, "--output", tmp_path / "onnx")
+    assert onnx.code == 2 and "which ONNX Runtime rounds otherwise or not at all" in onnx.err
 
 
 @pytest.mark.slow
