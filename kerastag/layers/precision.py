@@ -46,6 +46,9 @@ def hidden_layers_in(precision: str | None) -> Iterator[None]:
 
     Args:
         precision: "bfloat16" or "float16"; None for Keras' policy as it stands.
+
+    Raises:
+        UserError: if it is another one.
     """
     if precision is None:
         yield
@@ -86,7 +89,7 @@ def check_precision(tagger: keras.Model, features: int) -> None:
     graph = tf.function(lambda features: tagger(features, training=False)).get_concrete_function(signature).graph
     definition = graph.as_graph_def()
     bodies = {function.signature.name: _Body.of(function) for function in definition.library.function}
-    (output,) = graph.outputs
+    output = graph.outputs[0]
     body = _Body({node.name: node for node in definition.node}, [graph.inputs[0].op.name], [output.op.name])
     if node := _rounded_input(body, frozenset((0,)), bodies):
         raise UserError(
