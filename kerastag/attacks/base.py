@@ -60,7 +60,8 @@ class Objective:
             return self._logits(point if self._box is None else self._box.complete(point))
 
         # In training mode logits of a jet may depend on the other jets, by batch normalisation.
-        loss, gradient = gradient_in(point, logits, lambda outputs: self._loss(self._y, outputs), by_jet=not self._training)
+        by_jet = not self._training
+        loss, gradient = gradient_in(point, self._tagger, logits, lambda outputs: self._loss(self._y, outputs), by_jet)
         return loss, self._finite(gradient)
 
     def value(self, point: tf.Tensor) -> tf.Tensor:

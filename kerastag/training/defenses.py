@@ -320,7 +320,7 @@ class GradientPenalty(Defense):
             def cross_entropy(outputs: tf.Tensor) -> tf.Tensor:
                 return OBJECTIVES["cross_entropy"](y_one_hot, outputs)
 
-            return box.budget * gradient_in(point, logits, cross_entropy, by_jet=False)[1]
+            return box.budget * gradient_in(point, tagger, logits, cross_entropy, by_jet=False)[1]
 
         return compute(y, y_pred, w) + self.weight * weighted_mean(self.penalty(box, gradient), w)
 

@@ -19,7 +19,7 @@ def plain(tagger, x, y, training=False):
 
 def found(tagger, x, y, training=False, by_jet=True):
     loss = OBJECTIVES["cross_entropy"]
-    return gradient_in(x, lambda x: tagger(x, training=training), lambda logits: loss(y, logits), by_jet)[1].numpy()
+    return gradient_in(x, tagger, lambda x: tagger(x, training=training), lambda logits: loss(y, logits), by_jet)[1].numpy()
 
 
 def network(dtype, size=1.0):
@@ -64,5 +64,17 @@ def test_confident_jets_move_in_float16_as_in_float32(toy_jets):
 
 
 def test_a_jet_whose_loss_has_no_slope_has_no_gradient(toy_jets):
-    gradient = gradient_in(toy_jets[0], network("float32"), lambda logits: 0 * tf.reduce_sum(logits, axis=-1))[1]
-    assert not gradient.numpy().any()
+    for dtype in ("float32", "mixed_float16"):
+        tagger = network(dtype)
+        gradient = gradient_in(toy_jets[0], tagger, tagger, lambda logits: 0 * tf.reduce_sum(logits, axis=-1))[1]
+        assert not gradient.numpy().any()
+
+
+def test_steep_inputs_of_confident_jets_do_not_overflow_in_float32():
+    """A factor would: the slope of the logit is nearly as large as numbers are."""
+    inputs = keras.Input((1,))
+    tagger = keras.Model(inputs, keras.layers.Concatenate()([keras.layers.Rescaling(1e37)(inputs), inputs, inputs]))
+    x, y = tf.constant([[3e-36]]), tf.constant([[1.0, 0.0, 0.0]])
+    gradient = found(tagger, x, y)
+    np.testing.assert_array_equal(gradient, plain(tagger, x, y))
+    assert np.isfinite(gradient).all() and gradient[0, 0] != 0
