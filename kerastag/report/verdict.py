@@ -64,7 +64,7 @@ def slide(subject: Subject, numbers: Mapping[str, Numbers]) -> Section:
     if _have_seeds(subject, *subject.names):
         caption += " Areas are means over seeds where there are several, efficiencies those of the first."
     lines = [_line(subject, numbers, name) for name in subject.names]
-    return Section("", text, [Table(caption, header, lines)], vulnerability.slide())
+    return Section("", text, [Table(caption, header, lines)], vulnerability.slide(subject))
 
 
 def _line(subject: Subject, numbers: Mapping[str, Numbers], name: str) -> list[str]:
