@@ -17,6 +17,7 @@ from scipy.stats import norm
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold
 
+from kerastag.errors import UserError
 from kerastag.evaluation.two_samples import LEVEL, halves
 from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.results import Interval, NotDefined, Resampled, defined
@@ -128,7 +129,14 @@ def classifier_area(first: np.ndarray, second: np.ndarray, events: np.ndarray | 
         second: `(jets, features)`.
         events: Number of the event of each jet, of the first sample and then of the second; None where none share one.
         seed: Seed of the folds. Resamples are the same for every seed.
+
+    Raises:
+        UserError: if there are too few jets.
     """
+    if min(len(first), len(second)) < _FOLDS:
+        raise UserError(
+            f"Trees that tell attacked from clean jets need {_FOLDS} jets in each half of the events; take more jets."
+        )
     x, is_first = np.concatenate([first, second]), np.repeat([True, False], [len(first), len(second)])
     folds = []
     for train, test in StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(x, is_first):

@@ -326,6 +326,8 @@ def _check(entry: Entry) -> None:
     for name, size in _sizes(entry):
         if not 0 <= size < math.inf:
             raise UserError(f"The field '{name}' must be finite and at least 0, not {size}.")
+    if entry.threat.label != (label := entry.threat.condition.box_label):
+        raise UserError(f"The field 'label' must say what the box is, '{label}', not '{entry.threat.label}'.")
     if not entry.attacks or entry.best.area.value > min(attacked.area.value for attacked in entry.attacks):
         raise UserError("The field 'best' must be the smallest of all areas under attack.")
 
@@ -385,4 +387,8 @@ def _sizes(entry: Entry) -> Iterator[tuple[str, float]]:
     if entry.varied is not None:
         yield from (("mean", entry.varied.mean), ("worst", entry.varied.worst))
     if entry.cost is not None:
-        yield from (("jets_per_second", entry.cost.jets_per_second), ("seconds", entry.cost.seconds or 0))
+        yield from (
+            ("jets_per_second", entry.cost.jets_per_second),
+            ("epochs", entry.cost.epochs or 0),
+            ("seconds", entry.cost.seconds or 0),
+        )

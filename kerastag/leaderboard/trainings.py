@@ -23,23 +23,31 @@ def facts(found: NamedTagger) -> dict[str, Any]:
 
 def settings_of(found: NamedTagger) -> dict[str, Any]:
     """Settings of the training; empty where they are not known."""
-    config = Path(found.source) / "config.json"
-    return read_json(config, {"settings": dict})["settings"] if config.is_file() else {}
+    return _config(found).get("settings", {})
 
 
-def epochs_and_seconds(found: NamedTagger, jets: int) -> tuple[int, float] | None:
+def _config(found: NamedTagger) -> dict[str, Any]:
+    """What a run directory says of its training; empty where there is none."""
+    file = Path(found.source) / "config.json"
+    return read_json(file, {"settings": dict}) if file.is_file() else {}
+
+
+def epochs_and_seconds(found: NamedTagger) -> tuple[int, float] | None:
     """Epochs of the training and its time without evaluation; None where they are not known.
 
-    Args:
-        found: The tagger.
-        jets: Training jets.
+    Raises:
+        UserError: if the history is damaged.
     """
-    file = Path(found.source) / "history.csv"
-    if not file.is_file():
+    file, config = Path(found.source) / "history.csv", _config(found)
+    if not file.is_file() or not config:
         return None
-    with file.open(newline="") as stream:
-        rates = [float(row["jets_per_second"]) for row in csv.DictReader(stream) if row.get("jets_per_second")]
-    return (len(rates), sum(jets / rate for rate in rates)) if rates else None
+    try:
+        jets = sum(config["jets"]["train"].values())
+        with file.open(newline="") as stream:
+            rates = [float(row["jets_per_second"]) for row in csv.DictReader(stream) if row.get("jets_per_second")]
+        return (len(rates), sum(jets / rate for rate in rates)) if rates else None
+    except (ValueError, ArithmeticError, KeyError, TypeError, AttributeError, csv.Error) as error:
+        raise UserError(f"'{file}', or config.json beside it, is damaged: {error!r}.") from error
 
 
 def other_seeds(found: NamedTagger, paths: Sequence[str], dataset: JetDataset) -> list[NamedTagger]:
@@ -48,14 +56,24 @@ def other_seeds(found: NamedTagger, paths: Sequence[str], dataset: JetDataset) -
     Raises:
         UserError: if one cannot be loaded, or differs in something else.
     """
+    if not paths:
+        return []
     others, known = [load(path, dataset.schema) for path in paths], settings_of(found)
-    seeds = [known.get("seed")]
+    if not known:
+        raise UserError(
+            f"--other-seeds needs a run directory as --evaluate, whose config.json says how it was trained; '{found.source}' "
+            "is none."
+        )
+    data, seeds = _config(found).get("fingerprint"), [known.get("seed")]
     for other in others:
         settings = settings_of(other)
+        if not settings:
+            raise UserError(f"'{other.source}' (--other-seeds) is no run directory: it has no config.json.")
         names = {**known, **settings}.keys() - {*FOLDERS, "seed"}
         differ = sorted(name for name in names if settings.get(name) != known.get(name))
-        if not known or differ or settings.get("seed") in seeds:
-            what = f"has another {', '.join(differ)}" if differ else "has the same"
+        differ += ["data set"] if _config(other).get("fingerprint") != data else []
+        if differ or settings.get("seed") in seeds:
+            what = f"has another {', '.join(differ)}" if differ else "has the same seed as another"
             raise UserError(
                 f"'{other.source}' (--other-seeds) must be a training like '{found.source}' but for its seed; it {what}."
             )

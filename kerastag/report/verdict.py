@@ -57,30 +57,44 @@ def slide(subject: Subject, numbers: Mapping[str, Numbers]) -> Section:
     first, *others = subject.names
     main = subject.main
     text = [f"{_lost(subject, first)} {_unseen(subject, numbers)}", *(_compared(subject, first, name) for name in others)]
-    found, rejected = main.sides
     header = ["tagger", f"{main.name} AUC, clean", "strongest attack", "lost"]
-    at_rate = f"at {_RATE:.0%} {rejected} mistag"
-    header += [f"{found} efficiency {at_rate}, clean", f"{found} efficiency {at_rate}, attacked"]
-    caption = (
-        f"{subject.title}; ε = {subject.options.epsilon:g}; ± is half the 68 % interval of the sample, about means over seeds "
-        "where there are several."
-    )
+    at_rate = f"at {_RATE:.0%} {main.sides[1]} mistag"
+    header += [f"{found} efficiency {at_rate}, {jets}" for found in _found(subject) for jets in ("clean", "attacked")]
+    caption = f"{subject.title}; ε = {subject.options.epsilon:g}; ± is half the 68 % interval of the sample."
+    if _have_seeds(subject, *subject.names):
+        caption += " Areas are means over seeds where there are several, efficiencies those of the first."
     lines = [_line(subject, numbers, name) for name in subject.names]
-    return Section("", text, [Table(caption, header, lines)], vulnerability.slide())
+    return Section("", text, [Table(caption, header, lines)], vulnerability.slide(subject))
 
 
 def _line(subject: Subject, numbers: Mapping[str, Numbers], name: str) -> list[str]:
     """A tagger on the slide."""
-    strongest, found = subject.strongest[name, None], subject.main.sides[0]
-    rows = where(numbers[working_points.NAME]["rows"], tagger=name, working_point=_RATE, binning="all", flavour=found)
-    rates = [str(where(rows, condition=condition.label)[0]["rate"]) for condition in (CLEAN, strongest)]
+    strongest = subject.strongest[name, None]
+    rows = where(numbers[working_points.NAME]["rows"], tagger=name, working_point=_RATE, binning="all")
+    rates = [
+        str(where(rows, flavour=found, condition=condition.label)[0]["rate"])
+        for found in _found(subject)
+        for condition in (CLEAN, strongest)
+    ]
     attacked, clean = (_area(numbers[areas.NAME]["rows"], name, title) for title in (areas.STRONGEST, CLEAN.title))
     return [name, clean, attacked, f"{subject.trained_loss(name, strongest).mean.interval}", *rates]
+
+
+def _found(subject: Subject) -> list[str]:
+    """Names of the classes to find, which have an efficiency each."""
+    return [subject.main.class_names[column] for column in subject.main.columns[0]]
+
+
+def _have_seeds(subject: Subject, *names: str) -> bool:
+    """Whether one of some taggers has several seeds."""
+    return any(len(subject.taggers[name]) > 1 for name in names)
 
 
 def _lost(subject: Subject, name: str) -> str:
     strongest = subject.strongest[name, None]
     fgsm, most = (subject.trained_loss(name, condition).mean.interval for condition in (subject.fgsm(), strongest))
+    if strongest == subject.fgsm():
+        return f"FGSM, the strongest attack tried, takes {fgsm} of {subject.main.name} area from {name}."
     return f"FGSM takes {fgsm} of {subject.main.name} area from {name}, the strongest attack tried, {strongest.title}, {most}."
 
 
@@ -100,9 +114,10 @@ def _compared(subject: Subject, first: str, name: str) -> str:
     more, clean = (own - others).interval, (subject.trained(name) - subject.trained(first)).interval
     robust = {1: "less robust than", 0: "as robust, within errors, as", -1: "more robust than"}[_sign(more)]
     price = {1: "better", 0: "no different within errors", -1: "worse"}[_sign(clean)]
+    of = "sample and seeds" if _have_seeds(subject, first, name) else "the sample, a training each"
     return (
         f"{name} is {robust} {first}: it loses {own.mean.interval}. On clean jets it is {price}: {clean:+[]} of area "
-        "(95 % interval)."
+        f"(95 % interval of {of})."
     )
 
 

@@ -279,7 +279,7 @@ def _cost(areas: _Areas, found: NamedTagger) -> Cost:
         start = time.perf_counter()
         areas.tagger.logits(areas.jets.features)
         seconds.append(time.perf_counter() - start)
-    training = trainings.epochs_and_seconds(found, areas.dataset.count("train"))
+    training = trainings.epochs_and_seconds(found)
     return Cost(len(areas.jets) / min(seconds), *(training or ()))
 
 

@@ -41,7 +41,8 @@ def _sentence(errors: Sequence[Any], content: Mapping[str, Any]) -> str:
         return f"The field '{name}'{inside} is missing."
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         return f"There is no field '{name}'{inside}."
-    expected = str(first["msg"]).removeprefix("Input should be ").partition(" [")[0].replace("a valid ", "a ")
+    expected = str(first["msg"]).removeprefix("Input should be ").partition(" [")[0]
+    expected = expected.replace("a valid integer", "an integer").replace("a valid ", "a ")
     return f"The field '{name}'{inside} must be {expected}, not {value!r}."
 
 

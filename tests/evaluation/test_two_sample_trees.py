@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
+from kerastag.errors import UserError
 from kerastag.evaluation import two_sample_trees
 from kerastag.evaluation.two_sample_trees import Classifier, Halves, classifier_area, jets_for_area
 from kerastag.evaluation.two_samples import LEVEL
@@ -90,3 +91,8 @@ def test_several_looks_have_the_error_of_their_scatter():
     assert trees.p == pytest.approx(0.0105, abs=0.0005) and trees.shows
     assert not Classifier.of(*areas(0.002, 4, scatter=0.003)).shows
     assert Classifier.of(*areas(-0.002, 4)).jets is None
+
+
+def test_too_few_jets_are_one_sentence():
+    with pytest.raises(UserError, match="need 3 jets in each half"):
+        classifier_area(np.zeros((2, 1)), np.zeros((9, 1)))

@@ -62,7 +62,7 @@ def test_an_entry_says_what_was_measured(board, stored, dataset):
     assert (content["parameters"], content["authors"]) == (stored[1].count_params(), "A. Author")
     assert "certified" not in content and "varied" not in content and "diagnosed" not in content
     assert content["seen"]["area"]["value"] > 0.5 > abs(content["seen"]["control"]["value"] - 0.5)
-    assert content["cost"]["jets_per_second"] > 0 and "seconds" not in content["cost"]  # it has no run directory
+    assert content["cost"]["jets_per_second"] > 0 and content["cost"]["seconds"] is None  # it has no run directory
 
 
 def test_a_stronger_attack_of_others_counts_and_stays(board, stored, dataset, attacked, tmp_path):
@@ -109,11 +109,12 @@ def test_other_weights_or_jets_are_noticed(board, stored, attacked, tmp_path):
         assert refused.code == 2 and said in refused.err
 
 
-def run_directory(folder, stored, **settings):
-    """A training, as far as the leaderboard looks at it: two epochs of 100 jets/s."""
+def run_directory(folder, stored, fingerprint="1", **settings):
+    """A training, as far as the leaderboard looks at it: two epochs of 500 jets at 100 jets/s."""
     folder.mkdir()
     (folder / "tagger.keras").write_bytes(stored[0].read_bytes())
-    (folder / "config.json").write_text(json.dumps({"settings": {"defense": "fgsm", "model": "mlp", "epochs": 2} | settings}))
+    config = {"settings": {"defense": "fgsm", "model": "mlp", "epochs": 2} | settings, "fingerprint": fingerprint}
+    (folder / "config.json").write_text(json.dumps(config | {"jets": {"train": {"b": 200, "c": 100, "light": 200}}}))
     (folder / "history.csv").write_text("epoch,jets_per_second\n1,100\n2,100\n")
     return folder
 
@@ -121,12 +122,25 @@ def run_directory(folder, stored, **settings):
 def test_other_seeds_are_measured_and_what_is_none_is_refused(stored, data_dir, dataset, tmp_path):
     one, other = (run_directory(tmp_path / f"seed{seed}", stored, seed=seed, data_dir=str(seed)) for seed in (0, 3))
     longer = run_directory(tmp_path / "longer", stored, seed=1, epochs=3)
-    given = ["--evaluate", one, "--config", "jet_flavor", "--data-dir", data_dir, "--max-jets", JETS, "--paper"]
-    given += ["--attack", "fgsm", "--replicates", 20, "--entries", tmp_path / "board"]
-    wrong = {"has another epochs": (other, longer), "has the same": (other, other)}
-    for said, seeds in wrong.items():
-        refused = run_command("leaderboard", *given, "--other-seeds", *seeds)
-        assert refused.code == 2 and said in refused.err and "Traceback" not in refused.err, refused.err
+    elsewhere = run_directory(tmp_path / "elsewhere", stored, "2", seed=1)
+    options = ["--config", "jet_flavor", "--data-dir", data_dir, "--max-jets", JETS, "--paper"]
+    options += ["--attack", "fgsm", "--replicates", 20, "--entries", tmp_path / "board"]
+    given = ["--evaluate", one, *options]
+    wrong = {
+        "has another epochs": (one, other, longer),
+        "has another data set": (one, elsewhere),
+        "has the same seed": (one, other, other),
+        "is no run directory": (one, stored[0]),
+        "--other-seeds needs a run directory as --evaluate": (stored[0], other),
+    }
+    for said, (first, *seeds) in wrong.items():
+        refused = run_command("leaderboard", "--evaluate", first, *options, "--other-seeds", *seeds)
+        assert refused.code == 2 and said in refused.err and refused.err.count("\n") == 1, refused.err
+    history = (one / "history.csv").read_text()
+    (one / "history.csv").write_text("jets_per_second\nfast\n")
+    refused = run_command("leaderboard", *given)
+    assert refused.code == 2 and "history.csv', or config.json beside it, is damaged" in refused.err
+    (one / "history.csv").write_text(history)
     done = run_command("leaderboard", *given, "--other-seeds", other)
     assert done.code == 0, done.err
     content = json.loads(next((tmp_path / "board").glob("*.json")).read_text())
@@ -134,7 +148,7 @@ def test_other_seeds_are_measured_and_what_is_none_is_refused(stored, data_dir, 
     (of_seed,) = content["seeds"]  # the same weights
     assert of_seed["seed"] == 3
     assert of_seed["clean"] == content["clean"]["value"] and of_seed["attacked"] == content["best"]["area"]["value"]
-    assert content["cost"]["epochs"] == 2 and content["cost"]["seconds"] == pytest.approx(2 * dataset.count("train") / 100)
+    assert content["cost"]["epochs"] == 2 and content["cost"]["seconds"] == pytest.approx(2 * 500 / 100)
     assert "± 0.0000" in (tmp_path / "board" / "README.md").read_text()
 
 
