@@ -1,4 +1,4 @@
-"""kerastag: jet flavour taggers in Keras that withstand mismodelling.
+"""kerastag: jet flavour taggers in Keras that withstand attacks, tested against mismodelling.
 
 Importing this package is cheap; TensorFlow is loaded by the parts that need it.
 """

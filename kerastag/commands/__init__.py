@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The console command `kerastag NAME …`."""
     parser = argparse.ArgumentParser(
         prog="kerastag",
-        description="Jet flavour taggers in Keras that withstand mismodelling.",
+        description="Jet flavour taggers in Keras that withstand attacks, tested against mismodelling.",
         epilog="`kerastag NAME --help` tells the rest.",
     )
     parser.add_argument("--version", action="version", version=__version__)

@@ -114,7 +114,8 @@ def _finish(settings: Settings, dataset: JetDataset, tagger: keras.Model, state:
     )
     _evaluate(settings, dataset, tagger, output)
     speed = np.median([row.get("jets_per_second", np.nan) for row in state.history])
-    print(f"Trained at {speed:,.0f} jets/s (median over {len(state.history)} epochs, callbacks apart).")
+    epochs = len(state.history)
+    print(f"Trained at {speed:,.0f} jets/s (median over {epochs} epoch{'s' if epochs > 1 else ''}, callbacks apart).")
     print(f"Tagger {output / 'tagger.keras'}, SavedModel {output / 'saved_model'}, numbers {output / 'metrics.json'},")
     print(f"epochs {output / 'history.csv'}, figure {output / 'figures' / 'history.png'}.")
 

@@ -1,7 +1,8 @@
 // A click on the head of a column sorts by it, downwards first; what is empty comes last.
 for (const table of document.querySelectorAll("table")) {
   const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
-  const text = (row, column) => row.cells[column].dataset.key ?? row.cells[column].textContent.trim().replace("–", "");
+  const shown = cell => cell.textContent.trim().replace(/^(–|not defined.*)$/, "");
+  const text = (row, column) => row.cells[column].dataset.key ?? shown(row.cells[column]);
   const number = text => parseFloat(text.replace("−", "-").replaceAll(",", ""));
   heads.forEach((head, column) => head.querySelector("button")?.addEventListener("click", () => {
     const sign = head.ariaSort === "descending" ? 1 : -1;
