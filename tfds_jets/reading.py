@@ -64,7 +64,7 @@ def find_files(directory: Path) -> list[RootFile]:
         kinds = ", ".join(f"*{suffix}" for suffix in sources.SUFFIXES[1:])
         raise UserError(
             f"No *.root file below '{directory}', none of {kinds}, and no {addresses.LIST} that names "
-            "some; give another folder with --manual-dir (tfds build: --manual_dir)."
+            "some; give another folder, which training takes as --manual-dir and tfds build as --manual_dir."
         )
     by_content: dict[str, RootFile] = {}
     for path in paths:

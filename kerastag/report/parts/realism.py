@@ -65,13 +65,14 @@ def section(subject: Subject, numbers: Numbers) -> Section:
     epsilon = max(subject.options.epsilons)
     largest = where(numbers["rows"], epsilon=epsilon)
     rows = [[name, *(f"{row['loss']}" for row in where(largest, tagger=name))] for name in subject.names]
+    caption = f"Loss of {subject.main.name} area at ε = {epsilon:g}, of several seeds the first:"
     return Section(
         "How do attacks compare with mismodelling that is not aimed?",
         [
             "Noise, common shifts of all inputs up or down, and shifts with the correlations of the jets themselves, each "
             "cell moved by about as much as FGSM moves it."
         ],
-        [Table(f"Loss of {subject.main.name} area at ε = {epsilon:g}:", ["tagger", *unique(largest, "kind")], rows)],
+        [Table(caption, ["tagger", *unique(largest, "kind")], rows)],
         [
             Figure(
                 "realism",
