@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from kerastag.plots.style import Drawn, Style, panels, styled, tagger_styles
+from kerastag.plots.style import Drawn, Style, legend_below, panels, styled, tagger_styles
 from kerastag.results import Interval, Seeds
 from kerastag.tables import Row, unique, where
 
@@ -79,7 +79,7 @@ def fronts(rows: Sequence[Row], title: str) -> Drawn:
         points = [(row["clean"].value, row["attacked"].value) for row in of_group]
         axis.plot(*zip(*_front(points), strict=True), ":", color="gray", zorder=0, label="front")
         _label(axis, group, of_group[0]["discriminator"])
-        axis.legend(fontsize="x-small", loc="best")
+        legend_below(axis, room=0.22)  # taggers of the same jets lie close, and leave no room between them
     for axis in axes.flat[len(groups) :]:
         axis.set_axis_off()
     return figure, axes
@@ -95,6 +95,7 @@ def _point(axis: plt.Axes, clean: Interval, attacked: Interval, label: str, styl
         linestyle="none",
         markersize=14,
         capsize=4,
+        elinewidth=1,
         label=label,
         **style,
     )

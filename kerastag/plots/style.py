@@ -29,7 +29,8 @@ TAGGERS = ("#332288", "#44AA99", "#882255", "#999933", "#AA4499", "#117733", "#8
 LINES = ("-", "--", "-.", ":")
 # Characters that fit side by side under an axis, in all columns of a legend.
 _LINE = 88
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
+# Of another number than colours, so that a pair of them comes back late.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 
 styled = plt.style.context(STYLE)
 
@@ -65,12 +66,18 @@ def panels(rows: int, columns: int, title: str, size: tuple[float, float] = (10,
     return figure, axes
 
 
-def legend_below(axis: plt.Axes, columns: int = 2) -> None:
-    """Add a legend under the axis, where it hides nothing; long labels have a line each."""
+def legend_below(axis: plt.Axes, columns: int = 2, room: float = 0.12) -> None:
+    """Add a legend under the axis, where it hides nothing; long labels have a line each.
+
+    Args:
+        axis: The axis.
+        columns: Columns of the legend.
+        room: What ticks and label take under the axis, in its heights.
+    """
     _, labels = axis.get_legend_handles_labels()
     if any(len(label) > _LINE / columns for label in labels):
         columns = 1
-    axis.legend(fontsize="xx-small", loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=columns)
+    axis.legend(fontsize="xx-small", loc="upper center", bbox_to_anchor=(0.5, -room), ncols=columns)
 
 
 def save(figure: plt.Figure, *paths: Path, dpi: int = 100) -> None:

@@ -47,11 +47,11 @@ def attack_against_variations(rows: Sequence[Row], correlations: Sequence[Row], 
 
 
 def _styles(names: Sequence[str]) -> dict[str, Style]:
-    """Colour and marker of each tagger; where colours begin anew, markers do not."""
+    """Colour and marker of each tagger; where colours begin anew, markers do not, and are hollow."""
     return {
         name: {
             "color": TAGGERS[place % len(TAGGERS)],
-            "marker": MARKERS[(place + place // len(TAGGERS)) % len(MARKERS)],
+            "marker": MARKERS[place % len(MARKERS)],
             "markerfacecolor": "white" if place >= len(TAGGERS) else None,
         }
         for place, name in enumerate(names)
