@@ -61,7 +61,7 @@ def test_an_entry_says_what_was_measured(board, stored, dataset):
     assert content["best"]["area"]["value"] < clean and content["best"]["attack"] == "FGSM on margin"
     assert (content["parameters"], content["authors"]) == (stored[1].count_params(), "A. Author")
     assert "certified" not in content and "varied" not in content and "diagnosed" not in content
-    assert content["seen"]["area"]["value"] > 0.5 > abs(content["seen"]["control"]["value"] - 0.5)
+    assert content["seen"]["area"]["value"] > 0.5 and abs(content["seen"]["control"]["value"] - 0.5) < 0.2
     assert content["cost"]["jets_per_second"] > 0 and content["cost"]["seconds"] is None  # it has no run directory
 
 
