@@ -203,6 +203,13 @@ ATTACKS = Catalogue(
     Entry("pgd-NxR", "the same from R starts", "kerastag.attacks:PGD", {"N": "steps", "R": "restarts"}, takes=_RANDOM),
     Entry("apgd-N", "N steps of adapted size", "kerastag.attacks:APGD", {"N": "steps"}, takes=_RANDOM),
     Entry(
+        "random-search-N",
+        "N random changes, kept where they help; no gradient is needed (arXiv:1912.00049)",
+        "kerastag.attacks:RandomSearch",
+        {"N": "queries"},
+        takes=_RANDOM,
+    ),
+    Entry(
         "track-dropout",
         "the track that is worst to lose, whatever ε",
         "kerastag.attacks:TrackDropout.of_dataset",

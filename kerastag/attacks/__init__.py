@@ -12,6 +12,7 @@ from kerastag.attacks.marginals import compare_marginals, marginal_preserving
 from kerastag.attacks.ngm import NGM
 from kerastag.attacks.objectives import OBJECTIVES
 from kerastag.attacks.pgd import PGD
+from kerastag.attacks.random_search import RandomSearch
 from kerastag.attacks.samples import attacked_features, attacked_logits
 from kerastag.attacks.shuffled import RDSA
 from kerastag.attacks.threat_model import ThreatModel
@@ -36,6 +37,7 @@ __all__ = [
     "GaussianNoise",
     "Objective",
     "Physics",
+    "RandomSearch",
     "RandomStartFGSM",
     "SystematicShift",
     "ThreatModel",

@@ -102,10 +102,13 @@ class Attack:
 
     Attributes:
         nonfinite_gradients: Variable that counts gradient cells that were NaN or infinite and were taken as 0.
+        follows_gradient: Whether it looks at gradients of the tagger; if not, one without them can be attacked as well.
 
     Raises:
         UserError: if an option is unknown.
     """
+
+    follows_gradient = True
 
     def __init__(self, threat_model: ThreatModel, objective: str | ObjectiveFunction = "cross_entropy", labels: str = "true"):
         find_objective(objective, threat_model.separations)

@@ -39,6 +39,8 @@ class SlotAttack(Attack):
         UserError: if the columns are not those of the threat model.
     """
 
+    follows_gradient = False
+
     def __init__(
         self,
         threat_model: ThreatModel,

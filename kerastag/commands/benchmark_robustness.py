@@ -102,7 +102,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     cli.add_code_option(parser)
     parser.add_argument(
-        "--no-trees", action="store_true", help="leave boosted trees out, which meet jets attacked on the first training"
+        "--no-trees",
+        action="store_true",
+        help="leave boosted trees out, which meet jets attacked on the first training where attacks need gradients",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the benchmark")
 

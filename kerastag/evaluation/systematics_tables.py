@@ -294,7 +294,11 @@ def markdown(content: Mapping[str, Any]) -> str:
     groups, rows = list(content["groups"]), training_rows(content["summary"], content["trainings"])
     numbers = ", ".join(f"{len(names)} of {group}" for group, names in content["groups"].items())
     smallest = max(min((row["p"] for row in content["predictions"] if isinstance(row["p"], float)), default=1.0), 1e-4)
-    trees = ", for boosted trees of jets that were attacked on the first tagger" if TREES in content["trainings"] else ""
+    trees = (
+        ", for boosted trees of jets attacked on the first tagger where attacks need gradients"
+        if TREES in content["trainings"]
+        else ""
+    )
     parts = [
         f"{content['jets']:,} nominal jets; variations: {numbers}. Mean change: mean absolute change of the BvL area. "
         "Variations of the detector are paired jet by jet with the nominal sample. Those of the physics have events of their "

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 
+import keras
 import numpy as np
+import tensorflow as tf
+from typing_extensions import override
 
 from kerastag.jets import Jets
 
@@ -32,3 +35,35 @@ def boosted_trees(train: Jets, seed: int = 0) -> Callable[[np.ndarray], np.ndarr
         return np.log(np.maximum(probabilities, 1e-12))
 
     return logits
+
+
+def as_model(logits: Callable[[np.ndarray], np.ndarray], features: int, classes: int) -> keras.Model:
+    """A model from raw features to logits that can be asked, but has no gradient and cannot be saved.
+
+    Args:
+        logits: From features `(jets, features)` to logits `(jets, classes)`.
+        features: Number of features.
+        classes: Number of classes.
+    """
+    inputs = keras.Input((features,))
+    return keras.Model(inputs, _Asked(logits, classes)(inputs))
+
+
+class _Asked(keras.layers.Layer):
+    """A function outside of TensorFlow."""
+
+    def __init__(self, logits: Callable[[np.ndarray], np.ndarray], classes: int):
+        super().__init__()
+        self._logits, self._classes = logits, classes
+
+    @override
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        def asked(features: np.ndarray) -> np.ndarray:
+            return self._logits(features).astype(np.float32)
+
+        outputs = tf.numpy_function(asked, [inputs], tf.float32, stateful=False)
+        return tf.ensure_shape(outputs, (None, self._classes))
+
+    @override
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        return input_shape[0], self._classes

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from kerastag import models, outputs, plots, saving, tables
-from kerastag.attacks import CLEAN, Condition, attacked_features, conditions
+from kerastag.attacks import CLEAN, Condition, conditions
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.evaluation import speed
@@ -70,7 +70,7 @@ def architectures(
 ) -> None:
     """Train what is missing below `output`, attack all on the test split, and write table, numbers and figure.
 
-    Boosted trees are a row beside the models, on jets that were attacked on the first training.
+    Boosted trees are a row beside the models, where attacks need gradients on jets that were attacked on the first training.
 
     Args:
         settings: Settings of all trainings; model, defence and seed are varied.
@@ -148,7 +148,7 @@ class _Measure:
         return self._kept(folder / _OF_ONE, lambda: Tagger.network(saving.load(folder), name))
 
     def trees(self, first: Path, file: Path) -> Quantities:
-        """The same of boosted trees, on jets that were attacked on the first training."""
+        """The same of boosted trees, where attacks need gradients on jets that were attacked on the first training."""
         return self._kept(file, lambda: Tagger.trees(self._dataset.arrays("train"), saving.load(first)))
 
     def _kept(self, file: Path, make: Callable[[], Tagger]) -> Quantities:
@@ -162,7 +162,7 @@ class _Measure:
         main, jets = self._dataset.schema.main, self._jets
         areas = {}
         for condition in self._under:
-            logits = tagger.logits(attacked_features(tagger.attacked, jets.features, jets.y, self._attacks[condition]))
+            logits = tagger.logits(tagger.under(self._attacks[condition], jets))
             areas[condition.label] = area_of(jets, logits, main)
         clean = areas.pop(CLEAN.label)
         quantities = {CLEAN_AREA: clean} | {f"loss, {label}": clean - area for label, area in areas.items()}

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from kerastag import outputs, plots, tables
-from kerastag.attacks import CLEAN, Attack, Condition, attacked_features, marginal_preserving
+from kerastag.attacks import CLEAN, Attack, Condition, marginal_preserving
 from kerastag.catalogue import ATTACKS as ATTACKS_BY_NAME
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
@@ -119,7 +119,7 @@ def benchmark_robustness(
         unlabelled: File or folder of jets without labels, for the defences that look at such.
         beside: Further taggers as rows, each a path, a legacy tagger, or NAME=one of these; a NAME= that is given several times
             stands for the seeds of one training.
-        trees: Whether boosted trees are a row, on jets that were attacked on the first training.
+        trees: Whether boosted trees are a row, where attacks need gradients on jets that were attacked on the first training.
         certify: How certificates are made, a column of what to choose; None for none.
         systematics: Folder of simulated variations of the test jets, whose mean and worst change are columns; None for none.
         max_jets: How many test jets are attacked, from the first; None for all.
@@ -210,7 +210,7 @@ def _settings_of(tagger: NamedTagger) -> Settings | None:
 
 
 def _trees(first: NamedTagger, dataset: JetDataset) -> _Other:
-    """Boosted trees on jets that were attacked on the first training."""
+    """Boosted trees where attacks need gradients on jets that were attacked on the first training."""
     made = functools.partial(Tagger.trees, dataset.arrays("train"), first.model)
     return _Other(TREES, {"attacked on": digest(first)}, made)
 
@@ -299,7 +299,7 @@ def _evaluate(dataset: JetDataset, jets: Jets, tagger: Tagger, attacks: Sequence
 
 def _attacked(tagger: Tagger, jets: Jets, attack: Attack | None) -> np.ndarray:
     """Logits of attacked jets `(jets, classes)`."""
-    return tagger.logits(attacked_features(tagger.attacked, jets.features, jets.y, attack))
+    return tagger.logits(tagger.under(attack, jets))
 
 
 def _shown(schema: Schema) -> list[Separation]:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import softmax
 
 from kerastag import plots, tables
-from kerastag.attacks import Condition, attacked_features
+from kerastag.attacks import Condition
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.evaluation.calibration import expected_calibration_error
@@ -101,8 +101,8 @@ class Choice:
         except UserError as error:
             print(f"{tagger.name} has no certificate. {error}")
             return {}
-        moved = attacked_features(tagger.attacked, jets.features, jets.y, attack)
-        return {ATTACKED_UNTIED: area_of(jets, tagger.logits(moved), main), CERTIFIED: area_of(jets, worst, main)}
+        attacked = area_of(jets, tagger.logits(tagger.under(attack, jets)), main)
+        return {ATTACKED_UNTIED: attacked, CERTIFIED: area_of(jets, worst, main)}
 
 
 def write_choice(results: Mapping[str, Sequence[Quantities]], speeds: Mapping[str, float], title: str, output: Path) -> str:

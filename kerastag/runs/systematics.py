@@ -12,7 +12,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from kerastag import data, outputs, plots, tables
-from kerastag.attacks import Attack, Condition, attacked_features, conditions
+from kerastag.attacks import Attack, Condition, conditions
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.evaluation import systematics as measure
@@ -189,10 +189,10 @@ def _attacked(
     kept: dict[Condition, np.ndarray],
 ) -> np.ndarray:
     """Attacked features; those of the first tagger are kept for those that have no gradient."""
-    if tagger.attacked is not first.attacked:
-        return attacked_features(tagger.attacked, jets.features, jets.y, attack)
+    if tagger.attacked is not first.attacked or not attack.follows_gradient:
+        return tagger.under(attack, jets)
     if condition not in kept:
-        kept[condition] = attacked_features(first.attacked, jets.features, jets.y, attack)
+        kept[condition] = first.under(attack, jets)
     return kept[condition]
 
 

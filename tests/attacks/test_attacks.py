@@ -13,6 +13,7 @@ from kerastag.attacks import (
     PGD,
     CorrelatedShift,
     GaussianNoise,
+    RandomSearch,
     RandomStartFGSM,
     SystematicShift,
     ThreatModel,
@@ -32,6 +33,7 @@ KINDS = {
     "PGD with restarts": lambda threat_model, **options: PGD(threat_model, steps=3, restarts=3, **options),
     "NGM": NGM,
     "APGD": lambda threat_model, **options: APGD(threat_model, steps=8, **options),
+    "random search": lambda threat_model, **options: RandomSearch(threat_model, queries=60, **options),
 }
 COVARIANCE = np.cov(np.random.default_rng(4).normal(size=(25, 20)).T)
 DISTORTIONS = {
@@ -103,7 +105,7 @@ def test_changes_no_variable_and_repeats_itself_with_dropout_in_the_network(toy_
         np.testing.assert_array_equal(old, variable.numpy())
 
 
-@pytest.mark.parametrize("name", ["random-start FGSM", "PGD", "PGD with restarts", "APGD", "noise"])
+@pytest.mark.parametrize("name", ["random-start FGSM", "PGD", "PGD with restarts", "APGD", "random search", "noise"])
 def test_another_seed_draws_something_else(toy_tagger, toy_jets, name):
     make = (KINDS | DISTORTIONS)[name]
     first, again, other = (make(toy_threat_model(), seed=seed)(toy_tagger, *toy_jets).numpy() for seed in (1, 1, 2))
@@ -435,8 +437,44 @@ def test_wrong_covariances_and_factors_are_refused():
         SystematicShift.from_schema(model, TOY, {"trak_*": 1.0})
 
 
+def test_random_search_nears_the_worst_corner_of_a_linear_tagger_and_is_no_worse():
+    """Whose worst corner is FGSM's; each jet has a hundred cells that move."""
+    generator = np.random.default_rng(5)
+    slopes = generator.normal(0, 0.1, size=(100, 2)).astype(np.float32)  # larger ones leave no gradient
+    inputs = keras.Input((100,))
+    tagger = keras.Model(inputs, keras.layers.Dense(2, use_bias=False)(inputs))
+    tagger.set_weights([slopes])
+    x, y = tf.constant(generator.normal(size=(50, 100)), tf.float32), tf.one_hot(np.arange(50) % 2, 2)
+    model = ThreatModel(0.1, np.ones(100), np.zeros(100, bool), np.full(100, -99.0))
+
+    def margin(features):
+        logits = tagger(features).numpy()
+        return (logits[:, ::-1] - logits)[y.numpy() == 1]
+
+    gains = [margin(attack(tagger, x, y)) - margin(x) for attack in (FGSM(model), RandomSearch(model, queries=600))]
+    np.testing.assert_allclose(gains[0], 0.1 * np.abs(slopes[:, 1] - slopes[:, 0]).sum(), rtol=1e-3)
+    assert (
+        (gains[1] <= gains[0] * 1.001).all() and (gains[1] > 0.8 * gains[0]).all() and gains[1].mean() > 0.9 * gains[0].mean()
+    )
+
+
+def test_random_search_needs_no_gradient(toy_jets):
+    """Where FGSM leaves all jets as they are."""
+    x, y = toy_jets
+    inputs = keras.Input((20,))
+    steps = keras.layers.Lambda(lambda values: tf.round(2 * values))(inputs)
+    tagger = keras.Model(inputs, keras.layers.Dense(3, kernel_initializer=keras.initializers.RandomNormal(seed=1))(steps))
+    model = toy_threat_model(0.5)
+    np.testing.assert_array_equal(FGSM(model)(tagger, x, y), x)
+    before, after = (OBJECTIVES["cross_entropy"](y, tagger(jets)) for jets in (x, RandomSearch(model)(tagger, x, y)))
+    assert (after >= before).numpy().all() and (after > before).numpy().mean() > 0.9
+    with pytest.raises(UserError, match="`queries` of at least 1"):
+        RandomSearch(model, queries=0)
+
+
 @pytest.mark.parametrize(
-    "name", ["fgsm", "fgsm-rs", "pgd-7", "pgd-20x5", "apgd-50", "ngm", "noise", "systematic-up", "systematic-down"]
+    "name",
+    ["fgsm", "fgsm-rs", "pgd-7", "pgd-20x5", "apgd-50", "ngm", "random-search-9", "noise", "systematic-up", "systematic-down"],
 )
 def test_attacks_by_name(toy_tagger, toy_jets, name):
     moved = ATTACKS.build(name, toy_threat_model())(toy_tagger, *toy_jets)
