@@ -27,7 +27,7 @@ class Entry:
         numbers: Argument that each capital letter of the name stands for.
         arguments: Further arguments, always the same.
         takes: Optional arguments of the caller that it accepts; the others are left out.
-        title: Name for tables and legends; the name in capitals if empty.
+        title: Name for tables and legends, with the capital letters of the name; the name in capitals if empty.
         uses: Settings of defences that have a meaning with it.
         looks: Whether an attack looks at the tagger; a distortion does not.
         sized: Whether ε means anything to a defence or an attack.
@@ -47,6 +47,14 @@ class Entry:
     sized: bool = True
     float32_only: bool = False
     structure: int = 0
+
+    def titled(self, name: str) -> str:
+        """What tables call a name of this entry."""
+        numbers = self.match(name) or {}
+        title = self.title or name.upper()
+        for letter, argument in self.numbers.items() if self.title else ():
+            title = title.replace(letter, str(numbers[argument]))
+        return title
 
     def match(self, name: str) -> dict[str, int] | None:
         """The numbers in a name by argument, or None if it is not a name of this entry."""
@@ -208,6 +216,7 @@ ATTACKS = Catalogue(
         "kerastag.attacks:RandomSearch",
         {"N": "queries"},
         takes=_RANDOM,
+        title="random search-N",
     ),
     Entry(
         "track-dropout",

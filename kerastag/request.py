@@ -197,7 +197,7 @@ COMPARISON = AttackGrid(epsilons=(0.01, 0.05), caps=(None,))
 STUDY = AttackGrid(epsilons=(0.01, 0.05))
 ARCHITECTURES = AttackGrid(("pgd-20", "track-dropout", "fake-track"), caps=(None,), objectives=("margin",))
 SCAN = AttackGrid(attacks=("fgsm",))
-LEADERBOARD = AttackGrid(("fgsm", "pgd-20", "apgd-20"), caps=(None,), objectives=("margin",))
+LEADERBOARD = AttackGrid(("fgsm", "pgd-20", "apgd-20", "random-search-200"), caps=(None,), objectives=("margin",))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,6 +25,12 @@ def test_numbers_in_a_name_are_arguments():
     assert THINGS.build("3-of-4") == fractions.Fraction(3, 4)
 
 
+def test_titles_have_the_numbers_of_a_name():
+    of = Entry("N-of-M", "", "fractions:Fraction", {"N": "numerator", "M": "denominator"}, title="N parts of M")
+    assert of.titled("3-of-4") == "3 parts of 4"
+    assert THINGS.find("over-20").titled("over-20") == "OVER-20"
+
+
 def test_an_entry_takes_of_what_is_offered_what_it_knows():
     assert THINGS.build("given", numerator=7, other=1) == 7
     assert THINGS.build("plain", numerator=7) == 0

@@ -71,7 +71,7 @@ class Condition:
         """Name for tables and legends, without size and cap."""
         if self.attack is None or self._entry is None:
             return "clean"
-        name = self._entry.title or self.attack.upper()
+        name = self._entry.titled(self.attack)
         return name if self.objective == "cross_entropy" or not self._entry.looks else f"{name} on {self.objective}"
 
     @property

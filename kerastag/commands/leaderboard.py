@@ -13,6 +13,7 @@ EPILOG = """\
 examples:
   %(prog)s
   %(prog)s --evaluate runs/mine --name "my tagger" --authors "A. Author" --link https://example.org --diagnose
+  %(prog)s --evaluate trees --attacked-on jet_flavor_nominal
   %(prog)s --submit attacked.npz --tagger jet_flavor_nominal --author "B. Author"
 
 Without --evaluate and --submit, README.md and leaderboard.html are made of the entries in --entries, as they are after both.
@@ -36,6 +37,7 @@ _OF_EVALUATE = (
     "certify",
     "variations",
     "other_seeds",
+    "attacked_on",
     "relative_cap",
     "replicates",
     "split",
@@ -50,7 +52,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--evaluate",
         metavar="TAGGER",
-        help="measure a tagger and enter it: run directory, .keras file, SavedModel, a name such as DeepCSV, or hf://user/name",
+        help="measure a tagger and enter it: run directory, .keras file, SavedModel, a name such as DeepCSV, hf://user/name, "
+        "or trees, boosted trees that are trained for it",
     )
     what.add_argument(
         "--submit", type=Path, metavar="FILE", help="attacked jets, .npz, that take more from a tagger of the board"
@@ -85,6 +88,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="run directories of further trainings that differ in the seed alone, for means and spreads over seeds",
     )
+    entry.add_argument(
+        "--attacked-on",
+        metavar="TAGGER",
+        help="with --evaluate trees: network on which attacks are made that need gradients; random-search-N needs none",
+    )
     entry.add_argument("--replicates", type=int, metavar="N", help="bootstrap resamples (default: 200)")
     entry.add_argument("--overwrite", action="store_true", help="replace the entry; a stronger attack of others on it is kept")
     submission = parser.add_argument_group("with --submit")
@@ -106,21 +114,16 @@ def main(options: argparse.Namespace) -> None:
 
     if options.evaluate:
         numbers = {} if options.replicates is None else {"replicates": options.replicates}
-        runs.enter(
-            options.evaluate,
-            sample,
-            options.entries,
-            grid,
-            name=options.name,
-            authors=options.authors,
-            link=options.link,
+        wanted = runs.Measurements(
             diagnose=options.diagnose,
             certify=options.certify,
             variations=options.variations,
             seeds=options.other_seeds or (),
-            overwrite=options.overwrite,
             **numbers,
         )
+        words = runs.Words(options.name, options.authors, options.link)
+        where = {"attacked_on": options.attacked_on, "overwrite": options.overwrite}
+        runs.enter(options.evaluate, sample, options.entries, grid, words, wanted, **where)
     elif options.submit:
         runs.submit(options.submit, options.tagger, options.author, sample, options.entries)
     else:

@@ -15,7 +15,8 @@ SUMMARY = (
     "attack known leaves, of those that came with the entry and of those that others have submitted. *Certified* is what no "
     "attack goes below in the box without ties, which is another box. Over seeds are means ± standard deviations, with the "
     "number of trainings. Changes are absolute ones under simulated variations. *Seen by trees* is the area with which boosted "
-    "trees tell attacked from clean jets; 0.5 is not at all. Speeds are of the machine that made the entry. "
+    "trees tell attacked from clean jets; 0.5 is not at all. Speeds are of the machine that made the entry. Boosted "
+    "trees have no gradients: attacks that need them are made on a network, and random search asks the trees themselves. "
     "Compare taggers on the same data set in the same box alone. What was not measured is empty."
 )
 
@@ -112,8 +113,8 @@ def _line(entry: Entry) -> Line:
         "signs of useless gradients": Cell(_signs(entry)),
         "defence": Cell(entry.defence or ""),
         "architecture": Cell(entry.architecture or ""),
-        "parameters": Cell(f"{entry.parameters:,}", entry.parameters),
-        "jets/s": Cell(f"{entry.cost.jets_per_second:,.0f}", entry.cost.jets_per_second) if entry.cost else Cell(""),
+        "parameters": Cell("" if entry.parameters is None else f"{entry.parameters:,}", entry.parameters),
+        "jets/s of a core": Cell(f"{entry.cost.jets_per_second:,.0f}", entry.cost.jets_per_second) if entry.cost else Cell(""),
         "authors": Cell(entry.authors or ""),
     }
     return Line(entry.name, entry.link, _data(entry), entry.threat.label, cells, _details(entry))

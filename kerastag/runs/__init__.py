@@ -12,7 +12,7 @@ from kerastag.runs.benchmark_robustness import benchmark_robustness
 from kerastag.runs.compare import compare
 from kerastag.runs.evaluate import evaluate
 from kerastag.runs.export import export
-from kerastag.runs.leaderboard import enter, leaderboard, submit
+from kerastag.runs.leaderboard import Measurements, Words, enter, leaderboard, submit
 from kerastag.runs.report import report
 from kerastag.runs.scan_inputs import scan_inputs
 from kerastag.runs.study import study
@@ -21,6 +21,8 @@ from kerastag.runs.threat_model import threat_model
 from kerastag.runs.train import train
 
 __all__ = [
+    "Measurements",
+    "Words",
     "architectures",
     "benchmark",
     "benchmark_robustness",

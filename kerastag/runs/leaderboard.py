@@ -4,41 +4,28 @@ import contextlib
 import dataclasses
 import shlex
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 from tqdm.auto import tqdm
 
 from kerastag import __version__, outputs, plots
-from kerastag.attacks import Condition, ThreatModel, attacked_features, conditions
+from kerastag.attacks import Condition, ThreatModel, conditions
 from kerastag.checksums import sha256
 from kerastag.data import JetDataset
 from kerastag.errors import UserError, nearest
-from kerastag.evaluation.certified import certificates
-from kerastag.evaluation.diagnostics import check_robustness
-from kerastag.evaluation.taggers import Tagger
-from kerastag.evaluation.two_sample_trees import Halves
 from kerastag.files import write_text
 from kerastag.jets import Jets
-from kerastag.leaderboard import entries, page, trainings
-from kerastag.leaderboard.conditions import MET, check_conditions
-from kerastag.leaderboard.entries import Attacked, Certified, Cost, Entry, OfSeed, Seen, Sign, Threat, Varied
+from kerastag.leaderboard import contenders, entries, entry_files, page, trainings
+from kerastag.leaderboard.conditions import check_conditions
+from kerastag.leaderboard.contenders import TREES_SOURCE, Contender
+from kerastag.leaderboard.entries import Attacked, Entry, Threat
+from kerastag.leaderboard.measuring import Measured, cost, largest_and_mean, of_seed
 from kerastag.leaderboard.submission import in_box, read_attacked
-from kerastag.metrics import Bootstrap, RankedPair
-from kerastag.report.subject import digest
 from kerastag.request import LEADERBOARD, REPLICATES, AttackGrid, Method, Sample
-from kerastag.results import Interval, defined
 from kerastag.runs.opening import read
 from kerastag.runs.varied_samples import VariedSamples
-from kerastag.saving.taggers import NamedTagger, check_inputs, load
 from kerastag.simulation.catalogue import UNCERTAINTIES
-
-# Jets on which taggers are diagnosed.
-_DIAGNOSED = 5000
-# Resamples where the interval is not looked at.
-_NO_INTERVAL = 2
 
 
 def leaderboard(folder: Path) -> None:
@@ -47,11 +34,51 @@ def leaderboard(folder: Path) -> None:
     Raises:
         UserError: if there are no entries, or one is damaged.
     """
-    found = entries.read_all(folder)
+    found = entry_files.read_all(folder)
     plots.save(page.draw(found)[0], folder / "pareto.png", dpi=60)
     write_text(folder / "README.md", page.markdown(found, "pareto.png"))
     write_text(folder / "leaderboard.html", page.html(found, (folder / "pareto.png").read_bytes()))
     print(f"Entries: {len(found)}; page: {folder / 'README.md'}, {folder / 'leaderboard.html'}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Words:
+    """What the user says of a tagger.
+
+    Attributes:
+        name: What tables call it; None for its own name.
+        authors: Who made it.
+        link: Where to read of it.
+    """
+
+    name: str | None = None
+    authors: str | None = None
+    link: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurements:
+    """What is measured beside areas under attack.
+
+    Attributes:
+        replicates: Bootstrap resamples.
+        diagnose: Whether to look for signs of useless gradients.
+        certify: How to bound what any attack can do; None to leave it.
+        variations: Folder of simulated variations; None to leave them.
+        seeds: Run directories of further trainings, which differ in the seed alone.
+    """
+
+    replicates: int = REPLICATES
+    diagnose: bool = False
+    certify: Method | None = None
+    variations: Path | None = None
+    seeds: Sequence[str] = ()
+
+    def check_without_gradients(self) -> None:
+        """Raise a `UserError` if one is wanted that only a network has."""
+        for option, wanted in (("diagnose", self.diagnose), ("certify", self.certify), ("other-seeds", self.seeds)):
+            if wanted:
+                raise UserError(f"--{option} looks at a network; leave it out with {TREES_SOURCE}.")
 
 
 def enter(
@@ -59,32 +86,22 @@ def enter(
     sample: Sample,
     folder: Path,
     grid: AttackGrid = LEADERBOARD,
+    words: Words = Words(),
+    measurements: Measurements = Measurements(),
     *,
-    name: str | None = None,
-    authors: str | None = None,
-    link: str | None = None,
-    replicates: int = REPLICATES,
-    diagnose: bool = False,
-    certify: Method | None = None,
-    variations: Path | None = None,
-    seeds: Sequence[str] = (),
+    attacked_on: str | None = None,
     overwrite: bool = False,
 ) -> None:
     """Measure a tagger, write its entry, and make the page.
 
     Args:
-        tagger: A path, a legacy tagger, or the name of one that comes along.
+        tagger: A path, a legacy tagger, the name of one that comes along, or "trees".
         sample: The jets.
         folder: Folder of the entries.
         grid: The attacks, all in one box.
-        name: What tables call it; None for its own name.
-        authors: Who made it.
-        link: Where to read of it.
-        replicates: Bootstrap resamples.
-        diagnose: Whether to look for signs of useless gradients.
-        certify: How to bound what any attack can do; None to leave it.
-        variations: Folder of simulated variations; None to leave them.
-        seeds: Run directories of further trainings, which differ in the seed alone.
+        words: What is said of the tagger.
+        measurements: What else is measured.
+        attacked_on: For trees, the network whose gradients attacks follow.
         overwrite: Whether an entry may be replaced. The strongest attack of others is kept where
             tagger, jets and box are the same.
 
@@ -93,52 +110,69 @@ def enter(
             jets, the attacks are not in one box, or other seeds are of another training.
     """
     under = _in_one_box(grid)
-    entries.check_words(name=name, authors=authors, link=link)
-    dataset, jets = read(sample, [tagger])
-    found = load(tagger, dataset.schema)
-    check_inputs(found, dataset.schema)
-    path = folder / entries.file_name(name or found.name, under[0].box_label)
+    entry_files.check_words(**dataclasses.asdict(words))
+    if tagger.rpartition("=")[2] == TREES_SOURCE:
+        measurements.check_without_gradients()
+    dataset, jets = read(sample, [attacked_on or tagger])
+    contender = contenders.find(tagger, dataset, attacked_on)
+    name = words.name or contender.tagger.name
+    path = folder / entries.file_name(name, under[0].box_label)
     if path.exists() and not overwrite:
         raise UserError(f"There is an entry '{path}' already; add --overwrite, or give another --name.")
-    old = entries.read(path) if path.exists() else None
-    others = trainings.other_seeds(found, seeds, dataset)
-    varied = None if variations is None else VariedSamples(variations, dataset.schema, UNCERTAINTIES)
-    threat_model = under[0].threat_model(dataset)
+    old = entry_files.read(path) if path.exists() else None
     with _kept(folder):
-        check_conditions(found.name, found.model, jets, threat_model)
-        print(MET)
-        areas = _Areas(found, dataset, jets, replicates)
-        attacks = tuple(areas.under(condition) for condition in tqdm(under, "Attacking", disable=None))
-        best = _strongest(attacks)
-        strongest = under[attacks.index(best)]
-        entry = Entry(
-            name=name or found.name,
-            tagger=tagger.rpartition("=")[2],
-            sample=_sample(sample, dataset, jets),
-            threat=Threat.of(under[0], threat_model),
-            discriminator=dataset.schema.main.name,
-            parameters=found.model.count_params(),
-            clean=areas.of(jets.features),
-            attacks=attacks,
-            best=best,
-            replicates=replicates,
-            weights_sha256=digest(found),
-            version=__version__,
-            command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-            authors=authors,
-            link=link,
-            certified=_certified(areas, under, certify) if certify else None,
-            varied=_varied(areas, varied) if varied else None,
-            diagnosed=_signs(found, jets, threat_model) if diagnose else (),
-            seen=areas.seen(strongest),
-            seeds=tuple(_of_seed(other, strongest, dataset, jets) for other in tqdm(others, "Seeds", disable=None)),
-            cost=_cost(areas, found),
-            **trainings.facts(found),
-        )
+        entry = _entry(contender, name, sample, dataset, jets, under, measurements)
+        entry = dataclasses.replace(entry, authors=words.authors, link=words.link)
         if old is not None:
             entry = _with_best_of(old, entry)
-        print(f"{entries.write(folder, entry)}: clean {entry.clean}, {entry.best.attack} {entry.best.area}.")
+        print(f"{entry_files.write(folder, entry)}: clean {entry.clean}, {entry.best.attack} {entry.best.area}.")
         leaderboard(folder)
+
+
+def _entry(
+    contender: Contender,
+    name: str,
+    sample: Sample,
+    dataset: JetDataset,
+    jets: Jets,
+    under: Sequence[Condition],
+    wanted: Measurements,
+) -> Entry:
+    """The entry of a tagger, without what its user says of it.
+
+    Raises:
+        UserError: if the tagger does not meet the conditions, or other seeds are of another training.
+    """
+    others = trainings.other_seeds(contender.loaded, wanted.seeds, dataset) if contender.loaded else []
+    samples = None if wanted.variations is None else VariedSamples(wanted.variations, dataset.schema, UNCERTAINTIES)
+    threat_model = under[0].threat_model(dataset)
+    print(check_conditions(contender.tagger, jets, threat_model, has_gradient=contender.loaded is not None))
+    gradients = None if contender.gradients is None else contender.gradients.name
+    measured = Measured(contender.tagger, dataset, jets, wanted.replicates, gradients)
+    attacks = tuple(measured.under(condition) for condition in tqdm(under, "Attacking", disable=None))
+    best = _strongest(attacks)
+    strongest = under[attacks.index(best)]
+    return Entry(
+        name=name,
+        tagger=contender.source,
+        sample=_sample(sample, dataset, jets),
+        threat=Threat.of(under[0], threat_model),
+        discriminator=dataset.schema.main.name,
+        clean=measured.of(jets.features),
+        attacks=attacks,
+        best=best,
+        replicates=wanted.replicates,
+        weights_sha256=contender.digest(jets),
+        version=__version__,
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        certified=measured.certified(under, wanted.certify) if wanted.certify else None,
+        varied=largest_and_mean(samples.changes(contender.tagger.logits, measured.main)) if samples else None,
+        diagnosed=measured.signs(threat_model) if wanted.diagnose else (),
+        seen=measured.seen(strongest),
+        seeds=tuple(of_seed(other, strongest, dataset, jets) for other in tqdm(others, "Seeds", disable=None)),
+        cost=cost(measured, contender),
+        **contender.facts,
+    )
 
 
 def submit(file: Path, tagger: str, author: str, sample: Sample, folder: Path) -> None:
@@ -154,71 +188,27 @@ def submit(file: Path, tagger: str, author: str, sample: Sample, folder: Path) -
     Raises:
         UserError: if there is no such entry, its jets, tagger or box are not at hand, or the file is refused.
     """
-    entries.check_words(author=author)
+    entry_files.check_words(author=author)
     known = [path.stem for path in folder.glob("*.json")]
     if tagger not in known:
         raise UserError(f"There is no entry '{tagger}' in '{folder}'; the nearest are {nearest(tagger, known)}.")
     with _kept(folder):
-        entry = entries.read(folder / f"{tagger}.json")
+        entry = entry_files.read(folder / f"{tagger}.json")
         dataset, jets = _jets_of(entry, sample)
-        found = load(entry.tagger, dataset.schema)
-        check_inputs(found, dataset.schema)
+        contender = contenders.find(entry.tagger, dataset, entry.attacked_on)
         threat_model = entry.threat.condition.threat_model(dataset)
-        _check_same(entry, found, threat_model)
+        _check_same(entry, contender.digest(jets), threat_model)
         attacked = read_attacked(file, jets.features.shape)
         points = in_box(attacked, jets, threat_model, dataset.schema)
-        area = _Areas(found, dataset, jets, entry.replicates).of(points)
+        area = Measured(contender.tagger, dataset, jets, entry.replicates).of(points)
         said = f"The jets of {author} leave {area} of {entry.name}'s {entry.discriminator} area"
         if area.value >= entry.best.area.value:
             print(f"{said}, not below {entry.best.area} of {entry.best.attack}: nothing was changed.")
             return
         best = Attacked(area, "submitted jets", author, sha256(file))
-        entries.write(folder, dataclasses.replace(entry, best=best))
+        entry_files.write(folder, dataclasses.replace(entry, best=best))
         print(f"{said}, below {entry.best.area} of {entry.best.attack}: the strongest attack known from now on.")
         leaderboard(folder)
-
-
-class _Areas:
-    """Areas of the main discriminator of a tagger, with intervals.
-
-    Args:
-        found: The tagger.
-        dataset: Data set of the jets.
-        jets: The jets, clean.
-        replicates: Bootstrap resamples.
-    """
-
-    def __init__(self, found: NamedTagger, dataset: JetDataset, jets: Jets, replicates: int):
-        self.tagger, self.dataset, self.jets = Tagger.network(found.model, found.name), dataset, jets
-        self.replicates, self.main = replicates, dataset.schema.main
-        self._bootstrap = Bootstrap(jets.events, replicates, weights=jets.weights)
-        self._attacked: dict[Condition, np.ndarray] = {}
-
-    def of(self, features: np.ndarray) -> Interval:
-        """That of the jets with other features `(jets, features)`.
-
-        Raises:
-            UserError: if it is not defined.
-        """
-        area = self._bootstrap.resample(RankedPair(self.jets.label, self.tagger.logits(features), self.main).auc)
-        return defined(area, f"{self.main.name} AUC of {self.tagger.name}").interval
-
-    def under(self, condition: Condition) -> Attacked:
-        """That of attacked jets."""
-        return Attacked(self.of(self._points(condition)), condition.title)
-
-    def seen(self, condition: Condition) -> Seen:
-        """What trees see of an attack."""
-        found = Halves(self.jets.features, self.jets.label, self.jets.events).classify(self._points(condition))
-        return Seen(found.area, found.control)
-
-    def _points(self, condition: Condition) -> np.ndarray:
-        """Features under an attack, made once."""
-        if condition not in self._attacked:
-            attack = condition.aimed_at(self.main.name).build_attack(self.dataset)
-            points = attacked_features(self.tagger.attacked, self.jets.features, self.jets.y, attack)
-            self._attacked[condition] = points
-        return self._attacked[condition]
 
 
 def _in_one_box(grid: AttackGrid) -> list[Condition]:
@@ -250,45 +240,6 @@ def _with_best_of(old: Entry, new: Entry) -> Entry:
     return dataclasses.replace(new, best=_strongest((new.best, old.best))) if same else new
 
 
-def _certified(areas: _Areas, under: Sequence[Condition], method: Method) -> Certified | None:
-    """The certificate; None, with the reason printed, where there is none."""
-    name, model = areas.tagger.name, areas.tagger.attacked
-    found, reasons = certificates({name: model}, areas.dataset, areas.jets, under, areas.replicates, method)
-    if name in reasons:
-        print(f"{name} has no certificate. {reasons[name]}")
-        return None
-    return Certified(defined(found[name][0].area, f"certified AUC of {name}").interval, method)
-
-
-def _varied(areas: _Areas, samples: VariedSamples) -> Varied:
-    changes = {name: abs(change) for name, change in samples.changes(areas.tagger.logits, areas.main).items()}
-    worst = max(changes, key=lambda name: changes[name])
-    return Varied(float(np.mean(list(changes.values()))), changes[worst], worst)
-
-
-def _signs(found: NamedTagger, jets: Jets, threat_model: ThreatModel) -> tuple[Sign, ...]:
-    rows = slice(_DIAGNOSED)
-    checks = check_robustness(found.model, jets.features[rows], jets.y[rows], threat_model)
-    return tuple(Sign(check.name, check.passed) for check in checks)
-
-
-def _cost(areas: _Areas, found: NamedTagger) -> Cost:
-    """Speed of the network, the better of two passes, and time of its training."""
-    seconds = []
-    for _ in range(2):
-        start = time.perf_counter()
-        areas.tagger.logits(areas.jets.features)
-        seconds.append(time.perf_counter() - start)
-    training = trainings.epochs_and_seconds(found)
-    return Cost(len(areas.jets) / min(seconds), *(training or ()))
-
-
-def _of_seed(other: NamedTagger, strongest: Condition, dataset: JetDataset, jets: Jets) -> OfSeed:
-    areas = _Areas(other, dataset, jets, _NO_INTERVAL)
-    attacked = areas.under(strongest).area.value
-    return OfSeed(trainings.settings_of(other)["seed"], areas.of(jets.features).value, attacked)
-
-
 def _jets_of(entry: Entry, sample: Sample) -> tuple[JetDataset, Jets]:
     """The jets of an entry.
 
@@ -305,10 +256,10 @@ def _jets_of(entry: Entry, sample: Sample) -> tuple[JetDataset, Jets]:
     return dataset, jets
 
 
-def _check_same(entry: Entry, found: NamedTagger, threat_model: ThreatModel) -> None:
+def _check_same(entry: Entry, digest: str, threat_model: ThreatModel) -> None:
     """Raise a `UserError` unless tagger and box are those of the entry."""
-    if digest(found) != entry.weights_sha256:
-        raise UserError(f"'{found.source}' has other weights than the entry of '{entry.name}'; make the entry anew.")
+    if digest != entry.weights_sha256:
+        raise UserError(f"'{entry.tagger}' has other weights than the entry of '{entry.name}'; make the entry anew.")
     if entries.threat_digest(threat_model) != entry.threat.sha256:
         raise UserError(f"The box of the entry of '{entry.name}' is another one today; make the entry anew.")
 

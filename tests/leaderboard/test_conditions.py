@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kerastag.errors import UserError
+from kerastag.evaluation.taggers import Tagger
 from kerastag.jets import Jets
 from kerastag.leaderboard.conditions import check_conditions
 from tests.toy import toy_threat_model
@@ -33,7 +34,8 @@ def jets(toy_jets):
 
 
 def test_an_honest_tagger_may_be_entered(toy_tagger, jets):
-    check_conditions("honest", toy_tagger, jets, toy_threat_model())
+    said = check_conditions(Tagger.network(toy_tagger, "honest"), jets, toy_threat_model())
+    assert said.endswith("gradients are not zero.")
 
 
 @pytest.mark.parametrize(
@@ -47,4 +49,11 @@ def test_an_honest_tagger_may_be_entered(toy_tagger, jets):
 )
 def test_others_are_refused(layer, said, jets):
     with pytest.raises(UserError, match=f"'it' cannot be entered: .*{said}"):
-        check_conditions("it", network(layer), jets, toy_threat_model())
+        check_conditions(Tagger.network(network(layer), "it"), jets, toy_threat_model())
+
+
+def test_what_has_no_gradient_is_entered_as_such(jets):
+    steps = Tagger.network(network(keras.ops.round), "steps")
+    assert "It has no gradient" in check_conditions(steps, jets, toy_threat_model(), has_gradient=False)
+    with pytest.raises(UserError, match="two calls"):
+        check_conditions(Tagger.network(network(Dice()), "dice"), jets, toy_threat_model(), has_gradient=False)

@@ -10,7 +10,7 @@ import pytest
 from kerastag.attacks import Condition
 from kerastag.errors import UserError
 from kerastag.jets import Jets
-from kerastag.leaderboard import entries
+from kerastag.leaderboard import entries, entry_files, page
 from kerastag.leaderboard.entries import Attacked, Certified, Entry, Sample, Sign, Threat, Varied
 from kerastag.request import PAPER
 from kerastag.results import Interval
@@ -25,13 +25,13 @@ def an_entry(name="a tagger", clean=0.9, attacked=0.8, **values):
         "threat": Threat.of(Condition("fgsm", 0.01), toy_threat_model()),
         "attacks": (Attacked(Interval.around(attacked + 0.01, 0.01), "FGSM on margin"), best),
         "best": best,
+        "parameters": 12_345,
     }
     return Entry(
         name=name,
         tagger="runs/mine",
         sample=Sample("toy", "f" * 20, "test", 200, DIGEST),
         discriminator="BvL",
-        parameters=12_345,
         clean=Interval.around(clean, 0.01),
         replicates=20,
         weights_sha256=DIGEST,
@@ -54,8 +54,8 @@ FULL = an_entry(
 
 @pytest.mark.parametrize("entry", [an_entry(), FULL], ids=["bare", "full"])
 def test_round_trip(entry, tmp_path):
-    path = entries.write(tmp_path, entry)
-    assert path.name == "a-tagger.json" and entries.read(path) == entry
+    path = entry_files.write(tmp_path, entry)
+    assert path.name == "a-tagger.json" and entry_files.read(path) == entry
     assert ("certified" in json.loads(path.read_text())) == (entry is FULL)
 
 
@@ -72,6 +72,12 @@ def test_digests_see_every_value():
     assert entries.jets_digest(jets) != entries.jets_digest(swapped)
     assert entries.threat_digest(toy_threat_model()) != entries.threat_digest(toy_threat_model(0.11))
     assert entries.threat_digest(toy_threat_model()) == entries.threat_digest(toy_threat_model())
+
+
+def test_entries_of_trees_have_no_number_of_weights(tmp_path):
+    trees = an_entry(parameters=None, attacked_on="runs/mine")
+    assert entry_files.read(entry_files.write(tmp_path, trees)) == trees
+    assert page.markdown([trees], "pareto.png").count("None") == 0
 
 
 def without(name):
@@ -112,12 +118,12 @@ def changed(*place, to):
     ],
 )
 def test_damaged_entries_are_refused(damage, said, tmp_path):
-    path = entries.write(tmp_path, FULL)
+    path = entry_files.write(tmp_path, FULL)
     content = json.loads(path.read_text())
     damage(content)
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match=said) as refused:
-        entries.read(path)
+        entry_files.read(path)
     assert str(path) in str(refused.value) and "\n" not in str(refused.value)
 
 
@@ -125,12 +131,12 @@ def test_damaged_entries_are_refused(damage, said, tmp_path):
 def test_what_is_no_entry_is_refused(text, tmp_path):
     (tmp_path / "one.json").write_text(text)
     with pytest.raises(UserError, match="is damaged"):
-        entries.read_all(tmp_path)
+        entry_files.read_all(tmp_path)
 
 
 def test_those_that_withstand_most_come_first(tmp_path):
     with pytest.raises(UserError, match="no entries"):
-        entries.read_all(tmp_path)
+        entry_files.read_all(tmp_path)
     for name, attacked in (("a", 0.7), ("b", 0.8), ("c", 0.75)):
-        entries.write(tmp_path, an_entry(name, attacked=attacked))
-    assert [entry.name for entry in entries.read_all(tmp_path)] == ["b", "c", "a"]
+        entry_files.write(tmp_path, an_entry(name, attacked=attacked))
+    assert [entry.name for entry in entry_files.read_all(tmp_path)] == ["b", "c", "a"]

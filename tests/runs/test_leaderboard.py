@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from kerastag import models
 from kerastag.attacks import PGD, ThreatModel, attacked_features
@@ -96,6 +97,46 @@ def test_a_bad_submission_changes_nothing(board, attacked, dataset, tmp_path):
     refused = submit(tmp_path / "few.npz", attacked[:-1], options)
     assert refused.code == 2 and f"the entry has {JETS} jets" in refused.err
     assert (folder / f"{STEM}.json").read_bytes() == before
+
+
+def test_a_tagger_is_known_by_its_weights_not_by_its_file(board, stored, attacked, tmp_path):
+    """Who trains it again by its command gets the same weights in a file of another date."""
+    folder, options, _ = board
+    content = json.loads((folder / f"{STEM}.json").read_text())
+    again = tmp_path / "again.keras"
+    keras.models.load_model(stored[0]).save(again)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / f"{STEM}.json").write_text(json.dumps(content | {"tagger": str(again)}))
+    done = submit(tmp_path / "attacked.npz", attacked, ["--entries", tmp_path / "other", *options[2:]])
+    assert done.code == 0, done.err
+
+
+def test_trees_are_asked_where_they_have_no_gradient(stored, data_dir, dataset, tmp_path):
+    options = ["--config", "jet_flavor", "--data-dir", data_dir, "--entries", tmp_path / "board"]
+    given = ["--evaluate", "trees", "--max-jets", JETS, "--epsilon", EPSILON, "--replicates", 20]
+    done = run_command("leaderboard", *given, *options, "--attacked-on", stored[0], "--attack", "fgsm", "random-search-20")
+    assert done.code == 0 and "It has no gradient" in done.out, done.err
+    (path,) = (tmp_path / "board").glob("*.json")
+    content = json.loads(path.read_text())
+    jets, train = dataset.arrays("test").take(slice(JETS)), dataset.arrays("train")
+    trees = HistGradientBoostingClassifier(random_state=0).fit(train.features, train.label)
+    clean = discriminator_auc(jets.y, np.log(trees.predict_proba(jets.features)), jets.weights)["BvL"]
+    assert content["clean"]["value"] == pytest.approx(clean, abs=3e-4)
+    areas = {attacked["attack"]: attacked["area"]["value"] for attacked in content["attacks"]}
+    assert areas["random search-20 on margin"] < areas["FGSM on margin, made on mine.keras"] <= clean
+    assert content["attacked_on"] == str(stored[0]) and "parameters" not in content
+    np.savez(tmp_path / "clean.npz", features=jets.features)
+    again = run_command("leaderboard", "--submit", tmp_path / "clean.npz", "--tagger", path.stem, "--author", "B", *options)
+    assert again.code == 0 and "nothing was changed" in again.out, again.err
+    for words, said in (
+        ([], "'trees' have no gradients; name a network"),
+        (["--attacked-on", stored[0], "--diagnose"], "--diagnose looks at a network; leave it out with trees"),
+        (["--attacked-on", stored[0], "--certify", "crown"], "--certify looks at a network; leave it out with trees"),
+    ):
+        refused = run_command("leaderboard", *given, *options, "--name", "x", *words)
+        assert refused.code == 2 and said in refused.err and refused.err.count("\n") == 1, refused.err
+    refused = run_command("leaderboard", "--evaluate", stored[0], *options, "--attacked-on", stored[0])
+    assert refused.code == 2 and "--attacked-on is for trees" in refused.err
 
 
 def test_other_weights_or_jets_are_noticed(board, stored, attacked, tmp_path):

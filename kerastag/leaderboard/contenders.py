@@ -1,0 +1,82 @@
+"""What is entered: a network, or boosted trees, which are trained here, since a file that holds them could run code."""
+
+import dataclasses
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from kerastag.data import JetDataset
+from kerastag.errors import UserError
+from kerastag.evaluation.taggers import TREES, Tagger
+from kerastag.jets import Jets
+from kerastag.leaderboard import trainings
+from kerastag.saving.taggers import NamedTagger, check_inputs, load
+
+# What boosted trees are called where a path is asked for.
+TREES_SOURCE = "trees"
+
+
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """A tagger of an entry.
+
+    Attributes:
+        tagger: To be measured and attacked.
+        source: Path or name by which it is found again.
+        loaded: As it was loaded; None for boosted trees.
+        gradients: The network whose gradients attacks follow, where the tagger has none of its own.
+    """
+
+    tagger: Tagger
+    source: str
+    loaded: NamedTagger | None
+    gradients: NamedTagger | None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is known of it, by field of an entry."""
+        if self.loaded is None:
+            known = {"architecture": "scikit-learn's gradient-boosted trees", "defence": "nominal", "seed": 0}
+            return known | {"attacked_on": self.gradients and self.gradients.source}
+        return {"parameters": self.loaded.model.count_params(), **trainings.facts(self.loaded)}
+
+    def digest(self, jets: Jets) -> str:
+        """SHA-256 by which it is known again: of its weights in their order, or of the logits of trees."""
+        content = [self.tagger.logits(jets.features)] if self.loaded is None else self.loaded.model.get_weights()
+        digest = hashlib.sha256()
+        for values in content:
+            values = np.asarray(values, np.dtype(values.dtype).newbyteorder("<"))
+            digest.update(f"{values.dtype.name} {values.shape} ".encode())
+            digest.update(values.tobytes())
+        return digest.hexdigest()
+
+
+def find(argument: str, dataset: JetDataset, attacked_on: str | None = None) -> Contender:
+    """A contender by its name.
+
+    Args:
+        argument: NAME=SOURCE or SOURCE: "trees", or as of `kerastag.saving.taggers.find`.
+        dataset: Data set of the jets; trees are trained on it.
+        attacked_on: For trees, path or name of the network whose gradients attacks follow.
+
+    Raises:
+        UserError: if there is none, it does not fit the jets, or trees have no network beside them.
+    """
+    name, _, source = argument.rpartition("=")
+    if source != TREES_SOURCE:
+        if attacked_on is not None:
+            raise UserError(f"--attacked-on is for {TREES_SOURCE}; '{source}' has gradients of its own, which attacks follow.")
+        loaded = _network(argument, dataset)
+        return Contender(Tagger.network(loaded.model, loaded.name), loaded.source, loaded, None)
+    if attacked_on is None:
+        raise UserError(f"'{TREES_SOURCE}' have no gradients; name a network whose attacks follow with --attacked-on TAGGER.")
+    gradients = _network(attacked_on, dataset)
+    trees = Tagger.trees(dataset.arrays("train"), gradients.model)
+    return Contender(dataclasses.replace(trees, name=name or TREES), TREES_SOURCE, None, gradients)
+
+
+def _network(argument: str, dataset: JetDataset) -> NamedTagger:
+    found = load(argument, dataset.schema)
+    check_inputs(found, dataset.schema)
+    return found

@@ -1,0 +1,118 @@
+"""What an entry says of a tagger, measured."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from kerastag.attacks import Attack, Condition, ThreatModel
+from kerastag.data import JetDataset
+from kerastag.evaluation.certified import certificates
+from kerastag.evaluation.diagnostics import check_robustness
+from kerastag.evaluation.taggers import Tagger
+from kerastag.evaluation.two_sample_trees import Halves
+from kerastag.jets import Jets
+from kerastag.leaderboard import trainings
+from kerastag.leaderboard.contenders import Contender
+from kerastag.leaderboard.entries import Attacked, Certified, Cost, OfSeed, Seen, Sign, Varied
+from kerastag.metrics import Bootstrap, RankedPair
+from kerastag.request import Method
+from kerastag.results import Interval, defined
+from kerastag.saving.taggers import NamedTagger
+
+# Jets on which taggers are diagnosed.
+_DIAGNOSED = 5000
+# Resamples where the interval is not looked at.
+_NO_INTERVAL = 2
+
+
+class Measured:
+    """Areas of the main discriminator of a tagger, with intervals, and what else there is to say.
+
+    Args:
+        tagger: The tagger.
+        dataset: Data set of the jets.
+        jets: The jets, clean.
+        replicates: Bootstrap resamples.
+        gradients: Name of the network whose gradients attacks follow; None for the tagger itself.
+    """
+
+    def __init__(self, tagger: Tagger, dataset: JetDataset, jets: Jets, replicates: int, gradients: str | None = None):
+        self.tagger, self.dataset, self.jets = tagger, dataset, jets
+        self.replicates, self.main = replicates, dataset.schema.main
+        self._gradients = gradients
+        self._bootstrap = Bootstrap(jets.events, replicates, weights=jets.weights)
+        self._attacked: dict[Condition, np.ndarray] = {}
+
+    def of(self, features: np.ndarray) -> Interval:
+        """Area of the jets with other features `(jets, features)`.
+
+        Raises:
+            UserError: if it is not defined.
+        """
+        area = self._bootstrap.resample(RankedPair(self.jets.label, self.tagger.logits(features), self.main).auc)
+        return defined(area, f"{self.main.name} AUC of {self.tagger.name}").interval
+
+    def under(self, condition: Condition) -> Attacked:
+        """That of attacked jets."""
+        points = self._points(condition)
+        elsewhere = self._gradients is not None and self._build(condition).follows_gradient
+        return Attacked(self.of(points), f"{condition.title}, made on {self._gradients}" if elsewhere else condition.title)
+
+    def seen(self, condition: Condition) -> Seen:
+        """What trees see of an attack."""
+        found = Halves(self.jets.features, self.jets.label, self.jets.events).classify(self._points(condition))
+        return Seen(found.area, found.control)
+
+    def certified(self, under: Sequence[Condition], method: Method) -> Certified | None:
+        """The certificate; None, with the reason printed, where there is none."""
+        name, model = self.tagger.name, self.tagger.attacked
+        found, reasons = certificates({name: model}, self.dataset, self.jets, under, self.replicates, method)
+        if name in reasons:
+            print(f"{name} has no certificate. {reasons[name]}")
+            return None
+        return Certified(defined(found[name][0].area, f"certified AUC of {name}").interval, method)
+
+    def signs(self, threat_model: ThreatModel) -> tuple[Sign, ...]:
+        """Signs of useless gradients."""
+        rows = slice(_DIAGNOSED)
+        checks = check_robustness(self.tagger.attacked, self.jets.features[rows], self.jets.y[rows], threat_model)
+        return tuple(Sign(check.name, check.passed) for check in checks)
+
+    def speed(self) -> float:
+        """Jets per second of a core, the better of two passes; what else the machine does hardly matters to CPU time."""
+        seconds = []
+        for _ in range(2):
+            start = time.process_time()
+            self.tagger.logits(self.jets.features)
+            seconds.append(time.process_time() - start)
+        return len(self.jets) / min(seconds)
+
+    def _points(self, condition: Condition) -> np.ndarray:
+        """Features under an attack, made once."""
+        if condition not in self._attacked:
+            self._attacked[condition] = self.tagger.under(self._build(condition), self.jets)
+        return self._attacked[condition]
+
+    def _build(self, condition: Condition) -> Attack:
+        return condition.aimed_at(self.main.name).build_attack(self.dataset)
+
+
+def largest_and_mean(changes: Mapping[str, float]) -> Varied:
+    """Of the changes of an area, by variation."""
+    sizes = {name: abs(change) for name, change in changes.items()}
+    worst = max(sizes, key=lambda name: sizes[name])
+    return Varied(float(np.mean(list(sizes.values()))), sizes[worst], worst)
+
+
+def cost(measured: Measured, contender: Contender) -> Cost:
+    """What the tagger takes, and its training as far as that is known."""
+    training = contender.loaded and trainings.epochs_and_seconds(contender.loaded)
+    return Cost(measured.speed(), *(training or ()))
+
+
+def of_seed(other: NamedTagger, strongest: Condition, dataset: JetDataset, jets: Jets) -> OfSeed:
+    """Clean area of another training, and its area under an attack."""
+    measured = Measured(Tagger.network(other.model, other.name), dataset, jets, _NO_INTERVAL)
+    attacked = measured.under(strongest).area.value
+    return OfSeed(trainings.settings_of(other)["seed"], measured.of(jets.features).value, attacked)
