@@ -31,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options; those that are not given are None, so that files and recipes can speak."""
     add_fields(parser, Settings(), unset=True)
     add_fields(parser, Recipe(), unset=True)
-    parser.add_argument("--adversarial", dest="defense", action="store_const", const="fgsm", help="the same as --defense fgsm")
+    parser.add_argument("--adversarial", action="store_true", default=None, help="the same as --defense fgsm")
     add = parser.add_argument_group("run").add_argument
     add("--output", type=Path, metavar="DIR", help="run directory (default: runs/<config>-<defence>)")
     add("--resume", action="store_true", help="continue the run in --output; folders of data are not taken from it")
@@ -42,6 +42,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> None:
     """Train, evaluate, export."""
     given = vars(options).copy()
+    if given.pop("adversarial"):
+        if given["defense"] not in (None, "fgsm"):
+            raise UserError(f"--adversarial is --defense fgsm; leave it out with --defense {given['defense']}.")
+        given["defense"] = "fgsm"
     output, resume, file, strategy = (given.pop(name) for name in ("output", "resume", "settings", "strategy"))
     given = (read_toml(file) if file else {}) | {name: value for name, value in given.items() if value is not None}
     jets = Path(given["schema"]).stem if "schema" in given else given.get("config", Settings.config)

@@ -54,7 +54,7 @@ def test_their_folder_can_be_inspected(remote, tmp_path):
     ("line", "sentence"),
     [
         ("memory://store0/jets.root " + 64 * "0", "is not the file that was expected: its SHA-256 is"),
-        ("memory://store0/jets.root 1234", "Line 1 of .* has no SHA-256 behind the address: '1234'"),
+        ("memory://store0/jets.root 1234", "Line 1 of .* has no SHA-256 behind the address, but '1234'"),
         ("memory://store0/none.root", "There is no file at 'memory://store0/none.root'"),
         ("https://[::1/jets.root", "cannot be (read here|fetched)"),
         ("memory://store0/jets.txt", "is no address of a .root"),
