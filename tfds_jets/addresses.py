@@ -92,7 +92,8 @@ def _read(path: Path) -> Iterator[Address]:
             raise UserError(f"Line {number} of '{path}' is no address of a {', '.join(SUFFIXES)} file: '{address}'.")
         if one.sha256 and (len(one.sha256) != 64 or set(one.sha256) - set("0123456789abcdef")):
             raise UserError(
-                f"Line {number} of '{path}' has no SHA-256 behind the address, but '{digest.strip()}'; a space in an address is %20."
+                f"Line {number} of '{path}' has no SHA-256 behind the address, but '{digest.strip()}'; "
+                "a space in an address is %20."
             )
         yield one
 
