@@ -25,20 +25,22 @@ class Contender:
         tagger: To be measured and attacked.
         source: Path or name by which it is found again.
         loaded: As it was loaded; None for boosted trees.
-        gradients: The network whose gradients attacks follow, where the tagger has none of its own.
+        attacked_on: Path or name of the network whose gradients attacks follow, where the tagger has none of its own.
+        gradients: Name of that network for tables.
     """
 
     tagger: Tagger
     source: str
     loaded: NamedTagger | None
-    gradients: NamedTagger | None
+    attacked_on: str | None = None
+    gradients: str | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
         """What is known of it, by field of an entry."""
         if self.loaded is None:
             known = {"architecture": "scikit-learn's gradient-boosted trees", "defence": "nominal", "seed": 0}
-            return known | {"attacked_on": self.gradients and self.gradients.source}
+            return known | {"attacked_on": self.attacked_on}
         return {"parameters": self.loaded.model.count_params(), **trainings.facts(self.loaded)}
 
     def digest(self, jets: Jets) -> str:
@@ -68,12 +70,13 @@ def find(argument: str, dataset: JetDataset, attacked_on: str | None = None) -> 
         if attacked_on is not None:
             raise UserError(f"--attacked-on is for {TREES_SOURCE}; '{source}' has gradients of its own, which attacks follow.")
         loaded = _network(argument, dataset)
-        return Contender(Tagger.network(loaded.model, loaded.name), loaded.source, loaded, None)
+        return Contender(Tagger.network(loaded.model, loaded.name), source, loaded)
     if attacked_on is None:
         raise UserError(f"'{TREES_SOURCE}' have no gradients; name a network whose attacks follow with --attacked-on TAGGER.")
     gradients = _network(attacked_on, dataset)
     trees = Tagger.trees(dataset.arrays("train"), gradients.model)
-    return Contender(dataclasses.replace(trees, name=name or TREES), TREES_SOURCE, None, gradients)
+    trees = dataclasses.replace(trees, name=name or TREES)
+    return Contender(trees, TREES_SOURCE, None, attacked_on.rpartition("=")[2], gradients.name)
 
 
 def _network(argument: str, dataset: JetDataset) -> NamedTagger:

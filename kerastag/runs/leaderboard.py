@@ -147,8 +147,7 @@ def _entry(
     samples = None if wanted.variations is None else VariedSamples(wanted.variations, dataset.schema, UNCERTAINTIES)
     threat_model = under[0].threat_model(dataset)
     print(check_conditions(contender.tagger, jets, threat_model, has_gradient=contender.loaded is not None))
-    gradients = None if contender.gradients is None else contender.gradients.name
-    measured = Measured(contender.tagger, dataset, jets, wanted.replicates, gradients)
+    measured = Measured(contender.tagger, dataset, jets, wanted.replicates, contender.gradients)
     attacks = tuple(measured.under(condition) for condition in tqdm(under, "Attacking", disable=None))
     best = _strongest(attacks)
     strongest = under[attacks.index(best)]
