@@ -100,15 +100,88 @@ def marginal_preserving(
     Raises:
         UserError: if a tolerance is negative.
     """
-    if not tolerance >= 0 or not (correlation is None or correlation >= 0):
-        raise UserError(f"`tolerance` and `correlation` must be at least 0. Received: {tolerance}, {correlation}.")
     if attacked is None:
         attacked = attacked_features(tagger, x, y, attack)
-    gradient, preserved = _gradient(attack, tagger, x.shape[1], y.shape[1]), x.copy()
-    for _, rows in _by_flavour(y):
-        cells = _cells(attack.threat_model, gradient, x[rows], y[rows], attacked[rows])
-        preserved[rows] = _attack_flavour(cells, attack.threat_model, y[rows], tolerance, correlation)
+    preserved = Exchange(attack, tagger, x, y)(attacked, tolerance=tolerance, correlation=correlation)
     return preserved, compare_marginals(x, preserved, y, attack.threat_model)
+
+
+class Exchange:
+    """Jets that may exchange values: their boxes and gradients, which serve any number of attacks on them.
+
+    Args:
+        attack: Tells what is increased; its threat model holds for all results.
+        tagger: From raw features to logits.
+        x: Clean features, float32 `(jets, features)`.
+        y: True flavours, one-hot `(jets, classes)`.
+        apart: Jets of different numbers `(jets,)` exchange nothing; None to keep none apart.
+    """
+
+    def __init__(self, attack: Attack, tagger: keras.Model, x: np.ndarray, y: np.ndarray, apart: np.ndarray | None = None):
+        gradient, self._x, self._threat_model = _gradient(attack, tagger, x.shape[1], y.shape[1]), x, attack.threat_model
+        groups = [np.ones(len(x), bool)] if apart is None else [apart == number for number in np.unique(apart)]
+        self._groups = [
+            _Jets.of(self._threat_model, gradient, x[rows], y[rows], rows)
+            for group in groups
+            for rows in (jets[group[jets]] for _, jets in _by_flavour(y))
+            if len(rows)
+        ]
+
+    def __call__(self, attacked: np.ndarray, *, tolerance: float = 0.0, correlation: float | None = None) -> np.ndarray:
+        """Attacked features that preserve marginals, float32 `(jets, features)`. Arguments as of `marginal_preserving`.
+
+        Raises:
+            UserError: if a tolerance is negative.
+        """
+        if not tolerance >= 0 or not (correlation is None or correlation >= 0):
+            raise UserError(f"`tolerance` and `correlation` must be at least 0. Received: {tolerance}, {correlation}.")
+        preserved, leads = self._x.copy(), _leaders(self._threat_model)
+        for jets in self._groups:
+            cells = jets.cells(attacked[jets.rows], leads)
+            preserved[jets.rows] = _attack_flavour(cells, jets.boxes, self._threat_model.default, tolerance, correlation)
+        return preserved
+
+
+@dataclasses.dataclass(frozen=True)
+class _Jets:
+    """Jets of a flavour; arrays `(jets, features)`.
+
+    Attributes:
+        rows: Their numbers, `(jets,)`.
+        x: Clean features.
+        boxes: The box around each batch of them.
+        low: Smallest value.
+        high: Largest value.
+        gradient: Gradient of the objective at the clean jets.
+        may: Whether a cell may take part in an exchange.
+        pattern: As of `_Cells`.
+    """
+
+    rows: np.ndarray
+    x: np.ndarray
+    boxes: list[Box]
+    low: np.ndarray
+    high: np.ndarray
+    gradient: np.ndarray
+    may: np.ndarray
+    pattern: np.ndarray
+
+    @classmethod
+    def of(cls, threat_model: ThreatModel, gradient: _Gradient, x: np.ndarray, y: np.ndarray, rows: np.ndarray) -> "_Jets":
+        """From clean features and flavours of the jets with these numbers."""
+        batches = list(zip(_batches(x), _batches(y), strict=True))
+        boxes = [threat_model.box(*batch) for batch in batches]
+        gradients = [gradient(*map(tf.constant, batch)).numpy() for batch in batches]
+        low, high, budget = (_joined([getattr(box, name) for box in boxes]) for name in ("low", "high", "budget"))
+        may = (budget > 0) & ~_repeated(x)
+        patterns = np.concatenate([_patterns(box) for box in boxes])
+        return cls(rows, x, boxes, low, high, np.concatenate(gradients), may, patterns)
+
+    def cells(self, attacked: np.ndarray, leads: dict[int, set[int]]) -> "_Cells":
+        """What these jets may do, where the attack moves them to `attacked` features."""
+        moves = attacked - self.x
+        gain, active = np.abs(self.gradient) * np.sign(moves), self.may & (moves != 0)
+        return _Cells(self.x, self.low, self.high, gain, active, self.pattern, leads)
 
 
 @dataclasses.dataclass
@@ -134,25 +207,14 @@ class _Cells:
     leads: dict[int, set[int]]
 
 
-def _cells(threat_model: ThreatModel, gradient: _Gradient, x: np.ndarray, y: np.ndarray, attacked: np.ndarray) -> _Cells:
-    """The jets of a flavour; arguments as of `marginal_preserving`."""
-    boxes, gradients, patterns = [], [], []
-    for features, labels in zip(_batches(x), _batches(y), strict=True):
-        box = threat_model.box(features, labels)
-        boxes.append([np.asarray(values) for values in (box.budget > 0, box.low, box.high)])
-        gradients.append(gradient(tf.constant(features), tf.constant(labels)).numpy())
-        patterns.append(_patterns(box))
-    free, low, high = (np.concatenate(parts) for parts in zip(*boxes, strict=True))
-    moves = attacked - x
-    gain = np.abs(np.concatenate(gradients)) * np.sign(moves)
-    active = free & (moves != 0) & ~_repeated(x)
-    return _Cells(x, low, high, gain, active, np.concatenate(patterns), _leaders(threat_model))
-
-
 def _by_flavour(y: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Number and rows of each flavour that has jets."""
     label = np.argmax(y, axis=1)
     return ((int(flavour), np.flatnonzero(label == flavour)) for flavour in np.unique(label))
+
+
+def _joined(batches: Sequence[tf.Tensor]) -> np.ndarray:
+    return np.concatenate([np.asarray(batch) for batch in batches])
 
 
 def _batches(values: np.ndarray) -> Iterator[np.ndarray]:
@@ -209,7 +271,7 @@ def _leaders(threat_model: ThreatModel) -> dict[int, set[int]]:
 
 
 def _attack_flavour(
-    cells: _Cells, threat_model: ThreatModel, y: np.ndarray, tolerance: float, correlation: float | None
+    cells: _Cells, boxes: Sequence[Box], default: np.ndarray, tolerance: float, correlation: float | None
 ) -> np.ndarray:
     """Attacked jets of a flavour, `(jets, features)`."""
     allowed = max(tolerance, _OF_FOLLOWERS * np.sqrt(2 / len(cells.x)))
@@ -221,9 +283,9 @@ def _attack_flavour(
     while True:
         for column in columns:
             point[:, column] = _exchanged_column(cells, int(column), gain[:, column], tolerance, balances)
-        pairs = zip(_batches(cells.x), _batches(point), _batches(y), strict=True)
-        features = np.concatenate([np.asarray(threat_model.project(*batch)) for batch in pairs])
-        columns = _give_up(cells, features, threat_model.default, allowed, correlation)
+        pairs = zip(boxes, _batches(point), strict=True)
+        features = _joined([box.complete(box.project(batch)) for box, batch in pairs])
+        columns = _give_up(cells, features, default, allowed, correlation)
         if not len(columns):
             return features
 

@@ -20,10 +20,11 @@ from sklearn.model_selection import StratifiedKFold
 from kerastag.errors import UserError
 from kerastag.evaluation.two_samples import LEVEL, halves
 from kerastag.metrics import Bootstrap, RankedPair
-from kerastag.results import Interval, NotDefined, Resampled, defined
+from kerastag.results import Interval, Resampled, defined
 from kerastag.schema import Separation
 
 _FOLDS, _REPLICATES = 3, 100
+_AREA = "Area of the two-sample classifier"
 _SAMPLES = Separation("first_vs_second", ("first", "second"), ((0, 1.0),), ((1, 1.0),))
 _SEEDS = (0, 1)
 # One look decides where it sees an attack as clearly as this; it hardly adds to false alarms.
@@ -146,17 +147,12 @@ def classifier_area(first: np.ndarray, second: np.ndarray, events: np.ndarray | 
             trees.fit(x[train], is_first[train])
         folds.append((test, _ranked(is_first[test], trees.decision_function(x[test]))))
 
-    def mean(weights: np.ndarray) -> float | NotDefined:
-        areas: list[float] = []
-        for test, pair in folds:
-            area = pair.auc(weights[test])
-            if isinstance(area, NotDefined):
-                return area
-            areas.append(area)
-        return float(np.mean(areas))
+    def means(weights: np.ndarray) -> np.ndarray:
+        return np.mean([pair.aucs(weights[:, test]) for test, pair in folds], axis=0)
 
-    area = Bootstrap(np.arange(len(x)) if events is None else events, _REPLICATES).resample(mean)
-    return defined(area, "Area of the two-sample classifier")
+    value = float(np.mean([defined(pair.auc(), _AREA) for _, pair in folds]))
+    bootstrap = Bootstrap(np.arange(len(x)) if events is None else events, _REPLICATES)
+    return Resampled(value, bootstrap.in_blocks(means))
 
 
 def _ranked(is_first: np.ndarray, scores: np.ndarray) -> RankedPair:

@@ -155,7 +155,7 @@ class Subject:
         if key not in self._areas:
             pair = RankedPair(self.jets.y, self.logits(name, condition, seed), separation)
             what = f"{separation.name} AUC of the {self.sample.split} split"
-            self._areas[key] = defined(self.bootstrap.resample(pair.auc), what)
+            self._areas[key] = defined(self.bootstrap.area(pair), what)
         return self._areas[key]
 
     def loss(self, name: str, condition: Condition) -> Resampled:
