@@ -6,6 +6,7 @@ the summaries of a jet. The gradient in a free cell then holds what its follower
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -194,6 +195,8 @@ class Ties:
         rows = features + len(self.links)
         self._last = self._place.copy()
         self._last[[summary.follower for summary in self.summaries]] = rows + np.arange(len(self.summaries))
+        # Summaries look at few columns: gradients of slices of all would each be as large as all.
+        self._summarised, self._compact = _compact(self.summaries)
 
     def choose(self, x: tf.Tensor, live: tf.Tensor) -> Chosen:
         """What each follower follows in each jet.
@@ -262,19 +265,30 @@ class Ties:
             here = tf.gather(rows, block.followers)
             rows = tf.concat([rows, tf.where(tf.reduce_any(mask, axis=1), moved, here)], axis=0)
             clean = tf.concat([clean, followers], axis=0)
-        features = tf.gather(rows, self._place)
-        summaries = []
-        for summary, counts, log, holds in zip(self.summaries, *chosen[1:], strict=True):
+        features, summaries = tf.gather(rows, self._place[self._summarised]), []
+        for summary, compact, counts, log, holds in zip(self.summaries, self._compact, *chosen[1:], strict=True):
             column = summary.follower
-            moved = x[column] * tf.exp(summary.log(counts, features) - log)
+            moved = x[column] * tf.exp(compact.log(counts, features) - log)
             moved += tf.stop_gradient(tf.clip_by_value(moved, low[column], high[column]) - moved)
-            summaries.append(tf.where(holds, moved, features[column]))
+            summaries.append(tf.where(holds, moved, features[compact.follower]))
         return self._features([rows], summaries)
 
     def _features(self, rows: Sequence[tf.Tensor], summaries: Sequence[tf.Tensor]) -> tf.Tensor:
         """Cells `(batch, features)` from the rows of features and of followers, and from summaries `(batch,)`."""
         every = tf.concat([*rows, tf.stack(summaries)] if summaries else rows, axis=0)
         return tf.transpose(tf.gather(every, self._last))
+
+
+def _compact(summaries: Sequence[SummaryLink]) -> tuple[np.ndarray, list[SummaryLink]]:
+    """The columns of all followers and sources of summaries, and the summaries by their number among these."""
+    columns = np.array(sorted({column for s in summaries for column in (s.follower, *itertools.chain(*s.sources))}), int)
+    number = {column: place for place, column in enumerate(columns.tolist())}
+
+    def compact(summary: SummaryLink) -> SummaryLink:
+        sources = tuple(tuple(number[column] for column in row) for row in summary.sources)
+        return dataclasses.replace(summary, follower=number[summary.follower], sources=sources)
+
+    return columns, [compact(summary) for summary in summaries]
 
 
 def _spread(like: tf.Tensor, parts: Sequence[tuple[set[int], tf.Tensor]]) -> tf.Tensor:
