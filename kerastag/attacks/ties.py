@@ -252,26 +252,28 @@ class Ties:
             low, high = _tightened(block, x, low, high, mask)
         return tf.transpose(low), tf.transpose(high)
 
-    def follow(self, x: tf.Tensor, point: tf.Tensor, low: tf.Tensor, high: tf.Tensor, chosen: Chosen) -> tf.Tensor:
-        """A point with the cells that follow recomputed; all `(batch, features)`, differentiable in `point`."""
+    def completer(self, x: tf.Tensor, low: tf.Tensor, high: tf.Tensor, chosen: Chosen) -> Callable[[tf.Tensor], tf.Tensor]:
+        """A function that recomputes the cells of a point that follow; it and all arguments are `(batch, features)`.
+
+        It is differentiable in the point. What does not depend on that is computed here, once for all points.
+        """
         x, low, high = (tf.stop_gradient(tf.transpose(values)) for values in (x, low, high))
-        clean, rows = x, tf.transpose(point)
-        for block, mask in zip(self._blocks, chosen.masks, strict=True):
-            followers = tf.gather(x, block.followers)
-            moved = _equals(block, mask, clean, rows) if block.equal else followers * _factors(block, mask, clean, rows)
-            # Rounding must not carry a cell out of its box; a clip would hide the gradient there.
-            limits = (tf.gather(limit, block.followers) for limit in (low, high))
-            moved += tf.stop_gradient(tf.clip_by_value(moved, *limits) - moved)
-            here = tf.gather(rows, block.followers)
-            rows = tf.concat([rows, tf.where(tf.reduce_any(mask, axis=1), moved, here)], axis=0)
-            clean = tf.concat([clean, followers], axis=0)
-        features, summaries = tf.gather(rows, self._place[self._summarised]), []
-        for summary, compact, counts, log, holds in zip(self.summaries, self._compact, *chosen[1:], strict=True):
-            column = summary.follower
-            moved = x[column] * tf.exp(compact.log(counts, features) - log)
-            moved += tf.stop_gradient(tf.clip_by_value(moved, low[column], high[column]) - moved)
-            summaries.append(tf.where(holds, moved, features[compact.follower]))
-        return self._features([rows], summaries)
+        blocks = [_Following.of(*pair, x, low, high) for pair in zip(self._blocks, chosen.masks, strict=True)]
+
+        @tf.autograph.experimental.do_not_convert
+        def complete(point: tf.Tensor) -> tf.Tensor:
+            parts = [tf.transpose(point)]
+            for block in blocks:
+                parts.append(block.moved(parts))
+            features, summaries = _take(parts, self._place[self._summarised]), []
+            for summary, compact, counts, log, holds in zip(self.summaries, self._compact, *chosen[1:], strict=True):
+                column = summary.follower
+                moved = x[column] * tf.exp(compact.log(counts, features) - log)
+                moved += tf.stop_gradient(tf.clip_by_value(moved, low[column], high[column]) - moved)
+                summaries.append(tf.where(holds, moved, features[compact.follower]))
+            return self._features(parts, summaries)
+
+        return complete
 
     def _features(self, rows: Sequence[tf.Tensor], summaries: Sequence[tf.Tensor]) -> tf.Tensor:
         """Cells `(batch, features)` from the rows of features and of followers, and from summaries `(batch,)`."""
@@ -299,25 +301,76 @@ def _spread(like: tf.Tensor, parts: Sequence[tuple[set[int], tf.Tensor]]) -> tf.
     return spread
 
 
-def _equals(block: _Block, mask: tf.Tensor, x: tf.Tensor, point: tf.Tensor) -> tf.Tensor:
-    """Values of followers that equal what they follow, up to rounding, `(links, batch)`."""
-    sources = tf.gather(point, block.rows[:, :, 0])
-    offset = tf.where(mask, tf.gather(x, block.followers)[:, None] - tf.gather(x, block.sources[:, :, 0]), 0.0)
-    return tf.reduce_sum(tf.where(mask, sources + offset, 0.0), axis=1)
+@dataclasses.dataclass(frozen=True)
+class _Following:
+    """A block of links in some jets: what does not depend on the point that is looked at.
+
+    Attributes:
+        block: The links.
+        mask: What each follower follows, bool `(links, candidates, batch)`.
+        follows: Whether it follows anything, bool `(links, batch)`.
+        clean: Clean followers, `(links, batch)`.
+        low: Their smallest values.
+        high: Their largest values.
+        index: Place of each source among the different ones, as the sources of the block.
+        rows: Rows so far of the different sources, `(sources,)`.
+        sources: Clean values of the different sources, `(sources, batch)`.
+        offset: Where followers equal what they follow, their clean difference, `(links, candidates, batch)`.
+    """
+
+    block: _Block
+    mask: tf.Tensor
+    follows: tf.Tensor
+    clean: tf.Tensor
+    low: tf.Tensor
+    high: tf.Tensor
+    index: np.ndarray
+    rows: np.ndarray
+    sources: tf.Tensor
+    offset: tf.Tensor | None
+
+    @classmethod
+    def of(cls, block: _Block, mask: tf.Tensor, x: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> "_Following":
+        """From clean features and their limits, `(features, batch)` each."""
+        clean, *limits = (tf.gather(values, block.followers) for values in (x, low, high))
+        columns, first, index = np.unique(block.sources, return_index=True, return_inverse=True)
+        index, sources, offset = index.reshape(block.sources.shape), tf.gather(x, columns), None
+        if block.equal:
+            offset = tf.where(mask, clean[:, None] - tf.gather(sources, index[:, :, 0]), 0.0)
+        follows, rows = tf.reduce_any(mask, axis=1), block.rows.ravel()[first]
+        return cls(block, mask, follows, clean, *limits, index, rows, sources, offset)
+
+    def moved(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Followers `(links, batch)`, where parts hold the rows so far; the first is the point."""
+        sources = _take(parts, self.rows)
+        moved = self._equal(sources) if self.block.equal else self.clean * self._factors(sources)
+        # Rounding must not carry a cell out of its box; a clip would hide the gradient there.
+        moved += tf.stop_gradient(tf.clip_by_value(moved, self.low, self.high) - moved)
+        return tf.where(self.follows, moved, tf.gather(parts[0], self.block.followers))
+
+    def _equal(self, sources: tf.Tensor) -> tf.Tensor:
+        """Values of followers that equal what they follow, up to rounding, `(links, batch)`."""
+        return tf.reduce_sum(tf.where(self.mask, tf.gather(sources, self.index[:, :, 0]) + self.offset, 0.0), axis=1)
+
+    def _factors(self, sources: tf.Tensor) -> tf.Tensor:
+        """By how much followers grow, Π (s'/s)^p, `(links, batch)`; 0 for those that follow nothing, 1 for s'/s where s is 0."""
+        zero = tf.equal(self.sources, 0.0)
+        ratios = tf.where(zero, 1.0, sources / tf.where(zero, 1.0, self.sources))
+        products = _products(self.block, tf.gather(ratios, self.index), _SMALLEST_RATIO)
+        return tf.reduce_sum(tf.where(self.mask, products, 0.0), axis=1)
 
 
-def _factors(block: _Block, mask: tf.Tensor, x: tf.Tensor, point: tf.Tensor) -> tf.Tensor:
-    """By how much followers grow, Π (s'/s)^p, `(links, batch)`; 0 for those that follow nothing."""
-    return tf.reduce_sum(tf.where(mask, _products(block, _ratios(block, x, point), _SMALLEST_RATIO), 0.0), axis=1)
-
-
-def _ratios(block: _Block, x: tf.Tensor, point: tf.Tensor) -> tf.Tensor:
-    """point/x of the sources, `(links, candidates, sources, batch)`; 1 where x is 0."""
-    rows, index = np.unique(block.rows, return_inverse=True)
-    x, point = tf.gather(x, rows), tf.gather(point, rows)
-    zero = tf.equal(x, 0.0)
-    ratios = tf.where(zero, tf.ones_like(x), point / tf.where(zero, tf.ones_like(x), x))
-    return tf.gather(ratios, index.reshape(block.rows.shape))
+def _take(parts: Sequence[tf.Tensor], rows: np.ndarray) -> tf.Tensor:
+    """Some rows of parts that lie one below the other, without putting all of these together."""
+    ends = np.cumsum([part.shape[0] for part in parts])
+    owner = np.searchsorted(ends, rows, side="right")
+    places = [np.flatnonzero(owner == number) for number in range(len(parts))]
+    taken = [
+        tf.gather(part, rows[place] - (end - part.shape[0]))
+        for part, place, end in zip(parts, places, ends, strict=True)
+        if len(place)
+    ]
+    return tf.gather(tf.concat(taken, axis=0), np.argsort(np.concatenate(places))) if len(taken) > 1 else taken[0]
 
 
 def _products(block: _Block, terms: tf.Tensor, smallest: float) -> tf.Tensor:
