@@ -265,6 +265,8 @@ class Ties:
             parts = [tf.transpose(point)]
             for block in blocks:
                 parts.append(block.moved(parts))
+            if not self.summaries:
+                return self._features(parts, [])
             features, summaries = _take(parts, self._place[self._summarised]), []
             for summary, compact, counts, log, holds in zip(self.summaries, self._compact, *chosen[1:], strict=True):
                 column = summary.follower
