@@ -6,9 +6,10 @@ from kerastag.attacks.base import Attack, Objective
 from kerastag.attacks.conditions import CLEAN, Condition, conditions
 from kerastag.attacks.description import describe, untied
 from kerastag.attacks.distortions import CorrelatedShift, Distortion, GaussianNoise, SystematicShift
+from kerastag.attacks.exchange import Exchange
 from kerastag.attacks.fgsm import FGSM, RandomStartFGSM
 from kerastag.attacks.lost_and_fake import FakeTracks, TrackDropout
-from kerastag.attacks.marginals import Exchange, compare_marginals, marginal_preserving
+from kerastag.attacks.marginals import compare_marginals, marginal_preserving
 from kerastag.attacks.ngm import NGM
 from kerastag.attacks.objectives import OBJECTIVES
 from kerastag.attacks.pgd import PGD

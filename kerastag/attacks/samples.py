@@ -72,7 +72,7 @@ def _by_batches(
     batch_size: int | None,
     strength: float,
 ) -> np.ndarray:
-    """`function(tagger, x, y, strength)` of all jets, as a graph that is made once for a tagger, an attack and a kind of result."""
+    """`function(tagger, x, y, strength)` of all jets; its graph is made once for a tagger, an attack and a kind of result."""
     of_tagger = _graphs.setdefault(tagger, {})
     # An attack may have got another threat model since.
     key = attack, kind, attack.fingerprint() if attack else ""

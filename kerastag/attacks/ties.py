@@ -355,8 +355,8 @@ class _Following:
         return tf.reduce_sum(tf.where(self.mask, tf.gather(sources, self.index[:, :, 0]) + self.offset, 0.0), axis=1)
 
     def _factors(self, sources: tf.Tensor) -> tf.Tensor:
-        """By how much followers grow, Π (s'/s)^p, `(links, batch)`; 0 for those that follow nothing, 1 for s'/s where s is 0."""
-        zero = tf.equal(self.sources, 0.0)
+        """By how much followers grow, Π (s'/s)^p, `(links, batch)`; 0 for those that follow nothing."""
+        zero = tf.equal(self.sources, 0.0)  # has no ratio
         ratios = tf.where(zero, 1.0, sources / tf.where(zero, 1.0, self.sources))
         products = _products(self.block, tf.gather(ratios, self.index), _SMALLEST_RATIO)
         return tf.reduce_sum(tf.where(self.mask, products, 0.0), axis=1)

@@ -17,6 +17,7 @@ from kerastag.attacks import (
     SystematicShift,
     ThreatModel,
     Transfer,
+    attacked_features,
 )
 from kerastag.attacks.apgd import checkpoints
 from kerastag.catalogue import ATTACKS
@@ -447,3 +448,27 @@ def test_unknown_names_are_refused():
     for name in ("pgd", "pgd-0", "apgd-x", "nonsense", "pgd-20x0"):
         with pytest.raises(UserError, match=f"There is no attack '{name}'"):
             ATTACKS.build(name, toy_threat_model())
+
+
+@every_kind
+def test_one_attack_of_size_1_serves_all_sizes_bit_for_bit(toy_tagger, toy_jets, make):
+    x, y = (values.numpy() for values in toy_jets)
+    one = make(toy_threat_model(1.0, 0.2))
+    for size in (0.003, 0.1):
+        expected = attacked_features(toy_tagger, x, y, make(toy_threat_model(size, 0.2)))
+        np.testing.assert_array_equal(attacked_features(toy_tagger, x, y, one, strength=size), expected)
+        assert (expected != x).any()
+
+
+def test_a_graph_is_made_once_for_all_strengths(toy_tagger, toy_jets):
+    traced, (x, y) = [], (values.numpy() for values in toy_jets)
+
+    class Counted(FGSM):
+        def perturb(self, box, objective):
+            traced.append(None)
+            return super().perturb(box, objective)
+
+    attack, sizes = Counted(toy_threat_model(0.1)), np.array([0.5, 1, 2])
+    moved = [np.abs(attacked_features(toy_tagger, x, y, attack, strength=size) - x).max() for size in sizes]
+    assert len(traced) == 1
+    np.testing.assert_allclose(moved, moved[1] * sizes, rtol=1e-4)
