@@ -32,8 +32,8 @@ def attacked_logits(
         y: True flavours, one-hot `(jets, classes)`.
         attack: White-box attack on this tagger; its random draws start over, so the same call gives the same result.
         batch_size: Jets in memory at once; None for as many as the tagger can take.
-        strength: Factor on ε. An attack of ε = 1 gives with it the same numbers as one of that ε, and needs a single graph for
-            many sizes; a graph takes as long to make as an attack on thousands of jets.
+        strength: Factor on ε. An attack of ε = 1 gives with it the numbers of one of that ε, and one graph serves all sizes; to make a
+            graph takes as long as to attack thousands of jets.
     """
 
     def logits(model: keras.Model, x: tf.Tensor, y: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
@@ -80,9 +80,9 @@ def _by_batches(
         # The graph must not keep its own key alive.
         weak = weakref.ref(tagger)
         # Traced once for batches of any size and attacks of any strength.
-        batches = [tf.TensorSpec((None, values.shape[1]), tf.float32) for values in (x, y)]
+        specs = [tf.TensorSpec((None, values.shape[1]), tf.float32) for values in (x, y)]
         graph = tf.function(lambda x, y, strength: function(weak(), x, y, strength))
-        of_tagger[key] = graph.get_concrete_function(*batches, tf.TensorSpec((), tf.float32))
+        of_tagger[key] = graph.get_concrete_function(*specs, tf.TensorSpec((), tf.float32))
     graph = of_tagger[key]
     if attack is not None:
         attack.restart()

@@ -334,13 +334,13 @@ class _Following:
     @classmethod
     def of(cls, block: _Block, mask: tf.Tensor, x: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> "_Following":
         """From clean features and their limits, `(features, batch)` each."""
-        clean, *limits = (tf.gather(values, block.followers) for values in (x, low, high))
+        clean, lowest, highest = (tf.gather(values, block.followers) for values in (x, low, high))
         columns, first, index = np.unique(block.sources, return_index=True, return_inverse=True)
         index, sources, offset = index.reshape(block.sources.shape), tf.gather(x, columns), None
         if block.equal:
             offset = tf.where(mask, clean[:, None] - tf.gather(sources, index[:, :, 0]), 0.0)
         follows, rows = tf.reduce_any(mask, axis=1), block.rows.ravel()[first]
-        return cls(block, mask, follows, clean, *limits, index, rows, sources, offset)
+        return cls(block, mask, follows, clean, lowest, highest, index, rows, sources, offset)
 
     def moved(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
         """Followers `(links, batch)`, where parts hold the rows so far; the first is the point."""
