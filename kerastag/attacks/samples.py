@@ -32,8 +32,8 @@ def attacked_logits(
         y: True flavours, one-hot `(jets, classes)`.
         attack: White-box attack on this tagger; its random draws start over, so the same call gives the same result.
         batch_size: Jets in memory at once; None for as many as the tagger can take.
-        strength: Factor on ε. An attack of ε = 1 gives with it the numbers of one of that ε, and one graph serves all sizes; to make a
-            graph takes as long as to attack thousands of jets.
+        strength: Factor on ε. An attack of ε = 1 gives with it the numbers of one of that ε, and its graph, which takes as long
+            to make as an attack on thousands of jets, serves all sizes.
     """
 
     def logits(model: keras.Model, x: tf.Tensor, y: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
