@@ -262,18 +262,16 @@ class Ties:
 
         @tf.autograph.experimental.do_not_convert
         def complete(point: tf.Tensor) -> tf.Tensor:
-            parts = [tf.transpose(point)]
+            rows = tf.transpose(point)
             for block in blocks:
-                parts.append(block.moved(parts))
-            if not self.summaries:
-                return self._features(parts, [])
-            features, summaries = _take(parts, self._place[self._summarised]), []
+                rows = tf.concat([rows, block.moved(rows)], axis=0)
+            features, summaries = tf.gather(rows, self._place[self._summarised]), []
             for summary, compact, counts, log, holds in zip(self.summaries, self._compact, *chosen[1:], strict=True):
                 column = summary.follower
                 moved = x[column] * tf.exp(compact.log(counts, features) - log)
                 moved += tf.stop_gradient(tf.clip_by_value(moved, low[column], high[column]) - moved)
                 summaries.append(tf.where(holds, moved, features[compact.follower]))
-            return self._features(parts, summaries)
+            return self._features([rows], summaries)
 
         return complete
 
@@ -314,8 +312,8 @@ class _Following:
         clean: Clean followers, `(links, batch)`.
         low: Their smallest values.
         high: Their largest values.
-        index: Place of each source among the different ones, as the sources of the block.
         rows: Rows so far of the different sources, `(sources,)`.
+        index: Place of each source among these, as the sources of the block.
         sources: Clean values of the different sources, `(sources, batch)`.
         offset: Where followers equal what they follow, their clean difference, `(links, candidates, batch)`.
     """
@@ -326,8 +324,8 @@ class _Following:
     clean: tf.Tensor
     low: tf.Tensor
     high: tf.Tensor
-    index: np.ndarray
     rows: np.ndarray
+    index: np.ndarray
     sources: tf.Tensor
     offset: tf.Tensor | None
 
@@ -336,43 +334,30 @@ class _Following:
         """From clean features and their limits, `(features, batch)` each."""
         clean, lowest, highest = (tf.gather(values, block.followers) for values in (x, low, high))
         columns, first, index = np.unique(block.sources, return_index=True, return_inverse=True)
-        index, sources, offset = index.reshape(block.sources.shape), tf.gather(x, columns), None
+        rows, index = block.rows.ravel()[first], index.reshape(block.sources.shape)
+        sources, offset = tf.gather(x, columns), None
         if block.equal:
             offset = tf.where(mask, clean[:, None] - tf.gather(sources, index[:, :, 0]), 0.0)
-        follows, rows = tf.reduce_any(mask, axis=1), block.rows.ravel()[first]
-        return cls(block, mask, follows, clean, lowest, highest, index, rows, sources, offset)
+        return cls(block, mask, tf.reduce_any(mask, axis=1), clean, lowest, highest, rows, index, sources, offset)
 
-    def moved(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Followers `(links, batch)`, where parts hold the rows so far; the first is the point."""
-        sources = _take(parts, self.rows)
-        moved = self._equal(sources) if self.block.equal else self.clean * self._factors(sources)
+    def moved(self, rows: tf.Tensor) -> tf.Tensor:
+        """Followers `(links, batch)` from the rows so far; the first are the features of the point."""
+        moved = self._equal(rows) if self.block.equal else self.clean * self._factors(rows)
         # Rounding must not carry a cell out of its box; a clip would hide the gradient there.
         moved += tf.stop_gradient(tf.clip_by_value(moved, self.low, self.high) - moved)
-        return tf.where(self.follows, moved, tf.gather(parts[0], self.block.followers))
+        return tf.where(self.follows, moved, tf.gather(rows, self.block.followers))
 
-    def _equal(self, sources: tf.Tensor) -> tf.Tensor:
+    def _equal(self, rows: tf.Tensor) -> tf.Tensor:
         """Values of followers that equal what they follow, up to rounding, `(links, batch)`."""
-        return tf.reduce_sum(tf.where(self.mask, tf.gather(sources, self.index[:, :, 0]) + self.offset, 0.0), axis=1)
+        sources = tf.gather(rows, self.block.rows[:, :, 0])
+        return tf.reduce_sum(tf.where(self.mask, sources + self.offset, 0.0), axis=1)
 
-    def _factors(self, sources: tf.Tensor) -> tf.Tensor:
+    def _factors(self, rows: tf.Tensor) -> tf.Tensor:
         """By how much followers grow, Π (s'/s)^p, `(links, batch)`; 0 for those that follow nothing."""
         zero = tf.equal(self.sources, 0.0)  # has no ratio
-        ratios = tf.where(zero, 1.0, sources / tf.where(zero, 1.0, self.sources))
+        ratios = tf.where(zero, 1.0, tf.gather(rows, self.rows) / tf.where(zero, 1.0, self.sources))
         products = _products(self.block, tf.gather(ratios, self.index), _SMALLEST_RATIO)
         return tf.reduce_sum(tf.where(self.mask, products, 0.0), axis=1)
-
-
-def _take(parts: Sequence[tf.Tensor], rows: np.ndarray) -> tf.Tensor:
-    """Some rows of parts that lie one below the other, without putting all of these together."""
-    ends = np.cumsum([part.shape[0] for part in parts])
-    owner = np.searchsorted(ends, rows, side="right")
-    places = [np.flatnonzero(owner == number) for number in range(len(parts))]
-    taken = [
-        tf.gather(part, rows[place] - (end - part.shape[0]))
-        for part, place, end in zip(parts, places, ends, strict=True)
-        if len(place)
-    ]
-    return tf.gather(tf.concat(taken, axis=0), np.argsort(np.concatenate(places))) if len(taken) > 1 else taken[0]
 
 
 def _products(block: _Block, terms: tf.Tensor, smallest: float) -> tf.Tensor:

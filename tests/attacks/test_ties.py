@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 
 from kerastag.attacks import PAPER, PGD, GaussianNoise, Physics, ThreatModel, attacked_features
-from kerastag.attacks.ties import _take
 from kerastag.schema import JET_FLAVOR, Group, Schema, Tie, Variable
 from tests.attacks.conftest import slots
 
@@ -289,13 +288,6 @@ def test_distortions_leave_what_a_budget_does_not_name():
     tagger = keras.Sequential([keras.Input((len(NAMES),))])
     moved = attacked_features(tagger, X, np.eye(3, dtype=np.float32), GaussianNoise(model))
     np.testing.assert_array_equal(moved, X)
-
-
-@pytest.mark.parametrize("rows", [[4, 0, 7, 4], [8, 6, 7], [2, 1]])
-def test_rows_of_parts_are_those_of_all_together(rows):
-    parts = [np.arange(20.0).reshape(5, 4), -np.ones((1, 4)), np.arange(12.0).reshape(3, 4) + 100]
-    taken = _take([tf.constant(part) for part in parts], np.array(rows, int))
-    np.testing.assert_array_equal(taken, np.concatenate(parts)[rows])
 
 
 def test_one_completer_serves_many_points():
