@@ -4,6 +4,7 @@ from scipy.special import softmax
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from kerastag import metrics
 from kerastag.errors import UserError
 from kerastag.metrics import DISCRIMINATORS, Bootstrap, RankedPair, discriminant, discriminator_auc
 from kerastag.results import NotDefined
@@ -347,3 +348,31 @@ def test_weights_of_other_jets_are_refused():
     for weights in (np.ones(4), np.ones((3, 1)), 1.0):
         with pytest.raises(UserError, match="do not go with 3 jets"):
             pair.auc(weights)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_areas_of_resamples_equal_scikit_learn(weighted, monkeypatch):
+    """Also where scores tie, and where resamples come in several blocks, of which the last is smaller."""
+    generator = np.random.default_rng(3)
+    events, label = generator.integers(0, 150, 400), generator.integers(0, 3, 400)
+    logits = np.round(generator.normal(size=(400, 3)) + np.eye(3)[label], 1)
+    weights = generator.random(400) + 0.5 if weighted else np.ones(400)
+    bootstrap = Bootstrap(events, 25, weights=weights)
+    monkeypatch.setattr(metrics, "_AT_ONCE", 4_000)
+    area = bootstrap.area(RankedPair(label, logits, DISCRIMINATORS["BvL"]))
+    rows, score = label != 1, logits[:, 0] - logits[:, 2]
+    expected = [roc_auc_score(label[rows] == 0, score[rows], sample_weight=draw[rows]) for draw in bootstrap.draws()]
+    np.testing.assert_allclose(area.values, expected, rtol=1e-12)
+    assert area.value == pytest.approx(roc_auc_score(label[rows] == 0, score[rows], sample_weight=weights[rows]), rel=1e-12)
+
+
+def test_areas_of_resamples_of_weight_one_are_those_of_each_bit_for_bit():
+    generator = np.random.default_rng(4)
+    label, logits = generator.integers(0, 3, 3000), generator.normal(size=(3000, 3)).astype(np.float32)
+    bootstrap, pair = Bootstrap(np.arange(3000), 30), RankedPair(label, logits, DISCRIMINATORS["CvB"])
+    np.testing.assert_array_equal(bootstrap.area(pair).values, bootstrap.resample(pair.auc).values)
+
+
+def test_area_without_jets_says_why():
+    pair = RankedPair(np.zeros(5, int), np.ones((5, 3)), DISCRIMINATORS["BvL"])
+    assert Bootstrap(np.arange(5)).area(pair) == NotDefined("no light jets")

@@ -6,6 +6,7 @@ from kerastag.attacks.base import Attack, Objective
 from kerastag.attacks.conditions import CLEAN, Condition, conditions
 from kerastag.attacks.description import describe, untied
 from kerastag.attacks.distortions import CorrelatedShift, Distortion, GaussianNoise, SystematicShift
+from kerastag.attacks.exchange import Exchange
 from kerastag.attacks.fgsm import FGSM, RandomStartFGSM
 from kerastag.attacks.lost_and_fake import FakeTracks, TrackDropout
 from kerastag.attacks.marginals import compare_marginals, marginal_preserving
@@ -33,6 +34,7 @@ __all__ = [
     "Condition",
     "CorrelatedShift",
     "Distortion",
+    "Exchange",
     "FakeTracks",
     "GaussianNoise",
     "Objective",

@@ -44,7 +44,7 @@ class Objective:
     ):
         self._loss, self._bounded = loss, bounded
         self._tagger, self._y, self._training = tagger, y, training
-        self._nonfinite_gradients, self._box = nonfinite_gradients, box
+        self._nonfinite_gradients, self._complete = nonfinite_gradients, None if box is None else box.completer()
         # An attack looks at many points: inside a graph the way to the gradient is traced once for all of them.
         self._traced = tf.function(self._gradient) if tf.inside_function() else self._gradient
 
@@ -57,7 +57,7 @@ class Objective:
 
     def _gradient(self, point: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         def logits(point: tf.Tensor) -> tf.Tensor:
-            return self._logits(point if self._box is None else self._box.complete(point))
+            return self._logits(point if self._complete is None else self._complete(point))
 
         # In training mode logits of a jet may depend on the other jets, by batch normalisation.
         by_jet = not self._training

@@ -1,7 +1,7 @@
 """How far an attacker may move each cell of the input."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import keras
@@ -57,11 +57,16 @@ class Box(NamedTuple):
 
     # AutoGraph would take two seconds to find that there is nothing to convert below.
     @tf.autograph.experimental.do_not_convert
+    def completer(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """`complete` for many points: what depends on the box alone is computed once."""
+        if self.ties is None or self.chosen is None:
+            return lambda point: point
+        return self.ties.completer(self.x, self.low, self.high, self.chosen)
+
+    @tf.autograph.experimental.do_not_convert
     def complete(self, point: tf.Tensor) -> tf.Tensor:
         """A point of the box with the cells that follow recomputed, `(batch, features)`: what a tagger sees."""
-        if self.ties is None or self.chosen is None:
-            return point
-        return self.ties.follow(self.x, point, self.low, self.high, self.chosen)
+        return self.completer()(point)
 
     @property
     def ends(self) -> tuple[tf.Tensor, tf.Tensor]:

@@ -6,6 +6,7 @@ the summaries of a jet. The gradient in a free cell then holds what its follower
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -194,6 +195,8 @@ class Ties:
         rows = features + len(self.links)
         self._last = self._place.copy()
         self._last[[summary.follower for summary in self.summaries]] = rows + np.arange(len(self.summaries))
+        # Summaries look at few columns: gradients of slices of all would each be as large as all.
+        self._summarised, self._compact = _compact(self.summaries)
 
     def choose(self, x: tf.Tensor, live: tf.Tensor) -> Chosen:
         """What each follower follows in each jet.
@@ -249,32 +252,45 @@ class Ties:
             low, high = _tightened(block, x, low, high, mask)
         return tf.transpose(low), tf.transpose(high)
 
-    def follow(self, x: tf.Tensor, point: tf.Tensor, low: tf.Tensor, high: tf.Tensor, chosen: Chosen) -> tf.Tensor:
-        """A point with the cells that follow recomputed; all `(batch, features)`, differentiable in `point`."""
+    def completer(self, x: tf.Tensor, low: tf.Tensor, high: tf.Tensor, chosen: Chosen) -> Callable[[tf.Tensor], tf.Tensor]:
+        """A function that recomputes the cells of a point that follow; it and all arguments are `(batch, features)`.
+
+        It is differentiable in the point. What does not depend on that is computed here, once for all points.
+        """
         x, low, high = (tf.stop_gradient(tf.transpose(values)) for values in (x, low, high))
-        clean, rows = x, tf.transpose(point)
-        for block, mask in zip(self._blocks, chosen.masks, strict=True):
-            followers = tf.gather(x, block.followers)
-            moved = _equals(block, mask, clean, rows) if block.equal else followers * _factors(block, mask, clean, rows)
-            # Rounding must not carry a cell out of its box; a clip would hide the gradient there.
-            limits = (tf.gather(limit, block.followers) for limit in (low, high))
-            moved += tf.stop_gradient(tf.clip_by_value(moved, *limits) - moved)
-            here = tf.gather(rows, block.followers)
-            rows = tf.concat([rows, tf.where(tf.reduce_any(mask, axis=1), moved, here)], axis=0)
-            clean = tf.concat([clean, followers], axis=0)
-        features = tf.gather(rows, self._place)
-        summaries = []
-        for summary, counts, log, holds in zip(self.summaries, *chosen[1:], strict=True):
-            column = summary.follower
-            moved = x[column] * tf.exp(summary.log(counts, features) - log)
-            moved += tf.stop_gradient(tf.clip_by_value(moved, low[column], high[column]) - moved)
-            summaries.append(tf.where(holds, moved, features[column]))
-        return self._features([rows], summaries)
+        blocks = [_Following.of(*pair, x, low, high) for pair in zip(self._blocks, chosen.masks, strict=True)]
+
+        @tf.autograph.experimental.do_not_convert
+        def complete(point: tf.Tensor) -> tf.Tensor:
+            rows = tf.transpose(point)
+            for block in blocks:
+                rows = tf.concat([rows, block.moved(rows)], axis=0)
+            features, summaries = tf.gather(rows, self._place[self._summarised]), []
+            for summary, compact, counts, log, holds in zip(self.summaries, self._compact, *chosen[1:], strict=True):
+                column = summary.follower
+                moved = x[column] * tf.exp(compact.log(counts, features) - log)
+                moved += tf.stop_gradient(tf.clip_by_value(moved, low[column], high[column]) - moved)
+                summaries.append(tf.where(holds, moved, features[compact.follower]))
+            return self._features([rows], summaries)
+
+        return complete
 
     def _features(self, rows: Sequence[tf.Tensor], summaries: Sequence[tf.Tensor]) -> tf.Tensor:
         """Cells `(batch, features)` from the rows of features and of followers, and from summaries `(batch,)`."""
         every = tf.concat([*rows, tf.stack(summaries)] if summaries else rows, axis=0)
         return tf.transpose(tf.gather(every, self._last))
+
+
+def _compact(summaries: Sequence[SummaryLink]) -> tuple[np.ndarray, list[SummaryLink]]:
+    """The columns of all followers and sources of summaries, and the summaries by their number among these."""
+    columns = np.array(sorted({column for s in summaries for column in (s.follower, *itertools.chain(*s.sources))}), int)
+    number = {column: place for place, column in enumerate(columns.tolist())}
+
+    def compact(summary: SummaryLink) -> SummaryLink:
+        sources = tuple(tuple(number[column] for column in row) for row in summary.sources)
+        return dataclasses.replace(summary, follower=number[summary.follower], sources=sources)
+
+    return columns, [compact(summary) for summary in summaries]
 
 
 def _spread(like: tf.Tensor, parts: Sequence[tuple[set[int], tf.Tensor]]) -> tf.Tensor:
@@ -285,25 +301,63 @@ def _spread(like: tf.Tensor, parts: Sequence[tuple[set[int], tf.Tensor]]) -> tf.
     return spread
 
 
-def _equals(block: _Block, mask: tf.Tensor, x: tf.Tensor, point: tf.Tensor) -> tf.Tensor:
-    """Values of followers that equal what they follow, up to rounding, `(links, batch)`."""
-    sources = tf.gather(point, block.rows[:, :, 0])
-    offset = tf.where(mask, tf.gather(x, block.followers)[:, None] - tf.gather(x, block.sources[:, :, 0]), 0.0)
-    return tf.reduce_sum(tf.where(mask, sources + offset, 0.0), axis=1)
+@dataclasses.dataclass(frozen=True)
+class _Following:
+    """A block of links in some jets: what does not depend on the point that is looked at.
 
+    Attributes:
+        block: The links.
+        mask: What each follower follows, bool `(links, candidates, batch)`.
+        follows: Whether it follows anything, bool `(links, batch)`.
+        clean: Clean followers, `(links, batch)`.
+        low: Their smallest values.
+        high: Their largest values.
+        rows: Rows so far of the different sources, `(sources,)`.
+        index: Place of each source among these, as the sources of the block.
+        sources: Clean values of the different sources, `(sources, batch)`.
+        offset: Where followers equal what they follow, their clean difference, `(links, candidates, batch)`.
+    """
 
-def _factors(block: _Block, mask: tf.Tensor, x: tf.Tensor, point: tf.Tensor) -> tf.Tensor:
-    """By how much followers grow, Π (s'/s)^p, `(links, batch)`; 0 for those that follow nothing."""
-    return tf.reduce_sum(tf.where(mask, _products(block, _ratios(block, x, point), _SMALLEST_RATIO), 0.0), axis=1)
+    block: _Block
+    mask: tf.Tensor
+    follows: tf.Tensor
+    clean: tf.Tensor
+    low: tf.Tensor
+    high: tf.Tensor
+    rows: np.ndarray
+    index: np.ndarray
+    sources: tf.Tensor
+    offset: tf.Tensor | None
 
+    @classmethod
+    def of(cls, block: _Block, mask: tf.Tensor, x: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> "_Following":
+        """From clean features and their limits, `(features, batch)` each."""
+        clean, lowest, highest = (tf.gather(values, block.followers) for values in (x, low, high))
+        columns, first, index = np.unique(block.sources, return_index=True, return_inverse=True)
+        rows, index = block.rows.ravel()[first], index.reshape(block.sources.shape)
+        sources, offset = tf.gather(x, columns), None
+        if block.equal:
+            offset = tf.where(mask, clean[:, None] - tf.gather(sources, index[:, :, 0]), 0.0)
+        return cls(block, mask, tf.reduce_any(mask, axis=1), clean, lowest, highest, rows, index, sources, offset)
 
-def _ratios(block: _Block, x: tf.Tensor, point: tf.Tensor) -> tf.Tensor:
-    """point/x of the sources, `(links, candidates, sources, batch)`; 1 where x is 0."""
-    rows, index = np.unique(block.rows, return_inverse=True)
-    x, point = tf.gather(x, rows), tf.gather(point, rows)
-    zero = tf.equal(x, 0.0)
-    ratios = tf.where(zero, tf.ones_like(x), point / tf.where(zero, tf.ones_like(x), x))
-    return tf.gather(ratios, index.reshape(block.rows.shape))
+    def moved(self, rows: tf.Tensor) -> tf.Tensor:
+        """Followers `(links, batch)` from the rows so far; the first are the features of the point."""
+        moved = self._equal(rows) if self.block.equal else self.clean * self._factors(rows)
+        # Rounding must not carry a cell out of its box; a clip would hide the gradient there.
+        moved += tf.stop_gradient(tf.clip_by_value(moved, self.low, self.high) - moved)
+        return tf.where(self.follows, moved, tf.gather(rows, self.block.followers))
+
+    def _equal(self, rows: tf.Tensor) -> tf.Tensor:
+        """Values of followers that equal what they follow, up to rounding, `(links, batch)`."""
+        sources = tf.gather(rows, self.block.rows[:, :, 0])
+        return tf.reduce_sum(tf.where(self.mask, sources + self.offset, 0.0), axis=1)
+
+    def _factors(self, rows: tf.Tensor) -> tf.Tensor:
+        """By how much followers grow, Π (s'/s)^p, `(links, batch)`; 0 for those that follow nothing."""
+        zero = tf.equal(self.sources, 0.0)  # has no ratio
+        ratios = tf.where(zero, 1.0, tf.gather(rows, self.rows) / tf.where(zero, 1.0, self.sources))
+        products = _products(self.block, tf.gather(ratios, self.index), _SMALLEST_RATIO)
+        return tf.reduce_sum(tf.where(self.mask, products, 0.0), axis=1)
 
 
 def _products(block: _Block, terms: tf.Tensor, smallest: float) -> tf.Tensor:

@@ -71,7 +71,7 @@ def certificates(
     reasons: dict[str, str] = {}
     for name, tagger in models_by_name.items():
         clean = discriminant(attacked_logits(tagger, jets.features, jets.y, None), main)
-        clean_area = bootstrap.resample(RankedPair(jets.y, clean, main).auc)
+        clean_area = bootstrap.area(RankedPair(jets.y, clean, main))
         certifier, progress = Certifier(tagger, main, method), functools.partial(tqdm, desc=f"Certifying {name}", disable=None)
         try:
             values = [certifier(jets, box.threat_model(dataset), progress) for box in boxes]
@@ -79,7 +79,7 @@ def certificates(
             reasons[name] = str(error)
             continue
         for box, worst in zip(boxes, values, strict=True):
-            area = bootstrap.resample(RankedPair(jets.y, worst, main).auc)
+            area = bootstrap.area(RankedPair(jets.y, worst, main))
             tagged = tagged_shares(jets.label, worst, clean, bootstrap, main)
             sides = {
                 flavour: tagged[flavour] for side in main.columns for flavour in (main.class_names[column] for column in side)

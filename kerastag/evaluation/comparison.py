@@ -59,14 +59,14 @@ def evaluate(y: np.ndarray, logits: ByDiscriminator, clean: np.ndarray, bootstra
         bootstrap: Resamples, and the weights of the jets.
         schema: Schema of the classes.
     """
-    areas = {one.name: bootstrap.resample(RankedPair(y, logits[one.name], one).auc) for one in schema.in_tables}
+    areas = {one.name: bootstrap.area(RankedPair(y, logits[one.name], one)) for one in schema.in_tables}
     main, label = schema.main, y.argmax(axis=1)
     attacked = logits[main.name]
     alone: dict[str, Resampled | NotDefined] = {}
     for side, columns_of_side in zip(main.sides, main.columns, strict=True):
         mixed = np.where(np.isin(label, columns_of_side)[:, None], attacked, clean)
         same = attacked is clean
-        alone[side] = areas[main.name] if same else bootstrap.resample(RankedPair(y, mixed, main).auc)
+        alone[side] = areas[main.name] if same else bootstrap.area(RankedPair(y, mixed, main))
     return Evaluation(areas, alone, tagged_shares(label, attacked, clean, bootstrap, main), _cross_entropy(y, attacked))
 
 
@@ -83,7 +83,7 @@ def evaluate_stored(scored: ScoredJets, jets: Jets, bootstrap: Bootstrap, schema
     label, resamples = jets.label[rows], bootstrap.of(rows)
     areas: dict[str, Resampled | NotDefined] = dict.fromkeys(schema.headline, NotDefined("no stored score"))
     for name, logits in scored.logits.items():
-        areas[name] = resamples.resample(RankedPair(label, logits[rows], schema.separations[name]).auc)
+        areas[name] = resamples.area(RankedPair(label, logits[rows], schema.separations[name]))
     tagged: dict[str, Interval | NotDefined] = dict.fromkeys(schema.class_names, NotDefined("no stored score"))
     if main.name in scored.logits:
         tagged = tagged_shares(label, scored.logits[main.name][rows], scored.logits[main.name][rows], resamples, main)

@@ -49,7 +49,7 @@ def losses(
     """
 
     def area(features: np.ndarray) -> Resampled | NotDefined:
-        return bootstrap.resample(RankedPair(y, attacked_logits(tagger, features, y, None), separation).auc)
+        return bootstrap.area(RankedPair(y, attacked_logits(tagger, features, y, None), separation))
 
     clean = area(x)
 

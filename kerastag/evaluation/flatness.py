@@ -95,14 +95,14 @@ def _largest_eigenvalue(
     The first iteration finds the eigenvalue of largest magnitude λ. The second finds that of H + |λ|, whose eigenvalue of
     largest magnitude is that of the largest eigenvalue of H.
     """
-    x = box.x
+    x, complete = box.x, box.completer()
 
     def product(vector: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape(watch_accessed_variables=False) as outer:
             outer.watch(x)
             with tf.GradientTape(watch_accessed_variables=False) as inner:
                 inner.watch(x)
-                loss = _losses(tagger, box.complete(x), y)
+                loss = _losses(tagger, complete(x), y)
             along = tf.reduce_sum(inner.gradient(loss, x) * free * vector, axis=1)
         return outer.gradient(along, x, unconnected_gradients=tf.UnconnectedGradients.ZERO) * free
 

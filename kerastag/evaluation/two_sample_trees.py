@@ -10,6 +10,7 @@ import functools
 import itertools
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import threadpoolctl
@@ -20,10 +21,11 @@ from sklearn.model_selection import StratifiedKFold
 from kerastag.errors import UserError
 from kerastag.evaluation.two_samples import LEVEL, halves
 from kerastag.metrics import Bootstrap, RankedPair
-from kerastag.results import Interval, NotDefined, Resampled, defined
+from kerastag.results import Interval, Resampled, defined
 from kerastag.schema import Separation
 
 _FOLDS, _REPLICATES = 3, 100
+_AREA = "Area of the two-sample classifier"
 _SAMPLES = Separation("first_vs_second", ("first", "second"), ((0, 1.0),), ((1, 1.0),))
 _SEEDS = (0, 1)
 # One look decides where it sees an attack as clearly as this; it hardly adds to false alarms.
@@ -138,25 +140,28 @@ def classifier_area(first: np.ndarray, second: np.ndarray, events: np.ndarray | 
             f"Trees that tell attacked from clean jets need {_FOLDS} jets in each half of the events; take more jets."
         )
     x, is_first = np.concatenate([first, second]), np.repeat([True, False], [len(first), len(second)])
-    folds = []
-    for train, test in StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(x, is_first):
+
+    # Threads of one training wait for each other at every split, and one that shares its core with something else stops all;
+    # trainings do not wait for each other.
+    cores = os.cpu_count() or 1
+
+    def fold(rows: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, RankedPair]:
+        train, test = rows
         trees = HistGradientBoostingClassifier(early_stopping=False, random_state=seed)
-        # Threads wait for each other at every split; those that share a core with something else stop all.
-        with threadpoolctl.threadpool_limits(max((os.cpu_count() or 1) // 2, 1)):
+        with threadpoolctl.threadpool_limits(max(cores // (2 * _FOLDS), 1), "openmp"):  # holds in this thread alone
             trees.fit(x[train], is_first[train])
-        folds.append((test, _ranked(is_first[test], trees.decision_function(x[test]))))
+            return test, _ranked(is_first[test], trees.decision_function(x[test]))
 
-    def mean(weights: np.ndarray) -> float | NotDefined:
-        areas: list[float] = []
-        for test, pair in folds:
-            area = pair.auc(weights[test])
-            if isinstance(area, NotDefined):
-                return area
-            areas.append(area)
-        return float(np.mean(areas))
+    splits = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(x, is_first)
+    with ThreadPoolExecutor(min(cores, _FOLDS)) as pool:
+        folds = list(pool.map(fold, splits))
 
-    area = Bootstrap(np.arange(len(x)) if events is None else events, _REPLICATES).resample(mean)
-    return defined(area, "Area of the two-sample classifier")
+    def means(weights: np.ndarray) -> np.ndarray:
+        return np.mean([pair.aucs(weights[:, test]) for test, pair in folds], axis=0)
+
+    value = float(np.mean([defined(pair.auc(), _AREA) for _, pair in folds]))
+    bootstrap = Bootstrap(np.arange(len(x)) if events is None else events, _REPLICATES)
+    return Resampled(value, bootstrap.in_blocks(means))
 
 
 def _ranked(is_first: np.ndarray, scores: np.ndarray) -> RankedPair:

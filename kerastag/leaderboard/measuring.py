@@ -50,7 +50,7 @@ class Measured:
         Raises:
             UserError: if it is not defined.
         """
-        area = self._bootstrap.resample(RankedPair(self.jets.label, self.tagger.logits(features), self.main).auc)
+        area = self._bootstrap.area(RankedPair(self.jets.label, self.tagger.logits(features), self.main))
         return defined(area, f"{self.main.name} AUC of {self.tagger.name}").interval
 
     def under(self, condition: Condition) -> Attacked:

@@ -117,7 +117,9 @@ class Subject:
     def _attack_jets(self, name: str, seed: int, condition: Condition) -> np.ndarray:
         self.say(f"{name}, {condition.label}")
         tagger = self.taggers[name][seed].model
-        attacked = attacked_features(tagger, self.jets.features, self.jets.y, self.attack(condition))
+        # One attack, and so one graph, serves all sizes.
+        attack = self.attack(dataclasses.replace(condition, epsilon=1.0))
+        attacked = attacked_features(tagger, self.jets.features, self.jets.y, attack, strength=condition.epsilon)
         attacked.setflags(write=False)  # the next reader gets the same array
         return attacked
 
@@ -153,7 +155,7 @@ class Subject:
         if key not in self._areas:
             pair = RankedPair(self.jets.y, self.logits(name, condition, seed), separation)
             what = f"{separation.name} AUC of the {self.sample.split} split"
-            self._areas[key] = defined(self.bootstrap.resample(pair.auc), what)
+            self._areas[key] = defined(self.bootstrap.area(pair), what)
         return self._areas[key]
 
     def loss(self, name: str, condition: Condition) -> Resampled:

@@ -318,7 +318,7 @@ def _areas(
     """Area of each discriminator on its own logits."""
     areas = {}
     for one in separations:
-        area = bootstrap.resample(RankedPair(y, logits[one.name], one).auc)
+        area = bootstrap.area(RankedPair(y, logits[one.name], one))
         areas[one.name] = defined(area, f"{one.name} AUC of the test split").interval
     return areas
 

@@ -168,7 +168,7 @@ def _attack(
     attacks = {condition: condition.build_attack(dataset) for condition in under}
 
     def area(features: np.ndarray, tagger: Tagger) -> Resampled | NotDefined:
-        return bootstrap.resample(RankedPair(jets.label, tagger.logits(features), DISCRIMINATORS["BvL"]).auc)
+        return bootstrap.area(RankedPair(jets.label, tagger.logits(features), DISCRIMINATORS["BvL"]))
 
     areas = {tagger.name: area(jets.features, tagger) for tagger in models}
     losses: dict[str, dict[str, Resampled | NotDefined]] = {tagger.name: {} for tagger in models}
@@ -216,7 +216,7 @@ def _stored_area(scored: ScoredJets, jets: Jets, replicates: int) -> Resampled |
     """BvL area of the jets that have a score, with the resamples of all."""
     bootstrap = Bootstrap(jets.events, replicates, weights=jets.weights).of(scored.counted)
     logits = scored.logits["BvL"][scored.counted]
-    return bootstrap.resample(RankedPair(jets.label[scored.counted], logits, DISCRIMINATORS["BvL"]).auc)
+    return bootstrap.area(RankedPair(jets.label[scored.counted], logits, DISCRIMINATORS["BvL"]))
 
 
 def _vary(measured: Measured, schema: Schema, nominal: Jets, files: Mapping[str, File], split: str, replicates: int) -> Varied:

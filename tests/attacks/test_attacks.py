@@ -18,6 +18,7 @@ from kerastag.attacks import (
     SystematicShift,
     ThreatModel,
     Transfer,
+    attacked_features,
 )
 from kerastag.attacks.apgd import checkpoints
 from kerastag.catalogue import ATTACKS
@@ -485,3 +486,28 @@ def test_unknown_names_are_refused():
     for name in ("pgd", "pgd-0", "apgd-x", "nonsense", "pgd-20x0"):
         with pytest.raises(UserError, match=f"There is no attack '{name}'"):
             ATTACKS.build(name, toy_threat_model())
+
+
+@every_kind
+def test_one_attack_of_size_1_serves_other_sizes(toy_tagger, toy_jets, make):
+    x, y = (values.numpy() for values in toy_jets)
+    expected = attacked_features(toy_tagger, x, y, make(toy_threat_model(0.03, 0.2)))
+    attacked = attacked_features(toy_tagger, x, y, make(toy_threat_model(1.0, 0.2)), strength=0.03)
+    # A graph may multiply the numbers of a distortion in another order.
+    rounding = 2 * np.spacing(np.abs(x)) if make in DISTORTIONS.values() else 0
+    assert (np.abs(attacked - expected) <= rounding).all()
+    assert (expected != x).any()
+
+
+def test_a_graph_is_made_once_for_all_strengths(toy_tagger, toy_jets):
+    traced, (x, y) = [], (values.numpy() for values in toy_jets)
+
+    class Counted(FGSM):
+        def perturb(self, box, objective):
+            traced.append(None)
+            return super().perturb(box, objective)
+
+    attack, sizes = Counted(toy_threat_model(0.1)), np.array([0.5, 1, 2])
+    moved = [np.abs(attacked_features(toy_tagger, x, y, attack, strength=size) - x).max() for size in sizes]
+    assert len(traced) == 1
+    np.testing.assert_allclose(moved, moved[1] * sizes, rtol=1e-4)

@@ -4,7 +4,7 @@ import pytest
 
 from kerastag import models
 from kerastag.attacks import FGSM, PAPER, Condition, ThreatModel, compare_marginals, marginal_preserving
-from kerastag.attacks.marginals import exchange
+from kerastag.attacks.exchange import Exchange, exchange
 from kerastag.attacks.samples import attacked_features, attacked_logits
 from kerastag.errors import UserError
 from kerastag.metrics import discriminator_auc
@@ -195,3 +195,23 @@ def test_impossible_options_are_refused(tagger, jets):
     for options in ({"tolerance": -1}, {"correlation": -0.1}):
         with pytest.raises(UserError):
             marginal_preserving(FGSM(threat_model(0.1)), tagger, *jets, **options)
+
+
+def test_parts_that_are_kept_apart_exchange_as_if_each_were_alone(tagger, jets):
+    x, y = jets
+    attack, apart = FGSM(threat_model(0.3)), np.random.default_rng(1).random(len(x)) < 0.4
+    attacked = attacked_features(tagger, x, y, attack)
+    exchanged = Exchange(attack, tagger, x, y, apart)(attacked)
+    for rows in (apart, ~apart):
+        alone, _ = marginal_preserving(attack, tagger, x[rows], y[rows], attacked=attacked[rows])
+        np.testing.assert_array_equal(exchanged[rows], alone)
+
+
+def test_one_exchange_serves_many_attacks(tagger, jets):
+    """What the first gives up, the next may use."""
+    x, y = jets
+    attack = FGSM(threat_model(0.3))
+    attacked, exchange_of_jets = attacked_features(tagger, x, y, attack), Exchange(attack, tagger, x, y)
+    first, strict, again = (exchange_of_jets(attacked, **options) for options in ({}, {"correlation": 0.01}, {}))
+    np.testing.assert_array_equal(first, again)
+    assert (strict != first).any()

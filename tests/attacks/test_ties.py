@@ -288,3 +288,17 @@ def test_distortions_leave_what_a_budget_does_not_name():
     tagger = keras.Sequential([keras.Input((len(NAMES),))])
     moved = attacked_features(tagger, X, np.eye(3, dtype=np.float32), GaussianNoise(model))
     np.testing.assert_array_equal(moved, X)
+
+
+def test_one_completer_serves_many_points():
+    """In a graph, too, where the gradient of each point is taken by itself."""
+    box = tied().box(X)
+    complete = box.completer()
+    points = [box.project(X * factor) for factor in np.float32((1.01, 0.98))]
+    gradient = tf.function(lambda point: tf.gradients(complete(point) ** 2, point)[0])
+    for point in points:
+        np.testing.assert_array_equal(complete(point), box.complete(point))
+        with tf.GradientTape() as tape:
+            tape.watch(point)
+            value = box.complete(point) ** 2
+        np.testing.assert_allclose(gradient(point), tape.gradient(value, point), rtol=1e-6)

@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 from scipy.stats import norm
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold
 
 from kerastag.errors import UserError
 from kerastag.evaluation import two_sample_trees
 from kerastag.evaluation.two_sample_trees import Classifier, Halves, classifier_area, jets_for_area
 from kerastag.evaluation.two_samples import LEVEL
+from kerastag.metrics import Bootstrap
 from kerastag.results import Resampled
 
 JETS = 3000
@@ -96,3 +99,19 @@ def test_several_looks_have_the_error_of_their_scatter():
 def test_too_few_jets_are_one_sentence():
     with pytest.raises(UserError, match="need 3 jets in each half"):
         classifier_area(np.zeros((2, 1)), np.zeros((9, 1)))
+
+
+def test_areas_are_means_of_folds_in_resamples_of_events_as_scikit_learn_has_them():
+    draw = np.random.default_rng(2)
+    first, second, events = draw.normal(size=(90, 2)), draw.normal(0.5, size=(110, 2)), draw.integers(0, 70, 200)
+    x, y = np.concatenate([first, second]), np.repeat([1, 0], [90, 110])
+    expected = []
+    for train, test in StratifiedKFold(3, shuffle=True, random_state=5).split(x, y):
+        scores = HistGradientBoostingClassifier(early_stopping=False, random_state=5).fit(x[train], y[train])
+        scores = scores.decision_function(x[test])
+        draws = [np.ones(200), *Bootstrap(events, 100).draws()]
+        expected.append([roc_auc_score(y[test], scores, sample_weight=weights[test]) for weights in draws])
+    value, *resampled = np.mean(expected, axis=0)
+    area = classifier_area(first, second, events, seed=5)
+    assert area.value == pytest.approx(value, rel=1e-12)
+    np.testing.assert_allclose(area.values, resampled, rtol=1e-12)

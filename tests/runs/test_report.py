@@ -75,9 +75,9 @@ class Calls:
         self.restarts = 0
         attacked_features = subjects.attacked_features
 
-        def counted(tagger, x, y, attack, *arguments):
-            self.of_subject[id(tagger), attack] += 1
-            return attacked_features(tagger, x, y, attack, *arguments)
+        def counted(tagger, x, y, attack, strength):
+            self.of_subject[id(tagger), (attack, strength)] += 1
+            return attacked_features(tagger, x, y, attack, strength=strength)
 
         monkeypatch.setattr(subjects, "attacked_features", counted)
         for kind in (Attack, RandomDraws):  # whoever attacks a sample starts its draws over
@@ -112,10 +112,12 @@ def test_no_jets_are_attacked_twice(folder_and_calls):
     certified = read_json(folder_and_calls[0] / "parts" / "certified.json")["numbers"]["rows"]
     assert calls.restarts == len(calls.of_subject) + sum(row["epsilon"] > 0 for row in certified)
     conditions = collections.Counter(attack for _, attack in calls.of_subject)
-    looks = {attack: not type(attack).__name__.endswith(("Shift", "Noise")) for attack in conditions}
+    looks = {attack: not type(attack).__name__.endswith(("Shift", "Noise")) for attack, _ in conditions}
     assert any(looks.values()) and not all(looks.values())
+    # An attack serves all sizes.
+    assert len(looks) < len(conditions)
     # Distortions are those of no tagger; every tagger, and some seeds, are attacked.
-    assert all(number in ((2, 3) if looks[attack] else (1,)) for attack, number in conditions.items())
+    assert all(number in ((2, 3) if looks[attack] else (1,)) for (attack, _), number in conditions.items())
 
 
 class Sources(HTMLParser):

@@ -36,16 +36,16 @@ def numbers(subject: Subject) -> Numbers:
 
 def _curve(subject: Subject, name: str) -> Iterator[Row]:
     jets, model, main = subject.jets.take(slice(_JETS)), subject.model(name), subject.main
-    resample = subject.bootstrap.of(np.arange(len(subject.jets)) < _JETS).resample
+    bootstrap = subject.bootstrap.of(np.arange(len(subject.jets)) < _JETS)
     untied = dataclasses.replace(subject.options.physics, untied=True)
-    area, certifier = functools.partial(RankedPair, jets.y, separation=main), Certifier(model, main)
+    pair, certifier = functools.partial(RankedPair, jets.y, separation=main), Certifier(model, main)
+    attack = Condition("pgd-20", 1.0, None, main.name, physics=untied).build(subject.dataset)
     for epsilon in sorted({0.0, subject.options.epsilon, *subject.options.epsilons}):
         subject.say(f"{name}, certificate at {epsilon:g}")
         condition = Condition("pgd-20", epsilon, None, main.name, physics=untied)
-        attack = condition.build(subject.dataset) if epsilon else None
-        attacked = attacked_logits(model, jets.features, jets.y, attack)
+        attacked = attacked_logits(model, jets.features, jets.y, attack if epsilon else None, strength=epsilon)
         values = certifier(jets, condition.threat_model(subject.dataset)) if epsilon else attacked
-        found = {"attacked": resample(area(attacked).auc), "certified": resample(area(values).auc)}
+        found = {"attacked": bootstrap.area(pair(attacked)), "certified": bootstrap.area(pair(values))}
         yield {"tagger": name, "epsilon": epsilon, **{what: number.interval for what, number in found.items()}}
 
 

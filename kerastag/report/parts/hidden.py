@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kerastag import plots
-from kerastag.attacks import attacked_logits, marginal_preserving
+from kerastag.attacks import Exchange, attacked_logits
 from kerastag.evaluation.two_sample_trees import Halves
 from kerastag.evaluation.two_samples import LEVEL, halves
 from kerastag.evaluation.visibility import Side, rounded, visibility
@@ -28,7 +28,7 @@ class _Aim:
 
     Attributes:
         title: Name in tables.
-        options: Those of `marginal_preserving`; None for the attack as it is.
+        options: Those of an `Exchange`; None for the attack as it is.
         summaries_stay: Whether features of the whole jet stay that follow from what is no input.
     """
 
@@ -51,29 +51,32 @@ _TOLERANT = tuple(
 
 def numbers(subject: Subject) -> Numbers:
     """Loss of area and what tests against independent jets see; more aims for the first tagger, and one for all its seeds."""
-    trees, first = Halves(subject.jets.features, subject.jets.label, subject.jets.events), subject.names[0]
+    jets, first = subject.jets, subject.names[0]
+    trees = Halves(jets.features, jets.label, jets.events)
+    moves = np.asarray(subject.fgsm().threat_model(subject.dataset).moves(jets.features))
     rows, preserving = [], []
     for name in subject.names:
+        exchange = _exchange(subject, name)
         for aim in (PLAIN, MARGINALS, CONSISTENT, *((CORRELATIONS, *_TOLERANT) if name == first else ())):
             subject.say(f"{name}, {aim.title}")
-            attacked = _attacked(subject, name, aim)
+            attacked = _attacked(subject, name, aim, exchange)
             logits = _logits(subject, name, attacked)
             loss = _loss(subject, name, logits)
-            rows.append(
-                {"tagger": name, "preserved": aim.title, "loss": loss.interval, **_seen(subject, name, attacked, logits, trees)}
-            )
+            share = float((attacked != jets.features)[moves].mean()) if moves.any() else 0.0
+            row = {"tagger": name, "preserved": aim.title, "loss": loss.interval, "moved": share}
+            rows.append(row | _seen(subject, name, attacked, logits, trees))
             if (name, aim) == (first, MARGINALS):
                 preserving.append(loss)
     for seed in range(1, len(subject.taggers[first])):
         subject.say(f"{first}, {MARGINALS.title}, seed {seed + 1}")
-        attacked = _attacked(subject, first, MARGINALS, seed)
+        attacked = _attacked(subject, first, MARGINALS, _exchange(subject, first, seed), seed)
         preserving.append(_loss(subject, first, _logits(subject, first, attacked, seed), seed))
     return {"rows": rows, "preserving": Trained.of(preserving).interval}
 
 
 def _loss(subject: Subject, name: str, logits: np.ndarray, seed: int = 0) -> Resampled:
     """Clean area of a tagger minus that of logits `(jets, classes)`."""
-    attacked = subject.bootstrap.resample(RankedPair(subject.jets.y, logits, subject.main).auc)
+    attacked = subject.bootstrap.area(RankedPair(subject.jets.y, logits, subject.main))
     return subject.area(name, seed=seed) - defined(attacked, f"{subject.main.name} AUC of attacked jets")
 
 
@@ -82,33 +85,32 @@ def _logits(subject: Subject, name: str, attacked: np.ndarray, seed: int = 0) ->
 
 
 def _seen(subject: Subject, name: str, attacked: np.ndarray, logits: np.ndarray, trees: Halves) -> dict[str, Any]:
-    """Share of the cells that moved, and what tests and trees see of it."""
+    """What tests and trees see of an attack."""
     jets, clean, half = subject.jets, subject.logits(name), halves(subject.jets.events)
     after, before, others = (
         Side(features[rows], jets.label[rows], scores[rows])
         for features, scores, rows in ((attacked, logits, half), (jets.features, clean, half), (jets.features, clean, ~half))
     )
     found = visibility(subject.dataset.schema, after, others, before=before, classifier=trees.classify(attacked))
-    moves = np.asarray(subject.fgsm().threat_model(subject.dataset).moves(jets.features))
-    share = float((attacked != jets.features)[moves].mean()) if moves.any() else 0.0
-    return {"moved": share, **found.summary}
+    return found.summary
 
 
-def _attacked(subject: Subject, name: str, aim: _Aim, seed: int = 0) -> np.ndarray:
-    """Attacked features `(jets, features)`; each half by itself, so that none holds a value of the other."""
+def _exchange(subject: Subject, name: str, seed: int = 0) -> Exchange:
+    """The jets that exchange values; each half by itself, so that none holds a value of the other."""
+    attack, jets = subject.attack(subject.fgsm()), subject.jets
+    assert attack is not None
+    return Exchange(attack, subject.taggers[name][seed].model, jets.features, jets.y, halves(jets.events))
+
+
+def _attacked(subject: Subject, name: str, aim: _Aim, exchange: Exchange, seed: int = 0) -> np.ndarray:
+    """Attacked features `(jets, features)`."""
     attacked = subject.attacked(name, subject.fgsm(), seed)
     if aim.options is None:
         return attacked
     if aim.summaries_stay:
         stay = [bool(feature.untied) and feature.slot is None for feature in subject.dataset.schema.features]
         attacked = np.where(stay, subject.jets.features, attacked)
-    attack, jets, preserved = subject.attack(subject.fgsm()), subject.jets, attacked.copy()
-    model, half = subject.taggers[name][seed].model, halves(subject.jets.events)
-    assert attack is not None
-    for rows in (half, ~half):
-        x, y = jets.features[rows], jets.y[rows]
-        preserved[rows], _ = marginal_preserving(attack, model, x, y, attacked=attacked[rows], **aim.options)
-    return preserved
+    return exchange(attacked, **aim.options)
 
 
 def preserving(numbers: Numbers, name: str) -> Row:
