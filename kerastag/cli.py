@@ -80,8 +80,10 @@ def load_tensorflow(look_for_gpus: bool = True) -> None:
 _AT_LEAST = {
     "batch_size": 1,
     "files": 1,
+    "inference_batches": 1,
     "jets": 1,
     "max_jets": 1,
+    "paper_batches": 1,
     "processes": 1,
     "relative_cap": 0,
     "replicates": 2,
@@ -187,9 +189,15 @@ def add_replicates_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_output_options(parser: argparse.ArgumentParser) -> None:
-    """Options `--output` and `--overwrite`."""
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+def add_output_options(parser: argparse.ArgumentParser, *, needed: bool = True) -> None:
+    """Options `--output` and `--overwrite`.
+
+    Args:
+        parser: Parser of the command.
+        needed: Whether there must be a folder.
+    """
+    otherwise = "" if needed else " (default: they are printed alone)"
+    parser.add_argument("--output", type=Path, required=needed, metavar="DIR", help=f"folder for the results{otherwise}")
     parser.add_argument("--overwrite", action="store_true", help="replace what is in --output")
 
 

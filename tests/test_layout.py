@@ -20,7 +20,7 @@ FLOORS = (
     ("attacks", "bounds", "models"),
     ("evaluation", "legacy", "training"),
     ("plots", "saving"),
-    ("leaderboard", "report", "simulation"),
+    ("leaderboard", "report", "simulation", "speed"),
     ("runs",),
     ("commands",),
     ("__main__", "docs"),

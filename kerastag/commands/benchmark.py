@@ -1,22 +1,81 @@
-"""Measure the speed of every part on made-up jets: building, reading, training, attacking. Best of three each."""
+"""Measure the speed of every part, and beside each the limit that this machine sets: its matrix products, plain reading."""
 
 import argparse
 from pathlib import Path
 
-from kerastag.cli import load_tensorflow
+from kerastag import cli
+from kerastag.options import add_options as add_fields
+from kerastag.options import collect
+from kerastag.request import DATA_SET, Sample
+
+EPILOG = """\
+examples:
+  %(prog)s --output speed                          all of it, about 5 minutes on a core
+  %(prog)s --parts steps --paper-batches 8192      steps of training alone
+  TF_NUM_INTRAOP_THREADS=1 %(prog)s --clock cpu    where others use the machine
+
+Steps, epochs and inference use the training jets of the data set; what is built and read is made up. Each limit is measured in
+turns with what it limits. A step's is its matrix products alone, of the same shapes: forward, in the weights and in the inputs,
+as often as it makes them. GFLOP/s count these products. Steps of input-gradient and pgd-7 look at the box of their recipe, the
+paper's for paper_mlp, the physical one for mlp. Files that were just read or written lie in memory, so plain reading is faster
+than any disk. With --clock cpu jets/s are those of one core, and waiting for a disk costs nothing.
+"""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add size and place."""
-    parser.add_argument("--jets", type=int, default=200_000, metavar="N", help="made-up jets (default: %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=8192, metavar="N", help="jets in a step (default: %(default)s)")
-    parser.add_argument("--scratch", type=Path, metavar="DIR", help="where to write about 1 kB a jet (default: temporary)")
+    """Add parts, sizes and places."""
+    add_fields(parser, Sample(), DATA_SET)
+    parser.add_argument(
+        "--parts",
+        nargs="+",
+        choices=(parts := ("data", "steps", "callbacks", "inference")),
+        default=list(parts),
+        metavar="PART",
+        help="what to measure: data, steps, callbacks, inference (default: all)",
+    )
+    parser.add_argument(
+        "--jets", type=int, default=100_000, metavar="N", help="made-up jets to build and read (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=512, metavar="N", help="jets in a step of the default network (default: %(default)s)"
+    )
+    _add_sizes(parser, "--paper-batches", (8192, 65_536), "jets in a step of the paper's network")
+    _add_sizes(parser, "--inference-batches", (1, 64, 4096, 65_536), "jets in a call of a tagger")
+    parser.add_argument(
+        "--clock",
+        choices=("wall", "cpu"),
+        default="wall",
+        metavar="CLOCK",
+        help="what counts as time: wall, or cpu, the seconds of all threads together (default: wall)",
+    )
+    parser.add_argument(
+        "--scratch", type=Path, metavar="DIR", help="where to write about 2 kB a made-up jet (default: temporary)"
+    )
+    cli.add_output_options(parser, needed=False)
+
+
+def _add_sizes(parser: argparse.ArgumentParser, flag: str, sizes: tuple[int, ...], what: str) -> None:
+    usual = " ".join(map(str, sizes))
+    parser.add_argument(flag, type=int, nargs="+", default=list(sizes), metavar="N", help=f"{what} (default: {usual})")
 
 
 def main(options: argparse.Namespace) -> None:
-    """Measure, print a table."""
-    load_tensorflow()
+    """Measure, print, write."""
+    if options.output is not None:
+        cli.check_output(options, "benchmark", "table.md")
+    cli.load_tensorflow()
 
     from kerastag import runs
+    from kerastag.speed.clock import Clock
 
-    runs.benchmark(options.jets, options.batch_size, options.scratch)
+    runs.benchmark(
+        options.output,
+        collect(Sample(), options),
+        parts=options.parts,
+        jets=options.jets,
+        batch_size=options.batch_size,
+        paper_batches=options.paper_batches,
+        inference_batches=options.inference_batches,
+        clock=Clock(options.clock),
+        scratch=options.scratch,
+    )

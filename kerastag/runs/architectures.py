@@ -4,6 +4,7 @@ Every training and every evaluation is a file below the output folder, so a stud
 """
 
 import dataclasses
+import functools
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,6 @@ from kerastag import models, outputs, plots, saving, tables
 from kerastag.attacks import CLEAN, Condition, conditions
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
-from kerastag.evaluation import speed
 from kerastag.evaluation.architectures import CLEAN_AREA, RESULT, TRAININGS, VARIATIONS, cost_table, name_of, points, table
 from kerastag.evaluation.certified import Certifier, certified_boxes
 from kerastag.evaluation.taggers import TREES, Tagger
@@ -28,6 +28,9 @@ from kerastag.runs.train import train_missing
 from kerastag.runs.varied_samples import VariedSamples, area_of
 from kerastag.saving.onnx import export_onnx
 from kerastag.simulation.catalogue import UNCERTAINTIES
+from kerastag.speed.clock import Clock
+from kerastag.speed.inference import XLA, formats
+from kerastag.speed.steps import forward_backward
 from kerastag.training import fitting
 from kerastag.training.assembly import make_attack
 
@@ -200,10 +203,12 @@ def _costs(settings: Settings, dataset: JetDataset, folder: Path) -> Quantities:
             export_onnx(tagger, dataset.schema, file_of_onnx)
         except UserError as error:
             print(f"ONNX Runtime is not timed: {error}")
-        inference = speed.inference(tagger, folder / "saved_model", file_of_onnx, x)
+        calls = formats(tagger, folder / "saved_model", file_of_onnx)
+        timed = {name: functools.partial(call, x) for name, call in calls.items() if name != XLA}
+        inference = {name: len(x) / seconds for name, seconds in Clock().in_turns(timed).items()}
     batch = fitting.fitting_batch(settings.hyperparameters, dataset)
     training = fitting.speed(settings, dataset)
-    pure = speed.forward_backward(tagger, x[:batch], y[:batch])
+    pure = forward_backward(tagger, x[:batch], y[:batch], Clock())
     costs = {
         "parameters": sum(int(np.prod(weight.shape)) for weight in tagger.trainable_weights),
         "training": training,

@@ -59,7 +59,7 @@ def _fit(
     in_memory = distribution.all_agree(further.varied_features is not None or dataset.fits_in_memory("train"))
     steps = steps_of(settings, dataset, batch_size, distribution.share, in_memory)
     model = make_model(settings, dataset, steps, distribution)
-    callbacks = _callbacks(settings, dataset, output, batch_size * steps * settings.replays_of_batch, distribution)
+    callbacks = make_callbacks(settings, dataset, output, batch_size * steps * settings.replays_of_batch, distribution)
     state = TrainingState(output / "checkpoints", callbacks, writes=distribution.is_chief)
     distribution.check_same(_facts(settings, dataset) | {"checkpoints": state.epoch})
     if state.epoch:
@@ -204,10 +204,18 @@ def _steps_per_execution(steps: int) -> int:
     return max(number for number in range(1, 9) if steps % number == 0)
 
 
-def _callbacks(
-    settings: Settings, dataset: JetDataset, output: Path, jets: int, distribution: Distribution
+def make_callbacks(
+    settings: Settings, dataset: JetDataset, output: Path, jets: int, distribution: Distribution = ALONE
 ) -> list[keras.callbacks.Callback]:
-    """Those that measure first, those that use what they measured behind."""
+    """Those of a training but for its state: those that measure first, those that use what they measured behind.
+
+    Args:
+        settings: Settings of the training.
+        dataset: The jets.
+        output: Folder of logs.
+        jets: Jets in an epoch.
+        distribution: The devices.
+    """
     callbacks: list[keras.callbacks.Callback] = [Speed(jets), FiniteWeights()]
     if settings.ema is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
