@@ -20,7 +20,7 @@ from kerastag.training.callbacks import AttackedAUC
 from kerastag.training.checkpoint import TrainingState
 
 # The first epoch traces.
-_EPOCHS = 4
+_EPOCHS = 3
 _HOOKS = ("on_epoch_begin", "on_epoch_end", "on_train_batch_begin", "on_train_batch_end")
 _NAMES = ((AttackedAUC, "AttackedAUC"), (TrainingState, "checkpoints"), (keras.callbacks.Callback, "logs and the rest"))
 

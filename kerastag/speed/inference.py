@@ -72,7 +72,9 @@ def rows(dataset: JetDataset, tagger: keras.Model, batch_sizes: Sequence[int], c
             limit = size / min(seconds["sgemm"], Products.seconds(FORWARD, seconds))
             for name in calls:
                 speed = size / seconds[name]
-                yield row(f"{name}, {size:,}", speed, limit, "its matrix products, by NumPy or TensorFlow", flop(tagger, FORWARD))
+                yield row(
+                    f"{name}, {size:,}", speed, limit, "its matrix products, by NumPy or TensorFlow", flop(tagger, FORWARD)
+                )
 
 
 def _without_onnx(tagger: keras.Model, dataset: JetDataset, file: Path) -> str | None:

@@ -32,7 +32,7 @@ def row(what: str, speed: float, limit: float, limited_by: str, flop: float | No
     numbers = {"jets/s": speed, "limit, jets/s": limit, "ratio": speed / limit}
     if flop is not None:
         numbers["GFLOP/s"] = flop * speed / 1e9
-    return {"what": what} | numbers | {"limit": limited_by}
+    return {"what": what} | numbers | {"limited by": limited_by}
 
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:

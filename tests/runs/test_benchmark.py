@@ -1,0 +1,102 @@
+"""The benchmark: every row has a speed and a limit of the same run."""
+
+import csv
+import sys
+
+import numpy as np
+import pytest
+
+from kerastag import runs
+from kerastag.errors import UserError
+from kerastag.request import Sample
+from kerastag.speed.clock import Clock
+from tests.conftest import run_command
+
+QUICK = Clock("cpu", turns=1, seconds=0.001)
+
+
+@pytest.fixture
+def sample(dataset, data_dir) -> Sample:
+    return Sample("jet_flavor", data_dir=str(data_dir))
+
+
+def _rows(folder) -> list[dict[str, str]]:
+    with (folder / "benchmark.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _check(rows: list[dict[str, str]]) -> None:
+    """Numbers are finite and positive, and ratios those of their columns."""
+    for row in rows:
+        numbers = {name: float(value) for name, value in row.items() if value and name not in ("part", "what", "limited by")}
+        assert numbers and all(np.isfinite(value) and value > 0 for value in numbers.values()), row
+        if "ratio" in numbers:
+            assert numbers["ratio"] == pytest.approx(numbers["jets/s"] / numbers["limit, jets/s"])
+
+
+def test_reading_is_written_with_its_limits(sample, tmp_path, capsys):
+    runs.benchmark(tmp_path / "speed", sample, parts=["data"], jets=2_000, clock=QUICK)
+    table = (tmp_path / "speed" / "table.md").read_text()
+    printed = capsys.readouterr().out
+    assert all(block in printed for block in table.strip().split("\n\n"))
+    rows = _rows(tmp_path / "speed")
+    _check(rows)
+    assert [row["what"] for row in rows] == [
+        "building from ROOT",
+        "decoding a split",
+        "batches streamed",
+        "batches from memory",
+    ]
+    assert all(f"| {row['what']} " in table for row in rows)
+
+
+def test_without_onnx_a_sentence_stands_for_its_rows(sample, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    runs.benchmark(tmp_path / "speed", sample, parts=["inference"], inference_batches=[5_000], clock=QUICK)
+    assert (
+        "ONNX Runtime is not timed: onnxruntime is missing; install kerastag with the extra 'onnx'." in capsys.readouterr().out
+    )
+    rows = _rows(tmp_path / "speed")
+    _check(rows)
+    assert [row["what"] for row in rows] == ["Keras, 5,000", "SavedModel, 5,000", "SavedModel, XLA, 5,000"]
+
+
+@pytest.mark.slow
+def test_inference_with_onnx(sample, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    runs.benchmark(tmp_path / "speed", sample, parts=["inference"], inference_batches=[1, 64], clock=QUICK)
+    rows = _rows(tmp_path / "speed")
+    _check(rows)
+    formats = ("Keras", "SavedModel", "SavedModel, XLA", "ONNX Runtime")
+    assert [row["what"] for row in rows] == [f"{name}, {size}" for size in (1, 64) for name in formats]
+
+
+@pytest.mark.slow
+def test_steps_and_callbacks(sample, tmp_path):
+    given = {"parts": ["steps", "callbacks"], "batch_size": 300, "paper_batches": [400], "clock": QUICK}
+    runs.benchmark(tmp_path / "speed", sample, **given)
+    rows = _rows(tmp_path / "speed")
+    _check(rows)
+    steps = {row["what"]: row for row in rows if row["part"] == "steps"}
+    assert len(steps) == 12
+    for network in ("paper_mlp, 400", "mlp, 300"):
+        assert float(steps[f"{network}: nominal"]["FLOP / nominal"]) == 1
+        fgsm = [float(steps[f"{network}: FGSM, {box}"]["FLOP / nominal"]) for box in ("paper's box", "physical box")]
+        assert 1 < fgsm[0] == fgsm[1] < 2
+    callbacks = {row["what"]: float(row["share of the epoch"]) for row in rows if row["part"] == "callbacks"}
+    for defense in ("nominal", "fgsm"):
+        parts = [callbacks[f"{defense}: {name}"] for name in ("AttackedAUC", "checkpoints", "logs and the rest")]
+        assert sum(parts) == pytest.approx(callbacks[f"{defense}: all callbacks"])
+        assert callbacks[f"{defense}: all callbacks"] < callbacks[f"{defense}: an epoch"] == 1
+
+
+def test_mistakes_are_one_sentence(tmp_path):
+    with pytest.raises(UserError, match="no part 'speed'; choose among data, steps, callbacks, inference"):
+        runs.benchmark(parts=["speed"])
+    for option in ("--paper-batches", "--inference-batches", "--batch-size"):
+        outcome = run_command("benchmark", option, "0")
+        assert outcome.code == 2 and f"{option} must be at least 1, not 0" in outcome.err
+    (tmp_path / "notes.txt").write_text("mine")
+    outcome = run_command("benchmark", "--output", tmp_path)
+    assert outcome.code == 2 and "is not empty and was not made by kerastag benchmark" in outcome.err
