@@ -28,12 +28,9 @@ class Clock:
 
         Args:
             actions: What is called, by name.
-            once: Whether a turn is one call, the first included. Otherwise each is called once before, since it may trace, and
-                quick ones are called several times in a turn.
+            once: Whether a turn is one call. Otherwise quick ones are called several times, but in the first turn, in which
+                they may trace.
         """
-        if not once:
-            for action in actions.values():
-                action()
         best = {name: self._seconds(action, 1) for name, action in actions.items()}
         for _ in range(self.turns - 1):
             for name, action in actions.items():

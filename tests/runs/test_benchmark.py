@@ -6,10 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from kerastag import runs
+from kerastag import commands, runs
 from kerastag.errors import UserError
 from kerastag.request import Sample
-from kerastag.speed.clock import Clock
+from kerastag.runs.benchmark import PARTS
+from kerastag.speed.clock import CLOCKS, Clock
 from tests.conftest import run_command
 
 QUICK = Clock("cpu", turns=1, seconds=0.001)
@@ -89,6 +90,12 @@ def test_steps_and_callbacks(sample, tmp_path):
         parts = [callbacks[f"{defense}: {name}"] for name in ("AttackedAUC", "checkpoints", "logs and the rest")]
         assert sum(parts) == pytest.approx(callbacks[f"{defense}: all callbacks"])
         assert callbacks[f"{defense}: all callbacks"] < callbacks[f"{defense}: an epoch"] == 1
+
+
+def test_options_name_the_parts_and_clocks_that_there_are():
+    options = commands.make_parser("benchmark", "benchmark").parse_args(["--clock", "cpu"])
+    assert options.parts == list(PARTS)
+    assert set(CLOCKS) == {"wall", "cpu"} and options.clock in CLOCKS
 
 
 def test_mistakes_are_one_sentence(tmp_path):
