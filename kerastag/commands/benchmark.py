@@ -10,9 +10,10 @@ from kerastag.request import DATA_SET, Sample
 
 EPILOG = """\
 examples:
-  %(prog)s --output speed                          all of it, about 5 minutes on a core
+  %(prog)s --output speed                          all of it, some 5 minutes on a free core
   %(prog)s --parts steps --paper-batches 8192      steps of training alone
-  TF_NUM_INTRAOP_THREADS=1 %(prog)s --clock cpu    where others use the machine
+  TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 %(prog)s --clock cpu
+                                                   one thread, NumPy's too, where others use the machine
 
 Steps, epochs and inference use the training jets of the data set; what is built and read is made up. Each limit is measured in
 turns with what it limits. A step's is its matrix products alone, of the same shapes: forward, in the weights and in the inputs,
