@@ -7,7 +7,7 @@ Kurakin, Goodfellow and Bengio, arXiv:1611.01236, section 4.3.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -127,9 +127,9 @@ def _many_steps(pgd: float, fgsm: float) -> Check:
 def _growth(losses: "Losses", threat_model: ThreatModel, growth: Sequence[float], clean: float) -> Check:
     """PGD at rising ε, each started where the smaller one ended; a loss that stops rising was not maximised."""
     points, before, smallest = losses.x, clean, np.inf
+    climb = losses.climber(PGD(_scaled(threat_model, 1.0), steps=_STEPS, random_start=False, try_corner=False))
     for factor in growth:
-        attack = PGD(_scaled(threat_model, factor), steps=_STEPS, random_start=False, try_corner=False)
-        points = losses.climb(attack, points)
+        points = climb(points, factor)
         after = losses.mean(points)
         smallest, before = min(smallest, after - before), after
     meaning = f"smallest rise of the loss from one ε to the next, PGD-{_STEPS} from where the smaller one ended"
@@ -237,13 +237,19 @@ class Losses:
         """Mean over attacked jets."""
         return self.mean(attacked_features(self.tagger, self.x, self.y, attack))
 
-    def climb(self, attack: PGD, points: np.ndarray) -> np.ndarray:
-        """Points of PGD `(jets, features)` in the box around the clean jets, started at `points`, which lie in it."""
-        y = tf.constant(self.y)
-        box = attack.threat_model.box(tf.constant(self.x), y)
-        objective = attack.bind(self.tagger, y, box=box)
-        climb = tf.function(lambda start: box.complete(attack.climb(box, objective, start)[0]))
-        return climb.get_concrete_function(tf.TensorSpec(points.shape, tf.float32))(tf.constant(points)).numpy()
+    def climber(self, attack: PGD) -> Callable[[np.ndarray, float], np.ndarray]:
+        """A function from points `(jets, features)`, and a factor on ε, to those that PGD reaches from there.
+
+        They lie in the box around the clean jets. One graph serves all factors, since making it takes longest.
+        """
+        x, y = tf.constant(self.x), tf.constant(self.y)
+
+        @tf.function(input_signature=[tf.TensorSpec(x.shape, tf.float32), tf.TensorSpec((), tf.float32)])
+        def climb(start: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+            box = attack.threat_model.box(x, y, strength)
+            return box.complete(attack.climb(box, attack.bind(self.tagger, y, box=box), start)[0])
+
+        return lambda points, factor: climb(tf.constant(points), tf.constant(factor, tf.float32)).numpy()
 
     def at_random_corners(self, threat_model: ThreatModel, seed: int = 0) -> float:
         """Mean over jets at the worst of some random corners of the box around each."""
