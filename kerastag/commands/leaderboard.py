@@ -19,7 +19,9 @@ examples:
 Without --evaluate and --submit, README.md and leaderboard.html are made of the entries in --entries, as they are after both.
 
 An entry is a tagger in one box, by default the physical one of ε = 0.01. A tagger is entered if its outputs are finite and
-the same each time, and its gradients are not zero. That it optimises nothing in its forward pass is not checked.
+the same each time, and its gradients are not zero. That it optimises nothing in its forward pass is not checked. Boosted trees
+have no gradients: attacks that need them are made on the network of --attacked-on, random-search-N asks the trees. A tagger is
+known again by its weights.
 
 Anybody's attacked jets lower an entry if they stay in its box. The file holds the array features, float32 (jets, features), of
 the jets of the entry in their order:
