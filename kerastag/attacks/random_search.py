@@ -54,13 +54,14 @@ class RandomSearch(RandomAttack):
         seed, shape = self.seed_generator.next(), tf.concat([[2], tf.shape(box.x)], axis=0)
 
         def ask(query: tf.Tensor, best: tf.Tensor, best_value: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            chance, direction = tf.unstack(tf.random.stateless_uniform(shape, seed + tf.stack([query, 0])))
+            draws = tf.random.stateless_uniform(shape, tf.random.experimental.stateless_fold_in(seed, query))
+            chance, direction = tf.unstack(draws)
             share = _FIRST_SHARE * 2.0 ** (-_HALVINGS * tf.cast(query, tf.float32) / self.queries)
             ends = box.corner(tf.sign(direction - 0.5))
             point = tf.where(chance < share, ends, best)
             return query + 1, *better(best, best_value, point, objective.value(box.complete(point)))
 
-        start = tf.constant(0, seed.dtype), box.x, objective.value(box.complete(box.x))
+        start = tf.constant(0), box.x, objective.value(box.complete(box.x))
         return tf.while_loop(lambda *_: True, ask, start, maximum_iterations=self.queries)[1]
 
     @override

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,12 @@ class Contender:
         return digest.hexdigest()
 
 
+def name_of(argument: str) -> str:
+    """What tables call the contender of NAME=SOURCE or SOURCE, before it is loaded or trained."""
+    name, _, source = argument.rpartition("=")
+    return name or (TREES if source == TREES_SOURCE else Path(source).name)
+
+
 def find(argument: str, dataset: JetDataset, attacked_on: str | None = None) -> Contender:
     """A contender by its name.
 
@@ -65,7 +72,7 @@ def find(argument: str, dataset: JetDataset, attacked_on: str | None = None) -> 
     Raises:
         UserError: if there is none, it does not fit the jets, or trees have no network beside them.
     """
-    name, _, source = argument.rpartition("=")
+    source = argument.rpartition("=")[2]
     if source != TREES_SOURCE:
         if attacked_on is not None:
             raise UserError(f"--attacked-on is for {TREES_SOURCE}; '{source}' has gradients of its own, which attacks follow.")
@@ -75,7 +82,7 @@ def find(argument: str, dataset: JetDataset, attacked_on: str | None = None) -> 
         raise UserError(f"'{TREES_SOURCE}' have no gradients; name a network whose attacks follow with --attacked-on TAGGER.")
     gradients = _network(attacked_on, dataset)
     trees = Tagger.trees(dataset.arrays("train"), gradients.model)
-    trees = dataclasses.replace(trees, name=name or TREES)
+    trees = dataclasses.replace(trees, name=name_of(argument))
     return Contender(trees, TREES_SOURCE, None, attacked_on.rpartition("=")[2], gradients.name)
 
 

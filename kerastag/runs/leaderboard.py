@@ -113,13 +113,13 @@ def enter(
     entry_files.check_words(**dataclasses.asdict(words))
     if tagger.rpartition("=")[2] == TREES_SOURCE:
         measurements.check_without_gradients()
-    dataset, jets = read(sample, [attacked_on or tagger])
-    contender = contenders.find(tagger, dataset, attacked_on)
-    name = words.name or contender.tagger.name
+    name = words.name or contenders.name_of(tagger)
     path = folder / entries.file_name(name, under[0].box_label)
     if path.exists() and not overwrite:
         raise UserError(f"There is an entry '{path}' already; add --overwrite, or give another --name.")
     old = entry_files.read(path) if path.exists() else None
+    dataset, jets = read(sample, [attacked_on or tagger])
+    contender = contenders.find(tagger, dataset, attacked_on)
     with _kept(folder):
         entry = _entry(contender, name, sample, dataset, jets, under, measurements)
         entry = dataclasses.replace(entry, authors=words.authors, link=words.link)

@@ -459,6 +459,17 @@ def test_random_search_nears_the_worst_corner_of_a_linear_tagger_and_is_no_worse
     )
 
 
+def test_no_query_of_a_random_search_repeats_that_of_another_seed_or_batch(toy_tagger, toy_jets, monkeypatch):
+    drawn, uniform = [], tf.random.stateless_uniform
+    recorded = lambda shape, seed: drawn.append(tuple(seed.numpy())) or uniform(shape, seed)  # noqa: E731
+    monkeypatch.setattr(tf.random, "stateless_uniform", recorded)
+    for seed in range(3):
+        attack = RandomSearch(toy_threat_model(), queries=5, seed=seed)
+        for _ in range(2):
+            attack(toy_tagger, *toy_jets)
+    assert len(set(drawn)) == len(drawn) == 3 * 2 * 5
+
+
 def test_random_search_needs_no_gradient(toy_jets):
     """Where FGSM leaves all jets as they are."""
     x, y = toy_jets

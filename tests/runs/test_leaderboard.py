@@ -128,6 +128,8 @@ def test_trees_are_asked_where_they_have_no_gradient(stored, data_dir, dataset, 
     np.savez(tmp_path / "clean.npz", features=jets.features)
     again = run_command("leaderboard", "--submit", tmp_path / "clean.npz", "--tagger", path.stem, "--author", "B", *options)
     assert again.code == 0 and "nothing was changed" in again.out, again.err
+    again = run_command("leaderboard", *given, *options, "--attacked-on", "/no/such/network")
+    assert again.code == 2 and "There is an entry" in again.err  # before anything is loaded or trained
     for words, said in (
         ([], "'trees' have no gradients; name a network"),
         (["--attacked-on", stored[0], "--diagnose"], "--diagnose looks at a network; leave it out with trees"),
