@@ -16,6 +16,8 @@ from kerastag.saving.taggers import NamedTagger, check_inputs, load
 
 # What boosted trees are called where a path is asked for.
 TREES_SOURCE = "trees"
+# Digits behind the point of the logits by which trees are known again.
+_DIGITS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +47,11 @@ class Contender:
         return {"parameters": self.loaded.model.count_params(), **trainings.facts(self.loaded)}
 
     def digest(self, jets: Jets) -> str:
-        """SHA-256 by which it is known again: of its weights in their order, or of the logits of trees."""
-        content = [self.tagger.logits(jets.features)] if self.loaded is None else self.loaded.model.get_weights()
+        """SHA-256 by which it is known again: of its weights in their order, or of the logits of trees, rounded."""
+        if self.loaded is None:  # the last digits may differ between processors; + 0 makes one 0 of both
+            content = [np.round(self.tagger.logits(jets.features), _DIGITS) + 0]
+        else:
+            content = self.loaded.model.get_weights()
         digest = hashlib.sha256()
         for values in content:
             values = np.asarray(values, np.dtype(values.dtype).newbyteorder("<"))

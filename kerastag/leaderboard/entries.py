@@ -185,7 +185,7 @@ class Entry:
         attacks: Areas under the attacks that were tried with the entry.
         best: The strongest attack known: of these, or of somebody else.
         replicates: Bootstrap resamples behind the intervals, which hold 68 %.
-        weights_sha256: Of its weights in their order; of boosted trees, of their logits of the jets.
+        weights_sha256: Of its weights in their order; of boosted trees, of their rounded logits of the jets.
         version: Version of kerastag.
         command: What made the entry.
         parameters: Number of its weights.
