@@ -1,8 +1,13 @@
 """A build by Apache Beam gives the records of the sequential one, whoever works."""
 
+import contextlib
 import json
 import os
+import signal
+import socket
+import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -64,11 +69,46 @@ def without_spaces(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
 
 
+@pytest.fixture
+def portable(beam, tmp_path):
+    """Options for a job server and a pool of workers, each in processes of their own, as clusters have them."""
+    port, pool = free_port(), free_port()
+    server = [sys.executable, "-m", "apache_beam.runners.portability.local_job_service_main", "-p", str(port)]
+    workers = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", "--service_port", str(pool)]
+    with contextlib.ExitStack() as services:
+        for command in (server, workers):
+            log = services.enter_context((tmp_path / f"{command[2]}.log").open("wb"))
+            service = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            services.callback(service.wait)
+            services.callback(os.killpg, service.pid, signal.SIGKILL)  # with the workers that it has started
+        for one in (port, pool):
+            wait_for(one)
+        yield (
+            f"runner=PortableRunner,job_endpoint=localhost:{port},environment_type=EXTERNAL,environment_config=localhost:{pool}"
+        )
+
+
+def free_port():
+    with socket.create_server(("localhost", 0)) as server:
+        return server.getsockname()[1]
+
+
+def wait_for(port, seconds=60):
+    """Until somebody listens there."""
+    end = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("localhost", port)):
+            return
+        assert time.monotonic() < end, f"nobody listens on port {port} after {seconds} s"
+        time.sleep(0.2)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("options", (IN_PROCESS, TWO), ids=("in process", "two workers"))
+@pytest.mark.parametrize("options", (IN_PROCESS, TWO, "portable"), ids=("in process", "two workers", "worker pool"))
 def test_records_order_and_metadata_are_those_of_the_sequential_build(
-    beam, without_spaces, jets, tmp_path, monkeypatch, options
+    request, beam, without_spaces, jets, tmp_path, monkeypatch, options
 ):
+    options = request.getfixturevalue(options) if options == "portable" else options
     monkeypatch.setattr(units, "ENTRIES", 150)
     in_turn = built(tmp_path / "in_turn", jets)
     by_beam = built(tmp_path / "beam", jets, beam_options=pipeline_options(options))
