@@ -55,7 +55,7 @@ class Writer:
 
     def _write(self, name: str, values: np.ndarray) -> None:
         with (self._folder / name).open("ab") as stream:
-            np.ascontiguousarray(values).tofile(stream)
+            stream.write(np.ascontiguousarray(values).data)  # `tofile` would not say why the disk refused
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Spool:
 
     def place(self, split: np.ndarray) -> None:
         """Keep the split of each jet, int8 `(jets,)`."""
-        split.astype(np.int8).tofile(self.folder / _PLACED)
+        (self.folder / _PLACED).write_bytes(split.astype(np.int8).data)
 
     def columns(self) -> dict[str, np.ndarray]:
         """All columns, mapped from disk: `features` float32 `(jets, features)`, `label` and spectators `(jets,)`."""

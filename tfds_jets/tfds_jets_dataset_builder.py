@@ -143,8 +143,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             with _spool(self._spool_dir):
                 try:
                     super().download_and_prepare(**options)
-                except (OSError, tf.errors.OpError) as error:
-                    reason = outputs.sentence(error) if isinstance(error, OSError) else str(error.message)
+                except (OSError, tf.errors.OpError, RuntimeError) as error:
+                    if (reason := _refused(error)) is None:
+                        raise
                     raise UserError(f"The data set cannot be built in '{folder}': {reason}.") from error
             integrity.seal(Path(self.data_path), self._sources)
 
@@ -309,6 +310,13 @@ def _workers_of(download_config: tfds.download.DownloadConfig | None) -> workers
     """Beam where any of its options is given, as `tfds build --beam_pipeline_options` does; else this process."""
     options, runner = (getattr(download_config, name, None) for name in ("beam_options", "beam_runner"))
     return workers.InTurn() if options is None and runner is None else workers.OnBeam(options, runner)
+
+
+def _refused(error: OSError | tf.errors.OpError | RuntimeError) -> str | None:
+    """What the operating system refused; None if it was no such error."""
+    if isinstance(error, tf.errors.OpError):
+        return str(error.message)
+    return outputs.sentence(error) if isinstance(error, OSError) else workers.refused(error)
 
 
 def _remove_leftovers(folder: Path) -> None:

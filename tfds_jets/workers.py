@@ -1,8 +1,10 @@
 """Who works on the units of a build: this process, one unit after the other, or the workers of an Apache Beam runner."""
 
+import builtins
 import contextlib
 import dataclasses
 import itertools
+import re
 import shlex
 import sys
 import threading
@@ -103,6 +105,17 @@ def _check_processes(options: Any) -> None:
             f"Beam cannot start processes of '{sys.executable}', whose path a shell would cut; make the virtual environment "
             "elsewhere, or take direct_running_mode=multi_threading."
         )
+
+
+def refused(error: RuntimeError) -> str | None:
+    """What the operating system refused to a worker; Beam hands on the words of an error alone. None if it was no such error.
+
+    Args:
+        error: As Beam's pipeline raises it, with the traceback of the worker where that is another process.
+    """
+    said = re.findall(r"^(?:RuntimeError: )?(\w+Error): (?:\[Errno \d+\] )?(.+?) \[while running ", str(error), re.MULTILINE)
+    kinds = [(getattr(builtins, kind, Exception), reason) for kind, reason in said]
+    return next((reason for kind, reason in reversed(kinds) if issubclass(kind, OSError)), None)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """A build by Apache Beam gives the records of the sequential one, whoever works."""
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -19,8 +20,9 @@ from tests.conftest import run_command
 from tests.tfds_jets.test_builder import folder_of_jets, tfds_build, with_events
 from tfds_jets import units
 from tfds_jets.splitting import FRACTIONS
+from tfds_jets.spool import Writer
 from tfds_jets.tfds_jets_dataset_builder import Builder
-from tfds_jets.workers import OnBeam, pipeline_options
+from tfds_jets.workers import OnBeam, pipeline_options, refused
 
 IN_PROCESS = "runner=DirectRunner"
 TWO = "runner=DirectRunner,direct_num_workers=2,direct_running_mode=multi_processing"
@@ -136,6 +138,27 @@ def test_a_bad_file_is_named_and_the_others_are_kept(beam, jets, tmp_path):
     with pytest.raises(UserError, match=rf"1 of 3 files .* others is kept. The first: '{bad}' is not a ROOT file"):
         data.prepare("jet_flavor", data_dir=tmp_path / "data", manual_dir=bad.parent, beam=IN_PROCESS)
     assert len(list((tmp_path / "data").glob("tfds_jets/jet_flavor/spool_units/*/about.json"))) == 2
+
+
+@pytest.mark.slow
+def test_a_full_disk_of_a_worker_is_one_sentence(beam, jets, tmp_path, monkeypatch):
+    def no_space(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Writer, "append", no_space)
+    with pytest.raises(UserError, match=r"cannot be built in '.*/jet_flavor': No space left on device\.$"):
+        data.prepare("jet_flavor", data_dir=tmp_path, manual_dir=jets, beam=IN_PROCESS)
+
+
+def test_of_other_errors_the_traceback_stays():
+    of_disk = "Traceback ...\n  File ...\nRuntimeError: OSError: [Errno 5] Input/output error [while running 'Map(read)']\n"
+    assert refused(RuntimeError(of_disk)) == "Input/output error"
+    assert (
+        refused(RuntimeError("NotADirectoryError: [Errno 20] Not a directory: 'a' [while running 'x']"))
+        == "Not a directory: 'a'"
+    )
+    assert refused(RuntimeError("Traceback ...\nKeyError: 'a' [while running 'Map(read)']")) is None
+    assert refused(RuntimeError("Pipeline job-1 failed in state FAILED: ")) is None
 
 
 @pytest.mark.slow
