@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kerastag.errors import UserError
 from kerastag.evaluation.taggers import Tagger
@@ -22,6 +23,23 @@ class Dice(keras.layers.Layer):
         return x + keras.random.normal(keras.ops.shape(x), seed=self.seed_generator)
 
 
+class Purifier(keras.layers.Layer):
+    """Moves its input down a gradient of its own before anything looks at it."""
+
+    @tf.function
+    def cleaned(self, x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(tf.square(x))
+        return x - 0.1 * tape.gradient(loss, x)
+
+    def call(self, x):
+        return self.cleaned(x)
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
 def network(layer):
     inputs = keras.Input((20,))
     return keras.Model(inputs, keras.layers.Dense(3)(layer(inputs)))
@@ -35,7 +53,7 @@ def jets(toy_jets):
 
 def test_an_honest_tagger_may_be_entered(toy_tagger, jets):
     said = check_conditions(Tagger.network(toy_tagger, "honest"), jets, toy_threat_model())
-    assert said.endswith("gradients are not zero.")
+    assert said.endswith("gradients are not zero, and the forward pass takes none.")
 
 
 @pytest.mark.parametrize(
@@ -44,8 +62,9 @@ def test_an_honest_tagger_may_be_entered(toy_tagger, jets):
         (Dice(), "two calls with the same jets give different outputs"),
         (keras.ops.round, "have no gradient"),
         (keras.ops.log, "are not finite"),
+        (Purifier(), "it takes a gradient while it is evaluated, at 'gradient_tape/"),
     ],
-    ids=["dice", "steps", "not finite"],
+    ids=["dice", "steps", "not finite", "purifier"],
 )
 def test_others_are_refused(layer, said, jets):
     with pytest.raises(UserError, match=f"'it' cannot be entered: .*{said}"):
