@@ -5,7 +5,7 @@ The front matter is that of the Hugging Face Hub, as JSON, which YAML contains.
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from kerastag.schema import Schema
 
 CARD = "README.md"
 _USE = """\
-## Use
+## Intended use
 
 ```python
 import kerastag
@@ -84,6 +84,7 @@ def _front_matter(name: str, schema: Schema, metrics: Mapping[str, Any]) -> str:
         if isinstance(area := _area(areas[main]), Interval)
     ]
     content = {
+        "license": "apache-2.0",
         "library_name": "keras",
         "pipeline_tag": "tabular-classification",
         "tags": ["kerastag", "high-energy-physics", "jet-tagging", "adversarial-robustness"],
@@ -113,6 +114,13 @@ def _training(config: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{package} {version}" for package, version in config["versions"].items())
     jets = ", ".join(f"{split} {sum(of_class.values()):,}" for split, of_class in config["jets"].items())
     return (
-        f"## Training\n\n```bash\npython {shlex.join(map(str, config['command']))}\n```\n\nJets: {jets}. Seed "
+        f"## Training\n\n```bash\n{_command(config['command'])}\n```\n\nJets: {jets}. Seed "
         f"{config['settings'].seed}. Data set `{config['fingerprint'][:16]}`. {versions}. `config.json` has all settings.\n"
     )
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """The command of a training, which began with a script or with the installed `kerastag`."""
+    program, *others = map(str, arguments)
+    of_script = ["python", program] if program.endswith(".py") else [Path(program).name]
+    return shlex.join([*of_script, *others])

@@ -53,8 +53,10 @@ def find(argument: str) -> NamedTagger:
     if legacy.known(source):
         record = legacy.get(source)
         return NamedTagger(name, source, legacy.load(source), record.schema, record)
-    names = ", ".join([*presets.shipped(), *legacy.TAGGERS])
-    raise UserError(f"'{source}' is no tagger: there is no such file or folder, and known by name are {names}.")
+    shipped = presets.shipped()
+    names = ", ".join([*shipped, *legacy.TAGGERS])
+    ours = "" if shipped else "; those of kerastag itself are in saved_models of a clone of the repository"
+    raise UserError(f"'{source}' is no tagger: there is no such file or folder, and known by name are {names}{ours}.")
 
 
 def from_preset(name: str) -> keras.Model:

@@ -24,7 +24,7 @@ JET_PROBABILITY_CORES = ((0.32 * 0.56, 0.56), (0.19 * 0.89, 0.89))
 JET_PROBABILITY_TAILS = ((3.09, 0.81), (6.07, 0.23))
 
 _PION_MASS = 0.1395721435546875  # of a vertex of one track, as files keep it, GeV
-_OF_ALL_TRACKS = "it is made of all tracks, not of the six leading ones alone"
+_OF_ALL_TRACKS = "it is made of all tracks; where these are no more than six, it could follow them, and does not"
 _FIT = "it comes out of the fit of all tracks at the vertex"
 # Files keep about ten bits of a number, so an angle may be slightly larger than π.
 _ROUNDED_PI = 3.142

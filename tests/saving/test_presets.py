@@ -1,5 +1,6 @@
 """Taggers by a short name."""
 
+import math
 import sys
 import types
 from pathlib import Path
@@ -13,13 +14,14 @@ from kerastag.saving import presets
 from kerastag.saving.taggers import find, from_preset, inputs_of
 from kerastag.schema import JET_FLAVOR
 
-SHIPPED = (
-    "deepcsv_adversarial",
-    "deepcsv_nominal",
-    "jet_flavor_adversarial",
-    "jet_flavor_input_gradient",
-    "jet_flavor_nominal",
-)
+# Trained numbers of each.
+SHIPPED = {
+    "deepcsv_adversarial": 47_403,
+    "deepcsv_nominal": 47_403,
+    "jet_flavor_adversarial": 123_395,
+    "jet_flavor_input_gradient": 123_395,
+    "jet_flavor_nominal": 123_395,
+}
 needs_clone = pytest.mark.skipif(not presets.SHIPPED.is_dir(), reason="an installed package has no saved_models")
 
 
@@ -34,6 +36,19 @@ def test_those_that_come_along_have_names():
     assert (found.name, found.source, found.schema.name) == ("robust", str(path), "jet_flavor")
     assert inputs_of("jet_flavor_adversarial").name == "jet_flavor"
     assert kerastag.from_preset is from_preset
+
+
+@needs_clone
+@pytest.mark.parametrize(("name", "parameters"), SHIPPED.items())
+def test_they_have_as_many_parameters_as_their_networks(name, parameters):
+    weights = from_preset(name).trainable_weights
+    assert sum(math.prod(weight.shape) for weight in weights) == parameters
+
+
+def test_without_a_clone_it_is_said_where_they_are(monkeypatch, tmp_path):
+    monkeypatch.setattr(presets, "SHIPPED", tmp_path / "saved_models")
+    with pytest.raises(UserError, match="jet_flavor_nominal.*saved_models of a clone of the repository"):
+        from_preset("jet_flavor_nominal")
 
 
 @needs_clone
