@@ -1,8 +1,8 @@
 """A page of results whose tables are those that commands have written.
 
 A block of such a page begins with `<!-- COMMAND -->`, the command line that makes it, and ends with `<!-- end -->`. What stands
-between is taken from `table.md` in the folder that the command's `--output` names. Whether that was made by this very command
-is not checked.
+between is taken from `table.md` in the folder that the command's `--output` names, or `--entries` of a leaderboard. Whether
+that was made by this very command is not checked.
 """
 
 import re
@@ -13,6 +13,9 @@ from kerastag.errors import UserError
 from kerastag.files import write_text
 
 _BLOCK = re.compile(r"(<!-- (?P<command>(?:python|kerastag) .*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+# Options that name the folder of a command's table.
+_FOLDERS = ("--output", "--entries")
 
 
 def fill(page: Path, root: Path = Path()) -> None:
@@ -51,7 +54,8 @@ def _filled(match: re.Match, tables: dict[str, str | None]) -> str:
 def _table(command: str, root: Path) -> str | None:
     """What a command has written; None if it was not run here."""
     words = shlex.split(command)
-    if "--output" not in words[:-1]:
+    option = next((option for option in _FOLDERS if option in words[:-1]), None)
+    if option is None:
         raise UserError(f"The command '{command}' has no --output, so its table cannot be found.")
-    file = root / words[words.index("--output") + 1] / "table.md"
+    file = root / words[words.index(option) + 1] / "table.md"
     return file.read_text(encoding="utf-8") if file.is_file() else None

@@ -55,3 +55,12 @@ def test_a_page_that_cannot_be_filled_is_said_in_one_sentence(page, tmp_path):
     page.write_text("<!-- kerastag study -->\n<!-- end -->\n")
     with pytest.raises(UserError, match="no --output"):
         fill(page, page.parent)
+
+
+def test_a_leaderboard_is_found_by_its_entries(tmp_path):
+    (tmp_path / "board").mkdir()
+    (tmp_path / "board" / "table.md").write_text("| best |\n")
+    page = tmp_path / "page.md"
+    page.write_text("<!-- python scripts/leaderboard.py --entries board -->\nold\n<!-- end -->\n")
+    fill(page, tmp_path)
+    assert page.read_text() == "<!-- python scripts/leaderboard.py --entries board -->\n\n| best |\n\n<!-- end -->\n"

@@ -232,6 +232,12 @@ class Entry:
     __pydantic_config__ = STRICT
 
     @property
+    def contest(self) -> tuple[str, str, str, int, str]:
+        """What entries must share to be compared, the jets and the box, in words by which they are sorted."""
+        sample = self.sample
+        return sample.config, sample.fingerprint, sample.split, sample.jets, self.threat.label
+
+    @property
     def file_name(self) -> str:
         """Name of its file."""
         return file_name(self.name, self.threat.label)

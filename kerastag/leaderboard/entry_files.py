@@ -33,7 +33,7 @@ def read(path: Path) -> Entry:
 
 
 def read_all(folder: Path) -> list[Entry]:
-    """The entries of a folder, those that withstand most first.
+    """The entries of a folder, those on the same jets in the same box together, of these the ones that withstand most first.
 
     Raises:
         UserError: if there are none, or as `read`.
@@ -41,7 +41,7 @@ def read_all(folder: Path) -> list[Entry]:
     entries = [read(path) for path in sorted(folder.glob("*.json"))]
     if not entries:
         raise UserError(f"There are no entries in '{folder}'; make one with --evaluate, or name another folder with --entries.")
-    return sorted(entries, key=lambda entry: (entry.sample.config, entry.threat.label, -entry.best.area.value))
+    return sorted(entries, key=lambda entry: (*entry.contest, -entry.best.area.value))
 
 
 def write(folder: Path, entry: Entry) -> Path:

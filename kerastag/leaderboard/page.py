@@ -1,6 +1,7 @@
 """The leaderboard as Markdown and as one self-contained HTML page. Entries may come from others: their words are escaped."""
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -17,8 +18,29 @@ SUMMARY = (
     "number of trainings. Changes are absolute ones under simulated variations. *Seen by trees* is the area with which boosted "
     "trees tell attacked from clean jets; 0.5 is not at all. Speeds are of the machine that made the entry. Boosted "
     "trees have no gradients: attacks that need them are made on a network, and random search asks the trees themselves. "
-    "Compare taggers on the same data set in the same box alone. What was not measured is empty."
+    "A tagger is entered if its outputs are finite and the same each time, its gradients are not zero, and its forward pass "
+    "takes none. Compare taggers on the same data set in the same box alone. What was not measured is empty."
 )
+# Columns of the short table.
+_SHORT = (
+    "clean",
+    "attacked",
+    "clean and attacked, over seeds",
+    "strongest attack",
+    "certified, untied",
+    "mean change",
+    "defence",
+)
+_JOIN = """\
+The [same page as HTML](leaderboard.html) is sorted by a click, and has what else there is to know of each entry.
+
+To enter a tagger, or to attack one better than we did (`--help` tells how the file is made):
+
+```bash
+python scripts/leaderboard.py --evaluate runs/mine --name "my tagger" --authors "A. Author" --diagnose
+python scripts/leaderboard.py --submit attacked.npz --tagger jet_flavor_nominal --author "B. Author"
+```
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +85,25 @@ def markdown(entries: Sequence[Entry], figure: str) -> str:
         figure: Path of the figure from that of the page.
     """
     lines = [_line(entry) for entry in entries]
-    header = ["tagger", *lines[0].cells]
-    rows = [[_linked(line), *(_escaped(cell.text) for cell in line.cells.values())] for line in lines]
-    return f"# {TITLE}\n\n{SUMMARY}\n\n{tables.markdown(header, rows)}\n\n![Clean against attacked area]({figure})\n"
+    table = _table(lines, list(lines[0].cells))
+    return f"# {TITLE}\n\n{SUMMARY}\n\n{_JOIN}\n{table}\n\n![Clean against attacked area]({figure})\n"
+
+
+def short(entries: Sequence[Entry]) -> str:
+    """The main columns as Markdown, a table for each data set and box.
+
+    Args:
+        entries: The entries, in their order.
+    """
+    contests = itertools.groupby(entries, key=lambda entry: entry.contest)
+    parts = [[_line(entry) for entry in contest] for _, contest in contests]
+    return "\n\n".join(f"{lines[0].data}, {lines[0].box}:\n\n{_table(lines, _SHORT)}" for lines in parts)
+
+
+def _table(lines: Sequence[Line], columns: Sequence[str]) -> str:
+    """Some columns as a Markdown table."""
+    rows = [[_linked(line), *(_escaped(line.cells[column].text) for column in columns)] for line in lines]
+    return tables.markdown(["tagger", *columns], rows)
 
 
 def html(entries: Sequence[Entry], png: bytes) -> str:
@@ -167,6 +205,8 @@ def _details(entry: Entry) -> list[str]:
             f"Trees tell attacked from clean jets with an area of {entry.seen.area}, clean from clean with "
             f"{entry.seen.control}."
         )
+    if unseen := [sign.name for sign in entry.diagnosed if sign.passed is None]:
+        details.append(f"Signs that could not be looked for: {', '.join(unseen)}.")
     if entry.seed is not None:
         details.append(f"Seeds {', '.join(str(seed) for seed in (entry.seed, *(other.seed for other in entry.seeds)))}.")
     if entry.cost and entry.cost.seconds is not None:

@@ -29,7 +29,7 @@ from kerastag.simulation.catalogue import UNCERTAINTIES
 
 
 def leaderboard(folder: Path) -> None:
-    """Make the page of the entries of a folder: `README.md`, `leaderboard.html`, `pareto.png`.
+    """Make the page of the entries of a folder: `README.md`, `leaderboard.html`, `pareto.png`; and `table.md`, a short one.
 
     Raises:
         UserError: if there are no entries, or one is damaged.
@@ -37,6 +37,7 @@ def leaderboard(folder: Path) -> None:
     found = entry_files.read_all(folder)
     plots.save(page.draw(found)[0], folder / "pareto.png", dpi=60)
     write_text(folder / "README.md", page.markdown(found, "pareto.png"))
+    write_text(folder / "table.md", page.short(found) + "\n")
     write_text(folder / "leaderboard.html", page.html(found, (folder / "pareto.png").read_bytes()))
     print(f"Entries: {len(found)}; page: {folder / 'README.md'}, {folder / 'leaderboard.html'}.")
 
@@ -126,6 +127,7 @@ def enter(
         if old is not None:
             entry = _with_best_of(old, entry)
         print(f"{entry_files.write(folder, entry)}: clean {entry.clean}, {entry.best.attack} {entry.best.area}.")
+        print(_place(folder, entry))
         leaderboard(folder)
 
 
@@ -208,6 +210,13 @@ def submit(file: Path, tagger: str, author: str, sample: Sample, folder: Path) -
         entry_files.write(folder, dataclasses.replace(entry, best=best))
         print(f"{said}, below {entry.best.area} of {entry.best.attack}: the strongest attack known from now on.")
         leaderboard(folder)
+
+
+def _place(folder: Path, entry: Entry) -> str:
+    """A sentence that says where a tagger stands among those on the same jets in the same box."""
+    rivals = [other.best.area.value for other in entry_files.read_all(folder) if other.contest == entry.contest]
+    place = 1 + sum(area > entry.best.area.value for area in rivals)
+    return f"Place {place} of {len(rivals)} on these jets in this box, by the area under attack."
 
 
 def _in_one_box(grid: AttackGrid) -> list[Condition]:

@@ -1,13 +1,22 @@
 """The page shows what entries say, and nothing that others wrote into them becomes part of it."""
 
+import dataclasses
+import itertools
 import re
+import shlex
 from html.parser import HTMLParser
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pytest
 
-from kerastag.leaderboard import page
+from kerastag.commands import make_parser
+from kerastag.leaderboard import entry_files, page
+from kerastag.saving import presets
 from tests.leaderboard.test_entries import FULL, an_entry
+
+BOARD = presets.SHIPPED / "leaderboard"
 
 
 class Found(HTMLParser):
@@ -60,10 +69,51 @@ def test_words_of_others_stay_words():
     assert len(re.findall(r"(?<!\\)\|", row)) == 18 and r"\<script\>" in row and r"\[c\](d)" in row
 
 
+def test_the_short_table_keeps_boxes_and_jets_apart():
+    other = dataclasses.replace(FULL.threat, label="ε=0.02")
+    fewer = dataclasses.replace(an_entry("d"), sample=dataclasses.replace(FULL.sample, jets=100))
+    entries = [an_entry("a"), an_entry("b"), an_entry("c", threat=other), fewer]
+    tables = page.short(entries).split("\n\n")
+    assert tables[::2] == [
+        "toy ffffff, 200 jets of test, ε=0.01:",
+        "toy ffffff, 200 jets of test, ε=0.02:",
+        "toy ffffff, 100 jets of test, ε=0.01:",
+    ]
+    assert [len(table.splitlines()) - 2 for table in tables[1::2]] == [2, 1, 1]
+    assert tables[1].splitlines()[0].count("|") == 9
+
+
+def test_the_page_says_how_to_join_with_commands_that_exist():
+    text = page.markdown([FULL], "pareto.png")
+    assert "](leaderboard.html)" in text
+    commands = re.findall(r"^python scripts/leaderboard.py (.*)$", text, re.MULTILINE)
+    parser = make_parser("leaderboard", "leaderboard")
+    parsed = [parser.parse_args(shlex.split(command)) for command in commands]
+    assert (parsed[0].evaluate, str(parsed[1].submit)) == ("runs/mine", "attacked.npz")
+
+
 def test_figure_has_a_panel_for_each_box_and_the_front():
     entries = [an_entry("a", 0.9, 0.7), an_entry("b", 0.85, 0.8), an_entry("c", 0.84, 0.75)]
-    figure, axes = page.draw(entries)
-    assert axes.size == 1
-    front = next(line for line in axes[0, 0].lines if line.get_label() == "front")
+    other = dataclasses.replace(FULL.threat, label="ε=0.02")
+    figure, axes = page.draw([*entries, an_entry("d", 0.9, 0.6, threat=other)])
+    drawn = [ax for ax in axes.flat if ax.lines]
+    assert len(drawn) == 2
+    front = next(line for line in drawn[0].lines if line.get_label() == "front")
     np.testing.assert_allclose(front.get_xydata(), [(0.85, 0.8), (0.9, 0.7)])
     plt.close(figure)
+
+
+@pytest.mark.skipif(not BOARD.is_dir(), reason="an installed package has no saved_models")
+def test_the_stored_page_is_that_of_the_stored_entries():
+    entries = entry_files.read_all(BOARD)
+    assert (BOARD / "README.md").read_text() == page.markdown(entries, "pareto.png")
+    assert (BOARD / "table.md").read_text().strip() == page.short(entries)
+    assert (BOARD / "leaderboard.html").read_text() == page.html(entries, (BOARD / "pareto.png").read_bytes())
+
+
+@pytest.mark.skipif(not BOARD.is_dir(), reason="an installed package has no saved_models")
+def test_the_best_of_the_board_come_along():
+    contests = itertools.groupby(entry_files.read_all(BOARD), key=lambda entry: entry.contest)
+    best = {entry.sample.config: entry.tagger for entry in (next(entries) for _, entries in contests)}
+    for config in ("jet_flavor", "deepcsv"):
+        assert Path(best[config]).name in presets.shipped(), best

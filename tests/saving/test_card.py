@@ -14,7 +14,6 @@ from kerastag.saving.card import _command, card
 from kerastag.schema import JET_FLAVOR
 from tests.conftest import run_command
 
-
 needs_clone = pytest.mark.skipif(not presets.SHIPPED.is_dir(), reason="an installed package has no saved_models")
 
 

@@ -47,7 +47,7 @@ def test_they_have_as_many_parameters_as_their_networks(name, parameters):
 
 def test_without_a_clone_it_is_said_where_they_are(monkeypatch, tmp_path):
     monkeypatch.setattr(presets, "SHIPPED", tmp_path / "saved_models")
-    with pytest.raises(UserError, match="jet_flavor_nominal.*saved_models of a clone of the repository"):
+    with pytest.raises(UserError, match=r"jet_flavor_nominal.*saved_models of a clone of the repository"):
         from_preset("jet_flavor_nominal")
 
 
