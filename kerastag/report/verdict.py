@@ -58,31 +58,24 @@ def slide(subject: Subject, numbers: Mapping[str, Numbers]) -> Section:
     main = subject.main
     text = [f"{_lost(subject, first)} {_unseen(subject, numbers)}", *(_compared(subject, first, name) for name in others)]
     header = ["tagger", f"{main.name} AUC, clean", "strongest attack", "lost"]
-    at_rate = f"at {_RATE:.0%} {main.sides[1]} mistag"
-    header += [f"{found} efficiency {at_rate}, {jets}" for found in _found(subject) for jets in ("clean", "attacked")]
+    found, *others_found = (main.class_names[column] for column in main.columns[0])
+    header += [f"{found} efficiency at {_RATE:.0%} {main.sides[1]} mistag, {jets}" for jets in ("clean", "attacked")]
     caption = f"{subject.title}; ε = {subject.options.epsilon:g}; ± is half the 68 % interval of the sample."
     if _have_seeds(subject, *subject.names):
         caption += " Areas are means over seeds where there are several, efficiencies those of the first."
-    lines = [_line(subject, numbers, name) for name in subject.names]
+    if others_found:
+        caption += f" Efficiencies of {', '.join(others_found)} are among the working points below."
+    lines = [_line(subject, numbers, name, found) for name in subject.names]
     return Section("", text, [Table(caption, header, lines)], vulnerability.slide(subject))
 
 
-def _line(subject: Subject, numbers: Mapping[str, Numbers], name: str) -> list[str]:
-    """A tagger on the slide."""
+def _line(subject: Subject, numbers: Mapping[str, Numbers], name: str, found: str) -> list[str]:
+    """A tagger on the slide, with the efficiency of the class `found`."""
     strongest = subject.strongest[name, None]
     rows = where(numbers[working_points.NAME]["rows"], tagger=name, working_point=_RATE, binning="all")
-    rates = [
-        str(where(rows, flavour=found, condition=condition.label)[0]["rate"])
-        for found in _found(subject)
-        for condition in (CLEAN, strongest)
-    ]
+    rates = [str(where(rows, flavour=found, condition=condition.label)[0]["rate"]) for condition in (CLEAN, strongest)]
     attacked, clean = (_area(numbers[areas.NAME]["rows"], name, title) for title in (areas.STRONGEST, CLEAN.title))
     return [name, clean, attacked, f"{subject.trained_loss(name, strongest).mean.interval}", *rates]
-
-
-def _found(subject: Subject) -> list[str]:
-    """Names of the classes to find, which have an efficiency each."""
-    return [subject.main.class_names[column] for column in subject.main.columns[0]]
 
 
 def _have_seeds(subject: Subject, *names: str) -> bool:
