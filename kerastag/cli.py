@@ -173,8 +173,9 @@ def add_code_option(parser: argparse.ArgumentParser) -> None:
 
 
 def add_cap_option(parser: argparse.ArgumentParser) -> None:
-    """Add the cap of attacks."""
-    parser.add_argument(
+    """Add the cap of attacks, to their options where there are some."""
+    attacks = [group for group in parser._action_groups if group.title == "attacks"]
+    (attacks[0] if attacks else parser).add_argument(
         "--relative-cap",
         type=float,
         metavar="SHARE",

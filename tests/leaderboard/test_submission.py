@@ -60,11 +60,13 @@ def cells(threat_model, clean, dataset, kind):
     box = threat_model.box(clean.features, clean.y)
     free, moves = np.asarray(box.budget) > 0, np.asarray(box.moves)
     default, integer = clean.features == dataset.schema.defaults, np.broadcast_to(dataset.schema.integer, free.shape)
+    special = np.stack([np.isin(*pair) for pair in zip(clean.features.T, threat_model.special, strict=True)], axis=1)
     return {
         "free": free,
         "tied": moves & ~free,
         "default": default & ~integer,
         "integer": integer & ~default,
+        "special": special & ~default & ~integer,
     }[kind]
 
 
@@ -76,9 +78,10 @@ def cells(threat_model, clean, dataset, kind):
         ("free", lambda value, reach: value + 2 * reach, "out of its box of"),
         ("integer", lambda value, reach: value + 1, "it is a whole number and stays"),
         ("default", lambda value, reach: value + 1, "stands for no value there, and stays"),
+        ("special", lambda value, reach: value + reach, "has a meaning of its own, and stays"),
         ("tied", lambda value, reach: value + 10 * reach, "the inputs that it is tied to make it"),
     ],
-    ids=["NaN", "infinite", "out of the box", "whole number", "default", "tie"],
+    ids=["NaN", "infinite", "out of the box", "whole number", "default", "special value", "tie"],
 )
 def test_a_wrong_cell_is_named(kind, change, said, clean, attacked, threat_model, dataset):
     jet, feature = np.argwhere(cells(threat_model, clean, dataset, kind))[-1]
@@ -101,6 +104,12 @@ def test_what_the_box_of_the_entry_freezes_stays(clean, dataset):
 def test_another_order_is_noticed(clean, attacked, threat_model, dataset):
     with pytest.raises(UserError, match=r"^Jet 0: .* jets; is their order that of the entry\?"):
         in_box(attacked[::-1], clean, threat_model, dataset.schema)
+
+
+def test_other_jets_are_noticed(dataset, clean, threat_model):
+    others = dataset.arrays("test").take(slice(JETS, 2 * JETS)).features
+    with pytest.raises(UserError, match=rf"^Jet 0: .* So are cells of {JETS} of {JETS} jets"):
+        in_box(others, clean, threat_model, dataset.schema)
 
 
 class Harmful:
