@@ -78,7 +78,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--attack",
         nargs="+",
         metavar="NAME",
-        help="columns instead of the usual ones: these attacks of 0.01 on the margin of each discriminator",
+        help="columns instead of the usual ones: these attacks of 0.01, on the margin of each discriminator unless told",
+    )
+    parser.add_argument(
+        "--objective",
+        metavar="NAME",
+        help="what the attacks of --attack increase instead, as in evaluate (default: margin)",
     )
     parser.add_argument(
         "--certify",
@@ -120,16 +125,18 @@ def main(options: argparse.Namespace) -> None:
             raise UserError(f"None of the defences looks at --{file}; name one that does with --defense, see train --help.")
     for name, of in uses.items():
         Settings.resolve(given | {"defense": name} | {file: getattr(options, file) for file in _FILES if file in of})
+    if options.objective and not options.attack:
+        raise UserError("--objective is that of the attacks of --attack; name them too, such as --attack fgsm pgd-20.")
     for attack in options.attack or ():
         ATTACKS.find(attack)
     load_tensorflow()
 
     from kerastag import runs
-    from kerastag.runs.benchmark_robustness import on_margin
+    from kerastag.runs.benchmark_robustness import columns_of
     from kerastag.runs.defense_rows import Strengths
 
     seeds = {name: options.seeds if name in SEVERAL else options.seeds[:1] for name in options.defense}
-    columns = {"attacks": on_margin(options.attack)} if options.attack else {}
+    columns = {"attacks": columns_of(options.attack, options.objective or "margin")} if options.attack else {}
     runs.benchmark_robustness(
         Settings.resolve(given),
         options.output,

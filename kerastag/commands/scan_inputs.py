@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_fields(parser, Settings(), [*DATA_SET, *_SETTINGS, "physics"], unset=True)
     add_fields(parser, Recipe(), _RECIPE, unset=True)
-    add_fields(parser, SCAN, ["attacks"])
+    add_fields(parser, SCAN, ["attacks", "objectives"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="N", help="of the trainings (default: 0)")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the scan")
 
@@ -44,9 +44,9 @@ def main(options: argparse.Namespace) -> None:
     """Train, evaluate, write."""
     names = (*DATA_SET, *_SETTINGS, *_RECIPE, *PHYSICS_OPTIONS)
     settings = Settings.resolve({name: getattr(options, name) for name in names})
-    attacks = collect(SCAN, argparse.Namespace(attacks=options.attacks)).attacks
+    grid = collect(SCAN, argparse.Namespace(attacks=options.attacks, objectives=options.objectives))
     load_tensorflow()
 
     from kerastag import runs
 
-    runs.scan_inputs(settings, options.output, options.inputs, options.seeds, attacks)
+    runs.scan_inputs(settings, options.output, options.inputs, options.seeds, grid)

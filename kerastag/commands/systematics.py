@@ -38,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--variation", nargs="+", default=[], metavar="NAME", help="variations to look at (default: all of the folder)"
     )
     add_fields(parser, Sample(), (*DATA_SET, "split"))
-    add_fields(parser, SCAN, ["attacks", "epsilons"])
+    add_fields(parser, SCAN, ["attacks", "epsilons", "objectives"])
     parser.add_argument(
         "--budgets", nargs="+", default=[], metavar="NAME", help="further boxes: budgets by name or file, at ε = 1"
     )
@@ -47,8 +47,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--envelope",
         type=Path,
         metavar="FILE",
-        help="also write a budget: the largest shift of each input's quantiles over variations of the detector, those that are "
-        "as large as an uncertainty unless --variation names them",
+        help="also write a budget: the shift of each input below which 68 %% of the same jets stay, the largest over "
+        "variations of the detector, those that are as large as an uncertainty unless --variation names them",
     )
     cli.add_replicates_option(parser)
     cli.add_output_options(parser)

@@ -185,9 +185,9 @@ def _of_usual_size(attacks: Sequence[Condition]) -> list[str]:
     return usual
 
 
-def on_margin(names: Sequence[str], epsilon: float = EPSILON) -> list[Condition]:
-    """Columns for attacks by name, each on the margin of the discriminator of its table; distortions as they are."""
-    aims = ("margin" if ATTACKS_BY_NAME.find(name).looks else "cross_entropy" for name in names)
+def columns_of(names: Sequence[str], objective: str = "margin", epsilon: float = EPSILON) -> list[Condition]:
+    """Columns for attacks by name, each on the margin of the discriminator of its table unless told; distortions as they are."""
+    aims = (objective if ATTACKS_BY_NAME.find(name).looks else "cross_entropy" for name in names)
     return [Condition(name, epsilon, objective=aim) for name, aim in zip(names, aims, strict=True)]
 
 

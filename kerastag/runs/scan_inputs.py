@@ -47,7 +47,7 @@ def scan_inputs(
     output: Path,
     sets: Sequence[Sequence[str]] = (),
     seeds: Sequence[int] = (0,),
-    attacks: Sequence[str] = SCAN.attacks,
+    grid: AttackGrid = SCAN,
 ) -> None:
     """Train and evaluate what is missing below `output`, then write table, rows and figure.
 
@@ -56,7 +56,7 @@ def scan_inputs(
         output: Folder of the scan.
         sets: Groups of inputs, each as `Schema.restricted` takes them; none for `default_inputs`.
         seeds: Seeds of the trainings.
-        attacks: Names of the attacks in the evaluation.
+        grid: Attacks of the evaluation and what they increase; size and box are those of the settings.
 
     Raises:
         UserError: if there is no such group, or the test split lacks jets of a side of the main discriminator.
@@ -70,7 +70,7 @@ def scan_inputs(
         variant = dataclasses.replace(settings, inputs=inputs, defense=TRAININGS[training], seed=seed)
         folder = output / f"{'_'.join(inputs).replace(':', '')}-{training}-seed{seed}".replace(" ", "_")
         train_missing(variant, dataset, folder)
-        results.setdefault((inputs, training), []).append(_evaluated(dataset, variant, folder, attacks))
+        results.setdefault((inputs, training), []).append(_evaluated(dataset, variant, folder, grid))
     rows = [
         {"inputs": " + ".join(inputs), "features": numbers[inputs], "training": training, **row}
         for (inputs, training), of_seeds in sorted(results.items(), key=lambda item: numbers[item[0][0]])
@@ -79,16 +79,18 @@ def scan_inputs(
     _write(rows, dataset, settings, output)
 
 
-def _evaluated(dataset: JetDataset, settings: Settings, folder: Path, attacks: Sequence[str]) -> dict[str, dict[str, Interval]]:
+def _evaluated(dataset: JetDataset, settings: Settings, folder: Path, wanted: AttackGrid) -> dict[str, dict[str, Interval]]:
     """Main area and loss of a training by label of the condition, read back if they were measured before."""
     file = folder / RESULT
-    made_of = {"fingerprint": dataset.fingerprint, "attacks": list(attacks), "epsilon": settings.epsilon}
+    made_of = {"fingerprint": dataset.fingerprint, "attacks": list(wanted.attacks), "epsilon": settings.epsilon}
+    if wanted.objectives != SCAN.objectives:
+        made_of["objectives"] = list(wanted.objectives)
     if dataset.schema.ratios:
         made_of["ratios"] = plain(list(dataset.schema.ratios))
     if file.is_file() and (stored := read_json(file))["made_of"] == made_of:
         return stored["results"]
-    grid = AttackGrid(tuple(attacks), (settings.epsilon,), scale=settings.scale, only=settings.only, physics=settings.physics)
-    under = conditions(grid)
+    box = {"epsilons": (settings.epsilon,), "scale": settings.scale, "only": settings.only, "physics": settings.physics}
+    under = conditions(dataclasses.replace(wanted, **box))
     comparison = compare({"tagger": saving.load(folder)}, dataset, dataset.arrays("test"), under)
     results = {}
     for condition in under:

@@ -165,7 +165,7 @@ def _attack(
 ) -> tuple[dict[str, Resampled | NotDefined], dict[str, dict[str, Resampled | NotDefined]]]:
     """BvL area of each tagger on nominal jets, and what each attack takes from it."""
     bootstrap = Bootstrap(jets.events, replicates, weights=jets.weights)
-    attacks = {condition: condition.build_attack(dataset) for condition in under}
+    attacks = {condition: condition.aimed_at("BvL").build_attack(dataset) for condition in under}
 
     def area(features: np.ndarray, tagger: Tagger) -> Resampled | NotDefined:
         return bootstrap.area(RankedPair(jets.label, tagger.logits(features), DISCRIMINATORS["BvL"]))

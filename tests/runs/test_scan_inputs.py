@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ from kerastag import saving
 from kerastag.attacks import FGSM, ThreatModel
 from kerastag.errors import UserError
 from kerastag.recipes import Settings
-from kerastag.request import PAPER
+from kerastag.request import PAPER, SCAN
 from kerastag.runs.scan_inputs import default_inputs, scan_inputs
 from kerastag.schema import DEEPCSV, JET_FLAVOR
 
@@ -38,6 +39,11 @@ def test_scan_trains_once_and_says_what_it_found(dataset, data_dir, tmp_path):
     scan_inputs(settings, tmp_path, sets)
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*")}
     assert json.loads((tmp_path / "inputs.json").read_text()) == content
+    scan_inputs(settings, tmp_path, sets, grid=dataclasses.replace(SCAN, objectives=("margin",)))
+    aimed = json.loads((tmp_path / "inputs.json").read_text())["rows"]
+    labels = [row["condition"] for row in content["rows"]]
+    assert [row["condition"].replace(" on margin", "") for row in aimed] == labels and "FGSM on margin ε" in str(aimed)
+    assert aimed != content["rows"]
 
     tagger = saving.load(tmp_path / "jet_track1-nominal-seed0")
     split = dataset.arrays("test")
