@@ -304,13 +304,14 @@ def markdown(content: Mapping[str, Any]) -> str:
         "Variations of the detector are paired jet by jet with the nominal sample. Those of the physics have events of their "
         f"own, which fluctuate more than most of them change anything; they have rows and enter no mean. {OF_SEEDS}",
         tables.markdown(*summary_table(rows, groups)),
-        "Mean absolute changes: of the area over 1 - AUC; of b efficiency and light mistag rate, relative, at the threshold "
-        "that 1 % of the nominal light jets pass; and mean Kolmogorov-Smirnov distance of the discriminator:",
+        "Mean absolute changes of the area over 1 - AUC, and of b efficiency and light mistag rate, relative; mean "
+        "Kolmogorov-Smirnov distance of the discriminator. The threshold is the one that 1 % of the nominal light jets pass:",
         tables.markdown(*quantity_table(rows, groups)),
         f"Loss of BvL area under attack{trees}:",
         tables.markdown(*loss_table(rows)),
-        "Rank correlation over trainings of networks of this loss with the mean change under variations (Spearman, 68 % "
-        f"interval of so few, two-sided p from permutations; the least of {len(content['predictions'])} is {smallest:.2g}):",
+        "Rank correlation (Spearman) over trainings of networks of this loss with the mean change under variations. In "
+        "brackets stands the 68 % interval of so few; p is two-sided, from permutations, the least of "
+        f"{len(content['predictions'])} is {smallest:.2g}:",
         tables.markdown(*prediction_table(content["predictions"])),
         "Change of BvL area by variation, in 1e-4, means over seeds with the error of the sample:",
         tables.markdown(*variation_table(content["rows"], content["trainings"])),
