@@ -4,6 +4,7 @@ A variation of the detector is made of the same events as the nominal sample, so
 counterpart in the other. A few appear or vanish, when a jet crosses the threshold or loses its last track.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from tfds_jets import reading, splitting
 
 # Distance in (η, φ) below which jets of an event may be the same.
 SAME = 0.2
+# Names of mixtures of variations, drawn from a seed.
+_PSEUDO_DATA = "pseudo_data_"
 
 
 def read_simulated(path: str | Path, schema: Schema, split: str = "all") -> Jets:
@@ -52,6 +55,11 @@ def read_simulated(path: str | Path, schema: Schema, split: str = "all") -> Jets
     if not len(chosen):
         raise UserError(f"'{path}' has no jets of the {split} split; make it with simulate --split {split}.")
     return chosen
+
+
+def stand_for_data(variations: Sequence[str]) -> bool:
+    """Whether jets with these variations stand for real data, so that nothing may be trained or chosen on them."""
+    return any(name.startswith(_PSEUDO_DATA) for name in variations)
 
 
 def variations_of(path: Path) -> tuple[str, ...]:

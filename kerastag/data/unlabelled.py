@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from kerastag.data.dataset import memory_limit
+from kerastag.data.simulated import stand_for_data
 from kerastag.errors import UserError
 from kerastag.schema import FlavourClass, Schema
 from tfds_jets import reading, splitting
@@ -85,7 +86,7 @@ def _refuse_pseudo_data(files: list[reading.RootFile]) -> None:
     for file in files:
         content = reading.simulation_of(file.path) if file.path.suffix == ".root" else None
         names = content["settings"].get("variations", ()) if content else ()
-        if any(name.startswith("pseudo_data_") for name in names):
+        if stand_for_data(names):
             raise UserError(f"'{file.path}' stands for real data in tests, so nothing may be trained on it; leave it out.")
 
 

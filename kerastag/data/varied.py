@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 
 from kerastag.checksums import sha256
 from kerastag.data.dataset import memory_limit
-from kerastag.data.simulated import paired, read_simulated, variations_of
+from kerastag.data.simulated import paired, read_simulated, stand_for_data, variations_of
 from kerastag.errors import UserError
 from kerastag.jets import Jets
 from kerastag.schema import Schema
@@ -99,7 +99,7 @@ def chosen(folder: Path, hold_out: Sequence[str] = ()) -> tuple[list[Path], dict
         name: "held out" for name, names in changes.items() if any(fnmatch.filter(names, pattern) for pattern in hold_out)
     }
     # Nothing may be trained on what stands for nature.
-    left_out |= {name: "stands for real data" for name, names in changes.items() if fnmatch.filter(names, "pseudo_data_*")}
+    left_out |= {name: "stands for real data" for name, names in changes.items() if stand_for_data(names)}
     return [path for name, path in paths.items() if name not in left_out], left_out
 
 

@@ -87,7 +87,9 @@ class Subject:
     @property
     def title(self) -> str:
         """Number and origin of the jets, for titles."""
-        return f"{len(self.jets):,} jets of {self.dataset.schema.name}, {self.sample.split} split"
+        changed = [name for name in self.dataset.variations if name != "nominal"]
+        simulated = f", simulated with {', '.join(changed)}" if changed else ""
+        return f"{len(self.jets):,} jets of {self.dataset.schema.name}{simulated}, {self.sample.split} split"
 
     def model(self, name: str) -> keras.Model:
         """The tagger, of several seeds the first."""

@@ -186,7 +186,7 @@ def _of_usual_size(attacks: Sequence[Condition]) -> list[str]:
 
 
 def columns_of(names: Sequence[str], objective: str = "margin", epsilon: float = EPSILON) -> list[Condition]:
-    """Columns for attacks by name, each on the margin of the discriminator of its table unless told; distortions as they are."""
+    """Columns for attacks by name, usually on the margin of the discriminator of the table; distortions look at nothing."""
     aims = (objective if ATTACKS_BY_NAME.find(name).looks else "cross_entropy" for name in names)
     return [Condition(name, epsilon, objective=aim) for name, aim in zip(names, aims, strict=True)]
 

@@ -25,6 +25,7 @@ from kerastag.attacks import conditions
 from kerastag.attacks.threat_model import BOX_VERSION
 from kerastag.catalogue import DEFENSES
 from kerastag.data import JetDataset, UnlabelledJets, VariedJets
+from kerastag.data.simulated import stand_for_data
 from kerastag.errors import UserError
 from kerastag.evaluation.comparison import compare, markdown, to_json
 from kerastag.files import replaced, write_json, write_text
@@ -56,7 +57,7 @@ def train(settings: Settings, output: Path, resume: bool = False, distribution: 
         with outputs.claimed(output, "train"):
             _lead(settings, output, resume, distribution)
     else:
-        dataset = opened(settings, build=False)
+        dataset = _training_jets(settings, build=False)
         keras.utils.set_random_seed(settings.seed)
         fit(settings, dataset, output, make_further(settings, dataset), distribution)
     # A worker that ended before the chief has written would look as if it had crashed.
@@ -66,7 +67,7 @@ def train(settings: Settings, output: Path, resume: bool = False, distribution: 
 def _lead(settings: Settings, output: Path, resume: bool, distribution: Distribution) -> None:
     """What the chief does, which mostly is alone."""
     started = _started(output, resume)
-    dataset = opened(settings, build=distribution.workers == 1)
+    dataset = _training_jets(settings, build=distribution.workers == 1)
     if started:
         check_same(started, settings, dataset, output)
     # Mistakes in these are found before there is a run, which would have to be removed before the next try.
@@ -85,6 +86,21 @@ def _lead(settings: Settings, output: Path, resume: bool, distribution: Distribu
     keras.utils.set_random_seed(settings.seed)
     tagger, state = fit(settings, dataset, output, further, distribution)
     _finish(settings, dataset, tagger, state, output)
+
+
+def _training_jets(settings: Settings, build: bool) -> JetDataset:
+    """The data set of a training.
+
+    Raises:
+        UserError: if it stands for real data, on which nothing may be trained.
+    """
+    dataset = opened(settings, build=build)
+    if stand_for_data(dataset.variations):
+        raise UserError(
+            f"The jets in '{dataset.path}' ({', '.join(dataset.variations)}) stand for real data in tests, so nothing may be "
+            "trained on them; give another --manual-dir."
+        )
+    return dataset
 
 
 def train_missing(settings: Settings, dataset: JetDataset, output: Path) -> None:

@@ -10,6 +10,7 @@ from kerastag.jets import Jets
 from kerastag.schema import DEEPCSV, JET_FLAVOR
 from kerastag.simulation import production, variation_files
 from kerastag.simulation.settings import SimulationSettings
+from tests.conftest import run_command
 from tfds_jets.splitting import FRACTIONS, split_of
 
 NAMES = ("nominal", "d0_bias_10um+fakes", "reseeded")
@@ -110,6 +111,15 @@ def test_pairs_are_one_to_one_and_near():
     np.testing.assert_array_equal(rows, [0, 2, 5])
     np.testing.assert_array_equal(others, [4, 3, 1])
     assert len(data.paired(nominal.take(slice(0)), other)[0]) == 0
+
+
+def test_nothing_is_trained_on_what_stands_for_real_data(sample, tmp_path):
+    words = ["simulate", "--like", sample, "--variation", "pseudo_data_3", "--output", tmp_path / "jets", "--processes", "1"]
+    assert not run_command(*words).code
+    data_dir = ["--manual-dir", tmp_path / "jets", "--data-dir", tmp_path / "tfds"]
+    refused = run_command("train", *data_dir, "--output", tmp_path / "run")
+    assert refused.code == 2 and "(pseudo_data_3) stand for real data in tests, so nothing may be trained" in refused.err
+    assert not list((tmp_path / "run").glob("*.json"))
 
 
 def test_a_data_set_of_a_variation_says_so(varied, tmp_path):
