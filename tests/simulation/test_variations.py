@@ -279,6 +279,48 @@ def test_every_physics_variation_changes_the_events(decays, name):
     assert decays(name, process, 60) != decays("reseeded", process, 60)
 
 
+# Numbers of the tune A14 with NNPDF2.3LO, ATL-PHYS-PUB-2014-021, table 3.
+A14 = {
+    "SpaceShower:pT0Ref": 1.56,
+    "SpaceShower:pTmaxFudge": 0.91,
+    "SpaceShower:pTdampFudge": 1.05,
+    "SpaceShower:alphaSvalue": 0.127,
+    "TimeShower:alphaSvalue": 0.127,
+    "BeamRemnants:primordialKThard": 1.88,
+    "MultipartonInteractions:pT0Ref": 2.09,
+    "MultipartonInteractions:alphaSvalue": 0.126,
+    "ColourReconnection:range": 1.71,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("tune_a14", A14),
+        ("peterson", {"StringZ:usePetersonB": True, "StringZ:usePetersonC": True}),
+        ("vincia", {"PartonShowers:model": 2}),
+        ("colour_reconnection_qcd", {"ColourReconnection:mode": 1}),
+        ("colour_reconnection_gluon_move", {"ColourReconnection:mode": 2}),
+        ("mpi_without_reconnection", {"PartonLevel:MPI": True, "ColourReconnection:reconnect": False}),
+    ],
+)
+def test_pythia_is_told_what_the_name_says(name, asked):
+    import pythia8mc
+
+    pythia = pythia8mc.Pythia("", False)
+    pythia.readString("Print:quiet = on")
+    before = {setting: value_of(pythia, setting, value) for setting, value in asked.items()}
+    for line in variations.changes((name,))[1].pythia:
+        assert pythia.readString(line)
+    assert {setting: value_of(pythia, setting, value) for setting, value in asked.items()} == asked != before
+
+
+def value_of(pythia, setting, like):
+    """A setting of Pythia of the type of a value."""
+    read = {bool: pythia.settings.flag, int: pythia.settings.mode, float: pythia.settings.parm}[type(like)]
+    return read(setting)
+
+
 def test_dire_is_not_in_this_pythia():
     """The reason that the catalogue gives; should Pythia bring it back, the variation can be added."""
     import pythia8mc
