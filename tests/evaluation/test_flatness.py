@@ -72,6 +72,7 @@ def test_surface_is_the_loss_at_its_points(toy_jets, toy_tagger):
     assert losses_at_steps[1, 1] == pytest.approx(float(losses(toy_tagger, x[None], y[None])[0]), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_saved_model_is_as_flat_as_what_it_was_made_of(dataset, jets, tmp_path):
     """The custom gradient of `symlog` travels with it, and can be differentiated once more."""
     keras.utils.set_random_seed(1)

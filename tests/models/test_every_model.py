@@ -26,6 +26,8 @@ BUILD = {
 }
 SETS = ("pfn", "particle_net_lite", "particle_transformer_small")
 # The same code with less of everything.
+# Kinds whose graphs take long to compile.
+SLOW = ("particle_transformer",)
 TINY = {
     "pfn": functools.partial(models.pfn, encoder=(8,), hidden=(8,)),
     "particle_net": functools.partial(models.particle_net, neighbours=2, channels=((8, 8),), hidden=(8,)),
@@ -41,7 +43,7 @@ def schema_of(name):
     return TOY if name in ("mlp", "paper_mlp", "lipschitz_mlp") else checks.particles()
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in TINY])
 def test_every_kind_of_model_passes_the_harness(name, tmp_path):
     checks.check_model(TINY[name], schema_of(name), tmp_path)
 

@@ -111,6 +111,7 @@ def test_a_tagger_is_known_by_its_weights_not_by_its_file(board, stored, attacke
     assert done.code == 0, done.err
 
 
+@pytest.mark.slow
 def test_trees_are_asked_where_they_have_no_gradient(stored, data_dir, dataset, tmp_path):
     options = ["--config", "jet_flavor", "--data-dir", data_dir, "--entries", tmp_path / "board"]
     given = ["--evaluate", "trees", "--max-jets", JETS, "--epsilon", EPSILON, "--replicates", 20]

@@ -43,6 +43,7 @@ def arguments(tagger, folder, data_dir, output, *further):
     return [str(word) for word in (*words, "--replicates", 10, *further)]
 
 
+@pytest.mark.slow
 def test_command_measures_and_writes(tagger, folder, dataset, data_dir, tmp_path):
     output, envelope = tmp_path / "out", tmp_path / "envelope.toml"
     words = arguments(tagger, folder, data_dir, output, "--envelope", envelope, "--no-trees", "--budgets", "alignment-5um")

@@ -249,6 +249,7 @@ def test_paper_recipe_keeps_its_steps_on_few_jets(dataset, data_dir, tmp_path, c
     assert float(rows[1]["loss"]) < float(rows[0]["loss"]) < 1e-4  # a focal loss with γ = 25 is tiny
 
 
+@pytest.mark.slow
 def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_dir, tmp_path):
     output = tmp_path / "comparison"
     arguments = [run_directory, f"export={run_directory / 'saved_model'}"]

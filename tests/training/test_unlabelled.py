@@ -98,6 +98,7 @@ def test_domain_moves_the_network_down_its_loss_and_the_tagger_up(toy_jets):
         np.testing.assert_allclose(b - a, gradient, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_domain_hides_a_shift_that_a_plain_tagger_shows(toy_jets):
     """One feature separates the flavours and is shifted in the unlabelled jets, another separates as well and is not."""
     generator = np.random.default_rng(1)
