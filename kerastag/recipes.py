@@ -1,8 +1,8 @@
 """How to train: named sets of hyper-parameters, and the settings of one run. Imports nothing heavy.
 
-`default` was chosen on the validation split of the simulated jets that come along, where it takes half a minute on two CPU
-cores, 4,200 steps of 512 jets; on a few thousand jets the batch shrinks so that an epoch keeps 50 steps. There `deep_sets` is
-the better model: it makes several training examples of each jet's tracks.
+`default` was chosen on the validation split of the simulated jets that come along. There it takes 4,200 steps of 512 jets,
+nominally half a minute of two CPU cores without callbacks. On a few thousand jets the batch shrinks so that an epoch keeps 50
+steps. There `deep_sets` is the better model: it makes several training examples of each jet's tracks.
 
 `paper` is arXiv:2203.13890 as released: softmax twice before a focal loss with γ = 25, Adam with rate 1e-4/(1 + epoch/30),
 batches of 65,536 out of 8.3 million jets (126 steps an epoch), 497 epochs. On fewer jets the batch shrinks so that an

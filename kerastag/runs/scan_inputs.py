@@ -89,7 +89,12 @@ def _evaluated(dataset: JetDataset, settings: Settings, folder: Path, wanted: At
         made_of["ratios"] = plain(list(dataset.schema.ratios))
     if file.is_file() and (stored := read_json(file))["made_of"] == made_of:
         return stored["results"]
-    box: dict[str, Any] = {"epsilons": (settings.epsilon,), "scale": settings.scale, "only": settings.only, "physics": settings.physics}
+    box: dict[str, Any] = {
+        "epsilons": (settings.epsilon,),
+        "scale": settings.scale,
+        "only": settings.only,
+        "physics": settings.physics,
+    }
     under = conditions(dataclasses.replace(wanted, **box))
     comparison = compare({"tagger": saving.load(folder)}, dataset, dataset.arrays("test"), under)
     results = {}

@@ -23,7 +23,7 @@ def flipping(schema: Schema) -> np.ndarray:
     flips = np.array([feature.flips for feature in schema.features])
     if not flips.any():
         raise UserError(
-            f"{schema.name} has no inputs whose sign tells on which side of the vertex a track passes, so it has no negative "
+            f"{schema.name} has no inputs that can be flipped to the other side of the vertex, so it has no negative "
             "tagger; in a schema of your own, say flips = true for those that have."
         )
     return flips

@@ -316,7 +316,7 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
         (["evaluate", "/no/such/run", "--config", "jet_flavor", "--output", "/tmp/never"], "is no tagger"),
         (
             ["evaluate", "DeepFlavour", "--config", "deepflavour", "--negative-tags", "--output", "/tmp/never"],
-            "deepflavour has no inputs whose sign tells on which side of the vertex",
+            "deepflavour has no inputs that can be flipped to the other side of the vertex",
         ),
         (["evaluate", "--scores", "mine=jet_pt", "--negative-tags", "--output", "/tmp/never"], "certified or flipped"),
         (["convert_jet_flavor", "/no/such.gz", "/tmp/never"], "There is no file '/no/such.gz'"),
