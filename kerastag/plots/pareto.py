@@ -103,7 +103,7 @@ def _point(axis: plt.Axes, clean: Interval, attacked: Interval, label: str, styl
 
 @styled
 def pareto_curves(rows: Sequence[Row], title: str, main: str) -> Drawn:
-    """Clean against attacked area, a panel per attack, a curve per defence with a point for each of its strengths.
+    """Clean area against what is left, a panel per attack or certificate, a curve per defence with a point for each strength.
 
     Args:
         rows: `defence`; `strength`, a pair of a label and a number for whatever varies; `attack`; and the areas of the seeds,
@@ -117,8 +117,10 @@ def pareto_curves(rows: Sequence[Row], title: str, main: str) -> Drawn:
     figure, axes = panels(-(-len(attacks) // columns), columns, title)
     for axis, attack in zip(axes.flat, attacks, strict=False):
         for defence, style in styles.items():
-            _curve(axis, where(rows, attack=attack, defence=defence), style)
+            if points := where(rows, attack=attack, defence=defence):
+                _curve(axis, points, style)
         _label(axis, attack, main)
+        axis.set_ylabel(f"{main} AUC left")
     for axis in axes.flat[len(attacks) :]:
         axis.set_axis_off()
     axes.flat[0].legend(fontsize="x-small", loc="best")

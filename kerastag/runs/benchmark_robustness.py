@@ -25,7 +25,7 @@ from kerastag.recipes import Settings, run_config
 from kerastag.report.subject import digest, fingerprint
 from kerastag.request import EPSILON, RELATIVE_CAP, REPLICATES, Method
 from kerastag.results import Interval, Seeds, defined, plain
-from kerastag.runs.defense_choice import ATTACKED, Choice, Quantities, write_choice
+from kerastag.runs.defense_choice import ATTACKED, ATTACKED_UNTIED, CERTIFIED, Choice, Quantities, write_choice
 from kerastag.runs.defense_choice import CLEAN as CLEAN_AREA
 from kerastag.runs.defense_choice import RESULT as CHOICE
 from kerastag.runs.defense_rows import Strengths, folder, strength, trainings
@@ -164,7 +164,7 @@ def benchmark_robustness(
         "over seeds ± their standard deviation."
     )
     _write(results, speeds, len(jets), write_choice(quantities, speeds, title, output), output)
-    _draw(results, rows, attacks, output)
+    _draw(results, quantities, rows, attacks, output)
 
 
 def _headline(training: Training, usual: Sequence[str], main: str) -> Quantities:
@@ -242,25 +242,31 @@ def _kind(training: Settings) -> str:
 
 def _draw(
     results: Mapping[str, list[Training]],
+    quantities: Mapping[str, Sequence[Quantities]],
     trainings: Mapping[str, Sequence[Settings]],
     attacks: Sequence[Condition],
     output: Path,
 ) -> None:
-    """Clean against attacked area, a curve for each defence."""
+    """Clean against attacked area, and against the certified one where there is one; a curve for each defence."""
     main = _discriminators(results)[0]
+    points: list[tuple[str, str, Seeds]] = []
+    for condition in attacks:
+        if condition.is_attack:
+            points += [(condition.label, name, _seeds(of_seeds, condition.label, main)) for name, of_seeds in results.items()]
+    for label in (ATTACKED_UNTIED, CERTIFIED):
+        known = {name: of_seeds for name, of_seeds in quantities.items() if label in of_seeds[0]}
+        points += [(label, name, Seeds(tuple(one[label] for one in of_seeds))) for name, of_seeds in known.items()]
     rows = [
         {
             "defence": trainings[name][0].defense if name in trainings else name,
             "strength": strength(trainings[name][0]) if name in trainings else (),
-            "attack": condition.label,
-            "clean": _seeds(of_seeds, CLEAN.label, main),
-            "attacked": _seeds(of_seeds, condition.label, main),
+            "attack": label,
+            "clean": _seeds(results[name], CLEAN.label, main),
+            "attacked": left,
         }
-        for name, of_seeds in results.items()
-        for condition in attacks
-        if condition.is_attack
+        for label, name, left in points
     ]
-    title = "Clean and attacked area; numbers: strength in training; bars: standard deviation over seeds"
+    title = "Clean area, and what is left of it; numbers: strength in training; bars: standard deviation over seeds"
     plots.save(plots.pareto_curves(rows, title, main)[0], output / "pareto.png", output / "pareto.pdf")
 
 

@@ -180,6 +180,10 @@ def test_a_curve_joins_the_sizes_of_a_defence():
     assert list(lines) == ["nominal", "fgsm", "trades"]
     np.testing.assert_allclose(lines["fgsm"].get_xydata(), [[0.94, 0.91], [0.93, 0.92]])
     assert [text.get_text() for text in axes[0, 0].texts] == ["0.01", "0.02", "β=1", "β=6"]
+    certified = [{**row, "attack": "certified"} for row in rows if row["defence"] != "nominal"]  # trees have none
+    _, axes = plots.pareto_curves([*rows, *certified], "", "BvL")
+    shown = [[container.get_label() for container in axis.containers] for axis in axes.flat]
+    assert shown == [["nominal", "fgsm", "trades"], ["fgsm", "trades"]]
 
 
 def test_certificates_lie_below_attacks_with_a_band_between_them():
