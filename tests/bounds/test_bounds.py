@@ -1,4 +1,4 @@
-"""Limits against what other code finds, against a million points of boxes, and against closed forms."""
+"""Limits against what other code finds, against points of boxes, a million in all, and against closed forms."""
 
 import functools
 import itertools
@@ -87,7 +87,7 @@ def test_limits_are_those_of_decomon(method, monkeypatch):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_a_million_points_of_boxes_stay_within_limits(name, box):
+def test_points_and_corners_of_boxes_stay_within_limits(name, box):
     x, threat_model = box
     model, main = trained_like(SMALL[name]), TOY.main
     low, high = ends(threat_model, x)
@@ -172,9 +172,10 @@ def test_first_layers_are_enclosed(schema, make, enclosed):
     assert (least - tolerance <= values.min(axis=0)).all() and (values.max(axis=0) <= most + tolerance).all()
 
 
-def test_no_attack_passes_a_certificate_and_stronger_ones_come_nearer(box):
+@pytest.mark.parametrize("name", SMALL)
+def test_no_attack_passes_a_certificate_and_stronger_ones_come_nearer(name, box):
     x, threat_model = box
-    model, y = trained_like(SMALL["mlp"]), checks.labels(len(x), 3)
+    model, y = trained_like(SMALL[name]), checks.labels(len(x), 3)
     jets = Jets(x, y.argmax(axis=1), {}, 3)
     sign = np.select([jets.label == 0, jets.label == 2], [1.0, -1.0], 0.0)
     certified = Certifier(model, TOY.main)(jets, threat_model)
@@ -188,8 +189,48 @@ def test_no_attack_passes_a_certificate_and_stronger_ones_come_nearer(box):
         assert (sign * certified <= sign * margin + 1e-5).all()
     at_random, clean = np.min([sign * margin for margin in margins[3:]], axis=0), margins[3]
     order = [sign * certified, *(sign * margin for margin in margins[:3]), at_random, sign * clean]
-    assert np.diff([values.mean() for values in order]).min() > -1e-6, "certified, APGD, PGD, FGSM, random corners, clean"
+    shares = [(weaker >= stronger - 1e-5).mean() for stronger, weaker in itertools.pairwise(order)]
+    assert min(shares) >= 0.9, f"jets in the order certified, APGD, PGD, FGSM, random corners, clean: {shares}"
+    means = [values.mean() for values in order]
+    assert np.diff(means).min() > -0.02 * (means[-1] - means[0])  # of few jets PGD finds more than APGD
     np.testing.assert_array_equal(certified[sign == 0], clean[sign == 0].astype(np.float32))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_no_corner_of_a_large_box_is_beyond_the_limits(name, box):
+    """All 4,096 corners of boxes in which twelve cells move so far that many ReLUs change sides."""
+    x, _ = box
+    low, high = ends(toy_threat_model(0.5, bounds=True), x)
+    free = np.argsort(high - low, axis=1)[:, -12:]
+    model = trained_like(SMALL[name])
+    choices = np.array(list(itertools.product([False, True], repeat=12)))
+    for jet in range(4):
+        corners = np.repeat(x[jet : jet + 1], len(choices), axis=0)
+        corners[:, free[jet]] = np.where(choices, high[jet, free[jet]], low[jet, free[jet]])
+        values = discriminant(model.predict_on_batch(corners), TOY.main)
+        moves = np.isin(np.arange(x.shape[1]), free[jet])
+        limits = (tf.constant(np.where(moves, end[jet], x[jet])[None]) for end in (low, high))
+        least, most = (end.numpy()[0] for end in margin_bounds(model, *limits, TOY.main))
+        assert least <= values.min() + 1e-4 and values.max() <= most + 1e-4
+        assert values.max() - values.min() > 0.1 * (most - least), "limits are wide of what corners reach"
+
+
+@pytest.mark.parametrize("size", [0.05, 0.3])
+def test_sums_with_what_went_round_a_layer_have_limits(size):
+    keras.utils.set_random_seed(8)
+    first = keras.Input((6,))
+    x = keras.layers.Dense(6, activation="relu", bias_initializer="normal")(first)
+    x = keras.layers.BatchNormalization(gamma_initializer="ones")(keras.layers.Add()([x, first]))
+    model = keras.Model(first, keras.layers.Dense(3, bias_initializer="normal")(x))
+    normalisation = model.layers[3]
+    normalisation.set_weights([np.full(6, value, np.float32) for value in (-0.7, 0.2, 0.1, 1.5)])
+    x = np.random.default_rng(9).normal(size=(20, 6)).astype(np.float32)
+    low, high = x - np.float32(size), x + np.float32(size)
+    corners = [np.where(choice, high, low) for choice in itertools.product([False, True], repeat=6)]
+    values = np.stack([discriminant(model(corner).numpy(), JET_FLAVOR.main) for corner in corners])
+    least, most = (end.numpy() for end in margin_bounds(model, tf.constant(low), tf.constant(high), JET_FLAVOR.main))
+    assert (least <= values.min(axis=0) + 1e-5).all() and (values.max(axis=0) <= most + 1e-5).all()
+    assert np.median((values.max(axis=0) - values.min(axis=0)) / (most - least)) > 0.8
 
 
 def test_limits_of_a_lipschitz_network_are_narrower_than_its_constant_says(box):
