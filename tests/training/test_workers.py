@@ -19,7 +19,7 @@ from kerastag.errors import UserError
 ROOT = Path(__file__).parents[2]
 # Seconds after which processes count as hanging.
 LIMIT = 600
-NAMES = ("nominal", "fgsm", "input-gradient", "trades")
+NAMES = ("nominal", "fgsm", "input-gradient", "trades", "ema")
 
 
 def start(arguments, **environment):
