@@ -60,7 +60,10 @@ def rows(dataset: JetDataset, network: Network, batch_size: int, clock: Clock) -
     products = Products(tagger, batch_size)
     actions: dict[str, Action] = {str(kind): _execution(model, batch) for kind, model in models.items()}
     executions = max(1, dataset.steps("train", batch_size) // size)
-    actions["fed"] = _epoch(models[kinds[0]], dataset.batches("train", batch_size, shuffle=True), executions)
+    fed = {kind: f"{kind}, fed by the data set" for kind in kinds[:2]}
+    actions |= {
+        name: _epoch(models[kind], dataset.batches("train", batch_size, shuffle=True), executions) for kind, name in fed.items()
+    }
     measured = clock.in_turns(actions | products.actions(PASSES["fgsm"]))
     per_jet = {name: measured[name] / (size * batch_size) for name in map(str, kinds)}
     name = f"{network.model}, {batch_size:,}"
@@ -70,8 +73,10 @@ def rows(dataset: JetDataset, network: Network, batch_size: int, clock: Clock) -
         operations, limit = flop(tagger, passes), batch_size / products.seconds(passes, measured)
         one = row(f"{name}: {kind}", 1 / seconds, limit, "its matrix products", operations)
         yield one | {"time / nominal": seconds / nominal, "FLOP / nominal": operations / of_nominal}
-    fed = executions * size * min(batch_size, dataset.count("train")) / measured["fed"]
-    yield row(f"{name}: nominal, fed by the data set", fed, 1 / nominal, "the same on one batch", of_nominal)
+    jets = executions * size * min(batch_size, dataset.count("train"))
+    for kind, label in fed.items():
+        operations, limit = flop(tagger, PASSES[kind.defense]), 1 / per_jet[str(kind)]
+        yield row(f"{name}: {label}", jets / measured[label], limit, "the same on one batch", operations)
 
 
 def one_batch(dataset: JetDataset, batch_size: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

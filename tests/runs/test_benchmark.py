@@ -80,7 +80,7 @@ def test_steps_and_callbacks(sample, tmp_path):
     rows = _rows(tmp_path / "speed")
     _check(rows)
     steps = {row["what"]: row for row in rows if row["part"] == "steps"}
-    assert len(steps) == 12
+    assert len(steps) == 14
     for network in ("paper_mlp, 400", "mlp, 300"):
         assert float(steps[f"{network}: nominal"]["FLOP / nominal"]) == 1
         fgsm = [float(steps[f"{network}: FGSM, {box}"]["FLOP / nominal"]) for box in ("paper's box", "physical box")]
