@@ -132,7 +132,7 @@ def draw(entries: Sequence[Entry]) -> Drawn:
         }
         for entry in entries
     ]
-    return plots.fronts(rows, "Strongest attack known; bars: 68 %")
+    return plots.fronts(rows, "Strongest attack known")
 
 
 def _line(entry: Entry) -> Line:

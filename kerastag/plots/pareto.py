@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from kerastag.plots.style import Drawn, Style, legend_below, panels, styled, tagger_styles
-from kerastag.results import Interval, Seeds
+from kerastag.results import Seeds
 from kerastag.tables import Row, unique, where
 
 
@@ -75,30 +75,20 @@ def fronts(rows: Sequence[Row], title: str) -> Drawn:
     for axis, group in zip(axes.flat, groups, strict=False):
         of_group = where(rows, group=group)
         for row, style in zip(of_group, tagger_styles(range(len(of_group))).values(), strict=True):
-            _point(axis, row["clean"], row["attacked"], row["tagger"], style)
+            axis.plot(row["clean"].value, row["attacked"].value, linestyle="none", markersize=14, label=row["tagger"], **style)
         points = [(row["clean"].value, row["attacked"].value) for row in of_group]
         axis.plot(*zip(*_front(points), strict=True), ":", color="gray", zorder=0, label="front")
+        # All met the same jets, so one bar for all says more than many that overlap; no tagger is best in both.
+        errors = [np.mean([row[name].error for row in of_group]) for name in ("clean", "attacked")]
+        corner = np.max(points, axis=0)
+        axis.errorbar(
+            *corner, errors[1], errors[0], color="gray", capsize=4, elinewidth=1, zorder=0, label="68 % of the sample"
+        )
         _label(axis, group, of_group[0]["discriminator"])
         legend_below(axis, room=0.22)  # taggers of the same jets lie close, and leave no room between them
     for axis in axes.flat[len(groups) :]:
         axis.set_axis_off()
     return figure, axes
-
-
-def _point(axis: plt.Axes, clean: Interval, attacked: Interval, label: str, style: Style) -> None:
-    """A tagger with its intervals."""
-    axis.errorbar(
-        clean.value,
-        attacked.value,
-        xerr=clean.error,
-        yerr=attacked.error,
-        linestyle="none",
-        markersize=14,
-        capsize=4,
-        elinewidth=1,
-        label=label,
-        **style,
-    )
 
 
 @styled
