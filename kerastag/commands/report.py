@@ -22,7 +22,7 @@ The third is the report on CMS's pair, trained nominally and adversarially; simu
 makes its jets. The last takes in what study --models has written, and answers whether more structure is more vulnerable.
 The first tagger is the one that others are compared with; a name that is given several times stands for seeds of one training.
 A report that was interrupted goes on where it stopped when it is started again: what was computed from the same taggers,
-jets and settings is used as it is. Two taggers on the sample that comes along take about eleven minutes of one core.
+jets and settings is used as it is. Two taggers on the sample that comes along take a quarter of an hour of one core.
 """
 
 
