@@ -134,6 +134,9 @@ def benchmark_robustness(
     for seeds in rows.values():  # mistakes are found before the first training
         make_defense(seeds[0], dataset, steps_per_epoch=1)
     attacks = [dataclasses.replace(condition, physics=settings.physics) for condition in attacks]
+    for condition in attacks:
+        for one in _shown(dataset.schema):
+            condition.aimed_at(one.name).build_attack(dataset)
     jets = dataset.arrays("test").take(slice(max_jets))
     varied = None if systematics is None else VariedSamples(systematics, dataset.schema, UNCERTAINTIES)
     choice = Choice(dataset, jets, settings.physics, certify, varied)

@@ -64,13 +64,17 @@ def scan_inputs(
     dataset = opened(settings)
     sets = [tuple(inputs) for inputs in sets] or default_inputs(dataset.schema)
     numbers = {tuple(inputs): len(dataset.schema.restricted(inputs).features) for inputs in sets}
+    box: dict[str, Any] = {"scale": settings.scale, "only": settings.only, "physics": settings.physics}
+    grid = dataclasses.replace(grid, epsilons=(settings.epsilon,), **box)
+    for condition in conditions(grid):  # mistakes are found before the first training
+        condition.aimed_at(dataset.schema.main.name).build(dataset)
     trainings = [(inputs, training, seed) for inputs in numbers for training in TRAININGS for seed in seeds]
     results: dict[tuple, list[dict]] = {}
     for inputs, training, seed in tqdm(trainings, "Trainings", disable=None):
         variant = dataclasses.replace(settings, inputs=inputs, defense=TRAININGS[training], seed=seed)
         folder = output / f"{'_'.join(inputs).replace(':', '')}-{training}-seed{seed}".replace(" ", "_")
         train_missing(variant, dataset, folder)
-        results.setdefault((inputs, training), []).append(_evaluated(dataset, variant, folder, grid))
+        results.setdefault((inputs, training), []).append(_evaluated(dataset, folder, grid))
     rows = [
         {"inputs": " + ".join(inputs), "features": numbers[inputs], "training": training, **row}
         for (inputs, training), of_seeds in sorted(results.items(), key=lambda item: numbers[item[0][0]])
@@ -79,23 +83,17 @@ def scan_inputs(
     _write(rows, dataset, settings, output)
 
 
-def _evaluated(dataset: JetDataset, settings: Settings, folder: Path, wanted: AttackGrid) -> dict[str, dict[str, Interval]]:
+def _evaluated(dataset: JetDataset, folder: Path, grid: AttackGrid) -> dict[str, dict[str, Interval]]:
     """Main area and loss of a training by label of the condition, read back if they were measured before."""
     file = folder / RESULT
-    made_of = {"fingerprint": dataset.fingerprint, "attacks": list(wanted.attacks), "epsilon": settings.epsilon}
-    if wanted.objectives != SCAN.objectives:
-        made_of["objectives"] = list(wanted.objectives)
+    made_of = {"fingerprint": dataset.fingerprint, "attacks": list(grid.attacks), "epsilon": grid.epsilons[0]}
+    if grid.objectives != SCAN.objectives:
+        made_of["objectives"] = list(grid.objectives)
     if dataset.schema.ratios:
         made_of["ratios"] = plain(list(dataset.schema.ratios))
     if file.is_file() and (stored := read_json(file))["made_of"] == made_of:
         return stored["results"]
-    box: dict[str, Any] = {
-        "epsilons": (settings.epsilon,),
-        "scale": settings.scale,
-        "only": settings.only,
-        "physics": settings.physics,
-    }
-    under = conditions(dataclasses.replace(wanted, **box))
+    under = conditions(grid)
     comparison = compare({"tagger": saving.load(folder)}, dataset, dataset.arrays("test"), under)
     results = {}
     for condition in under:

@@ -192,7 +192,9 @@ def test_no_attack_passes_a_certificate_and_stronger_ones_come_nearer(name, box)
     shares = [(weaker >= stronger - 1e-5).mean() for stronger, weaker in itertools.pairwise(order)]
     assert min(shares) >= 0.9, f"jets in the order certified, APGD, PGD, FGSM, random corners, clean: {shares}"
     means = [values.mean() for values in order]
-    assert np.diff(means).min() > -0.02 * (means[-1] - means[0])  # of few jets PGD finds more than APGD
+    steps = np.diff(means)
+    assert np.delete(steps, 1).min() > -1e-6
+    assert steps[1] > -0.02 * (means[-1] - means[0])  # of few jets PGD finds more than APGD
     np.testing.assert_array_equal(certified[sign == 0], clean[sign == 0].astype(np.float32))
 
 
