@@ -78,7 +78,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--attack",
         nargs="+",
         metavar="NAME",
-        help="columns instead of the usual ones: these attacks of 0.01, on the margin of each discriminator unless told",
+        help="columns instead of the usual ones: these attacks, on the margin of each discriminator unless told",
+    )
+    parser.add_argument(
+        "--epsilon",
+        type=float,
+        nargs="+",
+        default=[EPSILON],
+        metavar="E",
+        help="sizes of the attacks of --attack, a column each; 0.01 is one of them (default: 0.01)",
     )
     parser.add_argument(
         "--objective",
@@ -125,8 +133,9 @@ def main(options: argparse.Namespace) -> None:
             raise UserError(f"None of the defences looks at --{file}; name one that does with --defense, see train --help.")
     for name, of in uses.items():
         Settings.resolve(given | {"defense": name} | {file: getattr(options, file) for file in _FILES if file in of})
-    if options.objective and not options.attack:
-        raise UserError("--objective is that of the attacks of --attack; name them too, such as --attack fgsm pgd-20.")
+    for option, given_too in {"--objective": options.objective, "--epsilon": options.epsilon != [EPSILON]}.items():
+        if given_too and not options.attack:
+            raise UserError(f"{option} is that of the attacks of --attack; name them too, such as --attack fgsm pgd-20.")
     for attack in options.attack or ():
         ATTACKS.find(attack)
     load_tensorflow()
@@ -136,7 +145,9 @@ def main(options: argparse.Namespace) -> None:
     from kerastag.runs.defense_rows import Strengths
 
     seeds = {name: options.seeds if name in SEVERAL else options.seeds[:1] for name in options.defense}
-    columns = {"attacks": columns_of(options.attack, options.objective or "margin")} if options.attack else {}
+    attacks = [
+        condition for size in options.epsilon for condition in columns_of(options.attack or (), options.objective or "margin", size)
+    ]
     runs.benchmark_robustness(
         Settings.resolve(given),
         options.output,
@@ -149,5 +160,5 @@ def main(options: argparse.Namespace) -> None:
         certify=options.certify,
         systematics=options.systematics,
         max_jets=options.max_jets,
-        **columns,
+        **({"attacks": attacks} if attacks else {}),
     )
