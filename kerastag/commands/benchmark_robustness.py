@@ -145,9 +145,8 @@ def main(options: argparse.Namespace) -> None:
     from kerastag.runs.defense_rows import Strengths
 
     seeds = {name: options.seeds if name in SEVERAL else options.seeds[:1] for name in options.defense}
-    attacks = [
-        condition for size in options.epsilon for condition in columns_of(options.attack or (), options.objective or "margin", size)
-    ]
+    aim = options.objective or "margin"
+    attacks = [condition for size in options.epsilon for condition in columns_of(options.attack or (), aim, size)]
     runs.benchmark_robustness(
         Settings.resolve(given),
         options.output,
