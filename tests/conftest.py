@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import uuid
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -106,11 +107,19 @@ def write_lines(lines: list[list], path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def jet_files(tmp_path_factory) -> Path:
-    """A folder of ROOT files with 3,000 jets, converted from the published format."""
+    """A folder of ROOT files with 3,000 jets, converted from the published format; the same bytes in every run.
+
+    ROOT files hold date and UUID, and where a jet goes in the data set depends on the bytes of its file.
+    """
+    import uproot
+
     from tfds_jets.conversion import convert
 
     folder = tmp_path_factory.mktemp("jets")
-    convert(write_lines(jet_lines(3000), folder / "dataset.json.gz"), folder / "root", files=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uproot._util, "datetime_to_code", lambda when: 0)
+        patch.setitem(uproot.recreate.defaults, "uuid_function", lambda: uuid.UUID(int=1))
+        convert(write_lines(jet_lines(3000), folder / "dataset.json.gz"), folder / "root", files=4)
     return folder / "root"
 
 

@@ -13,7 +13,6 @@ from tqdm.auto import tqdm
 
 from kerastag import data, outputs, plots, tables
 from kerastag.attacks import Attack, Condition, conditions
-from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.evaluation import systematics as measure
 from kerastag.evaluation import systematics_tables
@@ -88,20 +87,21 @@ def systematics(
         UserError: if a file is missing or none of `kerastag simulate`, the data set has other classes than
             b, c, light, a tagger does not fit it, or scores tell nothing of b against light.
     """
-    files, attacks = list_files(folder, variations), boxes(grid, budgets)
+    files, chosen = list_files(folder, variations), boxes(grid, budgets)
     dataset = opened(sample, schema_of(sample, taggers))
     if dataset.schema.class_names != FLAVOURS:
         raise UserError(
             f"The simulation knows jets of {', '.join(FLAVOURS)}, in this order; {dataset.schema.name} has the classes "
             f"{', '.join(dataset.schema.class_names)}."
         )
+    attacks = {one: one.aimed_at("BvL").build_attack(dataset) for one in chosen}  # mistakes are found before trees are trained
     networks = _networks(taggers, dataset.schema)
     stored, schema = _stored(scores, dataset.schema, [TREES, *(tagger.name for tagger in networks)])
     jets = data.read_simulated(files[NOMINAL].path, schema, sample.split)
     if envelope is not None:
         write_envelope(envelope, dataset.schema, jets, files, sample.split, chosen=bool(variations))
     models = [*networks, *([Tagger.trees(dataset.arrays("train"), networks[0].attacked)] if trees else [])]
-    areas, losses = _attack(models, dataset, jets, attacks, replicates)
+    areas, losses = _attack(models, jets, attacks, replicates)
     for one in stored:
         areas[one.name] = _stored_area(one.of(jets, schema), jets, replicates)
         losses[one.name] = {condition.label: NotDefined("stored scores") for condition in attacks}
@@ -161,11 +161,10 @@ def _trainings(models: Sequence[Tagger]) -> dict[str, list[str]]:
 
 
 def _attack(
-    models: Sequence[Tagger], dataset: JetDataset, jets: Jets, under: Sequence[Condition], replicates: int
+    models: Sequence[Tagger], jets: Jets, attacks: Mapping[Condition, Attack], replicates: int
 ) -> tuple[dict[str, Resampled | NotDefined], dict[str, dict[str, Resampled | NotDefined]]]:
     """BvL area of each tagger on nominal jets, and what each attack takes from it."""
     bootstrap = Bootstrap(jets.events, replicates, weights=jets.weights)
-    attacks = {condition: condition.aimed_at("BvL").build_attack(dataset) for condition in under}
 
     def area(features: np.ndarray, tagger: Tagger) -> Resampled | NotDefined:
         return bootstrap.area(RankedPair(jets.label, tagger.logits(features), DISCRIMINATORS["BvL"]))
@@ -173,7 +172,7 @@ def _attack(
     areas = {tagger.name: area(jets.features, tagger) for tagger in models}
     losses: dict[str, dict[str, Resampled | NotDefined]] = {tagger.name: {} for tagger in models}
     attacked: dict[Condition, np.ndarray] = {}
-    pairs = [(tagger, condition) for tagger in models for condition in under]
+    pairs = [(tagger, condition) for tagger in models for condition in attacks]
     for tagger, condition in tqdm(pairs, "Attacking", disable=None):
         features = _attacked(tagger, models[0], jets, condition, attacks[condition], attacked)
         losses[tagger.name][condition.label] = areas[tagger.name] - area(features, tagger)

@@ -12,6 +12,7 @@ from kerastag.recipes import Settings
 from kerastag.results import Seeds
 from kerastag.runs.defense_choice import ATTACKED, CERTIFIED, TIME, WORST, best
 from kerastag.runs.defense_rows import Strengths, folder, strength, trainings
+from tests.conftest import run_command
 
 
 def row(time, **quantities):
@@ -58,6 +59,20 @@ def test_rows_have_each_strength_that_means_something(tmp_path):
     folders = {folder(tmp_path, name, one).name for name, several in rows.items() for one in several}
     assert {"fgsm-0.02-seed1", "sam-rho0.1-seed0", "crown-ibp-0.02-weight1-seed0", "trades-beta6-seed0"} <= folders
     assert len(folders) == len(names) + 2
+
+
+def test_attacks_have_the_sizes_asked_for(monkeypatch, tmp_path):
+    asked = {}
+    monkeypatch.setattr(runs, "benchmark_robustness", lambda *positional, **named: asked.update(named))
+    words = ("--defense", "nominal", "--output", tmp_path / "out")
+    columns = ("--attack", "fgsm", "noise", "--epsilon", "0.01", "0.05")
+    assert run_command("benchmark_robustness", *words, *columns).code == 0
+    labels = ["FGSM on margin ε=0.01", "noise ε=0.01", "FGSM on margin ε=0.05", "noise ε=0.05"]
+    assert [condition.label for condition in asked.pop("attacks")] == labels
+    assert run_command("benchmark_robustness", *words).code == 0
+    assert "attacks" not in asked
+    outcome = run_command("benchmark_robustness", *words, "--epsilon", "0.05")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1) and "--epsilon is that of the attacks of --attack" in outcome.err
 
 
 @pytest.mark.slow

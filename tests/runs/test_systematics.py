@@ -9,6 +9,7 @@ from kerastag import data, models
 from kerastag.attacks.budgets import Budget
 from kerastag.commands import execute
 from kerastag.errors import UserError
+from kerastag.evaluation.taggers import Tagger
 from kerastag.request import SCAN
 from kerastag.results import Interval, NotDefined, revived
 from kerastag.runs.systematics import _groups, boxes
@@ -111,13 +112,15 @@ def test_mistakes_in_scores_are_one_sentence(tagger, folder, dataset, data_dir, 
         execute("systematics", arguments(tagger, folder, data_dir, tmp_path / "out", "--scores", scores, "--no-trees"))
 
 
-def test_mistakes_end_in_one_sentence(tagger, folder, data_dir, tmp_path):
+def test_mistakes_end_in_one_sentence(tagger, folder, data_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(Tagger, "trees", lambda *arguments: pytest.fail("trees are trained before mistakes are found"))
     (tmp_path / "empty").mkdir()
     for words, sentence in (
         (arguments(tagger, tmp_path / "empty", data_dir, tmp_path / "out"), "There is no 'nominal.root'"),
         (arguments(tagger, folder, data_dir, tmp_path / "out", "--variation", "fakes"), "There is no 'fakes.root'"),
         (arguments(tagger, folder, data_dir, tmp_path / "out", "--attack", "fgms"), "fgms"),
         (arguments(tagger, folder, data_dir, tmp_path / "out", "--variation", "nominal"), "There is no variation in"),
+        (arguments(tagger, folder, data_dir, tmp_path / "out", "--objective", "BvX"), "BvX"),
     ):
         outcome = run_command("systematics", *words)
         assert (outcome.code, outcome.err.count("\n")) == (2, 1), outcome.err
