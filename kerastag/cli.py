@@ -81,6 +81,7 @@ _AT_LEAST = {
     "batch_size": 1,
     "files": 1,
     "inference_batches": 1,
+    "sizes": 1,
     "jets": 1,
     "max_jets": 1,
     "paper_batches": 1,

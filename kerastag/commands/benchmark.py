@@ -12,6 +12,7 @@ EPILOG = """\
 examples:
   %(prog)s --output speed                          all of it, some 5 minutes on a free core
   %(prog)s --parts steps --paper-batches 8192      steps of training alone
+  %(prog)s --parts growth --output growth          cost against the number of jets
   TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 %(prog)s --clock cpu
                                                    one thread, NumPy's too, where others use the machine
 
@@ -20,6 +21,9 @@ turns with what it limits. A step's is its matrix products alone, of the same sh
 as often as it makes them. GFLOP/s count these products. Steps of input-gradient and pgd-7 look at the box of their recipe, the
 paper's for paper_mlp, the physical one for mlp. Files that were just read or written lie in memory, so plain reading is faster
 than any disk. With --clock cpu jets/s are those of one core, and waiting for a disk costs nothing.
+
+The part growth takes each size of --sizes once: building, an epoch of FGSM training as in the paper, in batches of 8192, and an
+evaluation of the test split, each in a process of its own for its peak memory. 10,000,000 jets take half an hour of a core.
 """
 
 
@@ -29,10 +33,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--parts",
         nargs="+",
-        choices=(parts := ("data", "steps", "callbacks", "inference")),
-        default=list(parts),
+        choices=(*(usual := ("data", "steps", "callbacks", "inference")), "growth"),
+        default=list(usual),
         metavar="PART",
-        help="what to measure: data, steps, callbacks, inference (default: all)",
+        help="what to measure: data, steps, callbacks, inference, growth (default: all but growth)",
     )
     parser.add_argument(
         "--jets", type=int, default=100_000, metavar="N", help="made-up jets to build and read (default: %(default)s)"
@@ -42,6 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     _add_sizes(parser, "--paper-batches", (8192, 65_536), "jets in a step of the paper's network")
     _add_sizes(parser, "--inference-batches", (1, 64, 4096, 65_536), "jets in a call of a tagger")
+    _add_sizes(parser, "--sizes", (100_000, 1_000_000), "made-up jets in the data sets of the part growth")
     parser.add_argument(
         "--clock",
         choices=("wall", "cpu"),
@@ -50,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="what counts as time: wall, or cpu, the seconds of all threads together (default: wall)",
     )
     parser.add_argument(
-        "--scratch", type=Path, metavar="DIR", help="where to write about 2 kB a made-up jet (default: temporary)"
+        "--scratch", type=Path, metavar="DIR", help="where to write about 3 kB a made-up jet (default: temporary)"
     )
     cli.add_output_options(parser, needed=False)
 
@@ -77,6 +82,7 @@ def main(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         paper_batches=options.paper_batches,
         inference_batches=options.inference_batches,
+        sizes=options.sizes,
         clock=Clock(options.clock),
         scratch=options.scratch,
     )

@@ -13,6 +13,7 @@ from kerastag.plots.curves import (
     trade_off,
 )
 from kerastag.plots.defenses import defenses
+from kerastag.plots.growth import growth
 from kerastag.plots.matrices import correlations, loss_surface, transfer
 from kerastag.plots.pareto import fronts, pareto, pareto_curves
 from kerastag.plots.points import areas, feature_groups, flatness, reliability, working_points
@@ -38,6 +39,7 @@ __all__ = [
     "features",
     "flatness",
     "fronts",
+    "growth",
     "history",
     "loss_surface",
     "outputs",

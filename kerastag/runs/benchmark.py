@@ -2,6 +2,7 @@
 
 table.md       the tables, for a page
 benchmark.csv  the same rows, unrounded
+growth.png     time and memory against the number of jets, where that was measured
 """
 
 import contextlib
@@ -12,14 +13,15 @@ from pathlib import Path
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from kerastag import outputs, tables
+from kerastag import outputs, plots, tables
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.files import write_text
 from kerastag.recipes import Settings
 from kerastag.request import Sample
 from kerastag.runs.opening import opened
-from kerastag.speed import callbacks, inference, machine, pipeline, products, steps
+from kerastag.schema import JET_FLAVOR
+from kerastag.speed import callbacks, growth, inference, machine, pipeline, products, steps
 from kerastag.speed.clock import Clock
 from kerastag.speed.rows import Row, markdown
 from kerastag.training import fitting
@@ -29,8 +31,11 @@ PARTS = {
     "steps": "Steps of training",
     "callbacks": "What callbacks take of an epoch",
     "inference": "Inference",
+    "growth": "Cost against the number of jets",
 }
 """What can be measured, by name, and its title."""
+USUAL = tuple(name for name in PARTS if name != "growth")
+"""What takes minutes."""
 _TIME = {"wall": "Time is that of the clock on the wall", "cpu": "Time is that of the processor, of all threads together"}
 
 
@@ -38,11 +43,12 @@ def benchmark(
     output: Path | None = None,
     sample: Sample = Sample(),  # noqa: B008, it is frozen
     *,
-    parts: Sequence[str] = tuple(PARTS),
+    parts: Sequence[str] = USUAL,
     jets: int = 100_000,
     batch_size: int = 512,
     paper_batches: Sequence[int] = (8192, 65_536),
     inference_batches: Sequence[int] = (1, 64, 4096, 65_536),
+    sizes: Sequence[int] = (100_000, 1_000_000),
     clock: Clock = Clock(),  # noqa: B008
     scratch: Path | None = None,
 ) -> None:
@@ -56,8 +62,9 @@ def benchmark(
         batch_size: Jets in a step of the default network.
         paper_batches: Jets in a step of the paper's network.
         inference_batches: Jets in a call of the default network.
+        sizes: Numbers of made-up jets against which costs are measured, for the part "growth".
         clock: How to measure.
-        scratch: Folder in which about 2 kB a made-up jet are written; None for a temporary one.
+        scratch: Folder in which about 3 kB a made-up jet are written; None for a temporary one.
 
     Raises:
         UserError: if there is no such part, or the data set cannot be prepared.
@@ -73,6 +80,7 @@ def benchmark(
             "steps": lambda: _steps(dataset, batch_size, paper_batches, clock),
             "callbacks": lambda: _callbacks(dataset, clock),
             "inference": lambda: _inference(dataset, inference_batches, clock),
+            "growth": lambda: growth.rows(sorted(sizes), clock.kind, scratch),
         }
         heading = _heading(clock)
         print(f"\n{heading}")
@@ -85,6 +93,10 @@ def benchmark(
         if output is not None:
             write_text(output / "table.md", "\n\n".join(texts) + "\n")
             write_text(output / "benchmark.csv", tables.comma_separated(rows))
+            if grown := [row for row in rows if row["part"] == "growth" and "peak memory, GB" in row]:
+                plots.save(
+                    plots.growth(grown, f"Made-up jets with {len(JET_FLAVOR.features)} inputs")[0], output / "growth.png"
+                )
             print(f"\nTables {output / 'table.md'}, numbers {output / 'benchmark.csv'}.")
 
 

@@ -38,7 +38,7 @@ def rows(folder: Path, jets: int, clock: Clock) -> Iterator[Row]:
     builds = iter(range(clock.turns))
 
     def build() -> None:
-        with _quiet():
+        with quiet():
             data.prepare("jet_flavor", data_dir=folder / str(next(builds)), manual_dir=folder / "root")
 
     build_seconds = clock.in_turns({"build": build}, once=True)["build"]
@@ -50,7 +50,7 @@ def rows(folder: Path, jets: int, clock: Clock) -> Iterator[Row]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the lines of a build, which would find the values of made-up jets strange."""
     logging.disable(logging.WARNING)
     try:

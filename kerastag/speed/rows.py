@@ -13,7 +13,10 @@ FORMATS = {
     "GFLOP/s": ".1f",
     "time / nominal": ".2f",
     "FLOP / nominal": ".2f",
+    "jets": ",.0f",
     "s": ".3f",
+    "peak memory, GB": ".1f",
+    "slope": ".2f",
     "share of the epoch": ".1%",
 }
 """Columns that hold numbers, and how these are printed."""

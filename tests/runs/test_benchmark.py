@@ -9,8 +9,9 @@ import pytest
 from kerastag import commands, runs
 from kerastag.errors import UserError
 from kerastag.request import Sample
-from kerastag.runs.benchmark import PARTS
+from kerastag.runs.benchmark import PARTS, USUAL
 from kerastag.speed.clock import CLOCKS, Clock
+from kerastag.speed.growth import WORK, line, slope
 from tests.conftest import run_command
 
 QUICK = Clock("cpu", turns=1, seconds=0.001)
@@ -92,16 +93,36 @@ def test_steps_and_callbacks(sample, tmp_path):
         assert callbacks[f"{defense}: all callbacks"] < callbacks[f"{defense}: an epoch"] == 1
 
 
+@pytest.mark.slow
+def test_growth_is_measured_in_processes_of_their_own(sample, tmp_path):
+    runs.benchmark(tmp_path / "speed", sample, parts=["growth"], sizes=[4_000, 2_000], clock=QUICK, scratch=tmp_path)
+    rows = _rows(tmp_path / "speed")
+    measured, lines = rows[:6], rows[6:]
+    _check(measured)
+    assert [(row["what"], row["jets"]) for row in measured] == [(name, jets) for jets in ("2000", "4000") for name in WORK]
+    assert all(0.3 < float(row["peak memory, GB"]) < 4 for row in measured)
+    assert [(row["what"], row["jets"]) for row in lines] == [(f"{name}, by the line", "100000000") for name in WORK]
+    assert (tmp_path / "speed" / "growth.png").stat().st_size > 10_000
+    assert [path.name for path in tmp_path.iterdir()] == ["speed"], "made-up jets are left"
+
+
+def test_lines_and_slopes():
+    sizes = [100, 1_000, 10_000]
+    linear, square = [2 + 0.5 * jets for jets in sizes], [jets**2 / 7 for jets in sizes]
+    assert line(sizes, linear, 10**8) == pytest.approx(2 + 0.5e8)
+    assert slope(sizes, square) == pytest.approx(2)
+
+
 def test_options_name_the_parts_and_clocks_that_there_are():
     options = commands.make_parser("benchmark", "benchmark").parse_args(["--clock", "cpu"])
-    assert options.parts == list(PARTS)
+    assert options.parts == list(USUAL) and {*USUAL, "growth"} == set(PARTS)
     assert set(CLOCKS) == {"wall", "cpu"} and options.clock in CLOCKS
 
 
 def test_mistakes_are_one_sentence(tmp_path):
-    with pytest.raises(UserError, match="no part 'speed'; choose among data, steps, callbacks, inference"):
+    with pytest.raises(UserError, match="no part 'speed'; choose among data, steps, callbacks, inference, growth"):
         runs.benchmark(parts=["speed"])
-    for option in ("--paper-batches", "--inference-batches", "--batch-size"):
+    for option in ("--paper-batches", "--inference-batches", "--batch-size", "--sizes"):
         outcome = run_command("benchmark", option, "0")
         assert outcome.code == 2 and f"{option} must be at least 1, not 0" in outcome.err
     (tmp_path / "notes.txt").write_text("mine")
