@@ -1,8 +1,10 @@
 """Trainings on the devices that the environment names, for tests: `DATA_DIR OUTPUT NAME…`.
 
 DEVICES=2 divides the CPU, TF_CONFIG names workers. Each process writes weights and history, `NAME-<worker>.npz` and `.json`.
+With STREAMED=2 nothing fits in memory; then one process trains on the batches that two workers stream together.
 """
 
+import atexit
 import json
 import os
 import sys
@@ -19,6 +21,7 @@ import numpy as np
 
 from kerastag import data
 from kerastag.attacks import PGD, ThreatModel
+from kerastag.data import JetDataset, Share
 from kerastag.layers import Mend, Standardize
 from kerastag.recipes import Settings
 from kerastag.training import TRADES
@@ -31,6 +34,22 @@ def plain(schema, statistics):
     inputs = keras.Input((len(schema.features),))
     x = Standardize.robust(schema, statistics)(Mend.from_schema(schema)(inputs))
     return keras.Model(inputs, keras.layers.Dense(len(schema.classes))(keras.layers.Dense(8, "elu")(x)))
+
+
+NOTED = []
+
+
+def noted(schema, statistics):
+    """The same; the weights that the last one has when the process ends go into a file here, named by the number of a pod."""
+    NOTED.append(plain(schema, statistics))
+    return NOTED[-1]
+
+
+@atexit.register
+def note():
+    """Write them."""
+    if NOTED:
+        np.savez(f"{os.environ['JOB_COMPLETION_INDEX']}.npz", *NOTED[-1].get_weights())
 
 
 @keras.saving.register_keras_serializable("kerastag_tests")
@@ -67,10 +86,36 @@ KINDS = {
 }
 
 
+class Streamed(JetDataset):
+    """A data set that does not fit in memory. One process reads of it what so many workers read together."""
+
+    def __init__(self, workers, builder):
+        super().__init__(builder)
+        self._shares = [Share(worker, workers) for worker in range(workers)]
+
+    def fits_in_memory(self, split):
+        return False
+
+    def arrays(self, split):
+        assert split != "train", "training jets are read into memory"
+        return super().arrays(split)
+
+    def steps(self, split, batch_size, share, in_memory):
+        return super().steps(split, batch_size, share if share.workers > 1 else self._shares[0], in_memory)
+
+    def batches(self, *arguments, share, **options):
+        if share.workers > 1:
+            return super().batches(*arguments, share=share, **options)
+        parts = [super(Streamed, self).batches(*arguments, share=one, **options) for one in self._shares]
+        return tf.data.Dataset.zip(*parts).map(lambda *parts: tf.nest.map_structure(lambda *of: tf.concat(of, axis=0), *parts))
+
+
 def main(data_dir, output, *names):
     """Train."""
     distribution = find("mirrored" if devices else "auto")
     dataset = data.prepare("jet_flavor", data_dir=data_dir, build=False)
+    if workers := int(os.environ.get("STREAMED", "0")):
+        dataset = Streamed(workers, dataset._builder)
     for name in names:
         keras.utils.set_random_seed(0)
         folder = Path(output) / name
