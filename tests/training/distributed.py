@@ -1,7 +1,7 @@
 """Trainings on the devices that the environment names, for tests: `DATA_DIR OUTPUT NAME…`.
 
 DEVICES=2 divides the CPU, TF_CONFIG names workers. Each process writes weights and history, `NAME-<worker>.npz` and `.json`.
-With STREAMED=2 nothing fits in memory; then one process trains on the batches that two workers stream together.
+With STREAMED training jets do not fit in memory; one process then trains on the batches that two workers stream together.
 """
 
 import atexit
@@ -87,11 +87,7 @@ KINDS = {
 
 
 class Streamed(JetDataset):
-    """A data set that does not fit in memory. One process reads of it what so many workers read together."""
-
-    def __init__(self, workers, builder):
-        super().__init__(builder)
-        self._shares = [Share(worker, workers) for worker in range(workers)]
+    """A data set that does not fit in memory."""
 
     def fits_in_memory(self, split):
         return False
@@ -100,22 +96,27 @@ class Streamed(JetDataset):
         assert split != "train", "training jets are read into memory"
         return super().arrays(split)
 
+
+class StreamedByTwo(Streamed):
+    """Of which one process reads what two workers read together."""
+
+    shares = [Share(worker, 2) for worker in range(2)]
+
     def steps(self, split, batch_size, share, in_memory):
-        return super().steps(split, batch_size, share if share.workers > 1 else self._shares[0], in_memory)
+        return super().steps(split, batch_size, self.shares[0], in_memory)
 
     def batches(self, *arguments, share, **options):
-        if share.workers > 1:
-            return super().batches(*arguments, share=share, **options)
-        parts = [super(Streamed, self).batches(*arguments, share=one, **options) for one in self._shares]
-        return tf.data.Dataset.zip(*parts).map(lambda *parts: tf.nest.map_structure(lambda *of: tf.concat(of, axis=0), *parts))
+        first, second = (super(StreamedByTwo, self).batches(*arguments, share=one, **options) for one in self.shares)
+        both = tf.data.Dataset.zip(first, second)
+        return both.map(lambda *batches: tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *batches))
 
 
 def main(data_dir, output, *names):
     """Train."""
     distribution = find("mirrored" if devices else "auto")
     dataset = data.prepare("jet_flavor", data_dir=data_dir, build=False)
-    if workers := int(os.environ.get("STREAMED", "0")):
-        dataset = Streamed(workers, dataset._builder)
+    if "STREAMED" in os.environ:
+        dataset = (StreamedByTwo if distribution.workers == 1 else Streamed)(dataset._builder)
     for name in names:
         keras.utils.set_random_seed(0)
         folder = Path(output) / name

@@ -201,8 +201,8 @@ def test_batches_that_no_two_workers_could_fill_are_refused(in_shards):
 @pytest.mark.slow
 def test_two_workers_stream_like_one_process_on_the_batches_of_both(in_shards, tmp_path):
     names = ("nominal", "fgsm")
-    finish([start([*PROGRAM, in_shards, tmp_path / "alone", *names], STREAMED="2")])
-    finish(start_workers([*PROGRAM, in_shards, tmp_path / "workers", *names], STREAMED="2"))
+    finish([start([*PROGRAM, in_shards, tmp_path / "alone", *names], STREAMED="yes")])
+    finish(start_workers([*PROGRAM, in_shards, tmp_path / "workers", *names], STREAMED="yes"))
     for name in names:
         first, second = (tmp_path / "workers" / f"{name}-{worker}.npz" for worker in range(2))
         assert_equal(first, second)
