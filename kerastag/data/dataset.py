@@ -168,7 +168,8 @@ class JetDataset:
             share: Of shuffled batches the part that one of several workers reads, in pieces of `batch_size / share.pieces`.
 
         Raises:
-            UserError: if the data set has no such split or weights, or fewer shards to stream than there are workers.
+            UserError: if the data set has no such split or weights, or shards to stream that are too few or too small for the
+                workers.
         """
         batch_size = min(batch_size, self.count(split))
         resident = varied is not None or self._is_resident(split, in_memory)
@@ -205,7 +206,13 @@ class JetDataset:
         batch_size = min(batch_size, self.count(split))
         if share.workers == 1 or self._is_resident(split, in_memory):
             return self.count(split) // batch_size
-        return epochs.steps_of_all(self._jets_of_shards(split, share.workers), batch_size, share)
+        steps = epochs.steps_of_all(self._jets_of_shards(split, share.workers), batch_size, share)
+        if not steps:
+            raise UserError(
+                f"The {split} split in '{self.path}' does not fit in memory, and its shards have too few jets for batches of "
+                f"{batch_size}, so one of {share.workers} workers cannot fill its part; take smaller batches or fewer workers."
+            )
+        return steps
 
     def _is_resident(self, split: str, in_memory: bool | None) -> bool:
         return self.fits_in_memory(split) if in_memory is None else in_memory

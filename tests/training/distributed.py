@@ -1,8 +1,10 @@
 """Trainings on the devices that the environment names, for tests: `DATA_DIR OUTPUT NAME…`.
 
 DEVICES=2 divides the CPU, TF_CONFIG names workers. Each process writes weights and history, `NAME-<worker>.npz` and `.json`.
+With STREAMED training jets do not fit in memory; one process then trains on the batches that two workers stream together.
 """
 
+import atexit
 import json
 import os
 import sys
@@ -19,6 +21,7 @@ import numpy as np
 
 from kerastag import data
 from kerastag.attacks import PGD, ThreatModel
+from kerastag.data import JetDataset, Share
 from kerastag.layers import Mend, Standardize
 from kerastag.recipes import Settings
 from kerastag.training import TRADES
@@ -31,6 +34,22 @@ def plain(schema, statistics):
     inputs = keras.Input((len(schema.features),))
     x = Standardize.robust(schema, statistics)(Mend.from_schema(schema)(inputs))
     return keras.Model(inputs, keras.layers.Dense(len(schema.classes))(keras.layers.Dense(8, "elu")(x)))
+
+
+NOTED = []
+
+
+def noted(schema, statistics):
+    """The same; the weights that the last one has when the process ends go into a file here, named by the number of a pod."""
+    NOTED.append(plain(schema, statistics))
+    return NOTED[-1]
+
+
+@atexit.register
+def note():
+    """Write them."""
+    if NOTED:
+        np.savez(f"{os.environ['JOB_COMPLETION_INDEX']}.npz", *NOTED[-1].get_weights())
 
 
 @keras.saving.register_keras_serializable("kerastag_tests")
@@ -67,10 +86,37 @@ KINDS = {
 }
 
 
+class Streamed(JetDataset):
+    """A data set that does not fit in memory."""
+
+    def fits_in_memory(self, split):
+        return False
+
+    def arrays(self, split):
+        assert split != "train", "training jets are read into memory"
+        return super().arrays(split)
+
+
+class StreamedByTwo(Streamed):
+    """Of which one process reads what two workers read together."""
+
+    shares = [Share(worker, 2) for worker in range(2)]
+
+    def steps(self, split, batch_size, share, in_memory):
+        return super().steps(split, batch_size, self.shares[0], in_memory)
+
+    def batches(self, *arguments, share, **options):
+        first, second = (super(StreamedByTwo, self).batches(*arguments, share=one, **options) for one in self.shares)
+        both = tf.data.Dataset.zip(first, second)
+        return both.map(lambda *batches: tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *batches))
+
+
 def main(data_dir, output, *names):
     """Train."""
     distribution = find("mirrored" if devices else "auto")
     dataset = data.prepare("jet_flavor", data_dir=data_dir, build=False)
+    if "STREAMED" in os.environ:
+        dataset = (StreamedByTwo if distribution.workers == 1 else Streamed)(dataset._builder)
     for name in names:
         keras.utils.set_random_seed(0)
         folder = Path(output) / name
