@@ -2,6 +2,7 @@
 
 import dataclasses
 import fractions
+import re
 
 import pytest
 
@@ -56,3 +57,8 @@ CATALOGUES = [value for value in vars(catalogue).values() if isinstance(value, C
 def test_every_entry_can_be_imported_and_says_what_it_is(entry):
     assert callable(imported(entry.path))
     assert entry.help and all(letter in entry.name for letter in entry.numbers)
+
+
+@pytest.mark.parametrize("entry", catalogue.DEFENSES.entries[1:], ids=lambda entry: entry.name)
+def test_every_defence_names_where_it_is_from(entry):
+    assert re.search(r"arXiv:\d{4}\.\d{4,5}|\(\d{4}\) \d+", entry.help)
