@@ -73,12 +73,20 @@ class Catalogue:
         entries: One for each.
         own: Whether "module:Class" is a name too, of something of the user's own.
         own_uses: `uses` of what is the user's own.
+        others: Catalogues of other kinds that a name may have been meant of, by their option.
     """
 
-    def __init__(self, kind: str, *entries: Entry, own: bool = False, own_uses: tuple[str, ...] = ()):
+    def __init__(
+        self,
+        kind: str,
+        *entries: Entry,
+        own: bool = False,
+        own_uses: tuple[str, ...] = (),
+        others: Mapping[str, "Catalogue"] | None = None,
+    ):
         self.kind = kind
         self.entries = entries
-        self.own, self._own_uses = own, own_uses
+        self.own, self._own_uses, self._others = own, own_uses, others or {}
 
     def __iter__(self) -> Iterator[str]:
         """The names as a user writes them."""
@@ -104,6 +112,10 @@ class Catalogue:
                 return entry
         if self.own and ":" in name:
             return Entry(name, "your own", name, title=name.rpartition(":")[2], uses=self._own_uses)
+        for option, other in self._others.items():
+            for meant in other:
+                if name.lower().replace("-", "_") in (meant, meant.partition("_")[0]):
+                    raise UserError(f"There is no {self.kind} '{name}'; it is a {other.kind}: {option} {meant}.")
         of_ones_own = ", or give module:name of your own" if self.own else ""
         raise UserError(f"There is no {self.kind} '{name}'; choose one of {', '.join(self)}{of_ones_own}.")
 
@@ -270,6 +282,37 @@ ATTACKS = Catalogue(
     own=True,
 )
 
+MODELS = Catalogue(
+    "model",
+    Entry("mlp", "fully connected, on scaled features and track quantities", "kerastag.models.mlp:mlp"),
+    Entry("deep_sets", "one encoder for all tracks, for few jets", "kerastag.models.deep_sets:deep_sets", structure=1),
+    Entry("paper_mlp", "the network of arXiv:2203.13890", "kerastag.models.mlp:paper_mlp"),
+    Entry("pfn", "Particle Flow Network, a sum over particles (arXiv:1810.05165)", "kerastag.models.pfn:pfn", structure=1),
+    Entry("particle_net", "graphs of neighbours (arXiv:1902.08570)", "kerastag.models.particle_net:particle_net", structure=2),
+    Entry("particle_net_lite", "the same, small", "kerastag.models.particle_net:particle_net_lite", structure=2),
+    Entry(
+        "particle_transformer",
+        "attention among particles, version 1 of arXiv:2202.03772",
+        "kerastag.models.particle_transformer:particle_transformer",
+        structure=2,
+    ),
+    Entry(
+        "particle_transformer_small",
+        "the same, of three blocks of width 64",
+        "kerastag.models.particle_transformer:particle_transformer_small",
+        structure=2,
+    ),
+    Entry(
+        "deep_jet", "convolutions and recurrence, CMS's (arXiv:2008.10519)", "kerastag.models.deep_jet:deep_jet", structure=2
+    ),
+    Entry(
+        "lipschitz_mlp",
+        "fully connected, with a bound on its logits (arXiv:2112.00038)",
+        "kerastag.models.lipschitz_mlp:lipschitz_mlp",
+        float32_only=True,
+    ),
+)
+
 _RAMP = ("warmup_epochs", "ramp_epochs", "random_epsilon")
 _BATCHES = ("every", "attack_mode", *_RAMP)
 _VARIED = ("variations", "hold_out")
@@ -426,37 +469,7 @@ DEFENSES = Catalogue(
     ),
     own=True,
     own_uses=_RAMP,
-)
-
-MODELS = Catalogue(
-    "model",
-    Entry("mlp", "fully connected, on scaled features and track quantities", "kerastag.models.mlp:mlp"),
-    Entry("deep_sets", "one encoder for all tracks, for few jets", "kerastag.models.deep_sets:deep_sets", structure=1),
-    Entry("paper_mlp", "the network of arXiv:2203.13890", "kerastag.models.mlp:paper_mlp"),
-    Entry("pfn", "Particle Flow Network, a sum over particles (arXiv:1810.05165)", "kerastag.models.pfn:pfn", structure=1),
-    Entry("particle_net", "graphs of neighbours (arXiv:1902.08570)", "kerastag.models.particle_net:particle_net", structure=2),
-    Entry("particle_net_lite", "the same, small", "kerastag.models.particle_net:particle_net_lite", structure=2),
-    Entry(
-        "particle_transformer",
-        "attention among particles, version 1 of arXiv:2202.03772",
-        "kerastag.models.particle_transformer:particle_transformer",
-        structure=2,
-    ),
-    Entry(
-        "particle_transformer_small",
-        "the same, of three blocks of width 64",
-        "kerastag.models.particle_transformer:particle_transformer_small",
-        structure=2,
-    ),
-    Entry(
-        "deep_jet", "convolutions and recurrence, CMS's (arXiv:2008.10519)", "kerastag.models.deep_jet:deep_jet", structure=2
-    ),
-    Entry(
-        "lipschitz_mlp",
-        "fully connected, with a bound on its logits (arXiv:2112.00038)",
-        "kerastag.models.lipschitz_mlp:lipschitz_mlp",
-        float32_only=True,
-    ),
+    others={"--model": MODELS},
 )
 
 SCALES = Catalogue(

@@ -44,6 +44,16 @@ def test_other_names_are_refused_with_those_that_exist(name):
         THINGS.build(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"), [("lipschitz", "lipschitz_mlp"), ("Lipschitz-MLP", "lipschitz_mlp"), ("pfn", "pfn")]
+)
+def test_a_model_given_as_a_defence_is_known(name, meant):
+    with pytest.raises(UserError, match=f"^There is no defence '{name}'; it is a model: --model {meant}[.]$"):
+        Settings.resolve({"defense": name})
+    with pytest.raises(UserError, match="choose one of nominal, fgsm"):
+        Settings.resolve({"defense": name[:3] + "x"})
+
+
 def test_defences_use_settings_that_there_are():
     for entry in catalogue.DEFENSES.entries:
         assert set(entry.uses) <= set(OF_DEFENSES)
