@@ -73,12 +73,20 @@ class Catalogue:
         entries: One for each.
         own: Whether "module:Class" is a name too, of something of the user's own.
         own_uses: `uses` of what is the user's own.
+        others: Catalogues of other kinds that a name may have been meant of, by their option.
     """
 
-    def __init__(self, kind: str, *entries: Entry, own: bool = False, own_uses: tuple[str, ...] = ()):
+    def __init__(
+        self,
+        kind: str,
+        *entries: Entry,
+        own: bool = False,
+        own_uses: tuple[str, ...] = (),
+        others: Mapping[str, "Catalogue"] | None = None,
+    ):
         self.kind = kind
         self.entries = entries
-        self.own, self._own_uses = own, own_uses
+        self.own, self._own_uses, self._others = own, own_uses, others or {}
 
     def __iter__(self) -> Iterator[str]:
         """The names as a user writes them."""
@@ -104,6 +112,10 @@ class Catalogue:
                 return entry
         if self.own and ":" in name:
             return Entry(name, "your own", name, title=name.rpartition(":")[2], uses=self._own_uses)
+        for option, other in self._others.items():
+            for meant in other:
+                if name.lower().replace("-", "_") in (meant, meant.partition("_")[0]):
+                    raise UserError(f"There is no {self.kind} '{name}'; it is a {other.kind}: {option} {meant}.")
         of_ones_own = ", or give module:name of your own" if self.own else ""
         raise UserError(f"There is no {self.kind} '{name}'; choose one of {', '.join(self)}{of_ones_own}.")
 
@@ -204,12 +216,12 @@ _AIMED, _RANDOM = ("objective",), ("objective", "seed")
 
 ATTACKS = Catalogue(
     "attack",
-    Entry("fgsm", "one step along the sign of the gradient", "kerastag.attacks:FGSM", takes=_AIMED),
-    Entry("fgsm-rs", "the same from a random start", "kerastag.attacks:RandomStartFGSM", takes=_RANDOM),
-    Entry("ngm", "one step along the gradient itself", "kerastag.attacks:NGM", takes=_AIMED),
-    Entry("pgd-N", "N projected steps", "kerastag.attacks:PGD", {"N": "steps"}, takes=_RANDOM),
+    Entry("fgsm", "one step along the sign of the gradient (arXiv:1412.6572)", "kerastag.attacks:FGSM", takes=_AIMED),
+    Entry("fgsm-rs", "the same from a random start (arXiv:2001.03994)", "kerastag.attacks:RandomStartFGSM", takes=_RANDOM),
+    Entry("ngm", "one step along the gradient itself (arXiv:1605.07725)", "kerastag.attacks:NGM", takes=_AIMED),
+    Entry("pgd-N", "N projected steps (arXiv:1706.06083)", "kerastag.attacks:PGD", {"N": "steps"}, takes=_RANDOM),
     Entry("pgd-NxR", "the same from R starts", "kerastag.attacks:PGD", {"N": "steps", "R": "restarts"}, takes=_RANDOM),
-    Entry("apgd-N", "N steps of adapted size", "kerastag.attacks:APGD", {"N": "steps"}, takes=_RANDOM),
+    Entry("apgd-N", "N steps of adapted size (arXiv:2003.01690)", "kerastag.attacks:APGD", {"N": "steps"}, takes=_RANDOM),
     Entry(
         "random-search-N",
         "N random changes, kept where they help; no gradient is needed (arXiv:1912.00049)",
@@ -270,6 +282,37 @@ ATTACKS = Catalogue(
     own=True,
 )
 
+MODELS = Catalogue(
+    "model",
+    Entry("mlp", "fully connected, on scaled features and track quantities", "kerastag.models.mlp:mlp"),
+    Entry("deep_sets", "one encoder for all tracks, for few jets", "kerastag.models.deep_sets:deep_sets", structure=1),
+    Entry("paper_mlp", "the network of arXiv:2203.13890", "kerastag.models.mlp:paper_mlp"),
+    Entry("pfn", "Particle Flow Network, a sum over particles (arXiv:1810.05165)", "kerastag.models.pfn:pfn", structure=1),
+    Entry("particle_net", "graphs of neighbours (arXiv:1902.08570)", "kerastag.models.particle_net:particle_net", structure=2),
+    Entry("particle_net_lite", "the same, small", "kerastag.models.particle_net:particle_net_lite", structure=2),
+    Entry(
+        "particle_transformer",
+        "attention among particles, version 1 of arXiv:2202.03772",
+        "kerastag.models.particle_transformer:particle_transformer",
+        structure=2,
+    ),
+    Entry(
+        "particle_transformer_small",
+        "the same, of three blocks of width 64",
+        "kerastag.models.particle_transformer:particle_transformer_small",
+        structure=2,
+    ),
+    Entry(
+        "deep_jet", "convolutions and recurrence, CMS's (arXiv:2008.10519)", "kerastag.models.deep_jet:deep_jet", structure=2
+    ),
+    Entry(
+        "lipschitz_mlp",
+        "fully connected, with a bound on its logits (arXiv:2112.00038)",
+        "kerastag.models.lipschitz_mlp:lipschitz_mlp",
+        float32_only=True,
+    ),
+)
+
 _RAMP = ("warmup_epochs", "ramp_epochs", "random_epsilon")
 _BATCHES = ("every", "attack_mode", *_RAMP)
 _VARIED = ("variations", "hold_out")
@@ -286,7 +329,7 @@ DEFENSES = Catalogue(
     ),
     Entry(
         "fgsm-mixed",
-        "mean of the clean and the attacked loss",
+        "mean of the clean and the attacked loss (arXiv:1412.6572, section 6)",
         "kerastag.training.assembly:attacked_batches",
         arguments={"attack": "fgsm", "mix": "mean"},
         uses=_BATCHES,
@@ -325,35 +368,35 @@ DEFENSES = Catalogue(
     ),
     Entry(
         "ngm",
-        "normed gradient method, with --every N on every N-th batch",
+        "normed gradient method, with --every N on every N-th batch (arXiv:1605.07725)",
         "kerastag.training.assembly:attacked_batches",
         arguments={"attack": "ngm"},
         uses=_BATCHES,
     ),
     Entry(
         "noise",
-        "normal noise on the inputs",
+        "normal noise on the inputs (Bishop, Neural Comput. 7 (1995) 108)",
         "kerastag.training.assembly:attacked_batches",
         arguments={"attack": "noise"},
         uses=_BATCHES,
     ),
     Entry(
         "variations",
-        "each jet is drawn as it is or under one of the simulated --variations",
+        "each jet is drawn as it is or under one of the simulated --variations (data augmentation in arXiv:2105.08742)",
         "kerastag.training.assembly:nominal",
         uses=_VARIED,
         sized=False,
     ),
     Entry(
         "variations-fgsm",
-        "the same, then attacked with FGSM",
+        "the same, then attacked with FGSM (arXiv:1412.6572)",
         "kerastag.training.assembly:attacked_batches",
         arguments={"attack": "fgsm"},
         uses=(*_BATCHES, *_VARIED),
     ),
     Entry(
         "variations-input-gradient",
-        "the same, with the penalty of input-gradient",
+        "the same, with the penalty of input-gradient (arXiv:1802.01421)",
         "kerastag.training.assembly:input_gradient",
         uses=_VARIED,
     ),
@@ -426,37 +469,7 @@ DEFENSES = Catalogue(
     ),
     own=True,
     own_uses=_RAMP,
-)
-
-MODELS = Catalogue(
-    "model",
-    Entry("mlp", "fully connected, on scaled features and track quantities", "kerastag.models.mlp:mlp"),
-    Entry("deep_sets", "one encoder for all tracks, for few jets", "kerastag.models.deep_sets:deep_sets", structure=1),
-    Entry("paper_mlp", "the network of arXiv:2203.13890", "kerastag.models.mlp:paper_mlp"),
-    Entry("pfn", "Particle Flow Network, a sum over particles (arXiv:1810.05165)", "kerastag.models.pfn:pfn", structure=1),
-    Entry("particle_net", "graphs of neighbours (arXiv:1902.08570)", "kerastag.models.particle_net:particle_net", structure=2),
-    Entry("particle_net_lite", "the same, small", "kerastag.models.particle_net:particle_net_lite", structure=2),
-    Entry(
-        "particle_transformer",
-        "attention among particles, version 1 of arXiv:2202.03772",
-        "kerastag.models.particle_transformer:particle_transformer",
-        structure=2,
-    ),
-    Entry(
-        "particle_transformer_small",
-        "the same, of three blocks of width 64",
-        "kerastag.models.particle_transformer:particle_transformer_small",
-        structure=2,
-    ),
-    Entry(
-        "deep_jet", "convolutions and recurrence, CMS's (arXiv:2008.10519)", "kerastag.models.deep_jet:deep_jet", structure=2
-    ),
-    Entry(
-        "lipschitz_mlp",
-        "fully connected, with a bound on its logits (arXiv:2112.00038)",
-        "kerastag.models.lipschitz_mlp:lipschitz_mlp",
-        float32_only=True,
-    ),
+    others={"--model": MODELS},
 )
 
 SCALES = Catalogue(

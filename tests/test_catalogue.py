@@ -2,6 +2,7 @@
 
 import dataclasses
 import fractions
+import re
 
 import pytest
 
@@ -43,6 +44,16 @@ def test_other_names_are_refused_with_those_that_exist(name):
         THINGS.build(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"), [("lipschitz", "lipschitz_mlp"), ("Lipschitz-MLP", "lipschitz_mlp"), ("pfn", "pfn")]
+)
+def test_a_model_given_as_a_defence_is_known(name, meant):
+    with pytest.raises(UserError, match=f"^There is no defence '{name}'; it is a model: --model {meant}[.]$"):
+        Settings.resolve({"defense": name})
+    with pytest.raises(UserError, match="choose one of nominal, fgsm"):
+        Settings.resolve({"defense": name[:3] + "x"})
+
+
 def test_defences_use_settings_that_there_are():
     for entry in catalogue.DEFENSES.entries:
         assert set(entry.uses) <= set(OF_DEFENSES)
@@ -56,3 +67,8 @@ CATALOGUES = [value for value in vars(catalogue).values() if isinstance(value, C
 def test_every_entry_can_be_imported_and_says_what_it_is(entry):
     assert callable(imported(entry.path))
     assert entry.help and all(letter in entry.name for letter in entry.numbers)
+
+
+@pytest.mark.parametrize("entry", catalogue.DEFENSES.entries[1:], ids=lambda entry: entry.name)
+def test_every_defence_names_where_it_is_from(entry):
+    assert re.search(r"arXiv:\d{4}\.\d{4,5}|\(\d{4}\) \d+", entry.help)

@@ -24,6 +24,8 @@ _FOUND = 0.9
 class VariedJets:
     """The jets of a data set under each of several variations.
 
+    Reference: Ghosh, Nachman and Whiteson, arXiv:2105.08742, where it is called data augmentation.
+
     Attributes:
         features: float32 `(variations, jets, features)`; those of the data set where a variation has lost the jet.
         shares: Share of the jets that each variation has, by its name, in the order of `features`.

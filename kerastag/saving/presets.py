@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import ModuleType
 
 from kerastag.errors import UserError
 
@@ -39,9 +40,22 @@ def _from_hub(name: str) -> Path:
     try:
         import huggingface_hub
     except ImportError as error:
-        raise UserError(f"'{name}' needs the package huggingface_hub; install it, or give the path of a copy.") from error
+        raise UserError(
+            f"'{name}' needs the package huggingface_hub: install kerastag with the extra 'hub', or give the path of a copy."
+        ) from error
     try:
         return Path(huggingface_hub.snapshot_download(match["repository"], revision=match["revision"]))
-    except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"'{name}' cannot be fetched from the Hub: {reason}") from error
+    except Exception as error:  # its connections have errors of their own, of another package in each version
+        hub, reason = huggingface_hub.constants.ENDPOINT, _reason(error, huggingface_hub.errors)
+        raise UserError(f"'{name}' cannot be fetched from {hub}: {reason}.") from error
+
+
+def _reason(error: BaseException, errors: ModuleType) -> str:
+    """Why the Hub's client failed; the first line of what it says itself is often "404 Client Error." alone."""
+    if isinstance(error, errors.RevisionNotFoundError):
+        return "the repository has no such revision"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return "there is no such repository, or it is not open to you; check the name, or log in with `hf auth login`"
+    if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__:
+        return f"no copy is in the cache, and the Hub does not answer as it should ({_reason(error.__cause__, errors)})"
+    return ": ".join((type(error).__name__, *str(error).strip().splitlines()[:1])).rstrip(".")

@@ -69,7 +69,7 @@ def from_preset(name: str) -> keras.Model:
 
     Args:
         name: A tagger that comes along, such as "jet_flavor_adversarial"; one of CMS's, such as "DeepCSV"; a run directory, a
-            `.keras` file or a SavedModel; or "hf://user/name" where `huggingface_hub` is installed.
+            `.keras` file or a SavedModel; or "hf://user/name" with the extra `hub`.
 
     Raises:
         UserError: if there is none, or it holds code that a tagger does not need.

@@ -166,7 +166,8 @@ MIXES = ("adversarial", "mean")
 class AttackedBatches(Defense):
     """The step is made on attacked jets: adversarial training, and augmentation where the attack is a distortion.
 
-    Reference: Goodfellow, Shlens and Szegedy, arXiv:1412.6572; Madry et al., arXiv:1706.06083.
+    Reference: Goodfellow, Shlens and Szegedy, arXiv:1412.6572, the mean in section 6; Madry et al., arXiv:1706.06083; for noise
+    Bishop, Neural Computation 7 (1995) 108: small noise is a penalty on gradients.
 
     Args:
         attack: The attack.

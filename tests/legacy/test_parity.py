@@ -20,6 +20,12 @@ from tests.models import checks
 pytestmark = needs_weights
 NAMES = ("DeepCSV", "DeepFlavour", "DeepDoubleBvL", "RobustParTAK4-nominal", "RobustParTAK4-ngm")
 ONNX = {"DeepFlavour": "DeepFlavourV03_10X_training/model.onnx", "DeepDoubleBvL": "DeepDoubleX/102X/V02/BvL.onnx"}
+# Where each network has the schema that its slots are of.
+LONGER = {
+    "DeepFlavour": ("deep_flavour", "DEEPFLAVOUR"),
+    "DeepDoubleBvL": ("deep_double_x", "_SCHEMA"),
+    "RobustParTAK4": ("particle_transformer_ak4", "PARTICLE_TRANSFORMER_AK4"),
+}
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -106,6 +112,34 @@ def test_probabilities_are_those_of_the_original(case):
     assert np.median(expected.std(axis=0)) > 0.04, "random jets do not exercise the network"
     print(f"{name}: largest difference of probabilities on {len(x)} random jets {abs(probabilities - expected).max():.1e}")
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+
+
+def test_order_of_slots_matters_as_in_the_original(case):
+    name, tagger, x = case
+    x = x[80:180]  # jets that lack nothing
+    moved = checks.permuted(x, legacy.get(name).schema, np.random.default_rng(0))
+    assert (moved != x).mean() > 0.3
+    probabilities = softmax(tagger(moved).numpy())
+    np.testing.assert_allclose(probabilities, original(name, moved), atol=1e-5)
+    change = abs(probabilities - softmax(tagger(x).numpy())).max()
+    print(f"{name}: slots in another order change probabilities by {change:.1e}")
+    assert (change < 1e-6) == name.startswith("RobustParTAK4") and (change > 0.01) == (not name.startswith("RobustParTAK4"))
+
+
+def test_more_empty_slots_than_the_original_has(case, monkeypatch):
+    """DeepCSV has a weight for each slot, so it cannot have more."""
+    name, tagger, x = case
+    if name == "DeepCSV":
+        pytest.skip("a weight for each slot")
+    module, constant = LONGER[name.partition("-")[0]]
+    schema, x = legacy.get(name).schema, x[80:180]
+    longer = checks.with_more_slots(schema)
+    monkeypatch.setattr(f"kerastag.legacy.{module}.{constant}", longer)
+    other = legacy.load(name, WEIGHTS)
+    assert other.input_shape[-1] == len(longer.features) > tagger.input_shape[-1]
+    change = abs(softmax(other(checks.appended(x, schema, longer)).numpy()) - softmax(tagger(x).numpy())).max()
+    print(f"{name}: three more empty slots a group change probabilities by {change:.1e}")
+    assert (change < 1e-6) == name.startswith("RobustParTAK4")
 
 
 def test_deepflavour_agrees_with_its_frozen_graph_in_probabilities_and_regression():

@@ -123,11 +123,11 @@ def check_order(model: keras.Model, schema: Schema) -> None:
     expected = probabilities(model, x)
     generator = np.random.default_rng(1)
     for _ in range(3):
-        x = _permuted(x, schema, generator)
+        x = permuted(x, schema, generator)
         np.testing.assert_allclose(probabilities(model, x), expected, rtol=0, atol=1e-6)
 
 
-def _permuted(x: np.ndarray, schema: Schema, generator: np.random.Generator) -> np.ndarray:
+def permuted(x: np.ndarray, schema: Schema, generator: np.random.Generator) -> np.ndarray:
     """The same jets with the slots of each group in another order."""
     x, first = x.copy(), 0
     for group in schema.groups:
@@ -141,15 +141,25 @@ def _permuted(x: np.ndarray, schema: Schema, generator: np.random.Generator) -> 
 
 def check_empty_slots(build: Build, schema: Schema, more: int = 3) -> None:
     """Slots without objects at the end do not matter."""
-    groups = tuple(dataclasses.replace(group, slots=group.slots and group.slots + more) for group in schema.groups)
-    longer = dataclasses.replace(schema, groups=groups)
+    longer = with_more_slots(schema, more)
     model, other = build(schema, flat_statistics(schema)), build(longer, flat_statistics(longer))
     other.set_weights(model.get_weights())
     x = made_up(schema)
-    appended = np.tile(longer.defaults, (len(x), 1))
+    np.testing.assert_allclose(probabilities(other, appended(x, schema, longer)), probabilities(model, x), rtol=0, atol=1e-6)
+
+
+def with_more_slots(schema: Schema, more: int = 3) -> Schema:
+    """The schema with `more` slots in each group that has some."""
+    groups = tuple(dataclasses.replace(group, slots=group.slots and group.slots + more) for group in schema.groups)
+    return dataclasses.replace(schema, groups=groups)
+
+
+def appended(x: np.ndarray, schema: Schema, longer: Schema) -> np.ndarray:
+    """Jets of a schema as one with more slots holds them, which are empty."""
+    full = np.tile(longer.defaults, (len(x), 1)).astype(np.float32)
     for column, name in enumerate(schema.names):
-        appended[:, longer.index(name)] = x[:, column]
-    np.testing.assert_allclose(probabilities(other, appended), probabilities(model, x), rtol=0, atol=1e-6)
+        full[:, longer.index(name)] = x[:, column]
+    return full
 
 
 def probabilities(model: keras.Model, x: np.ndarray) -> np.ndarray:

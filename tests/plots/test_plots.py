@@ -204,3 +204,35 @@ def test_certificates_lie_below_attacks_with_a_band_between_them():
     assert list(first.get_ydata()) == [0.9, 0.7] and list(second.get_ydata()) == [0.8, 0.1]
     assert axis.get_xscale() == "log" and axis.get_ylim()[0] > 0.4
     assert {line.get_color() for line in (first, second)} == {first.get_color()}
+
+
+@pytest.mark.parametrize(("quantities", "layout"), [(3, (1, 3)), (7, (2, 4)), (8, (2, 4))])
+def test_defences_stand_in_rows_of_panels_whose_text_can_be_read(quantities, layout):
+    """All of it lies in the figure, and none on other text; a panel too many is empty."""
+    generator, names = np.random.default_rng(0), [f"quantity {number}" for number in range(quantities)]
+    means = np.array([0.94, 0.93, 1.0, 0.0014, 0.005, 0.04, 0.92, 0.9])[:quantities]
+    rows = [
+        {"defence": f"variations-of-defence-{line}"}
+        | {name: Seeds(tuple(mean * (1 + generator.normal(0, 0.004, 3)))) for name, mean in zip(names, means, strict=True)}
+        for line in range(15)
+    ]
+    rows[3]["quantity 2"] = Seeds((18.4,))
+    figure, axes = plots.defenses(
+        rows, names, "quantity 1", "Areas of many jets, their changes, and what else to choose by. " * 2
+    )
+    assert axes.shape == layout
+    shown = [axis for axis in axes.flat if axis.get_visible()]
+    assert [axis.get_xlabel() for axis in shown] == names
+    figure.draw_without_rendering()
+    texts = [figure._suptitle, *(axis.xaxis.label for axis in shown)]
+    for axis in shown:
+        ticks = zip(axis.get_xticklabels(), axis.get_xticks(), strict=True)
+        texts += [label for label, at in ticks if axis.get_xlim()[0] <= at <= axis.get_xlim()[1]]
+    texts += [label for axis in axes[:, 0] for label in axis.get_yticklabels()]
+    boxes = [text.get_window_extent() for text in texts if text.get_text()]
+    assert len(boxes) > 2 * quantities + 15
+    for place, box in enumerate(boxes):
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and not box.count_overlaps(boxes[:place]), texts[place]
+    best = max(rows, key=lambda row: row["quantity 1"].mean)
+    order = [label.get_text() for label in axes[0, 0].get_yticklabels()]
+    assert order[-1] == best["defence"] and axes.flat[1].get_ylim()[0] < axes.flat[1].get_ylim()[1]

@@ -311,6 +311,7 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
             "No feature of jet_flavor matches 'trak_*'",
         ),
         (["train", "--select", "val_nonsense", "--config", "jet_flavor"], "cannot be selected by 'val_nonsense'"),
+        (["train", "--defense", "lipschitz"], "There is no defence 'lipschitz'; it is a model: --model lipschitz_mlp."),
         (["train", "--defense", "my:Own", "--adversarial"], "leave it out with --defense my:Own"),
         (["train", "--settings", "/no/such.toml"], "'/no/such.toml' cannot be read"),
         (["evaluate", "/no/such/run", "--config", "jet_flavor", "--output", "/tmp/never"], "is no tagger"),

@@ -62,8 +62,10 @@ def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch):
 
 def hub(monkeypatch, fetch):
     """Stands for the Hub's client."""
-    errors = types.SimpleNamespace(HfHubHTTPError=ConnectionError)
-    client = types.SimpleNamespace(snapshot_download=fetch, errors=errors)
+    names = ("RevisionNotFoundError", "RepositoryNotFoundError", "LocalEntryNotFoundError")
+    errors = types.SimpleNamespace(**{name: type(name, (Exception,), {}) for name in names})
+    constants = types.SimpleNamespace(ENDPOINT="https://the.hub")
+    client = types.SimpleNamespace(snapshot_download=fetch, errors=errors, constants=constants)
     monkeypatch.setitem(sys.modules, "huggingface_hub", client)
 
 
@@ -82,7 +84,7 @@ def test_the_hub_is_asked_for_the_revision_that_was_named(monkeypatch):
 
 def test_mistakes_are_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(UserError, match="install it, or give the path"):
+    with pytest.raises(UserError, match="with the extra 'hub', or give the path"):
         from_preset("hf://someone/taggers")
     with pytest.raises(UserError, match="names nothing on the Hub"):
         from_preset("hf://taggers")
@@ -91,7 +93,7 @@ def test_mistakes_are_said(monkeypatch):
         raise ConnectionError("404 Client Error.\nmore")
 
     hub(monkeypatch, fetch)
-    with pytest.raises(UserError, match=r"cannot be fetched from the Hub: 404 Client Error\.$"):
+    with pytest.raises(UserError, match=r"cannot be fetched from https://the\.hub: ConnectionError: 404 Client Error\.$"):
         from_preset("hf://someone/taggers")
     with pytest.raises(UserError, match=r"'nothing' is no tagger.*known by name are .*DeepCSV"):
         from_preset("nothing")
