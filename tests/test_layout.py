@@ -23,7 +23,7 @@ FLOORS = (
     ("leaderboard", "report", "simulation", "speed"),
     ("runs",),
     ("commands",),
-    ("__main__", "docs", "source_distribution"),
+    ("__main__", "docs"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # TensorFlow takes seconds to import; what commands parse their options with does without.
