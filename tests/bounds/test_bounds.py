@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from kerastag.bounds import enclose, margin_bounds
 from kerastag.bounds.nodes import root
 from kerastag.bounds.preprocessing import mended, present, standardized, track_quantities
 from kerastag.errors import UserError
+from kerastag.evaluation import certified
 from kerastag.evaluation.certified import Certifier
 from kerastag.jets import Jets
 from kerastag.layers import Mend, PresenceFlags, Standardize, TrackQuantities
@@ -172,13 +174,37 @@ def test_first_layers_are_enclosed(schema, make, enclosed):
     assert (least - tolerance <= values.min(axis=0)).all() and (values.max(axis=0) <= most + tolerance).all()
 
 
+def test_certified_areas_of_weighted_jets_are_those_counted_by_hand(box, monkeypatch):
+    x, threat_model = box
+    model, label, generator = trained_like(SMALL["mlp"]), np.arange(len(x)) % 3, np.random.default_rng(5)
+    weights = generator.exponential(size=len(x))
+    spectators = {"generator_weight": weights, "source": np.zeros(len(x), int), "entry": np.arange(len(x))}
+    jets = Jets(x, label, spectators, 3)
+    monkeypatch.setattr(certified, "certified_boxes", lambda under: under)
+    under = [SimpleNamespace(box_label="small", threat_model=lambda dataset: threat_model)]
+    found, reasons = certified.certificates({"mlp": model}, SimpleNamespace(schema=TOY), jets, under, 20, "interval")
+    assert not reasons
+
+    def area(values):
+        """Share of pairs in order, each counted by the product of its weights."""
+        pairs = np.outer(weights[label == 0], weights[label == 2])
+        above = values[label == 0][:, None] - values[label == 2]
+        return ((above > 0) * pairs + 0.5 * (above == 0) * pairs).sum() / pairs.sum()
+
+    clean = area(discriminant(model(x).numpy(), TOY.main))
+    worst = area(Certifier(model, TOY.main, "interval")(jets, threat_model))
+    (one,) = found["mlp"]
+    assert worst < clean - 0.01
+    assert one.area.value == pytest.approx(worst, abs=1e-6) and one.loss.value == pytest.approx(clean - worst, abs=1e-6)
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_no_attack_passes_a_certificate_and_stronger_ones_come_nearer(name, box):
     x, threat_model = box
     model, y = trained_like(SMALL[name]), checks.labels(len(x), 3)
     jets = Jets(x, y.argmax(axis=1), {}, 3)
     sign = np.select([jets.label == 0, jets.label == 2], [1.0, -1.0], 0.0)
-    certified = Certifier(model, TOY.main)(jets, threat_model)
+    limits = Certifier(model, TOY.main)(jets, threat_model)
     attacks = [APGD(threat_model, steps=20, objective="BvL"), PGD(threat_model, steps=20, objective="BvL")]
     attacks.append(FGSM(threat_model, objective="BvL"))
     found, generator = threat_model.box(x), np.random.default_rng(0)
@@ -186,16 +212,16 @@ def test_no_attack_passes_a_certificate_and_stronger_ones_come_nearer(name, box)
     points = [*(attack(model, x, y) for attack in attacks), x, *corners]
     margins = [discriminant(model(point).numpy(), TOY.main) for point in points]
     for margin in margins:
-        assert (sign * certified <= sign * margin + 1e-5).all()
+        assert (sign * limits <= sign * margin + 1e-5).all()
     at_random, clean = np.min([sign * margin for margin in margins[3:]], axis=0), margins[3]
-    order = [sign * certified, *(sign * margin for margin in margins[:3]), at_random, sign * clean]
+    order = [sign * limits, *(sign * margin for margin in margins[:3]), at_random, sign * clean]
     shares = [(weaker >= stronger - 1e-5).mean() for stronger, weaker in itertools.pairwise(order)]
     assert min(shares) >= 0.9, f"jets in the order certified, APGD, PGD, FGSM, random corners, clean: {shares}"
     means = [values.mean() for values in order]
     steps = np.diff(means)
     assert np.delete(steps, 1).min() > -1e-6
     assert steps[1] > -0.02 * (means[-1] - means[0])  # of few jets PGD finds more than APGD
-    np.testing.assert_array_equal(certified[sign == 0], clean[sign == 0].astype(np.float32))
+    np.testing.assert_array_equal(limits[sign == 0], clean[sign == 0].astype(np.float32))
 
 
 @pytest.mark.parametrize("name", SMALL)
