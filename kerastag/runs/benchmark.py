@@ -21,7 +21,7 @@ from kerastag.recipes import Settings
 from kerastag.request import Sample
 from kerastag.runs.opening import opened
 from kerastag.schema import JET_FLAVOR
-from kerastag.speed import callbacks, growth, inference, machine, pipeline, products, steps
+from kerastag.speed import callbacks, growth, inference, machine, pipeline, products, steps, trace
 from kerastag.speed.clock import Clock
 from kerastag.speed.rows import Row, markdown
 from kerastag.training import fitting
@@ -29,6 +29,7 @@ from kerastag.training import fitting
 PARTS = {
     "data": "Data",
     "steps": "Steps of training",
+    "trace": "Where the time of a step goes",
     "callbacks": "What callbacks take of an epoch",
     "inference": "Inference",
     "growth": "Cost against the number of jets",
@@ -78,6 +79,7 @@ def benchmark(
         made: dict[str, Callable[[], Iterator[Row]]] = {
             "data": lambda: _data(jets, clock, scratch),
             "steps": lambda: _steps(dataset, batch_size, paper_batches, clock),
+            "trace": lambda: _trace(dataset, batch_size),
             "callbacks": lambda: _callbacks(dataset, clock),
             "inference": lambda: _inference(dataset, inference_batches, clock),
             "growth": lambda: growth.rows(sorted(sizes), clock.kind, scratch),
@@ -119,6 +121,11 @@ def _steps(dataset: JetDataset, batch_size: int, paper_batches: Sequence[int], c
     for size in paper_batches:
         yield from steps.rows(dataset, steps.PAPER, size, clock)
     yield from steps.rows(dataset, steps.DEFAULT, batch_size, clock)
+
+
+def _trace(dataset: JetDataset, batch_size: int) -> Iterator[Row]:
+    for defense in ("nominal", "fgsm"):
+        yield from trace.rows(dataset, defense, batch_size)
 
 
 def _callbacks(dataset: JetDataset, clock: Clock) -> Iterator[Row]:

@@ -18,6 +18,7 @@ FORMATS = {
     "peak memory, GB": ".1f",
     "slope": ".2f",
     "share of the epoch": ".1%",
+    "share of the step": ".1%",
 }
 """Columns that hold numbers, and how these are printed."""
 

@@ -12,6 +12,7 @@ from kerastag.request import Sample
 from kerastag.runs.benchmark import PARTS, USUAL
 from kerastag.speed.clock import CLOCKS, Clock
 from kerastag.speed.growth import WORK, line, slope
+from kerastag.speed.trace import _alone
 from tests.conftest import run_command
 
 QUICK = Clock("cpu", turns=1, seconds=0.001)
@@ -76,7 +77,7 @@ def test_inference_with_onnx(sample, tmp_path):
 
 @pytest.mark.slow
 def test_steps_and_callbacks(sample, tmp_path):
-    given = {"parts": ["steps", "callbacks"], "batch_size": 300, "paper_batches": [400], "clock": QUICK}
+    given = {"parts": ["steps", "trace", "callbacks"], "batch_size": 300, "paper_batches": [400], "clock": QUICK}
     runs.benchmark(tmp_path / "speed", sample, **given)
     rows = _rows(tmp_path / "speed")
     _check(rows)
@@ -86,6 +87,9 @@ def test_steps_and_callbacks(sample, tmp_path):
         assert float(steps[f"{network}: nominal"]["FLOP / nominal"]) == 1
         fgsm = [float(steps[f"{network}: FGSM, {box}"]["FLOP / nominal"]) for box in ("paper's box", "physical box")]
         assert 1 < fgsm[0] == fgsm[1] < 2
+    for defense in ("nominal", "fgsm"):
+        shares = {row["what"]: float(row["share of the step"]) for row in rows if row["what"].startswith(f"mlp, {defense}: ")}
+        assert sum(shares.values()) == pytest.approx(1) and len(shares) == 5 and f"mlp, {defense}: matrix products" in shares
     callbacks = {row["what"]: float(row["share of the epoch"]) for row in rows if row["part"] == "callbacks"}
     for defense in ("nominal", "fgsm"):
         parts = [callbacks[f"{defense}: {name}"] for name in ("AttackedAUC", "checkpoints", "logs and the rest")]
@@ -106,6 +110,11 @@ def test_growth_is_measured_in_processes_of_their_own(sample, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["speed"], "made-up jets are left"
 
 
+def test_time_of_an_operation_is_without_that_of_others_within():
+    events = [(0, 10, "outer"), (1, 3, "inner"), (2, 1, "innermost"), (20, 5, "later")]
+    assert dict(_alone(events)) == {"outer": 7, "inner": 2, "innermost": 1, "later": 5}
+
+
 def test_lines_and_slopes():
     sizes = [100, 1_000, 10_000]
     linear, square = [2 + 0.5 * jets for jets in sizes], [jets**2 / 7 for jets in sizes]
@@ -120,7 +129,7 @@ def test_options_name_the_parts_and_clocks_that_there_are():
 
 
 def test_mistakes_are_one_sentence(tmp_path):
-    with pytest.raises(UserError, match="no part 'speed'; choose among data, steps, callbacks, inference, growth"):
+    with pytest.raises(UserError, match="no part 'speed'; choose among data, steps, trace, callbacks, inference, growth"):
         runs.benchmark(parts=["speed"])
     for option in ("--paper-batches", "--inference-batches", "--batch-size", "--sizes"):
         outcome = run_command("benchmark", option, "0")
