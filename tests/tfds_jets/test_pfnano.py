@@ -6,6 +6,7 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
+from scipy import special, stats
 
 from kerastag.errors import UserError
 from kerastag.schema import DEEPFLAVOUR, PARTICLE_TRANSFORMER_AK4
@@ -31,24 +32,48 @@ def features(path: Path, schema) -> np.ndarray:
     return np.concatenate([chunk.features for chunk in chunks])
 
 
-@pytest.mark.skipif(not (SHARED / "cms").is_dir(), reason="CMS's weights are not part of the repository")
-def test_scores_are_those_that_cms_stored(converted):
-    """To the digits of the file, 2^-11 of a probability, where no vertex is; vertices of TeV jets need finer directions."""
+needs_weights = pytest.mark.skipif(not (SHARED / "cms").is_dir(), reason="CMS's weights are not part of the repository")
+
+
+def probabilities(path: Path, schema, name: str) -> np.ndarray:
+    """Those that a tagger of CMS gives to the jets of a file, `(jets, classes)`."""
     from kerastag import legacy
 
-    logits = np.asarray(legacy.load("DeepFlavour", SHARED / "cms")(features(converted, DEEPFLAVOUR)))
-    probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    with uproot.open(converted) as file:
-        stored = file["jets"].arrays([*pfnano.SCORES, "nsv"], library="np")
-    difference = np.abs(probabilities - np.stack([stored[name] for name in pfnano.SCORES], axis=1)).max(axis=1)
+    logits = np.asarray(legacy.load(name, SHARED / "cms")(features(path, schema)))
+    return special.softmax(logits, axis=1)
+
+
+def scores(path: Path) -> np.ndarray:
+    """Those of DeepFlavour that CMS stored, `(jets, classes)`."""
+    with uproot.open(path) as file:
+        stored = file["jets"].arrays(pfnano.SCORES, library="np")
+    return np.stack([stored[name] for name in pfnano.SCORES], axis=1)
+
+
+@needs_weights
+def test_scores_are_those_that_cms_stored(converted):
+    """To the digits of the file, 2^-11 of a probability, where no vertex is; vertices of TeV jets need finer directions."""
+    difference = np.abs(probabilities(converted, DEEPFLAVOUR, "DeepFlavour") - scores(converted)).max(axis=1)
     assert np.median(difference) < 5e-4
     assert np.quantile(difference, 0.9) < 0.01
     assert difference.max() < 0.06
-    without = difference[stored["nsv"] == 0]
+    with uproot.open(converted) as file:
+        without = difference[file["jets/nsv"].array(library="np") == 0]
     assert len(without) == 32
     assert np.quantile(without, 0.75) < 5e-4
     assert without.max() < 0.01
+
+
+@needs_weights
+@pytest.mark.parametrize(("training", "least"), [("nominal", 0.9), ("ngm", 0.88)])
+def test_another_tagger_of_cms_orders_the_jets_nearly_as_the_stored_scores(converted, training, least):
+    def ordered(of_classes):
+        return np.log(of_classes[:, :3].sum(axis=1) / of_classes[:, 4:].sum(axis=1))
+
+    found = ordered(probabilities(converted, PARTICLE_TRANSFORMER_AK4, f"RobustParTAK4-{training}"))
+    rank = stats.spearmanr(found, ordered(scores(converted))).statistic
+    print(f"RobustParTAK4-{training}: rank correlation of BvL with the stored DeepFlavour {rank:.2f}")
+    assert least < rank < 0.99
 
 
 def test_the_uncertainty_of_the_vertex_is_found_again():
