@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import keras
 
 from kerastag.layers import ClassToken, PairAttention, PairFeatures, Scale
-from kerastag.models.particles import Particles, joined, of_jet, with_own
+from kerastag.models.particles import Particles, joined, layer_name, of_jet, with_own
 from kerastag.schema import Schema
 from kerastag.statistics import Statistics
 
@@ -90,7 +90,7 @@ def attended(
         class_blocks: Blocks of the token.
         dropout: Rate in the blocks over particles.
     """
-    names = ["embed", *(f"embed_{group.name}" for group in groups[1:])]
+    names = ["embed", *(f"embed_{layer_name(group.name)}" for group in groups[1:])]
     tokens = [_embedded(group, embedding, name) for group, name in zip(groups, names, strict=True)]
     x, mask = joined(tokens), joined([group.mask for group in groups])
     vectors = joined([group.vectors for group in groups])

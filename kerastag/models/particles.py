@@ -1,6 +1,7 @@
 """A jet as networks on sets take it: the objects of each group with slots, and what the jet has beside them."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,9 +70,14 @@ def of_jet(
             values = keras.layers.Concatenate()([values, _track_quantities(features, schema, group.slots)])
         known = {}
         if schema.kinematic_features(group.name):
-            known = Kinematics.of_group(schema, group.name, name=f"{group.name.replace(' ', '_')}_kinematics")(features, mask)
+            known = Kinematics.of_group(schema, group.name, name=f"{layer_name(group.name)}_kinematics")(features, mask)
         groups.append(Particles(group.name, values * mask, mask, **known))
     return groups, keras.layers.Concatenate()(own) if own else None
+
+
+def layer_name(group: str) -> str:
+    """The name of a group as names of layers may hold it: a name scope of TensorFlow has neither spaces nor brackets."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", group)
 
 
 def as_one_set(groups: Sequence[Particles]) -> Particles:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from kerastag import models
 from kerastag.attacks import PGD, ThreatModel
 from kerastag.errors import UserError
-from kerastag.schema import DEEPFLAVOUR, JET_FLAVOR, PARTICLE_TRANSFORMER_AK4, Group, Schema, Variable
+from kerastag.schema import DEEPFLAVOUR, JET_FLAVOR, PARTICLE_TRANSFORMER_AK4, Group, Kinematics, Schema, Variable
 from tests.models import checks
 from tests.toy import TOY
 
@@ -59,6 +59,22 @@ def test_the_other_models_pass_the_harness(name, tmp_path):
 def test_every_kind_of_model_takes_jets_of_several_groups(name, tmp_path):
     """Jet, tracks and a vertex, without directions or momenta."""
     checks.check_model(TINY[name], TOY, tmp_path)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_groups_may_have_any_name(name):
+    """In a graph names of layers become scopes, in which a space is an error."""
+    schema = checks.particles()
+    groups, kinematics = [], []
+    for prefix, group in (("first", "charged (|η| < 2.5)"), ("second", "neutral candidate")):
+        variables = [Variable(one.name.replace("particle", prefix), one.branch) for one in schema.groups[0].variables]
+        eta, phi, pt = (variable.name for variable in variables[:3])
+        groups.append(Group(group, tuple(variables), slots=3))
+        kinematics.append(Kinematics(group, eta, phi, (pt,)))
+    schema = dataclasses.replace(schema, groups=tuple(groups), kinematics=tuple(kinematics))
+    model = TINY[name](schema, checks.flat_statistics(schema))
+    x = checks.made_up(schema, 8)
+    np.testing.assert_allclose(tf.function(model)(tf.constant(x)), model(x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", SETS)
