@@ -97,8 +97,12 @@ class DomainAdversarial(RampedLoss):
         }
 
 
+@tf.function(autograph=False, reduce_retracing=True)
 def reversed_gradient(values: tf.Tensor, factor: float | tf.Tensor) -> tf.Tensor:
-    """The values themselves, whose gradient comes back times -factor; Ganin et al., arXiv:1505.07818, equations 16 and 17."""
+    """The values themselves, whose gradient comes back times -factor; Ganin et al., arXiv:1505.07818, equations 16 and 17.
+
+    A function of its own for the reason that `symlog` is one.
+    """
 
     @tf.custom_gradient
     def identity(x: tf.Tensor) -> tuple:

@@ -1,3 +1,7 @@
+import functools
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +11,7 @@ from kerastag.errors import UserError
 from kerastag.layers.preprocessing import PresenceFlags, Standardize, symlog
 from kerastag.schema import DEEPNTUPLE, JET_FLAVOR
 from kerastag.statistics import Moments, Statistics
+from kerastag.training.unlabelled import reversed_gradient
 
 
 def test_each_of_the_184_inputs_comes_out_with_unit_sigma(dataset):
@@ -71,6 +76,26 @@ def test_moments_in_chunks_equal_those_at_once_far_from_zero():
     statistics = Statistics.of(x, np.array([-1, -1], np.float32))
     np.testing.assert_allclose(moments.sigma, statistics.sigma, rtol=1e-9)
     assert moments.sigma[1] == pytest.approx(x[:, 1].astype(np.float64).std(), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "function", [symlog, functools.partial(reversed_gradient, factor=2.0)], ids=["symlog", "reversed gradient"]
+)
+def test_graphs_with_a_gradient_of_their_own_are_forgotten(function):
+    """TensorFlow's registry of gradients would keep them for ever."""
+
+    @tf.function
+    def slope(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = function(x)
+        return tape.gradient(y, x)
+
+    slope(tf.zeros((3, 2)))  # the function itself is traced once
+    graph = weakref.ref(slope.get_concrete_function(tf.TensorSpec((5, 2))).graph)
+    del slope
+    gc.collect()
+    assert graph() is None
 
 
 def test_symlog_and_its_slope_in_closed_form():
