@@ -103,7 +103,7 @@ def pareto_curves(rows: Sequence[Row], title: str, main: str) -> Drawn:
     """
     attacks = unique(rows, "attack")
     styles = tagger_styles(unique(rows, "defence"))
-    columns = min(len(attacks), 3)
+    columns = 2 if len(attacks) == 4 else min(len(attacks), 3)
     figure, axes = panels(-(-len(attacks) // columns), columns, title)
     for axis, attack in zip(axes.flat, attacks, strict=False):
         for defence, style in styles.items():

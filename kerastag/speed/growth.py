@@ -18,6 +18,7 @@ import numpy as np
 from kerastag import data
 from kerastag.attacks import CLEAN, Condition
 from kerastag.data import JetDataset
+from kerastag.errors import UserError
 from kerastag.evaluation.comparison import compare
 from kerastag.recipes import Settings
 from kerastag.request import EPSILON
@@ -28,6 +29,8 @@ from kerastag.training import fitting
 
 # Jets of a file, and to how many the costs are carried on.
 _FILE, _FAR = 1_000_000, 100_000_000
+# An evaluation holds its jets in memory, some 10 kB each; of larger data sets it takes a part, as with --max-jets.
+_MOST_EVALUATED = 1_000_000
 _BATCH = 8192
 # The training of which an epoch is measured.
 _SETTINGS = Settings.resolve({"recipe": "paper", "defense": "fgsm", "paper": True})
@@ -41,19 +44,21 @@ def rows(sizes: Sequence[int], clock: str, scratch: Path | None = None) -> Itera
         clock: A name in `CLOCKS`.
         scratch: Folder in which about 3 kB a jet are written; None for a temporary one.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in WORK}
+    measured: dict[str, list[tuple[int, float]]] = {name: [] for name in WORK}
     for jets in sizes:
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
             _write(Path(folder) / "root", jets)
             for name, work in WORK.items():
+                if work is _evaluate and jets > _MOST_EVALUATED:
+                    continue
                 took, memory = _alone(_measured, work, Path(folder), clock)
-                seconds[name].append(took)
+                measured[name].append((jets, took))
                 yield {"what": name, "jets": jets, "s": took, "jets/s": jets / took, "peak memory, GB": memory / 1e9}
-    if len(sizes) > 1:
-        for name, of_sizes in seconds.items():
-            yield {"what": f"{name}, by the line", "jets": _FAR, "s": line(sizes, of_sizes, _FAR)} | {
-                "slope": slope(sizes, of_sizes)
-            }
+    for name, points in measured.items():
+        if len(points) > 1:
+            some, seconds = zip(*points, strict=True)
+            far = {"jets": _FAR, "s": line(some, seconds, _FAR), "slope": slope(some, seconds)}
+            yield {"what": f"{name}, by the line"} | far
 
 
 def line(sizes: Sequence[int], seconds: Sequence[float], at: int) -> float:
@@ -74,9 +79,16 @@ def _write(folder: Path, jets: int) -> None:
 
 
 def _alone(function: Callable[..., Any], *arguments: object) -> Any:
-    """What a function returns in a process that ends with it."""
+    """What a function returns in a process that ends with it.
+
+    Raises:
+        UserError: if the process is ended from outside.
+    """
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
+        try:
+            return pool.submit(function, *arguments).result()
+        except concurrent.futures.process.BrokenProcessPool as error:
+            raise UserError("The system has ended a process, most likely for want of memory; take smaller --sizes.") from error
 
 
 def _measured(work: Callable[[Path, Callable[[], float]], float], folder: Path, clock: str) -> tuple[float, int]:

@@ -1,6 +1,7 @@
 """The benchmark: every row has a speed and a limit of the same run."""
 
 import csv
+import os
 import sys
 
 import numpy as np
@@ -10,6 +11,7 @@ from kerastag import commands, runs
 from kerastag.errors import UserError
 from kerastag.request import Sample
 from kerastag.runs.benchmark import PARTS, USUAL
+from kerastag.speed import growth
 from kerastag.speed.clock import CLOCKS, Clock
 from kerastag.speed.growth import WORK, line, slope
 from kerastag.speed.trace import _alone
@@ -113,6 +115,11 @@ def test_growth_is_measured_in_processes_of_their_own(sample, tmp_path):
 def test_time_of_an_operation_is_without_that_of_others_within():
     events = [(0, 10, "outer"), (1, 3, "inner"), (2, 1, "innermost"), (20, 5, "later")]
     assert dict(_alone(events)) == {"outer": 7, "inner": 2, "innermost": 1, "later": 5}
+
+
+def test_a_process_that_the_system_ends_is_one_sentence():
+    with pytest.raises(UserError, match="The system has ended a process, most likely for want of memory"):
+        growth._alone(os._exit, 1)
 
 
 def test_lines_and_slopes():
