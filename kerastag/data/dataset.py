@@ -1,7 +1,7 @@
 """The TFDS data set of jets as batches of (x, y, w).
 
 x is float32 `(batch, features)` in physical units, y one-hot float32 `(batch, classes)`, w float32 `(batch,)`. A split that
-fits in a quarter of the machine's memory is decoded once and permuted anew each epoch; a larger one is streamed. In both
+fits in an eighth of the machine's memory is decoded once and permuted anew each epoch; a larger one is streamed. In both
 cases the order of the jets depends only on (seed, epoch), so a resumed training sees the same batches.
 """
 
@@ -34,8 +34,8 @@ _WeightsOfBatch = Callable[[epochs.Columns], tf.Tensor]
 
 
 def memory_limit() -> int:
-    """Bytes that jets in memory may take: a quarter of the machine's."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+    """Bytes that jets in memory may take: an eighth of the machine's, since array, tensor and their making take four times that."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8
 
 
 class JetDataset:
@@ -127,7 +127,7 @@ class JetDataset:
         return self._splits[split]
 
     def fits_in_memory(self, split: str) -> bool:
-        """Whether the split takes at most a quarter of the machine's memory; it is held as array and as tensor."""
+        """Whether the split takes at most an eighth of the machine's memory, see `memory_limit`."""
         size = self.count(split) * (len(self.schema.features) + 16) * 4
         return size <= memory_limit()
 

@@ -59,7 +59,7 @@ class UnlabelledJets:
             size += chunks[-1].nbytes
             if size > memory_limit():
                 raise UserError(
-                    f"The jets in '{path}' (--unlabelled) take more than a quarter of the memory, "
+                    f"The jets in '{path}' (--unlabelled) take more than an eighth of the memory, "
                     f"{memory_limit() / 2**30:.1f} GiB; give fewer files."
                 )
         if not size:

@@ -114,7 +114,7 @@ def digests(folder: Path, hold_out: Sequence[str] = ()) -> dict[str, str]:
 def _check_memory(size: int, folder: Path) -> None:
     if size > memory_limit():
         raise UserError(
-            f"The variations in '{folder}' take {size / 2**30:.1f} GiB, more than a quarter of the memory, "
+            f"The variations in '{folder}' take {size / 2**30:.1f} GiB, more than an eighth of the memory, "
             f"{memory_limit() / 2**30:.1f} GiB; leave some out with --hold-out."
         )
 
