@@ -24,8 +24,7 @@ than any disk. With --clock cpu jets/s are those of one core, and waiting for a 
 TensorFlow's profiler what the operations of a step of the default network take.
 
 The part growth takes each size of --sizes once: building, an epoch of FGSM training as in the paper, in batches of 8192, and an
-evaluation of the test split of up to 1,000,000 jets, each in a process of its own for its peak memory. 10,000,000 jets take a
-quarter of an hour of a core.
+evaluation of the test split, each in a process of its own for its peak memory. 10,000,000 jets take half an hour of a core.
 """
 
 

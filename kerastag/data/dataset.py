@@ -34,7 +34,7 @@ _WeightsOfBatch = Callable[[epochs.Columns], tf.Tensor]
 
 
 def memory_limit() -> int:
-    """Bytes that jets in memory may take: an eighth of the machine's, since array, tensor and their making take four times that."""
+    """Bytes that jets in memory may take: an eighth of the machine's. Array, tensor and copies take four times that."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8
 
 

@@ -29,8 +29,6 @@ from kerastag.training import fitting
 
 # Jets of a file, and to how many the costs are carried on.
 _FILE, _FAR = 1_000_000, 100_000_000
-# An evaluation holds its jets in memory, some 10 kB each; of larger data sets it takes a part, as with --max-jets.
-_MOST_EVALUATED = 1_000_000
 _BATCH = 8192
 # The training of which an epoch is measured.
 _SETTINGS = Settings.resolve({"recipe": "paper", "defense": "fgsm", "paper": True})
@@ -49,8 +47,6 @@ def rows(sizes: Sequence[int], clock: str, scratch: Path | None = None) -> Itera
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
             _write(Path(folder) / "root", jets)
             for name, work in WORK.items():
-                if work is _evaluate and jets > _MOST_EVALUATED:
-                    continue
                 took, memory = _alone(_measured, work, Path(folder), clock)
                 measured[name].append((jets, took))
                 yield {"what": name, "jets": jets, "s": took, "jets/s": jets / took, "peak memory, GB": memory / 1e9}
