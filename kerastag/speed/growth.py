@@ -7,7 +7,6 @@ have the shape of `JET_FLAVOR` and no physics.
 import concurrent.futures
 import multiprocessing
 import resource
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -91,8 +90,16 @@ def _measured(work: Callable[[Path, Callable[[], float]], float], folder: Path, 
     """Seconds that a piece of work took, and the peak memory of this process, bytes."""
     with quiet():
         took = work(folder, CLOCKS[clock])
-    # Linux counts in units of 1,024 bytes, macOS in bytes.
-    return took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return took, _peak_memory()
+
+
+def _peak_memory() -> int:
+    """Largest memory of this process so far, bytes; on Linux `getrusage` would count its parent's as well."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _build(folder: Path, now: Callable[[], float]) -> float:
