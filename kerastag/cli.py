@@ -81,7 +81,6 @@ _AT_LEAST = {
     "batch_size": 1,
     "files": 1,
     "inference_batches": 1,
-    "sizes": 1,
     "jets": 1,
     "max_jets": 1,
     "paper_batches": 1,
@@ -90,6 +89,7 @@ _AT_LEAST = {
     "replicates": 2,
     "seed": 0,
     "seeds": 0,
+    "sizes": 1,
 }
 
 

@@ -84,7 +84,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--epsilon",
         type=float,
         nargs="+",
-        default=[EPSILON],
         metavar="E",
         help="sizes of the attacks of --attack, a column each; 0.01 is one of them (default: 0.01)",
     )
@@ -133,8 +132,8 @@ def main(options: argparse.Namespace) -> None:
             raise UserError(f"None of the defences looks at --{file}; name one that does with --defense, see train --help.")
     for name, of in uses.items():
         Settings.resolve(given | {"defense": name} | {file: getattr(options, file) for file in _FILES if file in of})
-    for option, given_too in {"--objective": options.objective, "--epsilon": options.epsilon != [EPSILON]}.items():
-        if given_too and not options.attack:
+    for option, value in {"--objective": options.objective, "--epsilon": options.epsilon}.items():
+        if value is not None and not options.attack:
             raise UserError(f"{option} is that of the attacks of --attack; name them too, such as --attack fgsm pgd-20.")
     for attack in options.attack or ():
         ATTACKS.find(attack)
@@ -145,8 +144,8 @@ def main(options: argparse.Namespace) -> None:
     from kerastag.runs.defense_rows import Strengths
 
     seeds = {name: options.seeds if name in SEVERAL else options.seeds[:1] for name in options.defense}
-    aim = options.objective or "margin"
-    attacks = [condition for size in options.epsilon for condition in columns_of(options.attack or (), aim, size)]
+    sizes, aim = dict.fromkeys(options.epsilon or [EPSILON]), options.objective or "margin"
+    attacks = [condition for size in sizes for condition in columns_of(options.attack or (), aim, size)]
     runs.benchmark_robustness(
         Settings.resolve(given),
         options.output,

@@ -82,7 +82,7 @@ def benchmark(
             "trace": lambda: _trace(dataset, batch_size),
             "callbacks": lambda: _callbacks(dataset, clock),
             "inference": lambda: _inference(dataset, inference_batches, clock),
-            "growth": lambda: growth.rows(sorted(sizes), clock.kind, scratch),
+            "growth": lambda: growth.rows(sorted(set(sizes)), clock.kind, scratch),
         }
         heading = _heading(clock)
         print(f"\n{heading}")

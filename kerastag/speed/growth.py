@@ -46,7 +46,7 @@ def rows(sizes: Sequence[int], clock: str, scratch: Path | None = None) -> Itera
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
             _write(Path(folder) / "root", jets)
             for name, work in WORK.items():
-                took, memory = _alone(_measured, work, Path(folder), clock)
+                took, memory = _in_own_process(_measured, work, Path(folder), clock)
                 measured[name].append((jets, took))
                 yield {"what": name, "jets": jets, "s": took, "jets/s": jets / took, "peak memory, GB": memory / 1e9}
     for name, points in measured.items():
@@ -70,10 +70,10 @@ def slope(sizes: Sequence[int], seconds: Sequence[float]) -> float:
 def _write(folder: Path, jets: int) -> None:
     folder.mkdir()
     for number, first in enumerate(range(0, jets, _FILE)):
-        _alone(write_jets, folder / f"{number}.root", min(_FILE, jets - first), number)
+        _in_own_process(write_jets, folder / f"{number}.root", min(_FILE, jets - first), number)
 
 
-def _alone(function: Callable[..., Any], *arguments: object) -> Any:
+def _in_own_process(function: Callable[..., Any], *arguments: object) -> Any:
     """What a function returns in a process that ends with it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Where the time of a step goes, by TensorFlow's profiler: matrix products, random numbers, the optimizer, the box."""
+"""Where the time of a step goes, on the wall, by TensorFlow's profiler: matrix products, random numbers, optimizer, box."""
 
 import re
 import tempfile
@@ -51,23 +51,23 @@ def _by_part(space: xplane_pb2.XSpace, network: str, optimizer: str) -> Counter[
     for plane in space.planes:
         names = {number: metadata.name for number, metadata in plane.event_metadata.items()}
         for line in plane.lines:
-            events = sorted((event.offset_ps, event.duration_ps, names[event.metadata_id]) for event in line.events)
-            for name, time in _alone(events):
+            events = [(event.offset_ps, event.duration_ps, names[event.metadata_id]) for event in line.events]
+            for name, time in own_times(events):
                 if found := _OPERATION.fullmatch(name):
                     spent[_part(found["path"], found["kind"], network, optimizer)] += time
     return spent
 
 
-def _alone(events: Sequence[tuple[int, int, str]]) -> Iterator[tuple[str, int]]:
+def own_times(events: Sequence[tuple[int, int, str]]) -> Iterator[tuple[str, int]]:
     """Name and time of each event in a thread, less that of the events within it."""
-    open_: list[list] = []
+    around: list[list] = []  # end, name and own time of the events around the present one, the outermost first
     for start, time, name in sorted(events, key=lambda event: (event[0], -event[1])):
-        while open_ and start >= open_[-1][0]:
-            yield tuple(open_.pop()[1:])
-        if open_:
-            open_[-1][2] -= time
-        open_.append([start + time, name, time])
-    for _, name, time in reversed(open_):
+        while around and start >= around[-1][0]:
+            yield tuple(around.pop()[1:])
+        if around:
+            around[-1][2] -= time
+        around.append([start + time, name, time])
+    for _, name, time in reversed(around):
         yield name, time
 
 

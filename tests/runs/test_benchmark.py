@@ -14,7 +14,7 @@ from kerastag.runs.benchmark import PARTS, USUAL
 from kerastag.speed import growth
 from kerastag.speed.clock import CLOCKS, Clock
 from kerastag.speed.growth import WORK, line, slope
-from kerastag.speed.trace import _alone
+from kerastag.speed.trace import own_times
 from tests.conftest import run_command
 
 QUICK = Clock("cpu", turns=1, seconds=0.001)
@@ -101,7 +101,7 @@ def test_steps_and_callbacks(sample, tmp_path):
 
 @pytest.mark.slow
 def test_growth_is_measured_in_processes_of_their_own(sample, tmp_path):
-    runs.benchmark(tmp_path / "speed", sample, parts=["growth"], sizes=[4_000, 2_000], clock=QUICK, scratch=tmp_path)
+    runs.benchmark(tmp_path / "speed", sample, parts=["growth"], sizes=[4_000, 2_000, 4_000], clock=QUICK, scratch=tmp_path)
     rows = _rows(tmp_path / "speed")
     measured, lines = rows[:6], rows[6:]
     _check(measured)
@@ -114,12 +114,12 @@ def test_growth_is_measured_in_processes_of_their_own(sample, tmp_path):
 
 def test_time_of_an_operation_is_without_that_of_others_within():
     events = [(0, 10, "outer"), (1, 3, "inner"), (2, 1, "innermost"), (20, 5, "later")]
-    assert dict(_alone(events)) == {"outer": 7, "inner": 2, "innermost": 1, "later": 5}
+    assert dict(own_times(events)) == {"outer": 7, "inner": 2, "innermost": 1, "later": 5}
 
 
 def test_a_process_that_the_system_ends_is_one_sentence():
     with pytest.raises(UserError, match="The system has ended a process, most likely for want of memory"):
-        growth._alone(os._exit, 1)
+        growth._in_own_process(os._exit, 1)
 
 
 def test_lines_and_slopes():

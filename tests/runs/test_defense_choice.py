@@ -65,7 +65,7 @@ def test_attacks_have_the_sizes_asked_for(monkeypatch, tmp_path):
     asked = {}
     monkeypatch.setattr(runs, "benchmark_robustness", lambda *positional, **named: asked.update(named))
     words = ("--defense", "nominal", "--output", tmp_path / "out")
-    columns = ("--attack", "fgsm", "noise", "--epsilon", "0.01", "0.05")
+    columns = ("--attack", "fgsm", "noise", "--epsilon", "0.01", "0.05", "0.05")
     assert run_command("benchmark_robustness", *words, *columns).code == 0
     labels = ["FGSM on margin ε=0.01", "noise ε=0.01", "FGSM on margin ε=0.05", "noise ε=0.05"]
     assert [condition.label for condition in asked.pop("attacks")] == labels
