@@ -85,7 +85,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         nargs="+",
         metavar="E",
-        help="sizes of the attacks of --attack, a column each; 0.01 is one of them (default: 0.01)",
+        help="sizes of the attacks of --attack, a column each; one must be 0.01 (default: 0.01)",
     )
     parser.add_argument(
         "--objective",

@@ -184,7 +184,9 @@ def _of_usual_size(attacks: Sequence[Condition]) -> list[str]:
     """
     usual = [one.label for one in attacks if one.is_attack and one.epsilon == EPSILON and one.cap is None]
     if not usual:
-        raise UserError("None of the attacks looks at the tagger; add one with --attack, such as fgsm.")
+        raise UserError(
+            f"None of the attacks has the size {EPSILON:g} and looks at the tagger; name one, such as --attack fgsm."
+        )
     return usual
 
 
