@@ -184,9 +184,8 @@ def _of_usual_size(attacks: Sequence[Condition]) -> list[str]:
     """
     usual = [one.label for one in attacks if one.is_attack and one.epsilon == EPSILON and one.cap is None]
     if not usual:
-        raise UserError(
-            f"None of the attacks has the size {EPSILON:g} and looks at the tagger; name one, such as --attack fgsm."
-        )
+        wanted = f"--attack fgsm --epsilon {EPSILON:g}"
+        raise UserError(f"None of the attacks has the size {EPSILON:g} and looks at the tagger; add one, such as {wanted}.")
     return usual
 
 
