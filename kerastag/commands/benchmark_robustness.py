@@ -11,15 +11,12 @@ from kerastag.options import add_options as add_fields
 from kerastag.recipes import Recipe, Settings
 from kerastag.request import CERTIFICATES, DATA_SET, EPSILON, PHYSICS_OPTIONS
 
-# Defences that are trained with every seed; and with the first alone, which saves most for pgd-7 and trades.
-SEVERAL = (
-    *("nominal", "fgsm", "input-gradient", "cure", "ibp", "crown-ibp", "sam", "asam", "awp", "rdsa"),
-    *("variations", "variations-fgsm", "variations-input-gradient", "domain", "consistency", "free"),
-)
-ONE = ("pgd-7", "trades", "fgsm-mixed", "fgsm-rs", "ngm", "noise")
+# Seeds of each defence unless told; of some the first alone, which saves most for pgd-7 and trades.
+SEEDS = (0, 1, 2, 3, 4)
+ONE_SEED = ("pgd-7", "trades", "fgsm-mixed", "fgsm-rs", "ngm", "noise")
 # Files that some defences need, by the option that names them.
 _FILES = ("variations", "unlabelled")
-DEFAULT = ("nominal", "fgsm", "input-gradient", *ONE)
+DEFAULT = ("nominal", "fgsm", "input-gradient", *ONE_SEED)
 _RECIPE = ("model", "epochs")
 
 EPILOG = """\
@@ -44,9 +41,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--seeds",
         type=int,
         nargs="+",
-        default=[0, 1, 2, 3, 4],
         metavar="N",
-        help=f"of {', '.join(SEVERAL)}; the others take the first (default: 0 1 2 3 4)",
+        help=f"of each defence (default: {' '.join(map(str, SEEDS))}; of {', '.join(ONE_SEED)} the first alone)",
     )
     parser.add_argument(
         "--train-epsilons",
@@ -143,7 +139,7 @@ def main(options: argparse.Namespace) -> None:
     from kerastag.runs.benchmark_robustness import columns_of
     from kerastag.runs.defense_rows import Strengths
 
-    seeds = {name: options.seeds if name in SEVERAL else options.seeds[:1] for name in options.defense}
+    seeds = {name: options.seeds or (SEEDS[:1] if name in ONE_SEED else SEEDS) for name in options.defense}
     sizes, aim = dict.fromkeys(options.epsilon or [EPSILON]), options.objective or "margin"
     attacks = [condition for size in sizes for condition in columns_of(options.attack or (), aim, size)]
     runs.benchmark_robustness(

@@ -75,6 +75,16 @@ def test_attacks_have_the_sizes_asked_for(monkeypatch, tmp_path):
     assert (outcome.code, outcome.err.count("\n")) == (2, 1) and "--epsilon is that of the attacks of --attack" in outcome.err
 
 
+def test_every_defence_takes_the_seeds_asked_for(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(runs, "benchmark_robustness", lambda settings, output, seeds, **options: asked.append(seeds))
+    words = ("--defense", "nominal", "pgd-7", "--output", tmp_path / "out")
+    assert run_command("benchmark_robustness", *words, "--seeds", "3", "4").code == 0
+    assert asked.pop() == {"nominal": [3, 4], "pgd-7": [3, 4]}
+    assert run_command("benchmark_robustness", *words).code == 0
+    assert asked.pop() == {"nominal": (0, 1, 2, 3, 4), "pgd-7": (0,)}
+
+
 @pytest.mark.slow
 def test_quantities_are_those_of_other_commands(dataset, data_dir, tmp_path, capsys):
     """The strongest attack is the least area of the table; certificates are below attacks; calibration as by hand."""
