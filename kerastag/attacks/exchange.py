@@ -11,11 +11,12 @@ from scipy.ndimage import median_filter
 from kerastag.attacks.base import Attack
 from kerastag.attacks.threat_model import Box, ThreatModel
 from kerastag.errors import UserError
+from kerastag.layers import memory
 from kerastag.schema.discovery import SPIKE
 from kerastag.statistics import correlations
 
 _BATCH = 8192
-_Gradient = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+_Gradient = Callable[[np.ndarray, np.ndarray], np.ndarray]
 # Jets of about the same value, of which one half goes up.
 _NEIGHBOURS = 101
 # How often moves that left their box are halved before they are given up.
@@ -89,13 +90,11 @@ class _Jets:
     @classmethod
     def of(cls, threat_model: ThreatModel, gradient: _Gradient, x: np.ndarray, y: np.ndarray, rows: np.ndarray) -> "_Jets":
         """From clean features and flavours of the jets with these numbers."""
-        parts = list(zip(batches(x), batches(y), strict=True))
-        boxes = [threat_model.box(*part) for part in parts]
-        gradients = [gradient(*map(tf.constant, part)).numpy() for part in parts]
+        boxes = [threat_model.box(*part) for part in zip(batches(x), batches(y), strict=True)]
         low, high, budget = (_joined([getattr(box, name) for box in boxes]) for name in ("low", "high", "budget"))
         may = (budget > 0) & ~_repeated(x)
         patterns = np.concatenate([_patterns(box) for box in boxes])
-        return cls(rows, x, boxes, low, high, np.concatenate(gradients), may, patterns)
+        return cls(rows, x, boxes, low, high, gradient(x, y), may, patterns)
 
     def cells(self, attacked: np.ndarray, leads: dict[int, set[int]]) -> "_Cells":
         """What these jets may do, where the attack moves them to `attacked` features."""
@@ -143,14 +142,15 @@ def batches(values: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _gradient(attack: Attack, tagger: keras.Model, features: int, classes: int) -> _Gradient:
-    """The gradient of the objective at clean jets `(batch, features)`, with what it does to cells that follow."""
+    """The gradient of the objective at clean jets `(jets, features)`, with what it does to cells that follow."""
 
     @tf.function(input_signature=[tf.TensorSpec((None, width), tf.float32) for width in (features, classes)])
     def gradient(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         return attack.bind(tagger, y, box=attack.threat_model.box(x, y)).gradient(x)[1]
 
     # Each data set has one of its own, which TensorFlow would take for one that is traced over and over, and warn.
-    return gradient.get_concrete_function()
+    graph = gradient.get_concrete_function()
+    return lambda x, y: np.concatenate([graph(*map(tf.constant, part)).numpy() for part in memory.batches(tagger, x, y)])
 
 
 def _repeated(x: np.ndarray) -> np.ndarray:

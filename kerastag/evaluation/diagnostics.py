@@ -18,7 +18,7 @@ from kerastag.attacks import FGSM, PGD, Attack, ThreatModel, Transfer
 from kerastag.attacks.samples import attacked_features, attacked_logits
 from kerastag.bounds import worst_logits
 from kerastag.errors import UserError
-from kerastag.layers.class_logits import flavour_logits
+from kerastag.layers.memory import batches
 from kerastag.layers.mending import beyond_ranges
 
 # Mean losses that differ by less than this, relative to the larger, count as equal.
@@ -242,14 +242,18 @@ class Losses:
 
         They lie in the box around the clean jets. One graph serves all factors, since making it takes longest.
         """
-        x, y = tf.constant(self.x), tf.constant(self.y)
+        specs = [tf.TensorSpec((None, values.shape[1]), tf.float32) for values in (self.x, self.y, self.x)]
 
-        @tf.function(input_signature=[tf.TensorSpec(x.shape, tf.float32), tf.TensorSpec((), tf.float32)])
-        def climb(start: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+        @tf.function(input_signature=[*specs, tf.TensorSpec((), tf.float32)])
+        def climb(x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
             box = attack.threat_model.box(x, y, strength)
             return box.complete(attack.climb(box, attack.bind(self.tagger, y, box=box), start)[0])
 
-        return lambda points, factor: climb(tf.constant(points), tf.constant(factor, tf.float32)).numpy()
+        def climbed(points: np.ndarray, factor: float) -> np.ndarray:
+            parts = batches(self.tagger, self.x, self.y, points)
+            return np.concatenate([climb(*part, np.float32(factor)).numpy() for part in parts])
+
+        return climbed
 
     def at_random_corners(self, threat_model: ThreatModel, seed: int = 0) -> float:
         """Mean over jets at the worst of some random corners of the box around each."""
@@ -264,13 +268,16 @@ class Losses:
 
     def zero_gradients(self, threat_model: ThreatModel) -> float:
         """Share of the jets with free cells whose gradient is exactly 0 in all of them."""
-        box = threat_model.box(tf.constant(self.x), tf.constant(self.y))
-        free = np.asarray(box.budget) > 0
-        _, gradient = FGSM(threat_model).bind(self.tagger, tf.constant(self.y), box=box).gradient(box.x)
-        movable = free.any(axis=1)
-        return float((np.where(free, gradient, 0) == 0).all(axis=1)[movable].mean()) if movable.any() else 0.0
+        fgsm, zero = FGSM(threat_model), []
+        for x, y in batches(self.tagger, self.x, self.y):
+            box = threat_model.box(tf.constant(x), tf.constant(y))
+            free = np.asarray(box.budget) > 0
+            _, gradient = fgsm.bind(self.tagger, tf.constant(y), box=box).gradient(box.x)
+            zero.append((np.where(free, gradient, 0) == 0).all(axis=1)[free.any(axis=1)])
+        of_movable = np.concatenate(zero)
+        return float(of_movable.mean()) if of_movable.size else 0.0
 
     def saturated(self) -> float:
         """Share of jets for which the softmax is 1 as far as float32 can tell."""
-        logits = flavour_logits(self.tagger, self.x, self.y)
+        logits = attacked_logits(self.tagger, self.x, self.y, None)
         return float((tf.nn.softmax(logits).numpy().max(axis=1) > _SATURATED).mean())

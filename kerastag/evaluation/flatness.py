@@ -13,6 +13,7 @@ import tensorflow as tf
 from kerastag.attacks import FGSM, ThreatModel
 from kerastag.attacks.threat_model import Box
 from kerastag.layers.class_logits import flavour_logits
+from kerastag.layers.memory import batches
 
 QUANTITIES = ("gradient_norm", "curvature", "rise_random", "rise_adversarial")
 _BATCH = 1024
@@ -37,7 +38,8 @@ def surface(
     moved[:, :, columns[1]] += (steps * scale[columns[1]])[:, None].astype(np.float32)
     points = moved.reshape(-1, len(x))
     labels = np.tile(y, (len(points), 1)).astype(np.float32)
-    return _losses(tagger, tf.constant(points), tf.constant(labels)).numpy().reshape(len(steps), len(steps))
+    losses = [_losses(tagger, *map(tf.constant, part)).numpy() for part in batches(tagger, points, labels)]
+    return np.concatenate(losses).reshape(len(steps), len(steps))
 
 
 def flatness(
@@ -83,7 +85,8 @@ def flatness(
             "rise_adversarial": _losses(tagger, worst, y) - loss,
         }
 
-    parts = [measure(x[i : i + _BATCH], y[i : i + _BATCH], tf.constant(i, tf.int64)) for i in range(0, len(x), _BATCH)]
+    numbers = np.arange(len(x), dtype=np.int64)
+    parts = [measure(*jets, number[0]) for *jets, number in batches(tagger, x, y, numbers, most=_BATCH)]
     return {name: np.concatenate([part[name].numpy() for part in parts]) for name in QUANTITIES}
 
 

@@ -1,8 +1,10 @@
 """How many jets a tagger can take at once."""
 
 import math
+from collections.abc import Iterator
 
 import keras
+import numpy as np
 
 # What gradients, temporary values and parts of layers need beside each layer's output, found by measuring.
 _BESIDE = 6
@@ -17,6 +19,12 @@ def jets_at_once(tagger: keras.Model) -> int:
         tagger: From raw features to logits; one that Keras knows no layers' outputs of counts as small.
     """
     return max(1, min(_MOST, _MEMORY // max(1, _numbers(tagger) * _BYTES * _BESIDE)))
+
+
+def batches(tagger: keras.Model, *arrays: np.ndarray, most: int = _MOST) -> Iterator[tuple[np.ndarray, ...]]:
+    """The same jets of arrays `(jets, …)`, as many at once as the tagger can take, `most` at most."""
+    jets = min(most, jets_at_once(tagger))
+    return (tuple(values[start : start + jets] for values in arrays) for start in range(0, len(arrays[0]), jets))
 
 
 def _numbers(tagger: keras.Model) -> int:

@@ -17,6 +17,7 @@ import tensorflow as tf
 from kerastag.attacks import CLEAN, Attack, Condition, attacked_features, attacked_logits
 from kerastag.data import JetDataset
 from kerastag.files import replaced
+from kerastag.layers.memory import batches
 from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.request import RELATIVE_CAP, ReportOptions, Sample
 from kerastag.results import Resampled, Seeds, Trained, defined
@@ -214,12 +215,13 @@ class Subject:
 
     def steepness(self, rows: slice) -> np.ndarray:
         """|∂J/∂u| of the first tagger at some jets, `(jets, features)`; 0 for cells that cannot move."""
-        x, y = tf.constant(self.jets.features[rows]), tf.constant(self.jets.y[rows])
-        attack = self.attack(self.fgsm())
+        x, y = self.jets.features[rows], self.jets.y[rows]
+        attack, tagger = self.attack(self.fgsm()), self.model(self.names[0])
         assert attack is not None
-        _, gradient = attack.bind(self.model(self.names[0]), y).gradient(x)
+        parts = [map(tf.constant, part) for part in batches(tagger, x, y)]
+        gradients = [attack.bind(tagger, y).gradient(x)[1].numpy() for x, y in parts]
         free = np.asarray(attack.threat_model.moves(x))
-        return np.abs(np.where(free, gradient, 0) * self.dataset.statistics.sigma)
+        return np.abs(np.where(free, np.concatenate(gradients), 0) * self.dataset.statistics.sigma)
 
     @property
     def nonfinite_gradients(self) -> int:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from kerastag.errors import UserError
 from kerastag.files import replaced
 from kerastag.layers.class_logits import class_names
-from kerastag.layers.memory import jets_at_once
+from kerastag.layers.memory import batches
 from kerastag.layers.precision import precisions
 from kerastag.schema import Schema
 
@@ -105,11 +105,10 @@ def parity(tagger: keras.Model, saved_model: Path, onnx_file: Path, x: np.ndarra
     """Largest difference of probabilities between Keras and each export, on jets `(jets, features)`."""
     import onnxruntime
 
-    jets = jets_at_once(tagger)
-    batches = [x[start : start + jets] for start in range(0, len(x), jets)]
-    expected = tf.nn.softmax(tagger.predict(x, batch_size=jets, verbose=0)).numpy()
+    parts = [part for (part,) in batches(tagger, x)]
+    expected = tf.nn.softmax(tagger.predict(x, batch_size=len(parts[0]), verbose=0)).numpy()
     loaded = tf.saved_model.load(str(saved_model))  # owns the variables, so it must outlive the call
-    saved = np.concatenate([loaded.probabilities(tf.constant(batch)).numpy() for batch in batches])
+    saved = np.concatenate([loaded.probabilities(tf.constant(part)).numpy() for part in parts])
     session = onnxruntime.InferenceSession(str(onnx_file), providers=["CPUExecutionProvider"])
-    onnx = np.concatenate([session.run(["probabilities"], {"features": batch})[0] for batch in batches])
+    onnx = np.concatenate([session.run(["probabilities"], {"features": part})[0] for part in parts])
     return {"SavedModel": float(abs(saved - expected).max()), "ONNX": float(abs(onnx - expected).max())}
