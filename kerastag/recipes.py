@@ -151,7 +151,7 @@ class Settings:
     defense: str = option("nominal", choices=DEFENSES, group=_ATTACK)
     epsilon: float = option(
         EPSILON,
-        "size of the attack in units of --scale; with --budget a multiple of it, once unless told",
+        "size of the attack in units of --scale; with a budget a multiple of it, once unless told",
         metavar="E",
         at_least=0,
         group=_ATTACK,

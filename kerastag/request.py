@@ -167,7 +167,7 @@ class AttackGrid:
     attacks: tuple[str, ...] = option(("fgsm", "pgd-20"), choices=ATTACKS, flag="--attack", group="attacks")
     epsilons: tuple[float, ...] = option(
         (EPSILON,),
-        "sizes of the attacks in units of --scale; with --budget multiples of it, once unless told",
+        "sizes of the attacks in units of --scale; with a budget multiples of it, once unless told",
         metavar="E",
         at_least=0,
         flag="--epsilon",
@@ -210,6 +210,7 @@ class ReportOptions:
         uncertainty: Relative uncertainty of a bin against which distributions are held.
         features: Names of inputs for the figures by flavour and of the loss surface; none lets numbers decide.
         replicates: Bootstrap resamples.
+        scale: Unit of ε, without a budget.
         physics: Which rules attacks obey, and their budget.
 
     Raises:
@@ -217,7 +218,10 @@ class ReportOptions:
     """
 
     epsilon: float = option(
-        EPSILON, "size of the attacks in σ; with --budget a multiple of it, once unless told", metavar="E", positive=True
+        EPSILON,
+        "size of the attacks in units of --scale; with a budget a multiple of it, once unless told",
+        metavar="E",
+        positive=True,
     )
     epsilons: tuple[float, ...] = option(_CURVE, "sizes of the curves", metavar="E", positive=True)
     uncertainty: float = option(
@@ -227,12 +231,23 @@ class ReportOptions:
         (), "inputs to show by flavour, the first two over the loss surface (default: those pushed most)"
     )
     replicates: int = option(REPLICATES, "bootstrap resamples", metavar="N", positive=True)
+    scale: str = option("sigma", choices=SCALES)
     physics: Physics = section(PHYSICS)
 
     def __post_init__(self) -> None:
         options.check(self)
         if self.replicates < 2:
             raise UserError(f"'replicates' must be at least 2, not {self.replicates}.")
+
+    @property
+    def unit(self) -> str:
+        """Unit of ε, in words."""
+        return Path(self.physics.budget).stem if self.physics.budget else self.unit_of_moves
+
+    @property
+    def unit_of_moves(self) -> str:
+        """Unit of moves in figures, in words."""
+        return "σ" if self.scale == "sigma" else f"{self.scale} σ"
 
     @property
     def distortion(self) -> float:

@@ -28,7 +28,7 @@ with choice.png what to choose a defence by: strongest attack, certificate, chan
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add data, defences, trainings and output."""
-    add_fields(parser, Settings(), [*DATA_SET, "physics"], unset=True)
+    add_fields(parser, Settings(), [*DATA_SET, "scale", "physics"], unset=True)
     add_fields(parser, Recipe(), _RECIPE, unset=True)
     parser.add_argument(
         "--defense",
@@ -121,7 +121,7 @@ def main(options: argparse.Namespace) -> None:
     """Train, attack, write."""
     if options.budget:
         raise UserError("The benchmark's attacks have sizes in σ; leave --budget out, or use evaluate.")
-    given = {name: getattr(options, name) for name in (*DATA_SET, *_RECIPE, *PHYSICS_OPTIONS)}
+    given = {name: getattr(options, name) for name in (*DATA_SET, *_RECIPE, "scale", *PHYSICS_OPTIONS)}
     uses = {name: DEFENSES.find(name).uses for name in options.defense}
     for file in _FILES:
         if getattr(options, file) and not any(file in of for of in uses.values()):

@@ -14,7 +14,7 @@ examples:
   %(prog)s nominal=study/nominal-seed{0,1,2} adversarial=study/trained_at_0.01-seed{0,1,2} --output report
   %(prog)s saved_models/deepcsv_nominal saved_models/deepcsv_adversarial DeepCSV --config deepcsv --output report_deepcsv
   %(prog)s RobustParTAK4 RobustParTAK4-ngm --config particle_transformer_ak4 --manual-dir candidates --split all \\
-      --max-jets 1000 --output report_pair
+      --scale core --epsilon 0.05 --max-jets 1000 --output report_pair
   %(prog)s nominal=architectures/mlp-nominal-seed{0,1,2} adversarial=architectures/mlp-adversarial-seed{0,1,2} \\
       --study architectures --output report
 

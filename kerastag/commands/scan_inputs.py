@@ -9,7 +9,7 @@ from kerastag.options import collect
 from kerastag.recipes import Recipe, Settings
 from kerastag.request import DATA_SET, PHYSICS_OPTIONS, SCAN
 
-_SETTINGS, _RECIPE = ("recipe", "epsilon"), ("model", "epochs")
+_SETTINGS, _RECIPE = ("recipe", "epsilon", "scale"), ("model", "epochs")
 
 EPILOG = """\
 examples:

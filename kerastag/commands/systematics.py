@@ -38,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--variation", nargs="+", default=[], metavar="NAME", help="variations to look at (default: all of the folder)"
     )
     add_fields(parser, Sample(), (*DATA_SET, "split"))
-    add_fields(parser, SCAN, ["attacks", "epsilons", "objectives"])
+    add_fields(parser, SCAN, ["attacks", "epsilons", "objectives", "scale"])
     parser.add_argument(
         "--budgets", nargs="+", default=[], metavar="NAME", help="further boxes: budgets by name or file, at ε = 1"
     )

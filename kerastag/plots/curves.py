@@ -106,12 +106,13 @@ def _band(axis: plt.Axes, at: Sequence[float], intervals: Sequence[Interval], da
 
 
 @styled
-def against_epsilon(rows: Sequence[Row], title: str) -> Drawn:
+def against_epsilon(rows: Sequence[Row], title: str, unit: str = "σ") -> Drawn:
     """Area against ε: a row per relative cap, a panel per discriminator, a colour per tagger, a line style per attack.
 
     Args:
         rows: `tagger`, `attack`, `epsilon`, `cap`, `discriminator`, `area`.
         title: Title of the figure.
+        unit: Unit of ε.
     """
     caps, discriminators = unique(rows, "cap"), unique(rows, "discriminator")
     styles = tagger_styles(unique(rows, "tagger"))
@@ -120,7 +121,7 @@ def against_epsilon(rows: Sequence[Row], title: str) -> Drawn:
         cap, discriminator = caps[line], discriminators[column]
         _epsilon_panel(axis, where(rows, cap=cap, discriminator=discriminator), styles)
         axis.set(
-            xlabel="ε [σ of each feature]",
+            xlabel=f"ε [{unit} of each feature]",
             ylabel=f"{discriminator} AUC",
             title="no cap" if cap is None else f"relative cap {cap:.0%}",
         )
@@ -139,7 +140,7 @@ def _epsilon_panel(axis: plt.Axes, rows: Sequence[Row], styles: Mapping[str, Sty
 
 
 @styled
-def certified(rows: Sequence[Row], main: str, title: str) -> Drawn:
+def certified(rows: Sequence[Row], main: str, title: str, unit: str = "σ") -> Drawn:
     """Area against ε: what an attack leaves, solid, and what no attack can pass, dashed, with the band between them.
 
     Certified areas far below 0.5, which say nothing, are cut off.
@@ -148,6 +149,7 @@ def certified(rows: Sequence[Row], main: str, title: str) -> Drawn:
         rows: `tagger`, `epsilon` above 0, and the areas `attacked` and `certified`.
         main: Name of the discriminator.
         title: Title of the figure.
+        unit: Unit of ε.
     """
     figure, axes = panels(1, 1, title)
     axis = axes[0, 0]
@@ -162,7 +164,7 @@ def certified(rows: Sequence[Row], main: str, title: str) -> Drawn:
         ends = ([row[name].value for row in curve] for name in ("certified", "attacked"))
         axis.fill_between(sizes, *ends, color=style["color"], alpha=0.15)
     axis.axhline(0.5, color="gray", linewidth=1)
-    axis.set(xlabel="ε [σ of each feature]", ylabel=f"{main} AUC", ylim=(0.45, 1.0), xscale="log")
+    axis.set(xlabel=f"ε [{unit} of each feature]", ylabel=f"{main} AUC", ylim=(0.45, 1.0), xscale="log")
     axis.grid(alpha=0.3)
     axis.legend(fontsize="x-small", loc="lower left")
     return figure, axes

@@ -89,16 +89,22 @@ def _name_groups(axis: plt.Axes, schema: Schema) -> None:
 
 @styled
 def loss_surface(
-    surfaces: Mapping[str, np.ndarray], steps: np.ndarray, labels: tuple[str, str], epsilon: float, title: str
+    surfaces: Mapping[str, np.ndarray],
+    steps: np.ndarray,
+    labels: tuple[str, str],
+    box: tuple[float, float],
+    title: str,
+    unit: str = "σ",
 ) -> Drawn:
-    """Cross-entropy of a jet over two of its inputs, a panel per tagger, all on one colour scale; the box of ±ε is drawn.
+    """Cross-entropy of a jet over two of its inputs, a panel per tagger, all on one colour scale, with the box around the jet.
 
     Args:
         surfaces: Cross-entropy by tagger, `(steps, steps)` each, the first input along the columns.
-        steps: Moves in σ, `(steps,)`.
+        steps: Moves, `(steps,)`.
         labels: Labels of the two inputs.
-        epsilon: Half the width of the box, in σ.
+        box: Half the width of the box along each.
         title: Title of the figure.
+        unit: Unit of moves and box.
     """
     low, high = np.min(list(surfaces.values())), np.max(list(surfaces.values()))
     figure, axes = panels(1, len(surfaces), title, (11, 10))
@@ -106,8 +112,9 @@ def loss_surface(
     for axis, (name, values) in zip(axes[0], surfaces.items(), strict=True):
         filled = axis.contourf(steps, steps, values, levels, cmap="cividis")
         axis.contour(steps, steps, values, levels[::3], colors="white", linewidths=0.6)
-        axis.add_patch(plt.Rectangle((-epsilon, -epsilon), 2 * epsilon, 2 * epsilon, fill=False, color="white", linewidth=2))
+        corner, width, height = (-box[0], -box[1]), 2 * box[0], 2 * box[1]
+        axis.add_patch(plt.Rectangle(corner, width, height, fill=False, color="white", linewidth=2))
         axis.plot(0, 0, "o", color="white", markersize=6)
-        axis.set(xlabel=f"Δ({labels[0]}) [σ]", ylabel=f"Δ({labels[1]}) [σ]", title=name)
+        axis.set(xlabel=f"Δ({labels[0]}) [{unit}]", ylabel=f"Δ({labels[1]}) [{unit}]", title=name)
     figure.colorbar(filled, ax=axes, label="cross-entropy", format="%.2f")
     return figure, axes

@@ -86,6 +86,11 @@ class Subject:
         return self.dataset.schema.main
 
     @property
+    def scale(self) -> np.ndarray:
+        """Unit of moves in figures, and of ε without a budget, `(features,)`."""
+        return self.dataset.scale(self.options.scale)
+
+    @property
     def title(self) -> str:
         """Number and origin of the jets, for titles."""
         changed = [name for name in self.dataset.variations if name != "nominal"]
@@ -183,7 +188,7 @@ class Subject:
     ) -> Condition:
         """An attack or distortion under the report's rules of physics, of the headline's size unless told otherwise."""
         size = self.options.epsilon if epsilon is None else epsilon
-        return Condition(attack, size, cap, objective, physics=self.options.physics)
+        return Condition(attack, size, cap, objective, self.options.scale, physics=self.options.physics)
 
     def fgsm(self, cap: float | None = None) -> Condition:
         """FGSM of the headline's size."""
@@ -221,7 +226,7 @@ class Subject:
         parts = [map(tf.constant, part) for part in batches(tagger, x, y)]
         gradients = [attack.bind(tagger, y).gradient(x)[1].numpy() for x, y in parts]
         free = np.asarray(attack.threat_model.moves(x))
-        return np.abs(np.where(free, np.concatenate(gradients), 0) * self.dataset.statistics.sigma)
+        return np.abs(np.where(free, np.concatenate(gradients), 0) * self.scale)
 
     @property
     def nonfinite_gradients(self) -> int:

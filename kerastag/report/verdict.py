@@ -26,9 +26,9 @@ def section(subject: Subject, numbers: Mapping[str, Numbers]) -> Section:
         "All areas",
         [
             f"{subject.main.name} area ({' against '.join(subject.main.sides)}) of {subject.title}; mean over seeds where "
-            "there are several, ± half the 68 % interval of the sample. Attacks have ε = "
-            f"{subject.options.epsilon:g}, distortions {subject.options.distortion:g}, in σ of each input; whole numbers and "
-            "absent values never move. Robustness is measured against these attacks, no others."
+            f"there are several, ± half the 68 % interval of the sample. Attacks have ε = {subject.options.epsilon:g}, "
+            f"distortions {subject.options.distortion:g}, in {subject.options.unit} of each input; whole numbers and absent "
+            "values never move. Robustness is measured against these attacks, no others."
         ],
         [_table(subject, numbers[areas.NAME]["rows"], cap) for cap in (None, RELATIVE_CAP)],
     )

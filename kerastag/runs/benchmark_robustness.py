@@ -133,13 +133,13 @@ def benchmark_robustness(
     others = _others(beside, rows, dataset)
     for seeds in rows.values():  # mistakes are found before the first training
         make_defense(seeds[0], dataset, steps_per_epoch=1)
-    attacks = [dataclasses.replace(condition, physics=settings.physics) for condition in attacks]
+    attacks = [dataclasses.replace(condition, scale=settings.scale, physics=settings.physics) for condition in attacks]
     for condition in attacks:
         for one in _shown(dataset.schema):
             condition.aimed_at(one.name).build_attack(dataset)
     jets = dataset.arrays("test").take(slice(max_jets))
     varied = None if systematics is None else VariedSamples(systematics, dataset.schema, UNCERTAINTIES)
-    choice = Choice(dataset, jets, settings.physics, certify, varied)
+    choice = Choice(dataset, jets, settings.physics, certify, varied, settings.scale)
     usual = _of_usual_size(attacks)
     results: dict[str, list[Training]] = {}
     quantities: dict[str, list[Quantities]] = {}
@@ -296,7 +296,7 @@ def _evaluate(dataset: JetDataset, jets: Jets, tagger: Tagger, attacks: Sequence
         aims = {one.name: condition.aimed_at(one.name) for one in separations}
         logits = {aim: _attacked(tagger, jets, aim.build(dataset)) for aim in set(aims.values())}
         areas[condition.label] = _areas(jets.y, {name: logits[aim] for name, aim in aims.items()}, bootstrap, separations)
-    fgsm = Condition("fgsm", EPSILON, physics=attacks[0].physics).build_attack(dataset)
+    fgsm = Condition("fgsm", EPSILON, scale=attacks[0].scale, physics=attacks[0].physics).build_attack(dataset)
     x, marginals = marginal_preserving(fgsm, tagger.attacked, jets.features, jets.y)
     areas[MARGINAL] = _areas(jets.y, dict.fromkeys([one.name for one in separations], tagger.logits(x)), bootstrap, separations)
     reach = {

@@ -41,6 +41,7 @@ class Choice:
         physics: Which rules attacks obey.
         method: How certificates are made, in the box without ties; None for none.
         varied: The test jets under simulated variations, all that files have; None for none.
+        scale: Unit of ε.
     """
 
     dataset: JetDataset
@@ -48,6 +49,7 @@ class Choice:
     physics: Physics = PHYSICS
     method: Method | None = None
     varied: VariedSamples | None = None
+    scale: str = "sigma"
 
     @property
     def _made_of(self) -> dict:
@@ -66,7 +68,8 @@ class Choice:
     def _attack(self) -> Condition:
         """The attack beside certificates, in the same box."""
         untied = dataclasses.replace(self.physics, untied=True)
-        return Condition("apgd-20", EPSILON, objective=self.dataset.schema.main.name, physics=untied)
+        aim = self.dataset.schema.main.name
+        return Condition("apgd-20", EPSILON, objective=aim, scale=self.scale, physics=untied)
 
     def kept(self, file: Path, of: Mapping[str, str], make: Callable[[], Tagger]) -> Quantities:
         """Quantities of a tagger, read back if they were measured `of` the same."""

@@ -130,17 +130,18 @@ def systematics(
 
 
 def boxes(grid: AttackGrid, budgets: Sequence[str] = ()) -> list[Condition]:
-    """The attacks within the paper's box, within the physical one, and within each budget.
+    """The attacks within the paper's box, within the physical one, and within each budget, whose units are its own.
 
     Raises:
         UserError: if two budgets have the same name in tables.
     """
-    rules = [(PAPER, grid.epsilons), (PHYSICS, grid.epsilons)]
-    rules += [(dataclasses.replace(PHYSICS, budget=budget), (1.0,)) for budget in budgets]
-    labels = [physics.label for physics, _ in rules]
+    rules: list[dict[str, Any]] = [{"physics": PAPER}, {"physics": PHYSICS}]
+    of_budgets = [dataclasses.replace(PHYSICS, budget=budget) for budget in budgets]
+    rules += [{"physics": physics, "epsilons": (1.0,), "scale": "sigma"} for physics in of_budgets]
+    labels = [physics.label for physics in of_budgets]
     if same := next((label for label in labels if labels.count(label) > 1), None):
         raise UserError(f"Two of --budgets are called '{same}' in tables; leave one out, or rename its file.")
-    grids = [dataclasses.replace(grid, physics=physics, epsilons=epsilons) for physics, epsilons in rules]
+    grids = [dataclasses.replace(grid, **of_box) for of_box in rules]
     return [condition for of_box in grids for condition in conditions(of_box) if not condition.is_clean]
 
 

@@ -1,6 +1,7 @@
 """Every command explains itself, as a script and on the console."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,13 @@ def test_scripts_explain_themselves(name):
     command = COMMAND_OF.get(name, name)
     in_process = run_command(command, "--help").out
     assert "".join(in_process.split()) == "".join(printed.replace(f"{name}.py", command).split())
+
+
+@pytest.mark.parametrize("name", commands.NAMES)
+def test_units_that_a_help_names_can_be_chosen(name):
+    parser = commands.make_parser(name, name)
+    flags = {flag for action in parser._actions for flag in action.option_strings}
+    assert set(re.findall(r"--(?:scale|budget)\b", parser.format_help())) <= flags
 
 
 def test_console_lists_the_commands_and_passes_options_on():

@@ -142,11 +142,12 @@ def test_scans_run_from_few_inputs_to_many_and_clean_jets_have_no_loss():
 
 def test_surfaces_share_one_scale_and_show_the_box():
     surfaces = {"a": np.arange(9.0).reshape(3, 3), "b": np.full((3, 3), 4.0)}
-    _, axes = plots.loss_surface(surfaces, np.array([-0.5, 0, 0.5]), ("x", "y"), 0.1, "")
+    _, axes = plots.loss_surface(surfaces, np.array([-0.5, 0, 0.5]), ("x", "y"), (0.1, 0.05), "", "core σ")
     limits = [axis.collections[0].get_clim() for axis in axes[0]]
     assert limits[0] == limits[1] == (0, 8)
     box = axes[0, 0].patches[-1]
-    assert (box.get_x(), box.get_width()) == (-0.1, 0.2)
+    assert (box.get_x(), box.get_width(), box.get_y(), box.get_height()) == (-0.1, 0.2, -0.05, 0.1)
+    assert axes[0, 0].get_xlabel() == "Δ(x) [core σ]"
 
 
 def test_saving_writes_every_format_and_releases_the_figure(tmp_path):

@@ -10,7 +10,7 @@ from kerastag.attacks import Condition
 from kerastag.evaluation.calibration import expected_calibration_error
 from kerastag.recipes import Settings
 from kerastag.results import Seeds
-from kerastag.runs.defense_choice import ATTACKED, CERTIFIED, TIME, WORST, best
+from kerastag.runs.defense_choice import ATTACKED, CERTIFIED, TIME, WORST, Choice, best
 from kerastag.runs.defense_rows import Strengths, folder, strength, trainings
 from tests.conftest import run_command
 
@@ -73,6 +73,15 @@ def test_attacks_have_the_sizes_asked_for(monkeypatch, tmp_path):
     assert "attacks" not in asked
     outcome = run_command("benchmark_robustness", *words, "--epsilon", "0.05")
     assert (outcome.code, outcome.err.count("\n")) == (2, 1) and "--epsilon is that of the attacks of --attack" in outcome.err
+
+
+def test_attacks_and_trainings_have_the_scale_asked_for(dataset, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(runs, "benchmark_robustness", lambda settings, *rest, **options: asked.append(settings))
+    assert run_command("benchmark_robustness", "--scale", "core", "--output", tmp_path / "out").code == 0
+    assert asked[0].scale == "core"
+    choice = Choice(dataset, dataset.arrays("test"), scale="core")
+    np.testing.assert_allclose(choice._attack.threat_model(dataset).scale, dataset.scale("core"), rtol=1e-6)
 
 
 def test_every_defence_takes_the_seeds_asked_for(monkeypatch, tmp_path):

@@ -18,9 +18,9 @@ from kerastag.files import read_json, write_json
 from kerastag.metrics import DISCRIMINATORS, RankedPair
 from kerastag.recipes import Settings
 from kerastag.report import subject as subjects
-from kerastag.report.parts import PARTS
+from kerastag.report.parts import PARTS, flatness
 from kerastag.report.subject import Subject
-from kerastag.request import PAPER, ReportOptions, Sample
+from kerastag.request import PAPER, Physics, ReportOptions, Sample
 from kerastag.results import Interval, NotDefined, Seeds
 from kerastag.runs.report import report
 from kerastag.runs.train import train
@@ -301,6 +301,24 @@ def test_logits_are_those_of_the_attacked_jets(subject):
     for condition in (CLEAN, subject.fgsm(), Condition("pgd-20", 0.01), Condition("noise", 0.05)):
         expected = attacked_logits(tagger, jets.features, jets.y, condition.build(subject.dataset))
         np.testing.assert_allclose(subject.logits("robust", condition), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_moves_are_in_the_unit_asked_for(subject, dataset, taggers, tmp_path):
+    other = Subject(taggers, dataset, subject.sample, ReportOptions(**OPTIONS, scale="core"), tmp_path)
+    core, sigma = dataset.scale("core"), dataset.scale("sigma")
+    np.testing.assert_allclose(other.fgsm().threat_model(dataset).scale, core, rtol=1e-6)
+    assert other.options.unit == "core σ" and other.fgsm().label == "FGSM ε=0.01 core paper's box"
+    steepness, usual = (of.steepness(slice(5)) for of in (other, subject))
+    np.testing.assert_allclose(steepness, usual * core / sigma, rtol=1e-5)
+    assert ReportOptions(physics=Physics(budget="envelope")).unit == "envelope"
+
+
+def test_the_box_around_the_surface_is_that_of_its_jet(subject):
+    shown = flatness.numbers(subject)["surface"]
+    jet, columns = shown["jet"], [subject.dataset.schema.index(name) for name in shown["features"]]
+    box = subject.fgsm().threat_model(subject.dataset).box(subject.jets.features[[jet]], subject.jets.y[[jet]])
+    expected = np.asarray(box.budget)[0, columns] / subject.dataset.statistics.sigma[columns]
+    np.testing.assert_allclose(shown["box"], expected, rtol=1e-6)
 
 
 def test_jets_that_do_not_fit_in_the_cache_are_attacked_again(dataset, taggers, tmp_path, monkeypatch):

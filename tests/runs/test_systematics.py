@@ -1,5 +1,6 @@
 """`kerastag systematics` from simulated files to tables, on a few jets."""
 
+import dataclasses
 import json
 import tomllib
 
@@ -171,6 +172,8 @@ def test_every_attack_is_made_in_both_boxes():
     conditions = boxes(SCAN, ["resolution-10"])
     assert [condition.physics.paper for condition in conditions if condition.cap is None] == [True, False, False]
     assert conditions[-1].physics.budget == "resolution-10"
+    in_cores = boxes(dataclasses.replace(SCAN, scale="core"), ["resolution-10"])
+    assert [condition.scale for condition in in_cores if condition.cap is None] == ["core", "core", "sigma"]
 
 
 def test_budgets_of_one_name_are_refused(tmp_path):

@@ -39,10 +39,10 @@ def _curve(subject: Subject, name: str) -> Iterator[Row]:
     bootstrap = subject.bootstrap.of(np.arange(len(subject.jets)) < _JETS)
     untied = dataclasses.replace(subject.options.physics, untied=True)
     pair, certifier = functools.partial(RankedPair, jets.y, separation=main), Certifier(model, main)
-    attack = Condition("pgd-20", 1.0, None, main.name, physics=untied).build(subject.dataset)
+    attack = Condition("pgd-20", 1.0, None, main.name, subject.options.scale, physics=untied).build(subject.dataset)
     for epsilon in sorted({0.0, subject.options.epsilon, *subject.options.epsilons}):
         subject.say(f"{name}, certificate at {epsilon:g}")
-        condition = Condition("pgd-20", epsilon, None, main.name, physics=untied)
+        condition = Condition("pgd-20", epsilon, None, main.name, subject.options.scale, physics=untied)
         attacked = attacked_logits(model, jets.features, jets.y, attack if epsilon else None, strength=epsilon)
         values = certifier(jets, condition.threat_model(subject.dataset)) if epsilon else attacked
         found = {"attacked": bootstrap.area(pair(attacked)), "certified": bootstrap.area(pair(values))}
@@ -55,7 +55,7 @@ def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
         return {}
     title = f"{min(_JETS, len(subject.jets)):,} jets of {subject.dataset.schema.name}, inputs untied; bars 68 %"
     rows = [row for row in numbers["rows"] if row["epsilon"]]
-    return {"certified": plots.certified(rows, subject.main.name, title)}
+    return {"certified": plots.certified(rows, subject.main.name, title, subject.options.unit)}
 
 
 def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:

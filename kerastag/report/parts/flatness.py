@@ -95,21 +95,23 @@ def _ratio_of_medians(
 
 def _surface(subject: Subject, steepness: np.ndarray, label: np.ndarray) -> dict[str, Any]:
     """The loss over two inputs around the jet to reject, such as light, of median gradient norm; empty without two inputs."""
-    schema, sigma = subject.dataset.schema, subject.dataset.statistics.sigma
+    schema, scale = subject.dataset.schema, subject.scale
     rejected = np.flatnonzero(np.isin(label, schema.main.columns[1]))
     jet = int(rejected[np.argsort(steepness[rejected])[len(rejected) // 2]]) if len(rejected) else 0
     steepest = one_of_each_variable(schema, subject.steepness(slice(jet, jet + 1))[0], 3)
     names = list(dict.fromkeys([*subject.options.features, *steepest]))[:2]
     if len(names) < 2:
         return {}
-    first, second = (schema.index(name) for name in names)
+    first, second = columns = tuple(schema.index(name) for name in names)
     x, y, steps = subject.jets.features[jet], subject.jets.y[jet], np.linspace(-_REACH, _REACH, _STEPS)
+    budget = np.asarray(subject.fgsm().threat_model(subject.dataset).budget(x[None], y[None]))[0]
     return {
         "jet": jet,
         "features": names,
         "steps": steps.tolist(),
+        "box": [float(budget[column] / scale[column]) for column in columns],
         "surfaces": {
-            name: surface(subject.model(name), x, y, (first, second), sigma, steps).tolist() for name in subject.names
+            name: surface(subject.model(name), x, y, (first, second), scale, steps).tolist() for name in subject.names
         },
     }
 
@@ -118,14 +120,15 @@ def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """Boxes for many jets, the surface of one."""
     schema, epsilon = subject.dataset.schema, subject.options.epsilon
     split = f"{schema.name}, {subject.sample.split} split"
-    title = f"{numbers['jets']:,} jets of {split}, ε = {epsilon:g}; u = Δx/σ"
+    title = f"{numbers['jets']:,} jets of {split}, ε = {epsilon:g}; u = Δx/{subject.options.unit}"
     figures = {"flatness": plots.flatness(schema, numbers["quantiles"], LABELS, ["rise_random"], title)}
     if numbers["surface"]:
         first, second = (schema.features[schema.index(name)].label for name in numbers["surface"]["features"])
         surfaces = {name: np.array(values) for name, values in numbers["surface"]["surfaces"].items()}
         steps = np.array(numbers["surface"]["steps"])
         title = f"a {schema.main.sides[1]} jet of {split}; box: ε = {epsilon:g}"
-        figures["loss_surface"] = plots.loss_surface(surfaces, steps, (first, second), epsilon, title)
+        unit, box = subject.options.unit_of_moves, numbers["surface"]["box"]
+        figures["loss_surface"] = plots.loss_surface(surfaces, steps, (first, second), box, title, unit)
     return figures
 
 
@@ -148,19 +151,16 @@ def section(subject: Subject, numbers: Numbers) -> Section:
         caption = f"Ratio of medians, {subject.names[0]} over the tagger, all seeds and 95 %; above 1 the tagger is flatter:"
         tables.append(_table(caption, _RATIOS, numbers["ratios"]))
     text = [
-        f"Around {numbers['jets']:,} jets, over the inputs that may move, in units of σ. The gradient says what a small step "
-        "can do, the largest eigenvalue of the Hessian (power iteration with Hessian-vector products) how it bends, and the "
-        "two rises what steps of ε do, random (10 corners of the box) and adversarial (FGSM). One jet's surface proves "
-        "nothing; it is here to be looked at."
+        f"Around {numbers['jets']:,} jets, over the inputs that may move, in units of {subject.options.unit}. The gradient "
+        "says what a small step can do, the largest eigenvalue of the Hessian (power iteration with Hessian-vector products) "
+        "how it bends, and the two rises what steps of ε do, random (10 corners of the box) and adversarial (FGSM). One jet's "
+        "surface proves nothing; it is here to be looked at."
     ]
     figures = [Figure("flatness", "Median (marker), 16 to 84 % (box) and 2.5 to 97.5 % (line) of the jets of each flavour.")]
     if numbers["surface"]:
-        figures.append(
-            Figure(
-                "loss_surface",
-                f"Cross-entropy of the {subject.main.sides[1]} jet that is median in steepness, ±{_REACH:g} σ of two inputs.",
-            )
-        )
+        reach = f"±{_REACH:g} {subject.options.unit_of_moves} of two inputs"
+        words = f"Cross-entropy of the {subject.main.sides[1]} jet that is median in steepness, {reach}."
+        figures.append(Figure("loss_surface", words))
     return Section("Is the loss flat around the jets?", text, tables, figures)
 
 
