@@ -5,6 +5,7 @@ import importlib
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from kerastag.errors import UserError, nearest
 from kerastag.schema import DEEPCSV, DEEPDOUBLEX, DEEPFLAVOUR, PARTICLE_TRANSFORMER_AK4, Schema
@@ -47,6 +48,21 @@ class LegacyTagger:
     def url(self) -> str:
         """Address of the file of weights."""
         return f"{self.source}/{self.source_path or self.path}"
+
+    def answered(self, features: np.ndarray) -> np.ndarray:
+        """Whether the experiment gives an answer for jets of these features `(jets, features)`, bool `(jets,)`."""
+        if not self.answers_if:
+            return np.ones(len(features), bool)
+        return np.any([features[:, self.schema.index(name)] > 0 for name in self.answers_if], axis=0)
+
+    def unanswered(self, features: np.ndarray) -> str:
+        """A sentence on the jets of these features `(jets, features)` without an answer; "" if there are none."""
+        if (answered := self.answered(features)).all():
+            return ""
+        return (
+            f"CMS gives no answer for {np.mean(~answered):.1%} of these jets, which have none of {', '.join(self.answers_if)}; "
+            "here the network scores them too."
+        )
 
     def build(self, path: Path) -> keras.Model:
         """The tagger from raw features to logits.

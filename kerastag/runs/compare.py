@@ -143,13 +143,10 @@ def _foreword(tagger: NamedTagger, jets: Jets, matrix: Matrix) -> str:
         f"{_area(jets.y, logits, main)}. On jets of any other detector, such as the sample that comes along, it is out of its "
         "domain: compare relative losses, do not rank areas."
     )
-    answered = np.any([jets.features[:, record.schema.index(feature)] > 0 for feature in record.answers_if], axis=0)
-    if record.answers_if and not answered.all():
-        text += (
-            f" CMS gives no answer for {np.mean(~answered):.1%} of these jets, which have none of "
-            f"{', '.join(record.answers_if)}; here the network scores them too. "
-            f"Without them its clean {main.name} AUC is {_area(jets.y[answered], logits[answered], main)}."
-        )
+    if unanswered := record.unanswered(jets.features):
+        answered = record.answered(jets.features)
+        area = _area(jets.y[answered], logits[answered], main)
+        text += f" {unanswered} Without them its clean {main.name} AUC is {area}."
     return text + "\n\n"
 
 

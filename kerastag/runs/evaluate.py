@@ -93,7 +93,7 @@ def evaluate(
     text = f"{title}; ± is half the 68 % bootstrap interval.\n\n{markdown(comparison)}\n"
     missing = {name: left_out(of_tagger, jets, dataset.schema) for name, of_tagger in scored.items()}
     text += "".join(f"\n{one.about(missing[one.name], len(jets))}\n" for one in stored)
-    text += "".join(f"\n{note}\n" for note in _notes(sample, found, stored))
+    text += "".join(f"\n{note}\n" for note in _notes(sample, jets, found, stored))
     if checks:
         text += f"\nIs the robustness real? ε = {grid.epsilons[0]:g}, mean cross-entropies:\n\n{diagnostics.markdown(checks)}\n"
     text += _guarantees(bounds, without, smoothed, certify, noise, grid.scale, dataset.schema.main)
@@ -171,12 +171,15 @@ def _negative_tags(
     return negative_tags.negative_tags(models, dataset, jets, under, bootstrap, progress)
 
 
-def _notes(sample: Sample, found: Sequence[NamedTagger], stored: Sequence[StoredScores]) -> Iterator[str]:
+def _notes(sample: Sample, jets: Jets, found: Sequence[NamedTagger], stored: Sequence[StoredScores]) -> Iterator[str]:
     """What must be known before areas of taggers are compared."""
     if sample.split == ALL_SPLITS and not all(tagger.record for tagger in found):
         yield "Jets that a tagger was trained on are among them, if it was trained on this data set: its areas flatter it."
     if found and stored:
         yield f"{NO_ATTACK[0].upper()}{NO_ATTACK[1:]}; they have the row of clean jets alone."
+    for tagger in found:
+        if tagger.record and (unanswered := tagger.record.unanswered(jets.features)):
+            yield f"{tagger.name}: {unanswered}"
 
 
 def _models(found: Sequence[NamedTagger], schema: Schema) -> dict[str, keras.Model]:

@@ -90,6 +90,14 @@ def test_compare_says_that_deepcsv_is_out_of_its_domain(compared):
     assert "CMS gives no answer for" in first_line
 
 
+@pytest.mark.skipif(not WEIGHTS.is_dir(), reason="CMS's weights are not part of the repository")
+def test_evaluate_says_which_jets_cms_gives_no_answer_for(options, tmp_path):
+    words = ["--config", "deepcsv", *options, "--attack", "fgsm", "--replicates", 5, "--max-jets", 300]
+    result = run_command("evaluate", "DeepCSV", *words, "--output", tmp_path / "out")
+    assert result.code == 0, result.err
+    assert "DeepCSV: CMS gives no answer for" in result.out and "have none of jetNSelectedTracks" in result.out
+
+
 def test_results_are_not_overwritten_unasked(compared):
     result = run_command("compare", SAVED / "deepcsv_nominal", "--output", compared[0])
     assert result.code == 2
