@@ -23,8 +23,8 @@ paper's for paper_mlp, the physical one for mlp. Files that were just read or wr
 than any disk. With --clock cpu jets/s are those of one core, and waiting for a disk costs nothing. The part trace tells by
 TensorFlow's profiler what the operations of a step of the default network take.
 
-The part growth takes each size of --sizes once: building, an epoch of FGSM training as in the paper, in batches of 8192, and an
-evaluation of the test split, each in a process of its own for its peak memory. 10,000,000 jets take half an hour of a core.
+The part growth takes each size of --sizes once. It builds, trains an epoch with FGSM as in the paper, in batches of 8192, and
+evaluates the test split, each in a process of its own for its peak memory. 10,000,000 jets take half an hour of a core.
 """
 
 

@@ -13,8 +13,9 @@ example:
   %(prog)s runs/jet_flavor-nominal runs/jet_flavor-fgsm --output comparison
 
 All taggers meet the same jets and the same budgets: ε times the standard deviation of the data set's training jets. Values
-with a meaning of their own, such as a displacement of 0, and tabulated inputs stay; inputs that are one measurement move
-together; all keep to their valid range. --paper frees them all. Differences of areas below the quoted intervals mean nothing.
+with a meaning of their own, such as a displacement of 0, stay. Inputs that are one measurement move together. So do tabulated
+ones such as covariances, or they stay. All keep to their valid range. --paper frees them all. Differences of areas below the
+quoted intervals mean nothing.
 
 Scores that files hold, of any tagger that was run on their jets, are compared clean; there is no network to attack:
   %(prog)s --scores UParT=Jet_btagUParTAK4B --scores DeepFlavour=Jet_btagDeepFlavB \\

@@ -6,7 +6,7 @@ from pathlib import Path
 EPILOG = """\
 example:
   %(prog)s jets/*.root --output mine.toml
-  train --schema mine.toml --manual-dir jets
+  kerastag train --schema mine.toml --manual-dir jets
 
 ROOT files (TTree and RNTuple), Parquet, and HDF5 with structured arrays. Jets may be entries, lie in events, or be named by
 objects of the event. Names and values decide what is guessed; what could not be told is said and stands in the draft.

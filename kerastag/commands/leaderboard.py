@@ -18,14 +18,16 @@ examples:
 
 Without --evaluate and --submit, README.md and leaderboard.html are made of the entries in --entries, as they are after both.
 
-An entry is a tagger in one box, by default the physical one of ε = 0.01, on the first 4,000 test jets unless told. A tagger is
-entered if its outputs are finite and the same each time, its gradients are not zero, and its forward pass takes none. Boosted
-trees have no gradients: attacks that need them are made on the network of --attacked-on, random-search-N asks the trees. A
-tagger is known again by its weights. Attacks without a box, such as track-dropout, fake-track and noise, are refused here.
+An entry is a tagger in one box, of one size, by default the physical one of ε = 0.01, on the first 4,000 test jets unless
+told. A tagger is entered if its outputs are finite and the same each time, its gradients are not zero, and its forward pass
+takes none. Boosted trees have no gradients: attacks that need them are made on the network of --attacked-on, random-search-N
+asks the trees. A tagger is known again by its weights. Attacks without a box, such as track-dropout, fake-track and noise, are
+refused here.
 
 Anybody's attacked jets lower an entry if they stay in its box. The file holds the array features, float32 (jets, features), of
 the jets of the entry in their order:
-  jets = kerastag.data.prepare("jet_flavor").arrays("test").take(slice(4000))
+  from kerastag import data
+  jets = data.prepare("jet_flavor").arrays("test").take(slice(4000))
   attacked = my_attack(jets.features, jets.y)
   numpy.savez("attacked.npz", features=attacked)
 Cells that must not move are equal to those of jets.features; ThreatModel.project makes the nearest point of the box of any.
@@ -46,7 +48,7 @@ _OF_EVALUATE = (
     "max_jets",
 )
 _OF_SUBMIT = ("tagger", "author")
-# So few that random search and certificates take a minute; all entries that come along are about them.
+# So few that random search and certificates take a minute; of entries that come along DeepFlavour alone has fewer.
 _SAMPLE = Sample(max_jets=4000)
 
 

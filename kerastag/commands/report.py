@@ -18,11 +18,12 @@ examples:
   %(prog)s nominal=architectures/mlp-nominal-seed{0,1,2} adversarial=architectures/mlp-adversarial-seed{0,1,2} \\
       --study architectures --output report
 
-The third is the report on CMS's pair, trained nominally and adversarially; simulate --candidates --output candidates/jets.root
-makes its jets. The last takes in what study --models has written, and answers whether more structure is more vulnerable.
-The first tagger is the one that others are compared with; a name that is given several times stands for seeds of one training.
-A report that was interrupted goes on where it stopped when it is started again: what was computed from the same taggers,
-jets and settings is used as it is. Two taggers on the sample that comes along take a quarter of an hour of one core.
+The fourth is the report on CMS's pair, trained nominally and adversarially. Its jets are made by kerastag simulate
+--candidates --output candidates/jets.root. The last takes in what study --models has written, and answers whether more
+structure is more vulnerable. The first tagger is the one that others are compared with; a name that is given several times
+stands for seeds of one training. A report that was interrupted goes on where it stopped when it is started again: what was
+computed from the same taggers, jets and settings is used as it is. Two taggers on the sample that comes along take a quarter
+of an hour of one core.
 """
 
 

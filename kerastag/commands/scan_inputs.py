@@ -15,11 +15,11 @@ EPILOG = """\
 examples:
   %(prog)s --output scan
   %(prog)s --inputs jet --inputs jet track:2 --inputs jet vertex track:2 --seeds 0 1 2 --output scan
-  report nominal=... adversarial=... --scan scan --output report
+  kerastag report nominal=... adversarial=... --scan scan --output report
 
 Groups are those of the schema (kerastag schema NAME tells); "track:2" are the two leading tracks. A scan that was
 interrupted goes on where it stopped when it is started again with the same options. On the sample that comes along one seed
-takes ten minutes on two cores.
+takes half an hour of one core.
 """
 
 
@@ -31,7 +31,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="GROUP",
-        help="a set of groups; repeat it for more sets (default: each group, the jet with 1, 2, 4, 6 tracks, everything)",
+        help="a set of groups; repeat it for more sets (default: each group without slots, these together, the first "
+        "of them with 1, 2, 4, 6 tracks, everything)",
     )
     add_fields(parser, Settings(), [*DATA_SET, *_SETTINGS, "physics"], unset=True)
     add_fields(parser, Recipe(), _RECIPE, unset=True)

@@ -8,7 +8,7 @@ from kerastag.schema import table, toml
 EPILOG = """\
 examples:
   %(prog)s jet_flavor
-  %(prog)s pfnano --toml > mine.toml   a schema to edit; all commands take it with --schema mine.toml
+  %(prog)s pfnano --toml > mine.toml   a schema to edit, for --schema mine.toml
   %(prog)s mine.toml                   check it, and see what it says
 """
 

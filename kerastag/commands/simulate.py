@@ -1,7 +1,7 @@
 """Simulate jets with Pythia 8 and FastJet into a ROOT file that `--config jet_flavor` and `--config deepcsv` read.
 
-With --candidates the file is twice as large, and `--config particle_transformer_ak4` and `--config deepflavour` read it too:
-CMS's newer taggers can be evaluated and attacked on its jets.
+With --candidates the file is twice as large, and `--config particle_transformer_ak4` and `--config deepflavour` read it too.
+So CMS's newer taggers can be evaluated and attacked on its jets.
 
 An interrupted run goes on where it was when it is called again with the same options. Large samples are made by several
 machines, each with seeds of its own; a folder of their files is one data set.
@@ -48,7 +48,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="file to make (default: jets.root); with --variation a folder, or a file of a single one (default: variations)",
     )
     parser.add_argument(
-        "--jets", type=int, metavar="N", help=f"number of jets (default: {JETS}; with --like: the events of that file)"
+        "--jets",
+        type=int,
+        metavar="N",
+        help=f"number of jets (default: {JETS}; with --like or --variation: the events of that file)",
     )
     parser.add_argument(
         "--processes", type=int, default=os.cpu_count(), metavar="N", help="to run at once (default: %(default)s)"

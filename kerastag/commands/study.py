@@ -15,6 +15,8 @@ _SETTINGS, _RECIPE = ("recipe",), ("model", "epochs")
 EPILOG = """\
 All trainings share recipe, number of updates and the rule that the last epoch counts. A study that was interrupted goes on
 where it stopped when it is started again with the same options.
+
+With --models the defaults are --attack pgd-20 track-dropout fake-track --objective margin --epsilon 0.01.
 """
 
 

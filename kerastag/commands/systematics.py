@@ -11,16 +11,16 @@ from kerastag.request import DATA_SET, SCAN, Sample
 
 EPILOG = """\
 examples:
-  simulate --split test --variation all --output variations
+  kerastag simulate --split test --variation all --output variations
   %(prog)s nominal=saved_models/jet_flavor_nominal adversarial=saved_models/jet_flavor_adversarial \\
       --variations variations --output systematics
   %(prog)s saved_models/jet_flavor_nominal --variations variations --output systematics --envelope envelope.toml
 
 Each attack is made within the paper's box and within the physical one. The first tagger is the one that others are compared
 with, and boosted trees meet the jets that were attacked on it. A NAME= given several times stands for the seeds of one
-training. Variations of the detector are paired with nominal.root, those of the physics are compared with reseeded.root, events
-of their own, or with nominal.root where that is missing; both are made by simulate. Of files with all jets of a sample the test
-split is taken; --split all takes all of them, which is right if no tagger has seen any.
+training. Variations of the detector are paired with nominal.root. Those of the physics are compared with reseeded.root, events
+of their own, or with nominal.root where that is missing; mpi_without_reconnection is compared with mpi.root. Of files with all
+jets of a sample the test split is taken; --split all takes all of them, which is right if no tagger has seen any.
 
 Any branch of these files can be compared under variations as a score, such as --scores "jet probability=-jet_prob"; see
 evaluate. It cannot be attacked. Scores of another tagger must stand in the files beside what simulate wrote.

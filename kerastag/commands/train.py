@@ -20,7 +20,7 @@ examples:
   %(prog)s --defense variations --variations varied           on variations, made by the line below
   %(prog)s --output runs/mine --resume                        go on where a killed run stopped
 
-  simulate --split train --variation nominal uncertainties --output varied
+  kerastag simulate --split train --variation nominal uncertainties --output varied
 
 The data set is built with TFDS if it is not there. The run directory then holds the tagger (tagger.keras and saved_model/),
 history.csv, metrics.json, figures/ and everything needed to resume. Settings in a TOML file have the names of the options.

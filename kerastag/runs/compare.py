@@ -141,7 +141,7 @@ def _foreword(tagger: NamedTagger, jets: Jets, matrix: Matrix) -> str:
     text = (
         f"{name} was trained for the CMS detector ({record.reference}); on these clean jets its {main.name} AUC is "
         f"{_area(jets.y, logits, main)}. On jets of any other detector, such as the sample that comes along, it is out of its "
-        "domain: compare relative losses, do not rank areas."
+        "domain. Compare relative losses, do not rank areas."
     )
     if unanswered := record.unanswered(jets.features):
         answered = record.answered(jets.features)

@@ -25,9 +25,9 @@ BUILD = {
     "deep_jet": models.deep_jet,
 }
 SETS = ("pfn", "particle_net_lite", "particle_transformer_small")
-# The same code with less of everything.
 # Kinds whose graphs take long to compile.
 SLOW = ("particle_transformer",)
+# The same code with less of everything.
 TINY = {
     "pfn": functools.partial(models.pfn, encoder=(8,), hidden=(8,)),
     "particle_net": functools.partial(models.particle_net, neighbours=2, channels=((8, 8),), hidden=(8,)),
