@@ -78,6 +78,11 @@ class Sample:
     def __post_init__(self) -> None:
         options.check(self)
 
+    @property
+    def of_split(self) -> str:
+        """Which jets of the data set they are, in words."""
+        return "all splits" if self.split == "all" else f"the {self.split} split"
+
 
 # Sizes of a curve.
 _CURVE = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1)
@@ -200,6 +205,11 @@ SCAN = AttackGrid(attacks=("fgsm",))
 LEADERBOARD = AttackGrid(("fgsm", "pgd-20", "apgd-20", "random-search-200"), caps=(None,), objectives=("margin",))
 
 
+def unit_of(scale: str) -> str:
+    """Unit of ε of a scale, in words."""
+    return "σ" if scale == "sigma" else f"{scale} σ"
+
+
 @dataclasses.dataclass(frozen=True)
 class ReportOptions:
     """What a report depends on beside taggers and jets.
@@ -247,7 +257,7 @@ class ReportOptions:
     @property
     def unit_of_moves(self) -> str:
         """Unit of moves in figures, in words."""
-        return "σ" if self.scale == "sigma" else f"{self.scale} σ"
+        return unit_of(self.scale)
 
     @property
     def distortion(self) -> float:

@@ -159,8 +159,9 @@ class Trained:
 
     def __truediv__(self, other: "Trained") -> "Trained":
         ratio = self.mean / other.mean
-        shares = (self.error / self.mean.value, other.error / other.mean.value)
-        return Trained(ratio, float(abs(ratio.value) * np.hypot(*shares)))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shares = (np.divide(one.error, one.mean.value) for one in (self, other))
+            return Trained(ratio, float(abs(ratio.value) * np.hypot(*shares)))
 
     @property
     def interval(self) -> Interval:

@@ -104,3 +104,8 @@ def test_one_seed_has_the_interval_of_the_sample_paired():
     first, second = Trained.of([Resampled(1.0, 1 + shared + own)]), Trained.of([Resampled(0.7, 0.7 + shared)])
     assert first.interval.error == pytest.approx(0.196, rel=0.03)
     assert (first - second).interval.error == pytest.approx(0.00196, rel=0.03)
+
+
+def test_a_ratio_to_nothing_is_no_number():
+    nothing = Trained(Resampled(0.0, np.zeros(10)), 0.0)
+    assert np.isnan((nothing / nothing).interval.value)

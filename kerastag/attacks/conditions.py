@@ -77,12 +77,13 @@ class Condition:
     @property
     def label(self) -> str:
         """Name with everything that differs from the usual."""
-        if self._entry is None or not self._entry.sized:
-            return self.title
-        cap = "" if self.cap is None else f" cap {self.cap:.0%}"
-        unit = "" if self.scale == "sigma" or self.physics.budget else f" {self.scale}"
         features = f" only {', '.join(self.only)}" if self.only else ""
         physics = f" {self.physics.label}" if self.physics.label else ""
+        if self._entry is None or not self._entry.sized:
+            # A track is lost or made up whatever the box is; values are exchanged in what may move.
+            return self.title if self._entry is None or self._entry.looks else f"{self.title}{physics}{features}"
+        cap = "" if self.cap is None else f" cap {100 * self.cap:g}%"
+        unit = "" if self.scale == "sigma" or self.physics.budget else f" {self.scale}"
         return f"{self.title} ε={self.epsilon:g}{unit}{physics}{cap}{features}"
 
     def aimed_at(self, discriminator: str) -> "Condition":

@@ -74,7 +74,7 @@ def _limits(threat_model: ThreatModel, schema: Schema, column: int, follows: str
         return "stays"
     limits = [] if follows is None else [follows]
     if threat_model.relative_cap is not None:
-        limits.append(f"at most {threat_model.relative_cap:.0%} of the value")
+        limits.append(f"at most {100 * threat_model.relative_cap:g}% of the value")
     if threat_model.lower is not None and np.isfinite(threat_model.lower[column]):
         limits.append(_lower_limit(threat_model.lower[column]))
     if threat_model.upper is not None and np.isfinite(threat_model.upper[column]):

@@ -18,9 +18,6 @@ from kerastag.metrics import DISCRIMINATORS
 from kerastag.request import EPSILON, PHYSICS, Physics
 from kerastag.schema import Schema, Separation
 
-# Raised whenever the same schema gives another box, so that a training does not go on in it unawares.
-BOX_VERSION = 1
-
 
 class Box(NamedTuple):
     """Where the cells of some jets may go; tensors `(batch, features)`.

@@ -77,6 +77,11 @@ class JetDataset:
         return "\n".join(lines)
 
     @property
+    def selection(self) -> str:
+        """Expression of branches that its jets fulfil, that of the schema among it; "" if all were taken."""
+        return self._builder.selection
+
+    @property
     def variations(self) -> tuple[str, ...]:
         """Names of what was changed in the simulation of the jets; none for nominal ones, and for files of other origin."""
         contents = [content["settings"] for content in self.simulation.values() if content]

@@ -22,13 +22,14 @@ SAME = 0.2
 _PSEUDO_DATA = "pseudo_data_"
 
 
-def read_simulated(path: str | Path, schema: Schema, split: str = "all") -> Jets:
+def read_simulated(path: str | Path, schema: Schema, split: str = "all", selection: str | None = None) -> Jets:
     """Read a simulated file, cleaned as a data set of it is.
 
     Args:
         path: ROOT file that `kerastag simulate` made.
         schema: Features, classes and spectators to read.
         split: Split whose jets are taken, or "all" for those of every split.
+        selection: Expression of branches that a jet must fulfil, `JetDataset.selection`; None for the schema's own.
 
     Returns:
         Jets in the order of the file; beside the schema's spectators `direction_eta` and `direction_phi` of each jet.
@@ -41,7 +42,8 @@ def read_simulated(path: str | Path, schema: Schema, split: str = "all") -> Jets
         raise UserError(f"There is no file '{path}'.")
     if split != "all" and split not in splitting.FRACTIONS:
         raise UserError(f"There is no split '{split}'; choose all, {', '.join(splitting.FRACTIONS)}.")
-    chunks = list(reading.read([reading.RootFile.of(path)], schema, "", reading.Cleaning.none(schema)))
+    selection = schema.selection if selection is None else selection
+    chunks = list(reading.read([reading.RootFile.of(path)], schema, selection, reading.Cleaning.none(schema)))
     spectators = {name: np.concatenate([chunk.spectators[name] for chunk in chunks]) for name in chunks[0].spectators}
     entry = spectators["entry"]
     with uproot.open(path) as root:

@@ -34,7 +34,7 @@ class UnlabelledJets:
     cells: int
 
     @classmethod
-    def read(cls, path: Path, schema: Schema) -> "UnlabelledJets":
+    def read(cls, path: Path, schema: Schema, selection: str | None = None) -> "UnlabelledJets":
         """Read the jets of a file, or of all files below a folder, that a data set of it would train on.
 
         The others are left out, so that no jet of a test or validation split is seen, whatever files these are.
@@ -42,6 +42,7 @@ class UnlabelledJets:
         Args:
             path: File of jets, or a folder of some.
             schema: Features to read; branches of classes and spectators may be missing.
+            selection: As of `read_simulated`.
 
         Raises:
             UserError: if there are no jets, a file cannot be read or stands for real data in tests, or the jets do not fit in
@@ -52,7 +53,7 @@ class UnlabelledJets:
         plain, cleaning = _without_labels(schema), Cleaning.none(schema)
         chunks, size = [], 0
         others = 0
-        for jets in reading.read(files, plain, plain.selection, cleaning):
+        for jets in reading.read(files, plain, plain.selection if selection is None else selection, cleaning):
             of_training = splitting.split_of(jets.spectators) == _TRAIN
             others += int(np.count_nonzero(~of_training))
             chunks.append(jets.features[of_training])

@@ -37,7 +37,9 @@ class VariedJets:
     left_out: dict[str, str]
 
     @classmethod
-    def read(cls, folder: Path, jets: Jets, schema: Schema, hold_out: Sequence[str] = ()) -> "VariedJets":
+    def read(
+        cls, folder: Path, jets: Jets, schema: Schema, hold_out: Sequence[str] = (), selection: str | None = None
+    ) -> "VariedJets":
         """Read the files of `simulate --split train --variation … --output FOLDER`.
 
         Args:
@@ -46,6 +48,7 @@ class VariedJets:
             schema: Its schema.
             hold_out: Names of variations that training must not see, with `*` for several; a file of several variations is
                 held out with any of them.
+            selection: As of `read_simulated`.
 
         Raises:
             UserError: if there is no nominal file or no variation of these jets, a name to hold out matches none, or the
@@ -58,7 +61,7 @@ class VariedJets:
             )
         paths, left_out = chosen(folder, hold_out)
         _check_memory((1 + len(paths)) * jets.features.nbytes, folder)
-        nominal = read_simulated(folder / _NOMINAL, schema, "train")
+        nominal = read_simulated(folder / _NOMINAL, schema, "train", selection)
         rows = _rows(nominal, jets)
         if (share := np.mean(rows >= 0) if len(rows) else 0.0) < _FOUND:
             raise UserError(
@@ -68,7 +71,7 @@ class VariedJets:
         features = np.empty((len(paths), *jets.features.shape), np.float32)
         shares: dict[str, float] = {}
         for path in tqdm(paths, "Variations", disable=None):
-            varied = read_simulated(path, schema, "train")
+            varied = read_simulated(path, schema, "train", selection)
             here, there = paired(nominal, varied)
             known = rows[here] >= 0
             share = int(np.count_nonzero(known)) / len(jets)

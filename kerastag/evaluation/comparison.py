@@ -67,7 +67,9 @@ def evaluate(y: np.ndarray, logits: ByDiscriminator, clean: np.ndarray, bootstra
         mixed = np.where(np.isin(label, columns_of_side)[:, None], attacked, clean)
         same = attacked is clean
         alone[side] = areas[main.name] if same else bootstrap.area(RankedPair(y, mixed, main))
-    return Evaluation(areas, alone, tagged_shares(label, attacked, clean, bootstrap, main), _cross_entropy(y, attacked))
+    return Evaluation(
+        areas, alone, tagged_shares(label, attacked, clean, bootstrap, main), _cross_entropy(y, attacked, bootstrap.weights)
+    )
 
 
 def evaluate_stored(scored: ScoredJets, jets: Jets, bootstrap: Bootstrap, schema: Schema) -> Evaluation:
@@ -89,12 +91,12 @@ def evaluate_stored(scored: ScoredJets, jets: Jets, bootstrap: Bootstrap, schema
         tagged = tagged_shares(label, scored.logits[main.name][rows], scored.logits[main.name][rows], resamples, main)
     cross_entropy: float | NotDefined = NotDefined("no probabilities")
     if scored.complete:
-        cross_entropy = _cross_entropy(jets.y[rows], scored.logits[main.name][rows])
+        cross_entropy = _cross_entropy(jets.y[rows], scored.logits[main.name][rows], jets.weights[rows])
     return Evaluation(areas, dict.fromkeys(main.sides, areas[main.name]), tagged, cross_entropy)
 
 
-def _cross_entropy(y: np.ndarray, logits: np.ndarray) -> float:
-    return float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, logits)))
+def _cross_entropy(y: np.ndarray, logits: np.ndarray, weights: np.ndarray) -> float:
+    return float(np.average(tf.nn.softmax_cross_entropy_with_logits(y, logits), weights=weights))
 
 
 def tagged_shares(

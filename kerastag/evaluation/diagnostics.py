@@ -181,7 +181,8 @@ def _leaking(losses: "Losses", threat_model: ThreatModel, fgsm: float) -> Check:
 def _certificate(losses: "Losses", threat_model: ThreatModel) -> Check:
     """No loss under attack may exceed what limits allow; if one does the limits are wrong, not the tagger."""
     meaning = (
-        f"largest excess of a jet's loss under PGD-{_STEPS} over what limits allow, inputs untied; above 0 is a bug of kerastag"
+        f"largest excess of a jet's loss under PGD-{_STEPS} over what limits allow, inputs untied, of {_CERTIFIED_JETS} jets; "
+        "above 0 is a bug of kerastag"
     )
     untied = ThreatModel.from_config(threat_model.get_config() | {"ties": [], "summaries": []})
     try:

@@ -51,7 +51,7 @@ def flatness(
         tagger: From raw features to logits.
         x: Clean features, float32 `(jets, features)`.
         y: True flavours, one-hot `(jets, classes)`.
-        threat_model: Scale, frozen cells and size of the steps.
+        threat_model: Unit of u, frozen cells and size of the steps.
         iterations: Number of steps of each of the two power iterations.
         seed: Seed of their starts and of the random corners.
 
@@ -60,7 +60,6 @@ def flatness(
         10 random corners of the box; `rise_adversarial`, ΔJ at FGSM's point.
     """
     fgsm = FGSM(threat_model)
-    scale = tf.constant(threat_model.scale, tf.float32)
 
     @tf.function(
         input_signature=[tf.TensorSpec((None, values.shape[1]), tf.float32) for values in (x, y)]
@@ -68,7 +67,7 @@ def flatness(
     )
     def measure(x: tf.Tensor, y: tf.Tensor, number: tf.Tensor) -> dict[str, tf.Tensor]:
         box = threat_model.box(x, y)
-        free = tf.cast(tf.greater(box.budget, 0.0), tf.float32) * scale
+        free = tf.where(box.budget > 0, box.unit, 0.0)
         loss, gradient = fgsm.bind(tagger, y, box=box).gradient(x)
         draw = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0], tf.int64), number)
         rise = tf.zeros_like(loss)

@@ -174,9 +174,9 @@ def _share(passed: np.ndarray, of_side: np.ndarray) -> Callable[[np.ndarray], fl
     return share
 
 
-def markdown(rows: Sequence[Row], separation: Separation) -> str:
-    """A line per tagger and radius; ± is half the 68 % interval."""
+def markdown(rows: Sequence[Row], separation: Separation, unit: str = "σ") -> str:
+    """A line per tagger and radius, in this unit; ± is half the 68 % interval."""
     (over, against), tag = separation.sides, separation.sides[0]
-    header = ["tagger", "length of Δx/σ", f"{over} jets {tag}-tagged, at least", f"{against} jets {tag}-tagged, at most"]
+    header = ["tagger", f"length of Δx/{unit}", f"{over} jets {tag}-tagged, at least", f"{against} jets {tag}-tagged, at most"]
     lines = [[row["tagger"], f"{row['radius']:g}", *map(str, row["tagged"].values())] for row in rows]
     return tables.markdown(header, lines)

@@ -232,10 +232,15 @@ class Entry:
     __pydantic_config__ = STRICT
 
     @property
-    def contest(self) -> tuple[str, str, str, int, str]:
+    def contest(self) -> tuple[str, str, str, int, str, str]:
         """What entries must share to be compared, the jets and the box, in words by which they are sorted."""
         sample = self.sample
-        return sample.config, sample.fingerprint, sample.split, sample.jets, self.threat.label
+        return sample.config, sample.fingerprint, sample.split, sample.jets, self.threat.label, self.threat.sha256
+
+    @property
+    def box(self) -> str:
+        """The box in words; the letters tell budgets of the same name apart."""
+        return f"{self.threat.label} {self.threat.sha256[:6]}" if self.threat.budget else self.threat.label
 
     @property
     def file_name(self) -> str:

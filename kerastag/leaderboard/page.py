@@ -124,7 +124,7 @@ def draw(entries: Sequence[Entry]) -> Drawn:
     """Clean against attacked area, a panel for each data set and box."""
     rows = [
         {
-            "group": f"{_data(entry)}, {entry.threat.label}",
+            "group": f"{_data(entry)}, {entry.box}",
             "tagger": entry.name,
             "discriminator": entry.discriminator,
             "clean": entry.clean,
@@ -139,7 +139,7 @@ def _line(entry: Entry) -> Line:
     certified, varied = entry.certified, entry.varied
     cells = {
         "data set": Cell(_data(entry)),
-        "box": Cell(entry.threat.label),
+        "box": Cell(entry.box),
         "clean": Cell(str(entry.clean), entry.clean.value),
         "attacked": Cell(str(entry.best.area), entry.best.area.value),
         "clean and attacked, over seeds": _over_seeds(entry),
@@ -155,7 +155,7 @@ def _line(entry: Entry) -> Line:
         "jets/s of a core": Cell(f"{entry.cost.jets_per_second:,.0f}", entry.cost.jets_per_second) if entry.cost else Cell(""),
         "authors": Cell(entry.authors or ""),
     }
-    return Line(entry.name, entry.link, _data(entry), entry.threat.label, cells, _details(entry))
+    return Line(entry.name, entry.link, _data(entry), entry.box, cells, _details(entry))
 
 
 def _data(entry: Entry) -> str:

@@ -82,7 +82,7 @@ def numbers(subject: Subject, parts: Mapping[str, Numbers]) -> Numbers:
     for name in others:
         if subject.taggers[name][0].record is None:
             claims += _adversarial_training(subject, name)
-            claims.append(_late_robustness(subject, name, parts[epochs.NAME]["trends_of_seeds"]))
+            claims.append(_late_robustness(subject, name, parts[epochs.NAME]))
             claims.append(_no_direction(subject, name, parts[directions.NAME]["summary"][name]["inversion_of_seeds"]))
             claims += _flatter_loss(first, name, parts[flatness.NAME]["ratios"][name])
     return {
@@ -165,12 +165,15 @@ def _adversarial_training(subject: Subject, name: str) -> Iterator[Claim]:
         yield Claim(2, f"{name} is much more robust: {condition.label}", quantity, ratio, low=_MUCH_MORE)
 
 
-def _late_robustness(subject: Subject, name: str, trends: Mapping[str, Mapping[str, Interval]]) -> Claim:
+def _late_robustness(subject: Subject, name: str, of_epochs: Numbers) -> Claim:
     """Adversarial training still helps in the last epochs; the error of a single seed is the scatter of its epochs."""
     first, main = subject.names[0], subject.main.name
     quantity = f"validation loss of {main} area, last quarter of the epochs, {first} over {name}"
+    trends, samples = of_epochs["trends_of_seeds"], of_epochs["samples"]
     ratio: Number = NotDefined("no epochs are known")
-    if first in trends and name in trends:
+    if first in trends and name in trends and samples[first] != samples[name]:
+        ratio = NotDefined("their validation jets or attacks differ")
+    elif first in trends and name in trends:
         above, below = trends[first]["loss_late"], trends[name]["loss_late"]
         value = above.value / below.value
         ratio = Interval.around(value, abs(value) * np.hypot(above.error / above.value, below.error / below.value))

@@ -14,7 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerastag.attacks import CLEAN, Attack, Condition, attacked_features, attacked_logits
+from kerastag import __version__
+from kerastag.attacks import CLEAN, Attack, Condition, attacked_features, attacked_logits, rules
 from kerastag.data import JetDataset
 from kerastag.files import replaced
 from kerastag.layers.memory import batches
@@ -95,7 +96,7 @@ class Subject:
         """Number and origin of the jets, for titles."""
         changed = [name for name in self.dataset.variations if name != "nominal"]
         simulated = f", simulated with {', '.join(changed)}" if changed else ""
-        return f"{len(self.jets):,} jets of {self.dataset.schema.name}{simulated}, {self.sample.split} split"
+        return f"{len(self.jets):,} jets of {self.dataset.schema.name}{simulated}, {self.sample.of_split}"
 
     def model(self, name: str) -> keras.Model:
         """The tagger, of several seeds the first."""
@@ -133,7 +134,7 @@ class Subject:
 
     def logits(self, name: str, condition: Condition = CLEAN, seed: int = 0) -> np.ndarray:
         """Logits, float32 `(jets, classes)`, computed once and read back from then on. Arguments as of `attacked`."""
-        key = [self._digests[name][seed], self.of_data(), dataclasses.asdict(condition)]
+        key = [self._digests[name][seed], self.of_data(), dataclasses.asdict(condition), __version__]
         file = self._store / f"logits-{fingerprint(key)}.npy"
         if not file.is_file():
             attacked = self.attacked(name, condition, seed)
@@ -162,7 +163,7 @@ class Subject:
         key = (name, condition, separation.name, seed)
         if key not in self._areas:
             pair = RankedPair(self.jets.y, self.logits(name, condition, seed), separation)
-            what = f"{separation.name} AUC of the {self.sample.split} split"
+            what = f"{separation.name} AUC of {self.sample.of_split}"
             self._areas[key] = defined(self.bootstrap.area(pair), what)
         return self._areas[key]
 
@@ -237,7 +238,8 @@ class Subject:
         """What tells these jets apart from others, as plain data."""
         # Discriminators that the schema declares are no part of the data set's fingerprint.
         ratios = [dataclasses.asdict(ratio) for ratio in self.dataset.schema.ratios]
-        return [self.dataset.fingerprint, self.sample.split, self.sample.max_jets, *ratios]
+        box = rules.told_apart(self.dataset.schema, self.options.physics)
+        return [self.dataset.fingerprint, self.sample.split, self.sample.max_jets, box, *ratios]
 
     def made_of(self, *files: Path | None) -> list:
         """Everything that a part of the report depends on, as plain data.

@@ -131,7 +131,8 @@ class _Measure:
         main = dataset.schema.main.name
         self._attacks = {condition: condition.aimed_at(main).build(dataset) for condition in under}
         self._jets = dataset.arrays("test").take(slice(max_jets))
-        self._varied = None if variations is None else VariedSamples(variations, dataset.schema, UNCERTAINTIES)
+        known = dataset.schema, UNCERTAINTIES, dataset.selection
+        self._varied = None if variations is None else VariedSamples(variations, *known)
         self._made_of = plain(
             {
                 "fingerprint": dataset.fingerprint,
@@ -233,7 +234,8 @@ def _write(
     }
     main = dataset.schema.main.name
     text = (
-        f"{main} AUC of {jets:,} test jets and its losses; mean over seeds ± their standard deviation.\n\n"
+        f"{main} AUC of {jets:,} test jets and its losses, certified ones of {min(jets, _CERTIFIED_JETS):,}; mean over seeds ± "
+        "their standard deviation.\n\n"
         f"{tables.markdown(*table(over_seeds))}\n\nParameters, and jets/s:\n\n{tables.markdown(*cost_table(costs))}\n"
     )
     write_text(output / "table.md", text)

@@ -53,9 +53,11 @@ ATTACKS = (
 )
 # FGSM that preserves the distribution of every feature in every flavour.
 MARGINAL = f"marginal-preserving ε={EPSILON:g}"
-# Discriminators of the table where the jets have them, else those of all tables.
+# Discriminators of the table beside the main one, where the jets have them.
 _SHOWN = ("BvL", "CvL")
 RESULT = "robustness.json"
+# Settings beside defence and model that the speed of a training depends on.
+_OF_SPEED = ("every", "replays", "mixed", "jit")
 STRENGTHS = Strengths()
 
 # `areas[title of the column][discriminator]`.
@@ -138,7 +140,7 @@ def benchmark_robustness(
         for one in _shown(dataset.schema):
             condition.aimed_at(one.name).build_attack(dataset)
     jets = dataset.arrays("test").take(slice(max_jets))
-    varied = None if systematics is None else VariedSamples(systematics, dataset.schema, UNCERTAINTIES)
+    varied = None if systematics is None else VariedSamples(systematics, dataset.schema, UNCERTAINTIES, dataset.selection)
     choice = Choice(dataset, jets, settings.physics, certify, varied, settings.scale)
     usual = _of_usual_size(attacks)
     results: dict[str, list[Training]] = {}
@@ -163,8 +165,8 @@ def benchmark_robustness(
         headlines = [_headline(one, usual, main) for one in of_seeds]
         quantities[name] = [first | rest for first, rest in zip(headlines, quantities[name], strict=True)]
     title = (
-        f"{main} areas of {len(jets):,} test jets, their changes under simulated variations, and what else to choose by; mean "
-        "over seeds ± their standard deviation."
+        f"{main} areas of {len(jets):,} test jets, changes of those of all jets under simulated variations, and what else to "
+        "choose by; mean over seeds ± their standard deviation."
     )
     _write(results, speeds, len(jets), write_choice(quantities, speeds, title, output), output)
     _draw(results, quantities, rows, attacks, output)
@@ -239,9 +241,10 @@ def _speeds(trainings: Mapping[str, Settings], dataset: JetDataset, file: Path) 
 
 
 def _kind(training: Settings) -> str:
-    """What the speed of a training depends on: its defence, and its model where it is not the usual one."""
-    model = training.hyperparameters.model
-    return training.defense if model == Settings().hyperparameters.model else f"{training.defense}, {model}"
+    """What the speed of a training depends on: its defence, and what of the rest is not as usual."""
+    ours, usual = ([one.hyperparameters.model, *(getattr(one, name) for name in _OF_SPEED)] for one in (training, Settings()))
+    unusual = [f"{value}" for value, other in zip(ours, usual, strict=True) if value != other]
+    return ", ".join([training.defense, *unusual])
 
 
 def _draw(
@@ -314,7 +317,8 @@ def _attacked(tagger: Tagger, jets: Jets, attack: Attack | None) -> np.ndarray:
 
 def _shown(schema: Schema) -> list[Separation]:
     """Discriminators of the table."""
-    return [schema.separations[name] for name in _SHOWN if name in schema.separations] or list(schema.in_tables)
+    others = [schema.separations[name] for name in _SHOWN if name in schema.separations]
+    return list(dict.fromkeys([schema.main, *(others or schema.in_tables)]))
 
 
 def _discriminators(results: Mapping[str, Sequence[Training]]) -> list[str]:

@@ -63,8 +63,8 @@ def compare(
     under = conditions(grid)
     matrix = cross_examine(contestants, under, replicates, lambda pairs: tqdm(pairs, "Attacking", disable=None))
     truth = jets[schema.name]
-    title = f"{len(truth):,} jets of {schema.name}, {sample.split} split"
-    shared = f"{len(truth):,} jets of the {sample.split} split, flavours of {schema.name}"
+    title = f"{len(truth):,} jets of {schema.name}, {sample.of_split}"
+    shared = f"{len(truth):,} jets of {sample.of_split}, flavours of {schema.name}"
     if len(datasets) > 1:
         shared += f"; only the jets that {' and '.join(datasets)} share, each tagger attacked in its own inputs"
     text = "".join(_foreword(tagger, jets[inputs[tagger.name]], matrix) for tagger in loaded if tagger.record)
@@ -99,7 +99,9 @@ def compare(
 def _inputs(tagger: NamedTagger, truth: Schema) -> Schema:
     """The schema through which a tagger reads jets; that of the truth where its own is not known, or has no data set."""
     known = tagger.schema and current(tagger.schema)
-    return truth if known is None or (known.name in ALL and known.name not in SCHEMAS) else known
+    if known is None or known.name == truth.name or (known.name in ALL and known.name not in SCHEMAS):
+        return truth
+    return known
 
 
 def _datasets(taggers: Sequence[NamedTagger], sample: Sample, truth: Schema) -> dict[str, JetDataset]:
@@ -140,18 +142,18 @@ def _foreword(tagger: NamedTagger, jets: Jets, matrix: Matrix) -> str:
     logits = matrix.white_box.logits[name][CLEAN][main.name]
     text = (
         f"{name} was trained for the CMS detector ({record.reference}); on these clean jets its {main.name} AUC is "
-        f"{_area(jets.y, logits, main)}. On jets of any other detector, such as the sample that comes along, it is out of its "
+        f"{_area(jets, logits, main)}. On jets of any other detector, such as the sample that comes along, it is out of its "
         "domain. Compare relative losses, do not rank areas."
     )
     if unanswered := record.unanswered(jets.features):
         answered = record.answered(jets.features)
-        area = _area(jets.y[answered], logits[answered], main)
+        area = _area(jets.take(answered), logits[answered], main)
         text += f" {unanswered} Without them its clean {main.name} AUC is {area}."
     return text + "\n\n"
 
 
-def _area(y: np.ndarray, logits: np.ndarray, separation: Separation) -> str:
-    area = RankedPair(y, logits, separation).auc()
+def _area(jets: Jets, logits: np.ndarray, separation: Separation) -> str:
+    area = RankedPair(jets.y, logits, separation).auc(jets.weights)
     return str(area) if isinstance(area, NotDefined) else f"{area:.4f}"
 
 

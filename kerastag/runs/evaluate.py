@@ -22,7 +22,7 @@ from kerastag.evaluation.stored_scores import StoredScores, kept, left_out, pars
 from kerastag.files import write_json, write_text
 from kerastag.jets import Jets
 from kerastag.metrics import Bootstrap
-from kerastag.request import EVALUATION, NO_ATTACK, REPLICATES, AttackGrid, Method, Sample
+from kerastag.request import EVALUATION, NO_ATTACK, REPLICATES, AttackGrid, Method, Sample, unit_of
 from kerastag.results import plain
 from kerastag.runs.opening import read, schema_of
 from kerastag.saving.taggers import NamedTagger, check_inputs, find_all, for_jets
@@ -88,14 +88,14 @@ def evaluate(
     bounds, without = certificates(models, dataset, jets, under, replicates, certify) if certify else ({}, {})
     smoothed = _smoothed(models, dataset, jets, under, replicates, noise) if noise else []
     tags = _negative_tags(models, dataset, jets, under, replicates) if negative else []
-    split = "all splits" if sample.split == ALL_SPLITS else f"the {sample.split} split"
-    title = f"{len(jets):,} jets of {split} of {dataset.schema.name}"
+    title = f"{len(jets):,} jets of {sample.of_split} of {dataset.schema.name}"
     text = f"{title}; ± is half the 68 % bootstrap interval.\n\n{markdown(comparison)}\n"
     missing = {name: left_out(of_tagger, jets, dataset.schema) for name, of_tagger in scored.items()}
     text += "".join(f"\n{one.about(missing[one.name], len(jets))}\n" for one in stored)
     text += "".join(f"\n{note}\n" for note in _notes(sample, jets, found, stored))
     if checks:
-        text += f"\nIs the robustness real? ε = {grid.epsilons[0]:g}, mean cross-entropies:\n\n{diagnostics.markdown(checks)}\n"
+        some, table = f"the first {min(_DIAGNOSED, len(jets)):,} jets", diagnostics.markdown(checks)
+        text += f"\nIs the robustness real? ε = {grid.epsilons[0]:g}, mean cross-entropies of {some}:\n\n{table}\n"
     text += _guarantees(bounds, without, smoothed, certify, noise, grid.scale, dataset.schema.main)
     if tags:
         text += f"\nBy negative taggers, at thresholds of clean jets:\n\n{negative_tags.markdown(tags, dataset.schema.main)}\n"
@@ -142,9 +142,9 @@ def _guarantees(
         text += f"in which others move as well, and neither contains the other:\n\n{certified.markdown(bounds, main)}\n"
     text += "".join(f"\n{name} has no certificate. {reason}\n" for name, reason in without.items())
     if smoothed:
-        unit = "σ" if scale == "sigma" else f"σ of the {scale}"
+        unit = unit_of(scale)
         text += f"\nSmoothed by noise of {noise:g} {unit}, {smoothing.DRAWS:,} draws, whatever change of a length is made that "
-        text += f"ends on no default or special value:\n\n{smoothing.markdown(smoothed, main)}\n"
+        text += f"ends on no default or special value:\n\n{smoothing.markdown(smoothed, main, unit)}\n"
     return text
 
 

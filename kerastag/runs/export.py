@@ -35,6 +35,8 @@ def export(tagger: str, sample: Sample, output: Path, *, features: Path | None =
     """
     named = find(tagger)
     inputs = named.schema or schema_of(sample)
+    if (sample.config or sample.schema) and (asked := schema_of(sample).name) != inputs.name:
+        raise UserError(f"'{tagger}' takes the inputs of {inputs.name}, not of {asked}; leave --config and --schema out.")
     if with_card:
         trained = sum(int(np.prod(weights.shape)) for weights in named.model.trainable_weights)
         write_text(output / CARD, card(Path(named.source), inputs, trained))

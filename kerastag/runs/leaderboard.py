@@ -146,7 +146,8 @@ def _entry(
         UserError: if the tagger does not meet the conditions, or other seeds are of another training.
     """
     others = trainings.other_seeds(contender.loaded, wanted.seeds, dataset) if contender.loaded else []
-    samples = None if wanted.variations is None else VariedSamples(wanted.variations, dataset.schema, UNCERTAINTIES)
+    known = dataset.schema, UNCERTAINTIES, dataset.selection
+    samples = None if wanted.variations is None else VariedSamples(wanted.variations, *known)
     threat_model = under[0].threat_model(dataset)
     print(check_conditions(contender.tagger, jets, threat_model, has_gradient=contender.loaded is not None))
     measured = Measured(contender.tagger, dataset, jets, wanted.replicates, contender.gradients)

@@ -107,8 +107,11 @@ def _check_scan(subject: Subject) -> None:
     file = subject.scan / input_scan.RESULT
     if not file.is_file():
         raise UserError(f"There is no '{input_scan.RESULT}' in '{subject.scan}' (--scan); make it with scripts/scan_inputs.py.")
-    if read_json(file, {"fingerprint": str, "rows": list})["fingerprint"] != subject.dataset.fingerprint:
+    content, main = read_json(file, {"fingerprint": str, "rows": list}), subject.main.name
+    if content["fingerprint"] != subject.dataset.fingerprint:
         raise UserError(f"The scan in '{subject.scan}' (--scan) was made with another data set than '{subject.dataset.path}'.")
+    if content.get("main", main) != main:
+        raise UserError(f"The scan in '{subject.scan}' (--scan) has areas of {content['main']}, not of {main}; make it anew.")
 
 
 def _check_systematics(subject: Subject) -> None:
@@ -227,19 +230,23 @@ def _page(subject: Subject, numbers: Mapping[str, Numbers], nonfinite: int) -> P
 def _settings(subject: Subject, nonfinite: int) -> Section:
     """How the page was made."""
     options, jets = subject.options, subject.jets
+    sizes = ", ".join(f"{size:g}" for size in options.epsilons)
     versions = (platform.python_version(), tf.__version__, keras.__version__, np.__version__)
     rows = [
         ["command", shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])],
         ["data set", f"{subject.dataset.schema.name}, fingerprint {subject.dataset.fingerprint}"],
         ["split", f"{subject.sample.split}, {len(jets):,} jets, {jets.events.max() + 1:,} events"],
-        ["ε", f"{options.epsilon:g} σ of the training jets; curves {', '.join(f'{size:g}' for size in options.epsilons)}"],
-        ["distortions", f"{options.distortion:g} σ"],
+        ["ε", f"{options.epsilon:g} {options.unit} of the training jets; curves {sizes}"],
+        ["distortions", f"{options.distortion:g} {options.unit}"],
+        ["rules of physics", options.physics.label or "the default: bounds, special values, ties"],
         ["bootstrap", f"{options.replicates} resamples of events, seed 0; intervals of 68 %, of claims 95 %"],
         *[[name, ", ".join(tagger.source for tagger in seeds)] for name, seeds in subject.taggers.items()],
         ["kerastag", kerastag.__version__],
         ["Python, TensorFlow, Keras, NumPy", ", ".join(versions)],
     ]
     text = [f"Gradient cells that were not finite and were taken as 0: {nonfinite:,}."] if nonfinite else []
+    if np.ptp(jets.weights):
+        text.append("Jets have weights. Two-sample tests, trees, flatness and correlations count each jet once.")
     return Section("How was this made?", text, [Table("Settings:", ["what", ""], rows)])
 
 

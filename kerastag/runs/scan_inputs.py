@@ -126,7 +126,8 @@ def _over_seeds(of_seeds: Sequence[dict[str, dict[str, Interval]]]) -> list[dict
 def _write(rows: list[dict], dataset: JetDataset, settings: Settings, output: Path) -> None:
     jets, main = dataset.count("test"), dataset.schema.main.name
     title = f"{jets:,} test jets of {dataset.schema.name}, ε = {settings.epsilon:g}"
-    write_json(output / RESULT, {"fingerprint": dataset.fingerprint, "jets": jets, "epsilon": settings.epsilon, "rows": rows})
+    about = {"fingerprint": dataset.fingerprint, "main": main, "jets": jets, "epsilon": settings.epsilon}
+    write_json(output / RESULT, {**about, "rows": rows})
     write_text(output / "inputs.csv", tables.comma_separated(rows))
     text = f"{title}; ± is half the 68 % bootstrap interval, seeds: their standard deviation.\n\n{markdown(rows, main)}\n"
     write_text(output / "table.md", text)

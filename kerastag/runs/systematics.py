@@ -88,7 +88,8 @@ def systematics(
             b, c, light, a tagger does not fit it, or scores tell nothing of b against light.
     """
     files, chosen = list_files(folder, variations), boxes(grid, budgets)
-    dataset = opened(sample, schema_of(sample, taggers))
+    # Discriminators of a schema's own could have the same names.
+    dataset = opened(sample, dataclasses.replace(schema_of(sample, taggers), ratios=()))
     if dataset.schema.class_names != FLAVOURS:
         raise UserError(
             f"The simulation knows jets of {', '.join(FLAVOURS)}, in this order; {dataset.schema.name} has the classes "
@@ -97,9 +98,10 @@ def systematics(
     attacks = {one: one.aimed_at("BvL").build_attack(dataset) for one in chosen}  # mistakes are found before trees are trained
     networks = _networks(taggers, dataset.schema)
     stored, schema = _stored(scores, dataset.schema, [TREES, *(tagger.name for tagger in networks)])
-    jets = data.read_simulated(files[NOMINAL].path, schema, sample.split)
+    read = functools.partial(data.read_simulated, schema=schema, split=sample.split, selection=dataset.selection)
+    jets = read(files[NOMINAL].path)
     if envelope is not None:
-        write_envelope(envelope, dataset.schema, jets, files, sample.split, chosen=bool(variations))
+        write_envelope(envelope, dataset.schema, jets, files, read, chosen=bool(variations))
     models = [*networks, *([Tagger.trees(dataset.arrays("train"), networks[0].attacked)] if trees else [])]
     areas, losses = _attack(models, jets, attacks, replicates)
     for one in stored:
@@ -107,7 +109,7 @@ def systematics(
         losses[one.name] = {condition.label: NotDefined("stored scores") for condition in attacks}
     measured: Measured = {tagger.name: functools.partial(tagger.of, schema=schema) for tagger in models}
     measured |= {one.name: functools.partial(one.of, schema=schema) for one in stored}
-    varied = _vary(measured, schema, jets, files, sample.split, replicates)
+    varied = _vary(measured, jets, files, read, replicates)
     changes, groups = varied.changes, _groups(varied.about)
     trainings = _trainings(models) | {one.name: [one.name] for one in stored}
     summary = systematics_tables.summary_rows(areas, changes, losses, groups)
@@ -219,7 +221,9 @@ def _stored_area(scored: ScoredJets, jets: Jets, replicates: int) -> Resampled |
     return bootstrap.area(RankedPair(jets.label[scored.counted], logits, DISCRIMINATORS["BvL"]))
 
 
-def _vary(measured: Measured, schema: Schema, nominal: Jets, files: Mapping[str, File], split: str, replicates: int) -> Varied:
+def _vary(
+    measured: Measured, nominal: Jets, files: Mapping[str, File], read: Callable[[Path], Jets], replicates: int
+) -> Varied:
     """What each variation does to each tagger."""
     references = {NOMINAL: nominal}
     scored = {NOMINAL: {name: score(nominal) for name, score in measured.items()}}
@@ -233,7 +237,7 @@ def _vary(measured: Measured, schema: Schema, nominal: Jets, files: Mapping[str,
     about: dict[str, dict[str, Any]] = {}
     varied_files = [file for name, file in files.items() if name != NOMINAL]
     for number, file in enumerate(tqdm(varied_files, "Variations", disable=None), start=1):
-        jets = data.read_simulated(file.path, schema, split)
+        jets = read(file.path)
         of_file = {name: score(jets) for name, score in measured.items()}
         if file.name in wanted:
             references[file.name], scored[file.name] = jets, of_file
@@ -271,7 +275,9 @@ def _groups(about: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
     return {group: names for group, names in groups.items() if names}
 
 
-def write_envelope(path: Path, schema: Schema, nominal: Jets, files: Mapping[str, File], split: str, *, chosen: bool) -> None:
+def write_envelope(
+    path: Path, schema: Schema, nominal: Jets, files: Mapping[str, File], read: Callable[[Path], Jets], *, chosen: bool
+) -> None:
     """Write a budget of the largest shifts that variations of the detector make.
 
     Args:
@@ -279,7 +285,7 @@ def write_envelope(path: Path, schema: Schema, nominal: Jets, files: Mapping[str
         schema: Schema of the features.
         nominal: Nominal jets.
         files: The files.
-        split: Split whose jets are taken, or "all".
+        read: Reads the jets of a file.
         chosen: Whether the user named the variations; otherwise those that are larger than an uncertainty are left out.
 
     Raises:
@@ -293,7 +299,7 @@ def write_envelope(path: Path, schema: Schema, nominal: Jets, files: Mapping[str
     if not names:
         raise UserError("An envelope needs variations of the detector that are as large as an uncertainty; name some.")
     files_read = tqdm(names, "Envelope", disable=None)
-    varied: Iterator[Jets] = (data.read_simulated(files[name].path, schema, split) for name in files_read)
+    varied: Iterator[Jets] = (read(files[name].path) for name in files_read)
     sizes = largest_shifts(schema, nominal, varied)
     title = (
         f"Shift that {SHARE:.0%} of the same jets and tracks stay below, of {len(nominal):,} simulated jets under each of "

@@ -41,10 +41,10 @@ def threat_model(
     unit = SCALES.find(scale).help
     if physics.budget:
         unit = f"times the budget '{physics.budget}' ({budgets.read(physics.budget).get('title', 'without title')})"
-    cap = "" if relative_cap is None else f", at most {relative_cap:.0%} of each value"
+    cap = "" if relative_cap is None else f", at most {100 * relative_cap:g}% of each value"
     print(f"{dataset.schema.name}, ε = {epsilon:g} {unit}{cap}{f', {physics.label}' if physics.label else ''}\n")
     print(describe(model, dataset.schema))
-    print(f"\nIn the first {_JETS:,} training jets:\n\n{table(dataset, model)}")
+    print(f"\nIn the first {min(_JETS, dataset.count('train')):,} training jets:\n\n{table(dataset, model)}")
     print(f"\nSpecial values and tabulated inputs that were found:\n\n{discovery.markdown(_findings(dataset), dataset.schema)}")
     if physics.tied and (reasons := untied(dataset.schema)):
         print(f"\nInputs that follow from what is no input, and move on their own:\n\n{reasons}")

@@ -8,7 +8,6 @@ metrics.json     clean and attacked areas on the test split
 checkpoints/  logs/  figures/
 """
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -21,8 +20,7 @@ import tensorflow as tf
 
 import kerastag
 from kerastag import models, outputs, plots, saving, tables
-from kerastag.attacks import conditions
-from kerastag.attacks.threat_model import BOX_VERSION
+from kerastag.attacks import conditions, rules
 from kerastag.catalogue import DEFENSES
 from kerastag.data import JetDataset, UnlabelledJets, VariedJets
 from kerastag.data.simulated import stand_for_data
@@ -30,7 +28,7 @@ from kerastag.errors import UserError
 from kerastag.evaluation.comparison import compare, markdown, to_json
 from kerastag.files import replaced, write_json, write_text
 from kerastag.recipes import FOLDERS, Settings, run_config
-from kerastag.request import AttackGrid
+from kerastag.request import RELATIVE_CAP, AttackGrid
 from kerastag.results import plain
 from kerastag.runs.opening import opened
 from kerastag.saving.trial import check_storable
@@ -137,10 +135,12 @@ def _finish(settings: Settings, dataset: JetDataset, tagger: keras.Model, state:
 
 
 def _evaluate(settings: Settings, dataset: JetDataset, tagger: keras.Model, output: Path) -> None:
-    """Areas on the test split, clean and under FGSM, with and without the cap."""
+    """Areas on the test split, clean and under FGSM, with and without a cap, that of the training if it has one."""
     split = "test" if sum(dataset.jets.get("test", {}).values()) else "train"
     jets = dataset.arrays(split)
-    grid = AttackGrid(("fgsm",), (settings.epsilon,), scale=settings.scale, only=settings.only, physics=settings.physics)
+    caps = (None, RELATIVE_CAP if settings.relative_cap is None else settings.relative_cap)
+    box: dict[str, Any] = {"scale": settings.scale, "only": settings.only, "physics": settings.physics}
+    grid = AttackGrid(("fgsm",), (settings.epsilon,), caps, **box)
     comparison = compare({output.name: tagger}, dataset, jets, conditions(grid))
     write_json(output / "metrics.json", {"split": split, "jets": len(jets), "results": to_json(comparison)})
     print(f"\n{len(jets):,} jets of the {split} split, ± half the 68 % bootstrap interval:\n\n{markdown(comparison)}\n")
@@ -172,9 +172,9 @@ def check_same(started: dict, settings: Settings, dataset: JetDataset, output: P
             f"The run in '{output}' was made with another data set than the one in '{dataset.path}'; "
             "give its --data-dir or --manual-dir, or choose another --output."
         )
-    if started["box"] != (box := _box(settings, dataset)):
+    if started["box"] != (box := rules.told_apart(dataset.schema, settings.physics)):
         raise UserError(
-            f"The run in '{output}' was started with attacks of another version of kerastag or of the schema "
+            f"The run in '{output}' was started with attacks of another version of kerastag, of the schema or of the budget "
             f"({started['box'] or 'not said which'}, now {box}); start it anew in another --output."
         )
     before_ratios, ratios = started["ratios"], plain(list(dataset.schema.ratios))
@@ -208,14 +208,6 @@ def _listed(ratios: Any) -> str:
     return ", ".join(str(ratio.get("name")) for ratio in known) or "of its classes"
 
 
-def _box(settings: Settings, dataset: JetDataset) -> str:
-    """What says where attacks may go: the version of the box, and what the schema tells of special values and ties."""
-    if settings.physics.paper:
-        return "paper"
-    facts = json.dumps(dataset.schema.facts_of_attacks(), sort_keys=True)
-    return f"{BOX_VERSION}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
-
-
 def _config(settings: Settings, dataset: JetDataset, distribution: Distribution) -> dict:
     """Everything needed to repeat the run."""
     folder = Path(kerastag.__file__).parent
@@ -232,7 +224,7 @@ def _config(settings: Settings, dataset: JetDataset, distribution: Distribution)
         },
         "git_commit": git.stdout.strip() or None,
         "fingerprint": dataset.fingerprint,
-        "box": _box(settings, dataset),
+        "box": rules.told_apart(dataset.schema, settings.physics),
         "ratios": plain(list(dataset.schema.ratios)),
         "jets": dataset.jets,
         "strength": _strength(settings),

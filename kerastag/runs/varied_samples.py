@@ -32,18 +32,19 @@ class VariedSamples:
         folder: Folder of files of `kerastag simulate`.
         schema: Schema of the jets.
         names: Names of the variations, of which those are taken that have a file.
+        selection: Expression that the jets fulfil, as of `kerastag.data.read_simulated`.
 
     Raises:
         UserError: if the nominal file is missing, all variations are, or files are of different samples.
     """
 
-    def __init__(self, folder: Path, schema: Schema, names: Sequence[str]):
+    def __init__(self, folder: Path, schema: Schema, names: Sequence[str], selection: str | None = None):
         self._names = [name for name in names if (folder / f"{name}.root").is_file()]
         if not self._names:
             raise UserError(f"There is none of {', '.join(names)} in '{folder}'; make some with simulate --variation.")
         self._files = list_files(folder, self._names)
-        self._nominal = data.read_simulated(self._files[NOMINAL].path, schema, "test")
-        self._schema = schema
+        self._read = functools.partial(data.read_simulated, schema=schema, split="test", selection=selection)
+        self._nominal = self._read(self._files[NOMINAL].path)
 
     @property
     def digests(self) -> dict[str, str]:
@@ -73,7 +74,7 @@ class VariedSamples:
         """Of each variation the rows of the nominal sample that it has, these jets, and what they became."""
         pairs = {}
         for name in self._names:
-            varied = data.read_simulated(self._files[name].path, self._schema, "test")
+            varied = self._read(self._files[name].path)
             here, there = data.paired(self._nominal, varied)
             pairs[name] = here, self._nominal.take(here), varied.take(there)
         return pairs

@@ -55,8 +55,14 @@ def missing(samples: Mapping[Path, SimulationSettings], size: Size) -> dict[Path
         UserError: if a file exists that was made with other settings.
     """
     for sample, settings in samples.items():
-        if sample.exists() and _without_words(metadata(sample)) != _without_words(file_description(settings, size)):
+        if not sample.exists():
+            continue
+        if _without_words(metadata(sample)) != _without_words(file_description(settings, size)):
             raise UserError(f"'{sample}' was made with other settings or versions; delete it or choose another --output.")
+        with uproot.open(sample) as file:
+            jets = int(file[JET_FLAVOR.tree].num_entries)
+        if size.jets is not None and jets != size.jets:
+            raise UserError(f"'{sample}' has {jets:,} jets, not {size.jets:,}; delete it or choose another --output.")
     return {sample: settings for sample, settings in samples.items() if not sample.exists()}
 
 

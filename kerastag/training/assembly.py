@@ -212,9 +212,9 @@ def make_further(settings: Settings, dataset: JetDataset) -> FurtherJets:
     varied = unlabelled = None
     if settings.variations is not None:
         folder = Path(settings.variations).expanduser()
-        varied = VariedJets.read(folder, dataset.arrays("train"), dataset.schema, settings.hold_out)
+        varied = VariedJets.read(folder, dataset.arrays("train"), dataset.schema, settings.hold_out, dataset.selection)
     if settings.unlabelled is not None:
-        unlabelled = UnlabelledJets.read(Path(settings.unlabelled).expanduser(), dataset.schema)
+        unlabelled = UnlabelledJets.read(Path(settings.unlabelled).expanduser(), dataset.schema, dataset.selection)
     return FurtherJets(varied, unlabelled)
 
 

@@ -52,6 +52,7 @@ class PrecisionRecall(keras.callbacks.Callback):
         with self._writer.as_default():
             for name, logits in self._measured.logits.items():
                 score = scipy.special.expit(discriminant(logits[sides], self._main)).astype(np.float32)
-                curve = summary.pb(f"{self._main.name}, {name}", over[sides], score)
+                weights = None if self._measured.weights is None else self._measured.weights[sides]
+                curve = summary.pb(f"{self._main.name}, {name}", over[sides], score, weights=weights)
                 tf.summary.experimental.write_raw_pb(curve.SerializeToString(), step=epoch)
         self._writer.flush()

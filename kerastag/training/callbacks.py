@@ -77,9 +77,11 @@ class AttackedAUC(keras.callbacks.Callback):
         separations: Discriminators, such as `schema.in_tables`; by default those of the classes b, c, light.
         distribution: The devices of the training; each of several processes attacks a part of the jets, and all have the same
             entries.
+        weights: Weights of the jets, `(jets,)`; None for equal ones.
 
     Attributes:
         y: The true flavours.
+        weights: The weights.
         logits: Logits of the last epoch, `(jets, classes)`, by name of the attack; "clean" without one.
 
     Raises:
@@ -95,6 +97,7 @@ class AttackedAUC(keras.callbacks.Callback):
         watch: tuple[str, str] | None = None,
         separations: Sequence[Separation] = HEADLINE,
         distribution: Distribution = ALONE,
+        weights: np.ndarray | None = None,
     ):
         super().__init__()
         for one in separations:
@@ -103,7 +106,7 @@ class AttackedAUC(keras.callbacks.Callback):
                     f"{one.name} is a discriminator of {', '.join(one.class_names)}, but labels have {y.shape[1]} columns; "
                     "give those of the data set, `separations=schema.in_tables`."
                 )
-        self._x, self.y = x, y
+        self._x, self.y, self.weights = x, y, weights
         self.logits: dict[str, np.ndarray] = {}
         self._attacks = attacks
         self._batch_size = batch_size
@@ -126,9 +129,10 @@ class AttackedAUC(keras.callbacks.Callback):
         for name, attack in {CLEAN.title: None, **self._attacks}.items():
             suffix = f"_{name}" if attack else ""
             logits = self.logits[name] = self._logits(tagger, attack)
-            for one, area in discriminator_auc(self.y, logits, separations=self._separations).items():
+            for one, area in discriminator_auc(self.y, logits, self.weights, separations=self._separations).items():
                 self._add(logs, f"val_{one}_auc{suffix}", area)
-            logs[f"val_cross_entropy{suffix}"] = float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(self.y, logits)))
+            losses = tf.nn.softmax_cross_entropy_with_logits(self.y, logits)
+            logs[f"val_cross_entropy{suffix}"] = float(np.average(losses, weights=self.weights))
         if self._watch:
             self._look_for_overfitting(epoch, logs, *self._watch)
 

@@ -258,4 +258,5 @@ def _attacked_auc(settings: Settings, dataset: JetDataset, distribution: Distrib
         watch=watch,
         separations=dataset.schema.in_tables,
         distribution=distribution,
+        weights=validation.weights,
     )

@@ -1,11 +1,13 @@
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from kerastag.attacks import Physics, ThreatModel, budgets
+from kerastag.attacks import Physics, ThreatModel, budgets, rules
 from kerastag.errors import UserError
-from kerastag.schema import DEEPFLAVOUR, JET_FLAVOR, SCHEMAS
+from kerastag.request import PAPER
+from kerastag.schema import DEEPFLAVOUR, JET_FLAVOR, SCHEMAS, Group
 from tests.models.checks import made_up
 from tests.toy import TOY
 
@@ -188,3 +190,18 @@ def test_the_example_in_the_help_is_a_budget(tmp_path):
 def test_a_budget_that_does_not_exist():
     with pytest.raises(UserError, match="There is no budget 'nowhere'"):
         box("nowhere", TOY)
+
+
+def test_what_a_budget_says_tells_boxes_apart(tmp_path):
+    file, untied = tmp_path / "own.toml", Physics(untied=True)
+    file.write_text('title = "t"\n[toy]\npt = 0.1\n')
+    own = Physics(budget=str(file))
+    before = rules.told_apart(TOY, own)
+    assert before == rules.told_apart(TOY, own) != rules.told_apart(TOY, Physics())
+    file.write_text('title = "t"\n[toy]\npt = 0.2\n')
+    assert rules.told_apart(TOY, own) != before
+    special = dataclasses.replace(TOY.groups[0].variables[0], special=(1.0,))
+    changed = dataclasses.replace(TOY, groups=(Group("jet", (special, *TOY.groups[0].variables[1:])), *TOY.groups[1:]))
+    assert rules.told_apart(changed, untied) != rules.told_apart(TOY, untied)
+    # In the paper's box no value is special.
+    assert rules.told_apart(changed, PAPER) == rules.told_apart(TOY, PAPER) == "paper"

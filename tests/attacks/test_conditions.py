@@ -6,13 +6,16 @@ import pytest
 
 from kerastag.attacks import CLEAN, FGSM, PGD, Condition, GaussianNoise, budgets, conditions
 from kerastag.errors import UserError
-from kerastag.request import AttackGrid, Physics
+from kerastag.request import PAPER, AttackGrid, Physics
 
 LABELS = {
     CLEAN: "clean",
     Condition("fgsm", 0.01): "FGSM ε=0.01",
     Condition("pgd-20", 0.05, 0.2): "PGD-20 ε=0.05 cap 20%",
     Condition("apgd-50", 0.01, objective="BvL"): "APGD-50 on BvL ε=0.01",
+    Condition("fgsm", 0.01, 0.005): "FGSM ε=0.01 cap 0.5%",
+    Condition("rdsa", 0.01, physics=PAPER): "RDSA paper's box",
+    Condition("track-dropout", 0.01, physics=PAPER): "lost track",
     Condition("noise", 0.05): "noise ε=0.05",
     Condition("systematic-up", 0.05): "shift up ε=0.05",
     Condition("fgsm", 0.01, scale="core", only=("track_*", "jet_pt")): "FGSM ε=0.01 core only track_*, jet_pt",
@@ -26,7 +29,7 @@ def test_labels_tell_conditions_apart(condition, label):
 
 
 def test_only_what_looks_at_the_tagger_is_an_attack():
-    assert [condition.is_attack for condition in LABELS] == [False, True, True, True, False, False, True]
+    assert [condition.is_attack for condition in LABELS] == [False, True, True, True, True, False, True, False, False, True]
 
 
 def test_attack_is_that_of_the_fields(dataset):

@@ -1,5 +1,7 @@
 """Jets of simulated files: as they are read, paired with those of another file, and as a data set."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from kerastag import data
 from kerastag.commands import execute
 from kerastag.errors import UserError
 from kerastag.jets import Jets
+from kerastag.runs.varied_samples import VariedSamples
 from kerastag.schema import DEEPCSV, JET_FLAVOR
 from kerastag.simulation import production, variation_files
 from kerastag.simulation.settings import SimulationSettings
@@ -143,3 +146,24 @@ def test_splits_by_name(sample):
     assert (split_of(parts[1].spectators) == 1).all()
     with pytest.raises(UserError, match="no split"):
         data.read_simulated(sample, JET_FLAVOR, "tset")
+
+
+def test_a_selection_holds_for_every_file(varied):
+    pt, everything = JET_FLAVOR.index("jet_pt"), data.read_simulated(varied / "nominal.root", JET_FLAVOR)
+    threshold = np.median(everything.features[:, pt])
+    chosen = f"jet_pt > {threshold}"
+    selected = data.read_simulated(varied / "nominal.root", JET_FLAVOR, selection=chosen)
+    np.testing.assert_array_equal(selected.features, everything.features[everything.features[:, pt] > threshold])
+    of_schema = dataclasses.replace(JET_FLAVOR, selection=chosen)
+    np.testing.assert_array_equal(data.read_simulated(varied / "nominal.root", of_schema).features, selected.features)
+    samples = VariedSamples(varied, JET_FLAVOR, ["d0_bias_10um+fakes"], chosen)
+    seen = []
+    samples.changes(lambda x: seen.append(x) or np.zeros((len(x), 3)) + x[:, [pt, 0, 1]], JET_FLAVOR.separations["BvL"])
+    assert len(seen) == 2 and all(len(x) and (x[:, pt] > threshold).all() for x in seen)
+
+
+def test_a_file_of_another_number_of_jets_is_not_taken_for_the_one_asked_for(sample):
+    settings = {sample: SimulationSettings(seed=3, events_per_unit=150)}
+    assert variation_files.missing(settings, production.Size(jets=300)) == {}
+    with pytest.raises(UserError, match="has 300 jets, not 5,000; delete it"):
+        variation_files.missing(settings, production.Size(jets=5000))

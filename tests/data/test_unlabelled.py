@@ -103,3 +103,11 @@ def test_mistakes_are_said(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("kerastag.data.unlabelled.reading.simulation_of", lambda path: simulated)
     with pytest.raises(UserError, match="stands for real data"):
         UnlabelledJets.read(folder / "data", JET_FLAVOR)
+
+
+def test_they_are_selected_like_the_jets_of_the_data_set(folder):
+    pt = JET_FLAVOR.index("jet_pt")
+    everything = UnlabelledJets.read(folder / "data", JET_FLAVOR).features
+    selected = UnlabelledJets.read(folder / "data", JET_FLAVOR, "jet_pt > 40").features
+    np.testing.assert_array_equal(selected, everything[everything[:, pt] > 40])
+    assert 0 < len(selected) < len(everything)

@@ -165,3 +165,13 @@ def test_a_training_on_variations_says_what_it_saw_and_goes_on(folder, of_folder
 def test_settings_that_do_not_go_together_are_refused(given, sentence):
     with pytest.raises(UserError, match=sentence):
         Settings.resolve(given)
+
+
+def test_variations_of_selected_jets_are_selected_likewise(folder):
+    selected = data.prepare("jet_flavor", data_dir=folder / "few", manual_dir=folder / "own", selection="jet_pt > 40")
+    assert selected.selection == "jet_pt > 40"
+    jets = selected.arrays("train")
+    varied = VariedJets.read(folder / "variations", jets, selected.schema, (), selected.selection)
+    assert min(varied.shares.values()) > 0.95
+    with pytest.raises(UserError, match="the data set has"):
+        VariedJets.read(folder / "variations", jets, selected.schema)

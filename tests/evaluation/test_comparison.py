@@ -143,3 +143,11 @@ def test_logits_that_are_no_numbers_are_no_loss_of_zero():
     loss = before.areas["BvL"] - after.areas["BvL"]
     assert isinstance(loss, NotDefined) and "not finite" in str(loss)
     assert np.isnan(after.cross_entropy)
+
+
+def test_cross_entropy_counts_weights():
+    """Two jets whose losses are ln 3 and ln 1.5, the second with three times the weight."""
+    y, logits = np.eye(3)[[0, 1]], np.array([[0, 0, 0], [0, np.log(4.0), 0]])
+    bootstrap = Bootstrap(np.arange(2), 2, weights=np.array([1.0, 3.0]))
+    found = evaluate(y, dict.fromkeys(JET_FLAVOR.separations, logits), logits, bootstrap, JET_FLAVOR)
+    assert found.cross_entropy == pytest.approx((np.log(3) + 3 * np.log(1.5)) / 4)

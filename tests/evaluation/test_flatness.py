@@ -6,8 +6,8 @@ import tensorflow as tf
 from kerastag import models, saving
 from kerastag.attacks import FGSM, ThreatModel
 from kerastag.evaluation.flatness import flatness, surface
-from kerastag.request import PAPER
-from tests.toy import SCALE, toy_threat_model
+from kerastag.request import PAPER, Physics
+from tests.toy import SCALE, TOY, toy_threat_model
 
 
 def losses(tagger, x, y):
@@ -84,3 +84,21 @@ def test_a_saved_model_is_as_flat_as_what_it_was_made_of(dataset, jets, tmp_path
     reloaded = flatness(saving.load(tmp_path / "saved_model"), x, y, threat_model, iterations=5)
     for name, values in expected.items():
         np.testing.assert_allclose(reloaded[name], values, rtol=1e-3, atol=1e-5)
+
+
+def test_sizes_that_depend_on_the_jet_are_the_unit(toy_jets, toy_tagger, tmp_path):
+    """A share of a value is its own unit; as a number of the scale it would underflow."""
+    file = tmp_path / "own.toml"
+    file.write_text('title = "t"\n[toy]\npt = {share = 0.01}\n')
+    threat_model = ThreatModel.from_schema(TOY, SCALE, 1.0, physics=Physics(budget=str(file), bounds=False))
+    x, y = (values.numpy()[:40] for values in toy_jets)
+    found = flatness(toy_tagger, x, y, threat_model, iterations=50)
+    points, pt = tf.constant(x), TOY.index("pt")
+    with tf.GradientTape() as tape:
+        tape.watch(points)
+        loss = losses(toy_tagger, points, y)
+    steepness = np.abs(tape.gradient(loss, points)[:, pt] * 0.01 * x[:, pt])
+    np.testing.assert_allclose(
+        found["gradient_norm"], np.where(x[:, pt] == TOY.defaults[pt], 0, steepness), rtol=1e-4, atol=1e-9
+    )
+    assert (found["gradient_norm"] > 0).any() and np.isfinite(found["curvature"]).all()

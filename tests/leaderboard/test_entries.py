@@ -140,3 +140,11 @@ def test_those_that_withstand_most_come_first(tmp_path):
     for name, attacked in (("a", 0.7), ("b", 0.8), ("c", 0.75)):
         entry_files.write(tmp_path, an_entry(name, attacked=attacked))
     assert [entry.name for entry in entry_files.read_all(tmp_path)] == ["b", "c", "a"]
+
+
+def test_boxes_of_one_name_are_told_apart():
+    """A budget file that was edited has another box under the same name."""
+    threat = dataclasses.replace(an_entry().threat, budget="mine.toml", label="ε=1 mine")
+    first, other = (an_entry(threat=dataclasses.replace(threat, sha256=letter * 64)) for letter in "ab")
+    assert first.contest != other.contest and (first.box, other.box) == ("ε=1 mine aaaaaa", "ε=1 mine bbbbbb")
+    assert an_entry().box == "ε=0.01"

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from kerastag.report import claims
 from kerastag.report.parts import epochs
-from kerastag.results import Interval
+from kerastag.results import Interval, NotDefined
+from kerastag.schema import JET_FLAVOR
 
 
 def test_trend_of_a_training_that_gets_better_and_more_vulnerable():
@@ -36,3 +38,17 @@ def test_trend_of_a_single_seed_has_its_own_intervals():
     )
     assert found["loss_late"].error == pytest.approx(0.196 / 0.994, rel=0.02)
     assert found["clean"].high == pytest.approx(np.tanh(1.96 * np.arctanh(0.2)), rel=1e-3)
+
+
+def test_losses_in_other_boxes_are_not_compared():
+    class Two:
+        names, main = ["nominal", "robust"], JET_FLAVOR.main
+
+    late = {name: {"loss_late": Interval.around(loss, 0.001)} for name, loss in (("nominal", 0.02), ("robust", 0.01))}
+    same = dict.fromkeys(late, "100 validation jets, FGSM ε=0.01")
+    claim = claims._late_robustness(Two, "robust", {"trends_of_seeds": late, "samples": same})
+    assert claim.interval.value == pytest.approx(2)
+    other = same | {"robust": "100 validation jets, FGSM ε=0.05"}
+    assert claims._late_robustness(Two, "robust", {"trends_of_seeds": late, "samples": other}).interval == NotDefined(
+        "their validation jets or attacks differ"
+    )

@@ -1,6 +1,7 @@
 """Commands `compare` and `export` as a user runs them: shipped taggers on jets of the shipped sample."""
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,9 +12,12 @@ import uproot
 from kerastag import runs
 from kerastag.errors import UserError
 from kerastag.request import AttackGrid, Sample
+from kerastag.runs.compare import _inputs
+from kerastag.saving.taggers import NamedTagger
 from kerastag.schema import DEEPCSV
 from tests.conftest import run_command
 from tests.legacy.conftest import WEIGHTS
+from tests.toy import TOY
 from tfds_jets.tfds_jets_dataset_builder import SAMPLE_FILE
 
 ROOT = Path(__file__).parents[2]
@@ -141,6 +145,19 @@ def test_export_writes_every_format_with_a_parity_report(options, tmp_path):
     assert content[0]["statistics"] == content[1]["statistics"]
     again = run_command("export", SAVED / "deepcsv_nominal", *options, "--output", output)
     assert again.code == 2 and "--overwrite" in again.err
+
+
+def test_a_data_set_of_other_inputs_is_not_exported_in_its_name(tmp_path):
+    result = run_command("export", SAVED / "jet_flavor_adversarial", "--config", "deepcsv", "--output", tmp_path / "out")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "takes the inputs of jet_flavor, not of deepcsv" in result.err
+
+
+def test_the_schema_asked_for_is_the_one_compared_in(tmp_path):
+    """What was stored with a tagger may be older than the user's file of the same name."""
+    stored, asked = TOY, dataclasses.replace(TOY, description="as it is now")
+    tagger = NamedTagger("mine", "runs/mine", None, stored)
+    assert _inputs(tagger, asked) is asked and _inputs(tagger, DEEPCSV) is stored
 
 
 def test_export_takes_stored_features_and_refuses_others(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """Which defence to choose: rows and their strengths, the sentences, and quantities against other ways to them."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,8 +11,10 @@ from kerastag.attacks import Condition
 from kerastag.evaluation.calibration import expected_calibration_error
 from kerastag.recipes import Settings
 from kerastag.results import Seeds
+from kerastag.runs.benchmark_robustness import _kind, _shown
 from kerastag.runs.defense_choice import ATTACKED, CERTIFIED, TIME, WORST, Choice, best
 from kerastag.runs.defense_rows import Strengths, folder, strength, trainings
+from kerastag.schema import JET_FLAVOR, Discriminator
 from tests.conftest import run_command
 
 
@@ -115,3 +118,15 @@ def test_quantities_are_those_of_other_commands(dataset, data_dir, tmp_path, cap
     error = expected_calibration_error(probabilities.max(axis=1), correct, np.ones(300))
     assert values["calibration error"] == pytest.approx(error, rel=1e-5)
     assert (tmp_path / "choice.png").stat().st_size > 10_000
+
+
+def test_a_discriminator_of_the_schemas_own_is_shown_first():
+    schema = dataclasses.replace(JET_FLAVOR, ratios=(Discriminator("BvAll", (("b", 1.0),), (("light", 0.9), ("c", 0.1))),))
+    assert _shown(schema)[0].name == "BvAll"
+    assert [one.name for one in _shown(JET_FLAVOR)] == ["BvL", "CvL"]
+
+
+def test_times_are_those_of_trainings_alike():
+    usual, sparse = (Settings.resolve({"defense": "fgsm", "every": every}) for every in (1, 4))
+    assert _kind(usual) == "fgsm" != _kind(sparse)
+    assert _kind(Settings.resolve({"defense": "fgsm", "epsilon": 0.05, "seed": 3})) == "fgsm"

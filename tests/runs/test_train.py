@@ -16,7 +16,7 @@ import tensorflow as tf
 
 import kerastag
 from kerastag import runs
-from kerastag.attacks import CLEAN, Condition
+from kerastag.attacks import CLEAN, Condition, rules
 from kerastag.errors import UserError
 from kerastag.evaluation.taggers import TREES
 from kerastag.files import write_json
@@ -24,7 +24,7 @@ from kerastag.layers.precision import precisions
 from kerastag.recipes import Settings, run_config
 from kerastag.request import PAPER, PHYSICS, AttackGrid
 from kerastag.runs.defense_rows import Strengths
-from kerastag.runs.train import _box, _started, check_same
+from kerastag.runs.train import _started, check_same
 from kerastag.saving import export_onnx, taggers
 from kerastag.training import assembly
 from kerastag.training.checkpoint import TrainingState
@@ -166,7 +166,7 @@ def test_killed_and_resumed_run_ends_bit_equal(run_directory, data_dir, tmp_path
 def test_a_run_goes_on_in_its_own_box_alone(run_directory, dataset, tmp_path):
     """A version that drew the box otherwise, or a schema of other ties, went on without a word."""
     settings = dataclasses.replace(run_config(run_directory)["settings"], physics=PHYSICS)
-    config = run_config(run_directory) | {"settings": settings, "box": _box(settings, dataset)}
+    config = run_config(run_directory) | {"settings": settings, "box": rules.told_apart(dataset.schema, settings.physics)}
     check_same(config, settings, dataset, run_directory)
     for other in (f"0-{config['box'].partition('-')[2]}", f"{config['box']}0", "paper", ""):
         with pytest.raises(UserError, match="attacks of another version"):
@@ -476,8 +476,13 @@ def test_no_size_in_training_tells_the_flavour(dataset, defense):
 
 def test_a_run_of_another_usual_weight_is_not_taken_for_the_same(dataset, tmp_path):
     settings = Settings.resolve({"config": "jet_flavor", "defense": "cure"})
-    started = {"settings": settings, "fingerprint": dataset.fingerprint, "box": _box(settings, dataset)}
-    started |= {"ratios": None, "variations": {}, "strength": {"weight": 300.0}}
+    started = {"settings": settings, "fingerprint": dataset.fingerprint}
+    started |= {
+        "box": rules.told_apart(dataset.schema, settings.physics),
+        "ratios": None,
+        "variations": {},
+        "strength": {"weight": 300.0},
+    }
     check_same(started, settings, dataset, tmp_path)
     check_same(started | {"strength": None}, settings, dataset, tmp_path)  # of a version that did not say
     with pytest.raises(UserError, match="'cure' had the usual strength"):

@@ -241,3 +241,18 @@ def test_honest_training_is_not_accused(dataset):
     logs = {}
     callback.on_epoch_end(0, logs)
     assert logs["val_cross_entropy_pgd"] >= logs["val_cross_entropy_fgsm"] > logs["val_cross_entropy"]
+
+
+def test_attacked_auc_weights_the_jets(dataset):
+    x, y = validation(dataset)
+    weights = np.random.default_rng(0).uniform(0, 3, len(x))
+    model = AdversarialTagger(network(dataset))
+    model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
+    callback, logs = AttackedAUC(x, y, {}, weights=weights), {}
+    callback.set_model(model)
+    callback.on_epoch_end(0, logs)
+    logits = model.tagger(x).numpy()
+    assert logs["val_BvL_auc"] == pytest.approx(discriminator_auc(y, logits, weights)["BvL"], abs=1e-6)
+    assert logs["val_BvL_auc"] != pytest.approx(discriminator_auc(y, logits)["BvL"], abs=1e-6)
+    losses = tf.nn.softmax_cross_entropy_with_logits(y, logits).numpy()
+    assert logs["val_cross_entropy"] == pytest.approx((losses * weights).sum() / weights.sum(), rel=1e-5)

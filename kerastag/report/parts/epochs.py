@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kerastag import plots
+from kerastag.attacks import Condition
 from kerastag.evaluation.trends import correlation_of_seeds, rank_correlation
 from kerastag.plots.style import Drawn
 from kerastag.recipes import run_config
@@ -38,16 +39,18 @@ def numbers(subject: Subject) -> Numbers:
         "missing": [name for name in runs if name not in histories],
         "trends": {name: of_seed[0] for name, of_seed in trends.items() if of_seed},
         "trends_of_seeds": {name: trend_of_seeds(of_seed) for name, of_seed in trends.items() if of_seed},
-        "samples": list(dict.fromkeys(_sample(runs[name]) for name in histories)),
+        "samples": {name: _sample(runs[name]) for name in histories},
     }
 
 
 def _sample(folder: Path) -> str:
-    """Validation jets and size of the attack of a run, from its settings."""
+    """Validation jets and attack of a run, from its settings."""
     if not (folder / "config.json").is_file():
         return "validation jets, ε unknown"
     config = run_config(folder)
-    return f"{sum(config['jets']['validation'].values()):,} validation jets, FGSM ε = {config['settings'].epsilon:g}"
+    of = config["settings"]
+    attack = Condition("fgsm", of.epsilon, of.relative_cap, of.attack_objective, of.scale, of.only, of.physics)
+    return f"{sum(config['jets']['validation'].values()):,} validation jets, {attack.label}"
 
 
 def columns_of(main: str) -> tuple[str, str]:
@@ -115,7 +118,11 @@ def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """A point per epoch."""
     if not numbers["histories"]:
         return {}
-    return {"trade_off": plots.trade_off(numbers["histories"], "FGSM", "; ".join(numbers["samples"]), subject.main.name)}
+    return {
+        "trade_off": plots.trade_off(
+            numbers["histories"], "FGSM", "; ".join(dict.fromkeys(numbers["samples"].values())), subject.main.name
+        )
+    }
 
 
 def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:

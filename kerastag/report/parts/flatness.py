@@ -119,7 +119,7 @@ def _surface(subject: Subject, steepness: np.ndarray, label: np.ndarray) -> dict
 def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """Boxes for many jets, the surface of one."""
     schema, epsilon = subject.dataset.schema, subject.options.epsilon
-    split = f"{schema.name}, {subject.sample.split} split"
+    split = f"{schema.name}, {subject.sample.of_split}"
     title = f"{numbers['jets']:,} jets of {split}, ε = {epsilon:g}; u = Δx/{subject.options.unit}"
     figures = {"flatness": plots.flatness(schema, numbers["quantiles"], LABELS, ["rise_random"], title)}
     if numbers["surface"]:
