@@ -18,6 +18,8 @@ REPLICATES = 200
 # How outputs are bounded over a box, see `kerastag.bounds`.
 Method = Literal["crown", "interval"]
 CERTIFICATES: tuple[Method, ...] = get_args(Method)
+# What must be known of areas where jets of all splits are taken.
+FLATTERED = "Jets that a tagger was trained on are among them, if it was trained on this data set: its areas flatter it."
 # Why nothing but clean jets is asked of stored scores.
 NO_ATTACK = "stored scores cannot be attacked: a file holds their values, not the network that gave them"
 
@@ -81,7 +83,12 @@ class Sample:
     @property
     def of_split(self) -> str:
         """Which jets of the data set they are, in words."""
-        return "all splits" if self.split == "all" else f"the {self.split} split"
+        return "all splits" if self.of_all_splits else f"the {self.split} split"
+
+    @property
+    def of_all_splits(self) -> bool:
+        """Whether training jets are among them."""
+        return self.split == "all"
 
 
 # Sizes of a curve.

@@ -60,9 +60,10 @@ def _normalised(values: np.ndarray, edges: np.ndarray, total: float | None = Non
     return values / max(values.sum() if total is None else total, 1e-30) / np.diff(edges)
 
 
-def _ratio(values: np.ndarray, clean: np.ndarray) -> np.ndarray:
-    """Counts over those of clean jets, `(bins,)`; NaN where there are too few of them."""
-    return values / np.where(clean >= _FEWEST, clean, np.nan)
+def _ratio(values: np.ndarray, clean: np.ndarray, shape: Mapping) -> np.ndarray:
+    """Sums of weights over those of clean jets, `(bins,)`; NaN where these are of too few jets of a typical weight, Σw²/Σw."""
+    typical = np.sum(shape["variance"]) / max(np.sum(list(shape["clean"].values())), 1e-30)
+    return values / np.where(clean >= _FEWEST * typical, clean, np.nan)
 
 
 @styled
@@ -104,7 +105,7 @@ def _shape(upper: plt.Axes, lower: plt.Axes, shape: Mapping) -> None:
     for tagger, style in tagger_styles(shape["attacked"]).items():
         moved = np.sum(list(shape["attacked"][tagger].values()), axis=0)
         upper.stairs(moved, edges, color=style["color"], linewidth=2.5, label=f"attack on {tagger}")
-        lower.stairs(_ratio(moved, clean), edges, baseline=None, color=style["color"], linewidth=2.5)
+        lower.stairs(_ratio(moved, clean, shape), edges, baseline=None, color=style["color"], linewidth=2.5)
 
 
 @styled
@@ -139,7 +140,7 @@ def _shape_by_flavour(upper: plt.Axes, lower: plt.Axes, schema: Schema, shape: M
         upper.stairs(share, edges, fill=True, color=flavour.color, alpha=0.3, label=f"{flavour.label}, clean")
         share = _normalised(moved, edges, clean.sum())
         upper.stairs(share, edges, color=flavour.color, linewidth=2.5, label=f"{flavour.label}, attacked")
-        lower.stairs(_ratio(moved, clean), edges, baseline=None, color=flavour.color, linewidth=2.5)
+        lower.stairs(_ratio(moved, clean, shape), edges, baseline=None, color=flavour.color, linewidth=2.5)
     lower.axhline(1, color="black", linewidth=1)
 
 

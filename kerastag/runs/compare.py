@@ -20,7 +20,7 @@ from kerastag.evaluation.transfer import Contestant, Matrix, cross_examine, shar
 from kerastag.files import write_json, write_text
 from kerastag.jets import Jets
 from kerastag.metrics import RankedPair
-from kerastag.request import COMPARISON, REPLICATES, AttackGrid, Sample
+from kerastag.request import COMPARISON, FLATTERED, REPLICATES, AttackGrid, Sample
 from kerastag.results import NotDefined
 from kerastag.runs.evaluate import print_nonfinite
 from kerastag.runs.opening import opened, schema_of
@@ -69,6 +69,8 @@ def compare(
         shared += f"; only the jets that {' and '.join(datasets)} share, each tagger attacked in its own inputs"
     text = "".join(_foreword(tagger, jets[inputs[tagger.name]], matrix) for tagger in loaded if tagger.record)
     text += f"{shared}; ± is half the 68 % bootstrap interval.\n\n{transfer.markdown(matrix)}\n"
+    if sample.of_all_splits and not all(tagger.record for tagger in loaded):
+        text += f"\n{FLATTERED}\n"
     content = {
         "command": sys.argv,
         "config": schema.name,

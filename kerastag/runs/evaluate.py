@@ -12,7 +12,6 @@ from tqdm.auto import tqdm
 from kerastag import outputs, plots
 from kerastag.attacks import CLEAN, Condition, ThreatModel, conditions
 from kerastag.data import JetDataset
-from kerastag.data.dataset import ALL_SPLITS
 from kerastag.errors import UserError
 from kerastag.evaluation import certified, diagnostics, negative_tags, smoothing
 from kerastag.evaluation.certified import Certificate, certificates, certified_boxes
@@ -22,7 +21,7 @@ from kerastag.evaluation.stored_scores import StoredScores, kept, left_out, pars
 from kerastag.files import write_json, write_text
 from kerastag.jets import Jets
 from kerastag.metrics import Bootstrap
-from kerastag.request import EVALUATION, NO_ATTACK, REPLICATES, AttackGrid, Method, Sample, unit_of
+from kerastag.request import EVALUATION, FLATTERED, NO_ATTACK, REPLICATES, AttackGrid, Method, Sample, unit_of
 from kerastag.results import plain
 from kerastag.runs.opening import read, schema_of
 from kerastag.saving.taggers import NamedTagger, check_inputs, find_all, for_jets
@@ -173,8 +172,8 @@ def _negative_tags(
 
 def _notes(sample: Sample, jets: Jets, found: Sequence[NamedTagger], stored: Sequence[StoredScores]) -> Iterator[str]:
     """What must be known before areas of taggers are compared."""
-    if sample.split == ALL_SPLITS and not all(tagger.record for tagger in found):
-        yield "Jets that a tagger was trained on are among them, if it was trained on this data set: its areas flatter it."
+    if sample.of_all_splits and not all(tagger.record for tagger in found):
+        yield FLATTERED
     if found and stored:
         yield f"{NO_ATTACK[0].upper()}{NO_ATTACK[1:]}; they have the row of clean jets alone."
     for tagger in found:

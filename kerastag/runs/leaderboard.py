@@ -22,7 +22,7 @@ from kerastag.leaderboard.contenders import TREES_SOURCE, Contender
 from kerastag.leaderboard.entries import Attacked, Entry, Threat
 from kerastag.leaderboard.measuring import Measured, cost, largest_and_mean, of_seed
 from kerastag.leaderboard.submission import in_box, read_attacked
-from kerastag.request import LEADERBOARD, REPLICATES, AttackGrid, Method, Sample
+from kerastag.request import FLATTERED, LEADERBOARD, REPLICATES, AttackGrid, Method, Sample
 from kerastag.runs.opening import read
 from kerastag.runs.varied_samples import VariedSamples
 from kerastag.simulation.catalogue import UNCERTAINTIES
@@ -128,6 +128,8 @@ def enter(
             entry = _with_best_of(old, entry)
         print(f"{entry_files.write(folder, entry)}: clean {entry.clean}, {entry.best.attack} {entry.best.area}.")
         print(_place(folder, entry))
+        if sample.of_all_splits and not (contender.loaded and contender.loaded.record):
+            print(FLATTERED)
         leaderboard(folder)
 
 

@@ -38,7 +38,7 @@ from kerastag.report.parts import (
     vulnerability,
 )
 from kerastag.report.subject import Subject, fingerprint
-from kerastag.request import ReportOptions, Sample
+from kerastag.request import FLATTERED, ReportOptions, Sample
 from kerastag.runs.opening import opened, schema_of
 
 # Resolution of figures, dots per inch.
@@ -245,6 +245,9 @@ def _settings(subject: Subject, nonfinite: int) -> Section:
         ["Python, TensorFlow, Keras, NumPy", ", ".join(versions)],
     ]
     text = [f"Gradient cells that were not finite and were taken as 0: {nonfinite:,}."] if nonfinite else []
+    records = [tagger.record for seeds in subject.taggers.values() for tagger in seeds]
+    if subject.sample.of_all_splits and not all(records):
+        text.append(FLATTERED)
     if np.ptp(jets.weights):
         text.append("Jets have weights. Two-sample tests, trees, flatness and correlations count each jet once.")
     return Section("How was this made?", text, [Table("Settings:", ["what", ""], rows)])

@@ -6,6 +6,7 @@ import pytest
 
 from kerastag import plots
 from kerastag.histograms import histograms
+from kerastag.plots.shapes import _ratio
 from kerastag.results import Interval, NotDefined, Seeds
 from tests.toy import TOY
 
@@ -237,3 +238,10 @@ def test_defences_stand_in_rows_of_panels_whose_text_can_be_read(quantities, lay
     best = max(rows, key=lambda row: row["quantity 1"].mean)
     order = [label.get_text() for label in axes[0, 0].get_yticklabels()]
     assert order[-1] == best["defence"] and axes.flat[1].get_ylim()[0] < axes.flat[1].get_ylim()[1]
+
+
+@pytest.mark.parametrize("weight", [1e-3, 1.0, 300.0])
+def test_ratios_are_shown_for_bins_of_enough_jets_whatever_they_weigh(weight):
+    counts = np.array([5.0, 50.0])
+    shape = {"clean": {"b": weight * counts}, "variance": weight**2 * counts}
+    np.testing.assert_array_equal(_ratio(weight * counts, weight * counts, shape), [np.nan, 1])
