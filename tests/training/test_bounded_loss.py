@@ -41,10 +41,11 @@ def test_the_loss_of_a_linear_tagger_is_that_of_the_worst_corner_for_each_class(
     slopes = kernel[:, None, :] - kernel[:, label, None]  # (features, jets, classes): of each logit against the truth
     reach = np.einsum("jf,fjc->jc", budget / SCALE, abs(slopes))
     worst = logits - logits[np.arange(len(label)), label][:, None] + reach
-    expected = np.log(np.exp(worst).sum(axis=1)).mean()
-    clean = keras.losses.categorical_crossentropy(y, logits, from_logits=True).numpy().mean()
+    weights = np.random.default_rng(1).uniform(0.5, 2, len(label)).astype(np.float32)
+    expected = (weights * np.log(np.exp(worst).sum(axis=1))).mean()
+    clean = (weights * keras.losses.categorical_crossentropy(y, logits, from_logits=True).numpy()).mean()
     model = compiled(tagger, method=method, weight=0.25)
-    found = model.compute_loss(x, y, tagger(x), None)
+    found = model.compute_loss(x, y, tagger(x), tf.constant(weights))
     np.testing.assert_allclose(found, 0.75 * clean + 0.25 * expected, rtol=1e-5)
 
 

@@ -5,12 +5,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerastag.attacks import FGSM, NGM, PGD, RDSA, GaussianNoise, RandomStartFGSM
+from kerastag.attacks import FGSM, NGM, PGD, RDSA, GaussianNoise, RandomStartFGSM, ThreatModel
 from kerastag.errors import UserError
 from kerastag.training.adversarial_tagger import AdversarialTagger
 from kerastag.training.curvature import CURE
 from kerastag.training.defenses import TRADES, AttackedBatches, InputGradientPenalty, Ramp
+from kerastag.training.free import FreeBatches
 from kerastag.training.weight_shifts import AWP
+from tests.attacks.test_ties import TIED
+from tests.attacks.test_ties import X as TIED_JETS
 from tests.toy import SCALE, toy_threat_model
 
 DEFENSES = {
@@ -201,3 +204,36 @@ def test_impossible_options_are_refused():
     ):
         with pytest.raises(UserError):
             make()
+
+
+@pytest.mark.parametrize(("step", "strength"), [(0, 0.0), (2, 0.5), (9, 1.0)])
+def test_the_ramp_is_the_strength_of_the_attack(toy_jets, step, strength):
+    x, y = toy_jets
+    tagger, threat_model, ramp = network(), toy_threat_model(), Ramp(2, 2)
+    fgsm, step = FGSM(threat_model), tf.constant(step)
+    moved = AttackedBatches(fgsm, ramp=ramp).batch(tagger, x, y, None, step)[0]
+    np.testing.assert_array_equal(moved, fgsm(tagger, x, y, strength=strength))
+    moved = TRADES(FGSM(threat_model, "+BvL"), ramp=ramp).batch(tagger, x, y, None, step)[0][200:]
+    np.testing.assert_array_equal(moved, FGSM(threat_model, "+BvL")(tagger, x, y, strength=strength))
+    box, _ = FreeBatches(threat_model, ramp=ramp).begin(tagger, x, y, step)
+    np.testing.assert_array_equal(box.budget, threat_model.box(x, y, strength).budget)
+
+
+def test_a_penalty_follows_the_ties():
+    """Its gradient is that of the free cells, through the ones that follow them."""
+    inputs = keras.Input((len(TIED.names),))
+    keras.utils.set_random_seed(2)
+    tagger = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Dense(4, "tanh")(inputs)))
+    threat_model = ThreatModel.from_schema(TIED, np.ones(len(TIED.names)), 0.01)
+    x, y = tf.constant(TIED_JETS), tf.eye(3)
+    box = threat_model.box(x, y)
+
+    def entropy(complete):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            losses = tf.nn.softmax_cross_entropy_with_logits(y, tagger(complete(x)))
+        return np.abs(np.asarray(box.budget) * tape.gradient(losses, x)).sum(axis=1).mean()
+
+    found = InputGradientPenalty(threat_model, 1.0).loss(tagger, lambda *_: 0.0, x, y, tagger(x), None)
+    assert float(found) == pytest.approx(entropy(box.complete), rel=1e-4)
+    assert entropy(box.complete) != pytest.approx(entropy(tf.identity), rel=0.01)

@@ -71,29 +71,31 @@ def test_a_reversed_gradient_goes_down_where_the_plain_one_goes_up():
     np.testing.assert_allclose(tape.gradient(y, x), -0.5 * 2 * x)
 
 
-def test_domain_moves_the_network_down_its_loss_and_the_tagger_up(toy_jets):
+@pytest.mark.parametrize(("ramp", "factor"), [(None, 0.7), (Ramp(5, 1), 0.0)], ids=["full", "before the ramp"])
+def test_domain_moves_the_network_down_its_loss_and_the_tagger_up(toy_jets, ramp, factor):
     """One step of plain descent against the gradients of both losses."""
     x, y = toy_jets
     labels = tf.concat([y[:100], 0 * y[100:]], 0)
     tagger = network()
-    model = compiled(DomainAdversarial(0.7, (4,)), tagger, keras.optimizers.SGD(1.0))
+    model = compiled(DomainAdversarial(0.7, (4,), ramp), tagger, keras.optimizers.SGD(1.0))
+    w = np.random.default_rng(0).uniform(0.5, 2, 200).astype(np.float32)
     beside = model.beside
     truth = np.repeat([1.0, 0.0], 100)
 
     def told():
         logits = tf.squeeze(beside(tf.nn.log_softmax(tagger(x))), -1)
-        return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(tf.constant(truth, tf.float32), logits))
+        return tf.reduce_mean(w * tf.nn.sigmoid_cross_entropy_with_logits(tf.constant(truth, tf.float32), logits))
 
     weights = [[weight.value for weight in part.trainable_weights] for part in (tagger, beside)]
     with tf.GradientTape(persistent=True) as tape:
         domain = told()
-        flavour = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y[:100], tagger(x[:100])))
+        flavour = tf.reduce_mean(w[:100] * tf.nn.softmax_cross_entropy_with_logits(y[:100], tagger(x[:100])))
     of_tagger, of_beside = (tape.gradient(domain, part) for part in weights)
     of_flavour = tape.gradient(flavour, weights[0])
     before = [part.get_weights() for part in (tagger, beside)]
-    model.train_on_batch(x, labels)
+    model.train_on_batch(x, labels, sample_weight=w)
     for a, b, plain, against in zip(tagger.get_weights(), before[0], of_flavour, of_tagger, strict=True):
-        np.testing.assert_allclose(b - a, plain - 0.7 * against, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(b - a, plain - factor * against, rtol=1e-3, atol=1e-5)
     for a, b, gradient in zip(beside.get_weights(), before[1], of_beside, strict=True):
         np.testing.assert_allclose(b - a, gradient, rtol=1e-3, atol=1e-5)
 
