@@ -303,6 +303,8 @@ def test_random_start_fgsm_equals_numpy_on_a_linear_tagger():
     weights = generator.normal(size=(20, 3)).astype(np.float32)
     attack = RandomStartFGSM(ThreatModel(0.1, SCALE, np.zeros(20), np.full(20, -9.0)), "+BvL", seed=5)
     start = attack._uniform(tf.constant(x)).numpy()
+    assert start.min() < -0.98 and start.max() > 0.98 and abs(start.mean()) < 0.05
+    assert start.std() == pytest.approx(3**-0.5, rel=0.05)
     attack.restart()
     moved = attack(linear(weights), tf.constant(x), tf.one_hot(np.zeros(300, int), 3)).numpy()
     expected = x + 0.1 * SCALE * np.clip(start + 1.25 * np.sign(weights[:, 0] - weights[:, 2]), -1, 1)
@@ -522,3 +524,27 @@ def test_a_graph_is_made_once_for_all_strengths(toy_tagger, toy_jets):
     moved = [np.abs(attacked_features(toy_tagger, x, y, attack, strength=size) - x).max() for size in sizes]
     assert len(traced) == 1
     np.testing.assert_allclose(moved, moved[1] * sizes, rtol=1e-4)
+
+
+def test_restarts_begin_elsewhere_and_the_last_of_pgd_at_the_point_of_fgsm(toy_tagger, toy_jets, monkeypatch):
+    x, y = toy_jets
+    model, starts = toy_threat_model(0.5), []
+
+    def noted(attack, box, objective, start):
+        starts.append(start.numpy())
+        return start, objective.ascend(start)[0]
+
+    monkeypatch.setattr(PGD, "climb", noted)
+    PGD(model, restarts=3)(toy_tagger, x, y)
+    assert len(starts) == 3 and (starts[0] != starts[1]).any()
+    np.testing.assert_array_equal(starts[2], FGSM(model)(toy_tagger, x, y))
+    starts.clear()
+    monkeypatch.setattr(APGD, "_climb", noted)
+    APGD(model, steps=5, restarts=2)(toy_tagger, x, y)
+    assert len(starts) == 2 and (starts[0] != starts[1]).any()
+
+
+def test_transfer_leaves_dropout_of_its_source_out(toy_tagger, toy_jets):
+    x, y = toy_jets
+    attack = Transfer(FGSM(toy_threat_model()), toy_tagger)
+    np.testing.assert_array_equal(attack(toy_tagger, x, y, training=True), attack(toy_tagger, x, y))

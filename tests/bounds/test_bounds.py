@@ -17,6 +17,8 @@ from kerastag.bounds.preprocessing import mended, present, standardized, track_q
 from kerastag.errors import UserError
 from kerastag.evaluation import certified
 from kerastag.evaluation.certified import Certifier
+from kerastag.evaluation.comparison import MISTAG_RATE
+from kerastag.evaluation.working_points import threshold
 from kerastag.jets import Jets
 from kerastag.layers import Mend, PresenceFlags, Standardize, TrackQuantities
 from kerastag.metrics import discriminant
@@ -195,6 +197,7 @@ def test_certified_areas_of_weighted_jets_are_those_counted_by_hand(box, monkeyp
     worst = area(Certifier(model, TOY.main, "interval")(jets, threat_model))
     (one,) = found["mlp"]
     assert worst < clean - 0.01
+    assert set(one.tagged) == {"b", "light"}
     assert one.area.value == pytest.approx(worst, abs=1e-6) and one.loss.value == pytest.approx(clean - worst, abs=1e-6)
 
 
@@ -310,3 +313,30 @@ def test_without_limits_there_is_no_certificate():
     jets = Jets(x, np.arange(8) % 3, {}, 3)
     found = Certifier(model, TOY.main)(jets, Unlimited())
     assert (found[jets.label == 0] == -np.inf).all() and (found[jets.label == 2] == np.inf).all()
+
+
+def test_certified_rates_are_those_of_the_worst_points(monkeypatch):
+    """At the threshold of clean light jets, for enough jets that there are rates."""
+    x, model = checks.made_up(TOY, 9000), trained_like(SMALL["mlp"])
+    label, weights = np.arange(9000) % 3, np.random.default_rng(5).uniform(0.5, 2, 9000)
+    jets = Jets(x, label, {"generator_weight": weights, "source": 0 * label, "entry": np.arange(9000)}, 3)
+    threat_model = toy_threat_model(0.003, bounds=True)
+    monkeypatch.setattr(certified, "certified_boxes", lambda under: under)
+    under = [SimpleNamespace(box_label="small", threat_model=lambda dataset: threat_model)]
+    found, _ = certified.certificates({"mlp": model}, SimpleNamespace(schema=TOY), jets, under, 5, "interval")
+    (one,), worst = found["mlp"], Certifier(model, TOY.main, "interval")(jets, threat_model)
+    light, clean = label == 2, discriminant(model(x).numpy(), TOY.main)
+    cut = threshold(clean[light], weights[light], MISTAG_RATE)
+    for flavour, number in (("b", 0), ("light", 2)):
+        of = label == number
+        share = weights[of & (worst >= cut)].sum() / weights[of].sum()
+        assert one.tagged[flavour].value == pytest.approx(share)
+        assert share != pytest.approx(weights[of & (clean >= cut)].sum() / weights[of].sum())
+
+
+def test_limits_of_jets_do_not_depend_on_the_batch(box, monkeypatch):
+    x, threat_model = box
+    model, jets = trained_like(SMALL["mlp"]), Jets(x, np.arange(len(x)) % 3, {}, 3)
+    whole = Certifier(model, TOY.main)(jets, threat_model)
+    monkeypatch.setattr(certified, "_AT_ONCE", 7)
+    np.testing.assert_allclose(Certifier(model, TOY.main)(jets, threat_model), whole, rtol=1e-4, atol=1e-5)

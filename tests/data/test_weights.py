@@ -50,3 +50,17 @@ def test_unknown_binning_is_refused():
         KinematicWeights(JET_FLAVOR, "fine")
     with pytest.raises(UserError, match="particle_transformer_ak4 has no pT and η among its inputs"):
         KinematicWeights(PARTICLE_TRANSFORMER_AK4, "uniform")
+
+
+def test_spectra_in_both_quantities_are_the_mean_of_those_of_the_flavours(weighted):
+    x, label, w, edges = weighted
+    bins = [edges, np.linspace(-2.5, 2.5, 51)]
+    counts = np.array([np.histogram2d(x[label == f, 0], x[label == f, 1], bins)[0] for f in range(3)])
+    target = np.mean([one / one.sum() for one in counts], axis=0)
+    full = (counts > 0).all(axis=0)
+    assert full.sum() > 20
+    for flavour in range(3):
+        of = label == flavour
+        found = np.histogram2d(x[of, 0], x[of, 1], bins, weights=w[of])[0]
+        # Bins without jets of a flavour take a few per cent of its sum.
+        np.testing.assert_allclose((found / found.sum())[full] / target[full], 1, atol=0.08)

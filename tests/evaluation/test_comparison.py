@@ -6,6 +6,10 @@ from kerastag import models, plots
 from kerastag.attacks import CLEAN, PGD, Condition, ThreatModel, conditions
 from kerastag.attacks.samples import attacked_logits
 from kerastag.evaluation.comparison import MISTAG_RATE, compare, evaluate, markdown, to_draw, to_json
+from kerastag.evaluation.taggers import Tagger
+from kerastag.evaluation.transfer import Contestant, cross_examine
+from kerastag.jets import Jets
+from kerastag.leaderboard.measuring import Measured
 from kerastag.metrics import DISCRIMINATORS, Bootstrap, discriminator_auc
 from kerastag.request import PAPER, AttackGrid
 from kerastag.results import NotDefined
@@ -151,3 +155,39 @@ def test_cross_entropy_counts_weights():
     bootstrap = Bootstrap(np.arange(2), 2, weights=np.array([1.0, 3.0]))
     found = evaluate(y, dict.fromkeys(JET_FLAVOR.separations, logits), logits, bootstrap, JET_FLAVOR)
     assert found.cross_entropy == pytest.approx((np.log(3) + 3 * np.log(1.5)) / 4)
+
+
+def test_the_threshold_is_that_of_clean_jets():
+    """5,000 made-up jets whose attacked scores are lower by 1."""
+    label, generator = np.arange(6000) % 3, np.random.default_rng(1)
+    clean = np.zeros((6000, 3))
+    clean[:, 0] = generator.normal(size=6000) + 2.0 * (label == 0)
+    attacked = clean - np.array([1.0, 0, 0])
+    weights = generator.uniform(0.5, 2, 6000)
+    y, bootstrap = np.eye(3)[label], Bootstrap(np.arange(6000), 5, weights=weights)
+    found = evaluate(y, dict.fromkeys(JET_FLAVOR.separations, attacked), clean, bootstrap, JET_FLAVOR)
+    order = np.argsort(-clean[label == 2, 0])
+    above = np.cumsum(weights[label == 2][order])
+    cut = clean[label == 2, 0][order][np.searchsorted(above, MISTAG_RATE * above[-1])]
+    b = label == 0
+    share = weights[b & (attacked[:, 0] >= cut)].sum() / weights[b].sum()
+    assert found.tagged["b"].value == pytest.approx(share)
+    assert share < 0.8 * weights[b & (clean[:, 0] >= cut)].sum() / weights[b].sum()
+
+
+def test_areas_count_weights(dataset, tagger):
+    """Of a comparison and of an entry of the leaderboard, against scikit-learn."""
+    from sklearn.metrics import roc_auc_score
+
+    jets = dataset.arrays("test")
+    weights = np.random.default_rng(0).uniform(0.1, 3, len(jets))
+    heavy = Jets(jets.features, jets.label, jets.spectators | {"generator_weight": weights}, 3)
+    logits = attacked_logits(tagger, jets.features, jets.y, None).astype(float)
+    pair = np.isin(jets.label, (0, 2))
+    expected = roc_auc_score(jets.label[pair] == 0, (logits[:, 0] - logits[:, 2])[pair], sample_weight=weights[pair])
+    assert expected != pytest.approx(roc_auc_score(jets.label[pair] == 0, (logits[:, 0] - logits[:, 2])[pair]), abs=1e-4)
+    found = [compare({"a": tagger}, dataset, heavy, [CLEAN], 5).area("a", CLEAN).value]
+    found.append(Measured(Tagger.network(tagger, "a"), dataset, heavy, 5).of(heavy.features).value)
+    matrix = cross_examine([Contestant("a", tagger, dataset, heavy)], [CLEAN], 5)
+    found.append(matrix.white_box.area("a", CLEAN).value)
+    assert found == pytest.approx([expected] * 3, abs=1e-6)

@@ -121,3 +121,13 @@ def test_a_tagger_without_rules_is_not_looked_at(jets):
     tagger = keras.Model(inputs, keras.layers.Dense(3)(Steps()(inputs)))
     check = by_name(tagger, jets)["certificate"]
     assert check.passed is None and "the layer 'steps" in check.meaning
+
+
+def test_signs_that_no_tagger_here_gives_are_seen(honest, jets, monkeypatch):
+    assert diagnostics._many_steps(1.0, 1.1).passed is False and diagnostics._many_steps(1.1, 1.0).passed is True
+    losses = Losses(honest, *jets)
+    monkeypatch.setattr(Losses, "under", lambda losses, attack: 2.0)
+    assert diagnostics._unlimited(losses, threat_model()).passed is True
+    assert diagnostics._leaking(losses, threat_model(), fgsm=1.0).passed is False
+    monkeypatch.setattr(Losses, "under", lambda losses, attack: 1.0)  # less than ln 3 of a constant answer
+    assert diagnostics._unlimited(losses, threat_model()).passed is False

@@ -8,7 +8,7 @@ from kerastag.metrics import Bootstrap
 from kerastag.results import NotDefined
 from kerastag.schema import JET_FLAVOR
 
-JETS = 4_000
+JETS = 12_000
 NUMBERS = ("mistagged", "negative", "ratio", "negative_of_all", "estimate")
 
 
@@ -29,6 +29,7 @@ def test_rates_are_what_one_counts(made_up):
         (rate, condition) for rate in (0.1, 0.01) for condition in scores
     ]
     light = label == 2
+    compared = 0
     for row in rows:
         # The threshold that a share of the weight of the clean light jets passes.
         ranked = sorted(zip(scores["clean"][0][light], weights[light], strict=True), reverse=True)
@@ -44,7 +45,10 @@ def test_rates_are_what_one_counts(made_up):
         expected = (mistagged, negative, mistagged / negative, of_all, of_all * clean_over_negative)
         found = [row[name] for name in NUMBERS]
         if np.count_nonzero(light & (flipped >= cut)) >= 20:
+            compared += 1
             assert [number.value for number in found] == pytest.approx(expected)
+    assert {row["working_point"] for row in rows if not isinstance(row["ratio"], NotDefined)} == {0.1, 0.01}
+    assert compared >= 3
     assert rows[0]["estimate"].value == pytest.approx(rows[0]["mistagged"].value)
     assert all(number.low < number.value < number.high for number in (rows[1][name] for name in NUMBERS))
 

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 from scipy import stats
 
-from kerastag.evaluation.smoothing import smooth
+from kerastag.evaluation.smoothing import smooth, smoothed_rows
 from kerastag.jets import Jets
+from kerastag.metrics import Bootstrap
 from tests.models import checks
 from tests.toy import SCALE, TOY, toy_threat_model
 
@@ -52,3 +53,18 @@ def test_what_cannot_move_has_no_noise_and_the_seed_decides_the_rest():
     np.testing.assert_array_equal(first.radius, again.radius)
     assert (first.radius[1:] != other.radius[1:]).any()
     assert first.radius[0] == max(first.radius)
+
+
+def test_rates_at_most_rise_and_rates_at_least_fall_with_the_length():
+    """Of light jets all count that a change could push over the threshold, so never fewer than lie above it."""
+    x, label = checks.made_up(TOY, jets=900), np.arange(900) % 3
+    jets, direction = Jets(x, label, {}, 3), np.random.default_rng(1).normal(size=20)
+    bootstrap = Bootstrap(np.arange(900), 5)
+    rows = smoothed_rows({"linear": linear(direction)}, jets, toy_threat_model(0.1, bounds=True), TOY.main, 0.5, bootstrap)
+    rates = {flavour: [row["tagged"][flavour].value for row in rows] for flavour in ("b", "light")}
+    assert [row["radius"] for row in rows] == [0, 0.25, 0.5, 1]
+    assert rates["b"] == sorted(rates["b"], reverse=True) and rates["b"][0] > rates["b"][-1]
+    assert rates["light"] == sorted(rates["light"]) and rates["light"][0] < rates["light"][-1]
+    values = (x / SCALE) @ direction
+    cut = np.sort(values[label == 2])[::-1][2]  # 1 % of 300
+    assert rates["light"][0] >= (values[label == 2] > cut).mean()

@@ -94,6 +94,10 @@ def test_bins_hold_every_jet_once(toy_jets):
     assert list(bins)[2] == "tracks among the inputs"
     for names, index in bins.values():
         assert len(index) == len(x) and set(index) == set(range(len(names)))
+    eta, pt = abs(x[:, TOY.index("eta")]), x[:, TOY.index("pt")]
+    for (names, index), values in zip(list(bins.values())[:2], (pt, eta), strict=True):
+        edges = np.array([float(name.split("-")[0]) for name in names[1:-1]] + [float(names[-1][2:])])
+        np.testing.assert_array_equal(index, [(value >= edges).sum() for value in values])
     names, index = bins["tracks among the inputs"]
     columns = [TOY.index(f"track_{slot}_{name}") for slot in range(3) for name in ("d0", "var", "phi", "hits")]
     number = (x[:, columns] != TOY.defaults[columns]).reshape(-1, 3, 4).any(axis=2).sum(axis=1)

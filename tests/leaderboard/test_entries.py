@@ -14,6 +14,7 @@ from kerastag.leaderboard import entries, entry_files, page
 from kerastag.leaderboard.entries import Attacked, Certified, Entry, Sample, Sign, Threat, Varied
 from kerastag.request import PAPER
 from kerastag.results import Interval
+from kerastag.runs.leaderboard import _place, _with_best_of
 from tests.toy import toy_threat_model
 
 DIGEST = hashlib.sha256(b"").hexdigest()
@@ -148,3 +149,16 @@ def test_boxes_of_one_name_are_told_apart():
     first, other = (an_entry(threat=dataclasses.replace(threat, sha256=letter * 64)) for letter in "ab")
     assert first.contest != other.contest and (first.box, other.box) == ("ε=1 mine aaaaaa", "ε=1 mine bbbbbb")
     assert an_entry().box == "ε=0.01"
+
+
+def test_the_strongest_attack_stays_with_its_tagger_alone():
+    old, new = an_entry(attacked=0.7), an_entry(attacked=0.8)
+    assert _with_best_of(old, new).best == old.best
+    assert _with_best_of(new, old).best == old.best
+    assert _with_best_of(dataclasses.replace(old, weights_sha256="0" * 64), new).best == new.best
+
+
+def test_the_place_counts_those_that_keep_more(tmp_path):
+    for name, attacked in (("first", 0.9), ("last", 0.6), ("mine", 0.8)):
+        entry_files.write(tmp_path, an_entry(name, attacked=attacked))
+    assert _place(tmp_path, an_entry("mine", attacked=0.8)).startswith("Place 2 of 3 ")

@@ -7,6 +7,7 @@ import pytest
 
 from kerastag.attacks import PGD, ThreatModel, attacked_features
 from kerastag.errors import UserError
+from kerastag.leaderboard import submission
 from kerastag.leaderboard.submission import in_box, read_attacked
 
 JETS = 60
@@ -154,3 +155,17 @@ def test_bad_files_are_refused_unread(kind, tmp_path):
     with pytest.raises(UserError, match=said) as refused:
         read_attacked(tmp_path / "attacked.npz", (6, 4))
     assert "\n" not in str(refused.value)
+
+
+def test_the_box_is_that_of_each_jets_flavour_in_every_batch(clean, dataset, monkeypatch):
+    monkeypatch.setattr(submission, "_AT_ONCE", 7)
+    small = ThreatModel.from_schema(dataset.schema, dataset.statistics.sigma, 0.01, by_flavour={"light": 0.1})
+    box = small.box(clean.features, clean.y)
+    free = (np.asarray(box.budget) > 0) & (np.asarray(box.high) > clean.features + np.asarray(box.budget) / 2)
+    jet = int(np.flatnonzero((clean.label == 2) & free.any(axis=1))[-1])
+    feature = int(np.flatnonzero(free[jet])[0])
+    assert jet >= 7
+    moved = clean.features.copy()
+    moved[jet, feature] += 5 * np.asarray(box.budget)[jet, feature]  # within the box of a b jet
+    with pytest.raises(UserError, match=rf"^Jet {jet}: '{dataset.schema.names[feature]}' is .* out of its box"):
+        in_box(moved, clean, small, dataset.schema)

@@ -142,12 +142,16 @@ def test_trees_are_asked_where_they_have_no_gradient(stored, data_dir, dataset, 
     assert refused.code == 2 and "--attacked-on is for trees" in refused.err
 
 
-def test_other_weights_or_jets_are_noticed(board, stored, attacked, tmp_path):
+def test_other_weights_jets_or_boxes_are_noticed(board, stored, attacked, tmp_path):
     folder, options, _ = board
     content = json.loads((folder / f"{STEM}.json").read_text())
-    for field, said in (("weights_sha256", "other weights than the entry"), ("fingerprint", "other jets than the entry")):
+    for part, field, said in (
+        (None, "weights_sha256", "other weights than the entry"),
+        ("sample", "fingerprint", "other jets than the entry"),
+        ("threat", "sha256", "The box of the entry"),
+    ):
         changed = json.loads(json.dumps(content))
-        (changed["sample"] if field == "fingerprint" else changed)[field] = "0" * 64
+        (changed[part] if part else changed)[field] = "0" * 64
         (tmp_path / f"{STEM}.json").write_text(json.dumps(changed))
         refused = submit(tmp_path / "attacked.npz", attacked, ["--entries", tmp_path, *options[2:]])
         assert refused.code == 2 and said in refused.err
