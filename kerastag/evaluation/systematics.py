@@ -192,16 +192,20 @@ def _size(change: Resampled | NotDefined) -> Resampled | NotDefined:
     return Resampled(sign * change.value, sign * change.values)
 
 
-def thresholds(label: np.ndarray, logits: np.ndarray, rates: Sequence[float] = RATES) -> dict[float, float]:
+def thresholds(
+    label: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None, rates: Sequence[float] = RATES
+) -> dict[float, float]:
     """Thresholds of the BvL discriminator that shares of the light jets pass, by share.
 
     Args:
         label: Flavours of nominal jets, `(jets,)`.
         logits: `(jets, classes)`.
+        weights: Weights of the jets, `(jets,)`; None for equal ones.
         rates: The shares.
     """
-    values = discriminant(logits, _BVL)[label == FLAVOURS.index("light")]
-    return {rate: threshold(values, np.ones(len(values)), rate) for rate in rates}
+    light = label == FLAVOURS.index("light")
+    values, of_light = discriminant(logits, _BVL)[light], np.ones(light.sum()) if weights is None else weights[light]
+    return {rate: threshold(values, of_light, rate) for rate in rates}
 
 
 def change(

@@ -228,7 +228,9 @@ def _vary(
     references = {NOMINAL: nominal}
     scored = {NOMINAL: {name: score(nominal) for name, score in measured.items()}}
     cuts = {
-        name: measure.thresholds(nominal.label[of_tagger.counted], of_tagger.logits["BvL"][of_tagger.counted])
+        name: measure.thresholds(
+            *(values[of_tagger.counted] for values in (nominal.label, of_tagger.logits["BvL"], nominal.weights))
+        )
         for name, of_tagger in scored[NOMINAL].items()
     }
     left_out = {name: {NOMINAL: of_tagger.missing} for name, of_tagger in scored[NOMINAL].items()}

@@ -127,7 +127,9 @@ def test_config_survives_json(attacked):
     model = ThreatModel.from_schema(JET_FLAVOR, x.std(axis=0) + 1e-12, 0.01)
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
     again = keras.saving.deserialize_keras_object(config)
-    np.testing.assert_array_equal(again.project(x, moved), model.project(x, moved))
+    beyond = x + 10 * (moved - x)
+    np.testing.assert_array_equal(again.project(x, beyond), model.project(x, beyond))
+    assert again.get_config() == model.get_config()
 
 
 def test_groups_without_the_tracks_have_no_summaries():

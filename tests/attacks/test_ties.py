@@ -179,9 +179,11 @@ def test_distortions_move_followers_too():
 
 def test_config_survives_json():
     model = tied(0.2, relative_cap=0.1)
-    again = ThreatModel.from_config(json.loads(json.dumps(model.get_config())))
-    for name in ("budget", "low", "high"):
-        np.testing.assert_array_equal(getattr(again.box(X), name), getattr(model.box(X), name))
+    for one in (tied(0.2), model):
+        again = ThreatModel.from_config(json.loads(json.dumps(one.get_config())))
+        assert again.get_config() == one.get_config()
+        for name in ("budget", "low", "high"):
+            np.testing.assert_array_equal(getattr(again.box(X), name), getattr(one.box(X), name))
     assert (
         again.box(X).complete(tf.constant(X * 1.01)).numpy().tobytes()
         == model.box(X).complete(tf.constant(X * 1.01)).numpy().tobytes()

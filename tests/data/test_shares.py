@@ -100,3 +100,13 @@ def test_a_data_set_is_shared_in_memory_and_streamed(dataset):
     for ask in (dataset.batches, dataset.steps):
         with pytest.raises(UserError, match="has 1 shards, too few for 2 workers"):
             ask("train", 200, share=shares[0], in_memory=False, **({"shuffle": True} if ask == dataset.batches else {}))
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_pieces_of_unlabelled_jets_make_up_those_of_one(devices):
+    rows = np.arange(50, dtype=np.float32)[:, None]
+    whole = list(epochs.drawn(rows, 12, 3).take(4))
+    parts = [list(epochs.drawn(rows, 12, 3, share=Share(worker, 3, devices)).take(4 * devices)) for worker in range(3)]
+    for step, batch in enumerate(whole):
+        pieces = [part[devices * step + device] for part in parts for device in range(devices)]
+        np.testing.assert_array_equal(np.concatenate(pieces), batch)

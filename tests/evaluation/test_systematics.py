@@ -334,3 +334,28 @@ def test_areas_for_many_weights_are_those_for_each():
     np.testing.assert_allclose(pair.aucs(weights)[:4], [pair.auc(row) for row in weights[:4]], rtol=1e-12)
     assert np.isnan(pair.aucs(weights)[4])
     assert np.isnan(RankedPair(np.full(400, 1), logits, DISCRIMINATORS["BvL"]).aucs(weights)).all()
+
+
+@pytest.mark.parametrize("same_events", [True, False])
+def test_weights_of_both_files_count(jets, same_events):
+    """Areas and factors against weighted counting."""
+    generator = np.random.default_rng(7)
+    sets = [
+        Jets(jets.features, jets.label, jets.spectators | {"generator_weight": generator.uniform(0.2, 3, JETS)}, 3)
+        for _ in range(2)
+    ]
+    sides = (Sides.same_events if same_events else Sides.other_events)(*sets, 5)
+    logits = toy_logits(jets.label, 2.0), toy_logits(jets.label, 1.6)
+    cuts = systematics.thresholds(jets.label, logits[0], sets[0].weights)
+    change = systematics.change(sides, *logits, cuts)
+    pair, light = DISCRIMINATORS["BvL"], jets.label == 2
+    areas = [RankedPair(jets.label, values, pair).auc(of.weights) for values, of in zip(logits, sets, strict=True)]
+    assert change.areas["BvL"].value == pytest.approx(areas[1], abs=1e-6)
+    assert change.changes["BvL"].value == pytest.approx(areas[1] - areas[0], abs=1e-6)
+    passed = [
+        [of.weights[light & (values[:, 0] >= cuts[0.1])].sum(), of.weights[light].sum()]
+        for values, of in zip(logits, sets, strict=True)
+    ]
+    assert passed[0][0] / passed[0][1] == pytest.approx(0.1, abs=3 / light.sum())
+    row = next(row for row in change.factors if (row.working_point, row.flavour) == (0.1, "light"))
+    assert row.factor.value == pytest.approx(passed[1][0] / passed[1][1] / (passed[0][0] / passed[0][1]), rel=1e-5)

@@ -257,7 +257,11 @@ def _registered(graph):
     graph.object_graph_def.nodes[0].registered_name = "package.Class"
 
 
-@pytest.mark.parametrize("change", (_resource, _saver_of_its_own, _registered), ids=lambda f: f.__name__)
+def _registered_saver(graph):
+    graph.object_graph_def.nodes[0].registered_saver = "package.Saver"
+
+
+@pytest.mark.parametrize("change", (_resource, _saver_of_its_own, _registered, _registered_saver), ids=lambda f: f.__name__)
 def test_objects_that_bring_functions_of_their_own_are_refused(file, tmp_path, change):
     changed(file, tmp_path / "evil", change)
     with pytest.raises(UserError, match="it uses an object"):

@@ -266,3 +266,21 @@ def test_data_set_that_is_older_than_the_search_loads(tmp_path, jet_files):
 def test_schema_knows_all_of_the_ntuple(ntuple):
     assert {finding.feature for finding in ntuple.findings} == {f"track_{slot}_eta_error" for slot in range(8)}
     assert all(finding.known for finding in ntuple.findings)
+
+
+def test_splits_are_those_of_the_published_generator():
+    """SplitMix64 in whole numbers of Python, whose first output from 0 is published; a jet never changes its split."""
+
+    def mix(value):
+        value = (value + 0x9E3779B97F4A7C15) % 2**64
+        value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        value = (value ^ value >> 27) * 0x94D049BB133111EB % 2**64
+        return value ^ value >> 31
+
+    assert mix(0) == 0xE220A8397B1DCDAF
+    number = np.arange(300)
+    of_event = [np.searchsorted([0.72, 0.8], mix(event) / 2**64, side="right") for event in range(300)]
+    spectators = {"event": number, "source": 0 * number, "entry": 0 * number}
+    np.testing.assert_array_equal(split_of(spectators), of_event)
+    of_entry = [np.searchsorted([0.72, 0.8], mix(5 ^ mix(entry)) / 2**64, side="right") for entry in range(300)]
+    np.testing.assert_array_equal(split_of({"event": 0 * number - 1, "source": 0 * number + 5, "entry": number}), of_entry)

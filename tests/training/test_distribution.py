@@ -88,3 +88,14 @@ def test_nodes_that_tensorflow_sorts_otherwise_are_refused(monkeypatch):
 def test_parts_make_up_the_whole(rows):
     parts = [np.arange(rows)[Distribution(None, worker, 3).part(rows)] for worker in range(3)]
     np.testing.assert_array_equal(np.concatenate(parts), np.arange(rows))
+
+
+def test_workers_of_other_options_are_told_so(monkeypatch):
+    ours = Distribution(None, 0, 2)
+    monkeypatch.setattr(Distribution, "joined", lambda self, part, rows: np.concatenate([part, part]))
+    ours.check_same({"options": 1})
+    assert ours.all_agree(True) and not ours.all_agree(False)
+    monkeypatch.setattr(Distribution, "joined", lambda self, part, rows: np.concatenate([part, part - 1]))
+    with pytest.raises(UserError, match="The workers do not have the same options"):
+        ours.check_same({"options": 1})
+    assert not ours.all_agree(True)
