@@ -335,7 +335,10 @@ def test_mistakes_end_in_one_sentence(dataset, data_dir, tmp_path, arguments, se
 
 
 def test_threat_model_is_printed_feature_by_feature(dataset, data_dir):
-    result = run_command("threat_model", "--config=jet_flavor", f"--data-dir={data_dir}", "--epsilon=0.1")
+    where = ["threat_model", "--config=jet_flavor", f"--data-dir={data_dir}"]
+    assert "not below 0" not in (free := run_command(*where, "--no-bounds").out) and ", no bounds" in free
+    result = run_command(*where, "--epsilon=0.1")
+    assert "not below 0" in result.out
     row = next(line for line in result.out.splitlines() if line.startswith("| track_0_D0 "))
     sigma = dataset.statistics.sigma[dataset.schema.index("track_0_D0")]
     assert f"{0.1 * sigma:.3g}" in row
