@@ -1,11 +1,12 @@
-"""Folders that must still be what was written: a list of their files with the SHA-256 of each.
+"""What tells data apart, and folders that must still be what was written: a list of their files with the SHA-256 of each.
 
 Where that is remembered, a file is hashed again only when its size or its times are not those when it was found right.
 """
 
 import contextlib
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,16 @@ from kerastag.files import SCRATCH, read_json, write_json
 
 LIST, _VERIFIED = "checksums.json", "verified.json"
 _NOT_LISTED = (LIST, _VERIFIED, ".lock")
+
+
+def of_content(content: Any, default: Callable[[Any], Any] | None = None) -> str:
+    """SHA-256 of plain data, in hexadecimal letters.
+
+    Args:
+        content: What `json.dumps` takes.
+        default: What makes plain data of anything else, as there.
+    """
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=default).encode()).hexdigest()
 
 
 def seal(folder: Path, **about: Any) -> None:

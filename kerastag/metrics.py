@@ -63,6 +63,22 @@ def _are_probabilities(scores: np.ndarray) -> bool:
     return bool((scores >= 0).all() and (scores <= 1).all() and np.allclose(scores.sum(axis=1), 1, atol=1e-3))
 
 
+def mean_cross_entropy(y: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Weighted mean of the cross-entropy of jets; NaN where there is no weight.
+
+    Args:
+        y: True flavours, one-hot `(jets, classes)`.
+        logits: `(jets, classes)`.
+        weights: `(jets,)`; None for equal ones.
+    """
+    from scipy.special import logsumexp  # takes long to import, and this module is imported everywhere
+
+    logits = logits.astype(np.float64)
+    weights = np.ones(len(y)) if weights is None else weights
+    losses = logsumexp(logits, axis=1) - (y * logits).sum(axis=1) if len(y) else np.zeros(0)
+    return float(np.average(losses, weights=weights)) if weights.sum() > 0 else float("nan")
+
+
 def discriminator_auc(
     y: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None, separations: Iterable[Separation] = HEADLINE
 ) -> dict[str, float | NotDefined]:

@@ -18,6 +18,8 @@ REPLICATES = 200
 # How outputs are bounded over a box, see `kerastag.bounds`.
 Method = Literal["crown", "interval"]
 CERTIFICATES: tuple[Method, ...] = get_args(Method)
+# Stands for the jets of every split.
+ALL_SPLITS = "all"
 # What must be known of areas where jets of all splits are taken.
 FLATTERED = "Jets that a tagger was trained on are among them, if it was trained on this data set: its areas flatter it."
 # Why nothing but clean jets is asked of stored scores.
@@ -88,7 +90,7 @@ class Sample:
     @property
     def of_all_splits(self) -> bool:
         """Whether training jets are among them."""
-        return self.split == "all"
+        return self.split == ALL_SPLITS
 
 
 # Sizes of a curve.

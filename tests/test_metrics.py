@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 from scipy.stats import norm
-from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.metrics import log_loss, roc_auc_score, roc_curve
 
 from kerastag import metrics
 from kerastag.errors import UserError
@@ -58,6 +58,21 @@ def test_ties_count_half_as_in_scikit_learn():
     pair = label != 1
     expected = roc_auc_score(label[pair] == 0, (logits[:, 0] - logits[:, 2])[pair])
     assert discriminator_auc(label, logits)["BvL"] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_cross_entropy_equals_scikit_learn(weighted):
+    rng = np.random.default_rng(3)
+    label, logits = rng.integers(0, 3, 200), rng.normal(0, 5, (200, 3)).astype(np.float32)
+    weights = rng.uniform(0, 2, 200) if weighted else None
+    expected = log_loss(label, softmax(logits.astype(np.float64), axis=1), sample_weight=weights)
+    assert metrics.mean_cross_entropy(np.eye(3)[label], logits, weights) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("jets", [0, 5])
+def test_cross_entropy_without_weight_is_no_number(jets):
+    """It ended in a traceback."""
+    assert np.isnan(metrics.mean_cross_entropy(np.eye(3)[np.zeros(jets, int)], np.zeros((jets, 3)), np.zeros(jets)))
 
 
 def test_missing_flavour_is_said():

@@ -1,35 +1,34 @@
 """What a schema, and the rules of physics that hold, say of a threat model: what stays, what follows, how far values may go."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from kerastag.attacks import budgets
 from kerastag.attacks.summaries import SummaryLink, summary_links
 from kerastag.attacks.ties import Link, links
+from kerastag.checksums import of_content
 from kerastag.errors import UserError
 from kerastag.request import Physics
 from kerastag.schema import Feature, Schema
 
 # Raised whenever the same schema gives another box, so that a training does not go on in it unawares.
 BOX_VERSION = 1
+# Of a SHA-256, enough to tell apart.
+_LETTERS = 16
 
 
-def told_apart(schema: Schema, physics: Physics) -> str:
+def fingerprint(schema: Schema, physics: Physics) -> str:
     """What tells boxes apart beside ε, scale and cap: their version, the schema's word on values and ties, a budget's content.
 
     Raises:
         UserError: if there is no such budget.
     """
-    of_schema = "paper" if physics.paper else f"{BOX_VERSION}-{_digest(schema.facts_of_attacks())}"
-    return of_schema if physics.budget is None else f"{of_schema}-{_digest(budgets.read(physics.budget))}"
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    box = "paper" if physics.paper else f"{BOX_VERSION}-{of_content(schema.facts_of_attacks())[:_LETTERS]}"
+    if physics.budget is None:
+        return box
+    # A TOML file may say dates.
+    return f"{box}-{of_content(budgets.read(physics.budget), default=str)[:_LETTERS]}"
 
 
 def that_stay(feature: Feature, physics: Physics) -> tuple[float, ...]:

@@ -22,13 +22,12 @@ from kerastag.data.epochs import WHOLE, Share
 from kerastag.data.weights import KinematicWeights
 from kerastag.errors import UserError
 from kerastag.jets import WEIGHT, Jets, joined
+from kerastag.request import ALL_SPLITS
 from kerastag.schema import Schema, Spectator, discovery, toml
 from kerastag.statistics import Statistics
 from tfds_jets import integrity
 
 _GENERATOR = "generator"
-# Stands for the jets of every split.
-ALL_SPLITS = "all"
 
 _WeightsOfBatch = Callable[[epochs.Columns], tf.Tensor]
 

@@ -13,6 +13,7 @@ import uproot
 
 from kerastag.errors import UserError
 from kerastag.jets import Jets
+from kerastag.request import ALL_SPLITS
 from kerastag.schema import JET_FLAVOR, Schema
 from tfds_jets import reading, splitting
 
@@ -22,7 +23,7 @@ SAME = 0.2
 _PSEUDO_DATA = "pseudo_data_"
 
 
-def read_simulated(path: str | Path, schema: Schema, split: str = "all", selection: str | None = None) -> Jets:
+def read_simulated(path: str | Path, schema: Schema, split: str = ALL_SPLITS, selection: str | None = None) -> Jets:
     """Read a simulated file, cleaned as a data set of it is.
 
     Args:
@@ -40,7 +41,7 @@ def read_simulated(path: str | Path, schema: Schema, split: str = "all", selecti
     path = Path(path)
     if not path.is_file():
         raise UserError(f"There is no file '{path}'.")
-    if split != "all" and split not in splitting.FRACTIONS:
+    if split != ALL_SPLITS and split not in splitting.FRACTIONS:
         raise UserError(f"There is no split '{split}'; choose all, {', '.join(splitting.FRACTIONS)}.")
     selection = schema.selection if selection is None else selection
     chunks = list(reading.read([reading.RootFile.of(path)], schema, selection, reading.Cleaning.none(schema)))
@@ -51,7 +52,7 @@ def read_simulated(path: str | Path, schema: Schema, split: str = "all", selecti
     spectators |= {f"direction_{axis}": directions[f"Jet_{axis}"][entry] for axis in ("eta", "phi")}
     features = np.concatenate([chunk.features for chunk in chunks])
     jets = Jets(features, np.concatenate([chunk.label for chunk in chunks]), spectators, len(schema.classes))
-    if split == "all":
+    if split == ALL_SPLITS:
         return jets
     chosen = jets.take(splitting.split_of(jets.spectators) == list(splitting.FRACTIONS).index(split))
     if not len(chosen):

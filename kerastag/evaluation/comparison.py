@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kerastag import tables
 from kerastag.attacks import Attack, Condition, attacked_logits
@@ -14,7 +13,7 @@ from kerastag.data import JetDataset
 from kerastag.evaluation.stored_scores import ScoredJets
 from kerastag.evaluation.working_points import working_points
 from kerastag.jets import Jets
-from kerastag.metrics import Bootstrap, RankedPair
+from kerastag.metrics import Bootstrap, RankedPair, mean_cross_entropy
 from kerastag.request import EPSILON, REPLICATES
 from kerastag.results import Interval, NotDefined, Resampled, columns, plain
 from kerastag.schema import Schema, Separation
@@ -67,9 +66,8 @@ def evaluate(y: np.ndarray, logits: ByDiscriminator, clean: np.ndarray, bootstra
         mixed = np.where(np.isin(label, columns_of_side)[:, None], attacked, clean)
         same = attacked is clean
         alone[side] = areas[main.name] if same else bootstrap.area(RankedPair(y, mixed, main))
-    return Evaluation(
-        areas, alone, tagged_shares(label, attacked, clean, bootstrap, main), _cross_entropy(y, attacked, bootstrap.weights)
-    )
+    tagged = tagged_shares(label, attacked, clean, bootstrap, main)
+    return Evaluation(areas, alone, tagged, mean_cross_entropy(y, attacked, bootstrap.weights))
 
 
 def evaluate_stored(scored: ScoredJets, jets: Jets, bootstrap: Bootstrap, schema: Schema) -> Evaluation:
@@ -91,12 +89,8 @@ def evaluate_stored(scored: ScoredJets, jets: Jets, bootstrap: Bootstrap, schema
         tagged = tagged_shares(label, scored.logits[main.name][rows], scored.logits[main.name][rows], resamples, main)
     cross_entropy: float | NotDefined = NotDefined("no probabilities")
     if scored.complete:
-        cross_entropy = _cross_entropy(jets.y[rows], scored.logits[main.name][rows], jets.weights[rows])
+        cross_entropy = mean_cross_entropy(jets.y[rows], scored.logits[main.name][rows], resamples.weights)
     return Evaluation(areas, dict.fromkeys(main.sides, areas[main.name]), tagged, cross_entropy)
-
-
-def _cross_entropy(y: np.ndarray, logits: np.ndarray, weights: np.ndarray) -> float:
-    return float(np.average(tf.nn.softmax_cross_entropy_with_logits(y, logits), weights=weights))
 
 
 def tagged_shares(

@@ -2,10 +2,10 @@
 
 import dataclasses
 import hashlib
-import json
 import re
 
 from kerastag.attacks import CLEAN, Condition, ThreatModel
+from kerastag.checksums import of_content
 from kerastag.jets import Jets
 from kerastag.request import EPSILON, Physics
 from kerastag.results import Interval
@@ -256,7 +256,7 @@ def file_name(name: str, box: str) -> str:
 
 def threat_digest(threat_model: ThreatModel) -> str:
     """SHA-256 of everything that a threat model is made of."""
-    return hashlib.sha256(json.dumps(threat_model.get_config(), sort_keys=True).encode()).hexdigest()
+    return of_content(threat_model.get_config())
 
 
 def jets_digest(jets: Jets) -> str:

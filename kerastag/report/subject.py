@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import hashlib
-import json
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import tensorflow as tf
 
 from kerastag import __version__
 from kerastag.attacks import CLEAN, Attack, Condition, attacked_features, attacked_logits, rules
+from kerastag.checksums import of_content
 from kerastag.data import JetDataset
 from kerastag.files import replaced
 from kerastag.layers.memory import batches
@@ -70,7 +70,7 @@ class Subject:
         self.bootstrap = Bootstrap(self.jets.events, options.replicates, weights=self.jets.weights)
         self.taggers = load_seeds(taggers, dataset.schema)
         self.say: Callable[[str], None] = lambda text: None
-        self._store = store
+        self._store, self._rules = store, rules.fingerprint(dataset.schema, options.physics)
         self._digests = {name: [digest(tagger) for tagger in seeds] for name, seeds in self.taggers.items()}
         self._attacks: dict[Condition, Attack | None] = {}
         self._attacked_jets: cachetools.LRUCache = cachetools.LRUCache(CACHE_BYTES, getsizeof=operator.attrgetter("nbytes"))
@@ -235,11 +235,10 @@ class Subject:
         return sum(int(attack.nonfinite_gradients) for attack in self._attacks.values() if attack is not None)
 
     def of_data(self) -> list:
-        """What tells these jets apart from others, as plain data."""
+        """What tells these jets and the rules of their boxes apart from others, as plain data."""
         # Discriminators that the schema declares are no part of the data set's fingerprint.
         ratios = [dataclasses.asdict(ratio) for ratio in self.dataset.schema.ratios]
-        box = rules.told_apart(self.dataset.schema, self.options.physics)
-        return [self.dataset.fingerprint, self.sample.split, self.sample.max_jets, box, *ratios]
+        return [self.dataset.fingerprint, self.sample.split, self.sample.max_jets, self._rules, *ratios]
 
     def made_of(self, *files: Path | None) -> list:
         """Everything that a part of the report depends on, as plain data.
@@ -271,4 +270,4 @@ def digest(tagger: NamedTagger) -> str:
 
 def fingerprint(content: Any) -> str:
     """Twenty letters that tell plain data apart."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
+    return of_content(content)[:20]

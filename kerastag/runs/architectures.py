@@ -131,8 +131,7 @@ class _Measure:
         main = dataset.schema.main.name
         self._attacks = {condition: condition.aimed_at(main).build(dataset) for condition in under}
         self._jets = dataset.arrays("test").take(slice(max_jets))
-        known = dataset.schema, UNCERTAINTIES, dataset.selection
-        self._varied = None if variations is None else VariedSamples(variations, *known)
+        self._varied = None if variations is None else VariedSamples(variations, dataset, UNCERTAINTIES)
         self._made_of = plain(
             {
                 "fingerprint": dataset.fingerprint,

@@ -56,8 +56,8 @@ MARGINAL = f"marginal-preserving ε={EPSILON:g}"
 # Discriminators of the table beside the main one, where the jets have them.
 _SHOWN = ("BvL", "CvL")
 RESULT = "robustness.json"
-# Settings beside defence and model that the speed of a training depends on.
-_OF_SPEED = ("every", "replays", "mixed", "jit")
+# Settings beside the defence that the speed of a training depends on.
+_OF_SPEED = ("model", "batch_size", "every", "replays", "mixed", "jit")
 STRENGTHS = Strengths()
 
 # `areas[title of the column][discriminator]`.
@@ -140,7 +140,7 @@ def benchmark_robustness(
         for one in _shown(dataset.schema):
             condition.aimed_at(one.name).build_attack(dataset)
     jets = dataset.arrays("test").take(slice(max_jets))
-    varied = None if systematics is None else VariedSamples(systematics, dataset.schema, UNCERTAINTIES, dataset.selection)
+    varied = None if systematics is None else VariedSamples(systematics, dataset, UNCERTAINTIES)
     choice = Choice(dataset, jets, settings.physics, certify, varied, settings.scale)
     usual = _of_usual_size(attacks)
     results: dict[str, list[Training]] = {}
@@ -241,10 +241,9 @@ def _speeds(trainings: Mapping[str, Settings], dataset: JetDataset, file: Path) 
 
 
 def _kind(training: Settings) -> str:
-    """What the speed of a training depends on: its defence, and what of the rest is not as usual."""
-    ours, usual = ([one.hyperparameters.model, *(getattr(one, name) for name in _OF_SPEED)] for one in (training, Settings()))
-    unusual = [f"{value}" for value, other in zip(ours, usual, strict=True) if value != other]
-    return ", ".join([training.defense, *unusual])
+    """What the speed of a training depends on: its defence, and what else is not as usual."""
+    ours, usual = (one.to_dict() | dataclasses.asdict(one.hyperparameters) for one in (training, Settings()))
+    return ", ".join([training.defense, *(f"{name}={ours[name]}" for name in _OF_SPEED if ours[name] != usual[name])])
 
 
 def _draw(

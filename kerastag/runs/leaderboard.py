@@ -148,8 +148,7 @@ def _entry(
         UserError: if the tagger does not meet the conditions, or other seeds are of another training.
     """
     others = trainings.other_seeds(contender.loaded, wanted.seeds, dataset) if contender.loaded else []
-    known = dataset.schema, UNCERTAINTIES, dataset.selection
-    samples = None if wanted.variations is None else VariedSamples(wanted.variations, *known)
+    samples = None if wanted.variations is None else VariedSamples(wanted.variations, dataset, UNCERTAINTIES)
     threat_model = under[0].threat_model(dataset)
     print(check_conditions(contender.tagger, jets, threat_model, has_gradient=contender.loaded is not None))
     measured = Measured(contender.tagger, dataset, jets, wanted.replicates, contender.gradients)
@@ -168,7 +167,7 @@ def _entry(
         replicates=wanted.replicates,
         weights_sha256=contender.digest(jets),
         version=__version__,
-        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=shlex.join([Path(sys.argv[0]).name, *map(_without_folders, sys.argv[1:])]),
         certified=measured.certified(under, wanted.certify) if wanted.certify else None,
         varied=largest_and_mean(samples.changes(contender.tagger.logits, measured.main)) if samples else None,
         diagnosed=measured.signs(threat_model) if wanted.diagnose else (),
@@ -177,6 +176,12 @@ def _entry(
         cost=cost(measured, contender),
         **contender.facts,
     )
+
+
+def _without_folders(word: str) -> str:
+    """A word of the command line for everybody's eyes: the path of a folder on this machine is its name."""
+    name, equals, path = word.rpartition("=")
+    return name + equals + (Path(path).name if Path(path).is_absolute() else path)
 
 
 def submit(file: Path, tagger: str, author: str, sample: Sample, folder: Path) -> None:

@@ -137,13 +137,12 @@ def boxes(grid: AttackGrid, budgets: Sequence[str] = ()) -> list[Condition]:
     Raises:
         UserError: if two budgets have the same name in tables.
     """
-    rules: list[dict[str, Any]] = [{"physics": PAPER}, {"physics": PHYSICS}]
-    of_budgets = [dataclasses.replace(PHYSICS, budget=budget) for budget in budgets]
-    rules += [{"physics": physics, "epsilons": (1.0,), "scale": "sigma"} for physics in of_budgets]
-    labels = [physics.label for physics in of_budgets]
+    grids = [dataclasses.replace(grid, physics=physics) for physics in (PAPER, PHYSICS)]
+    once = dataclasses.replace(grid, epsilons=(1.0,), scale="sigma")
+    grids += [dataclasses.replace(once, physics=dataclasses.replace(PHYSICS, budget=budget)) for budget in budgets]
+    labels = [of_box.physics.label for of_box in grids]
     if same := next((label for label in labels if labels.count(label) > 1), None):
         raise UserError(f"Two of --budgets are called '{same}' in tables; leave one out, or rename its file.")
-    grids = [dataclasses.replace(grid, **of_box) for of_box in rules]
     return [condition for of_box in grids for condition in conditions(of_box) if not condition.is_clean]
 
 
@@ -227,12 +226,10 @@ def _vary(
     """What each variation does to each tagger."""
     references = {NOMINAL: nominal}
     scored = {NOMINAL: {name: score(nominal) for name, score in measured.items()}}
-    cuts = {
-        name: measure.thresholds(
-            *(values[of_tagger.counted] for values in (nominal.label, of_tagger.logits["BvL"], nominal.weights))
-        )
-        for name, of_tagger in scored[NOMINAL].items()
-    }
+    cuts = {}
+    for name, of_tagger in scored[NOMINAL].items():
+        rows = of_tagger.counted
+        cuts[name] = measure.thresholds(nominal.label[rows], of_tagger.logits["BvL"][rows], nominal.weights[rows])
     left_out = {name: {NOMINAL: of_tagger.missing} for name, of_tagger in scored[NOMINAL].items()}
     wanted = {file.reference for file in files.values()}
     changes: dict[str, dict[str, Change]] = {name: {} for name in measured}

@@ -139,8 +139,7 @@ def _evaluate(settings: Settings, dataset: JetDataset, tagger: keras.Model, outp
     split = "test" if sum(dataset.jets.get("test", {}).values()) else "train"
     jets = dataset.arrays(split)
     caps = (None, RELATIVE_CAP if settings.relative_cap is None else settings.relative_cap)
-    box: dict[str, Any] = {"scale": settings.scale, "only": settings.only, "physics": settings.physics}
-    grid = AttackGrid(("fgsm",), (settings.epsilon,), caps, **box)
+    grid = AttackGrid(("fgsm",), (settings.epsilon,), caps, scale=settings.scale, only=settings.only, physics=settings.physics)
     comparison = compare({output.name: tagger}, dataset, jets, conditions(grid))
     write_json(output / "metrics.json", {"split": split, "jets": len(jets), "results": to_json(comparison)})
     print(f"\n{len(jets):,} jets of the {split} split, ± half the 68 % bootstrap interval:\n\n{markdown(comparison)}\n")
@@ -172,7 +171,7 @@ def check_same(started: dict, settings: Settings, dataset: JetDataset, output: P
             f"The run in '{output}' was made with another data set than the one in '{dataset.path}'; "
             "give its --data-dir or --manual-dir, or choose another --output."
         )
-    if started["box"] != (box := rules.told_apart(dataset.schema, settings.physics)):
+    if started["box"] != (box := rules.fingerprint(dataset.schema, settings.physics)):
         raise UserError(
             f"The run in '{output}' was started with attacks of another version of kerastag, of the schema or of the budget "
             f"({started['box'] or 'not said which'}, now {box}); start it anew in another --output."
@@ -224,7 +223,7 @@ def _config(settings: Settings, dataset: JetDataset, distribution: Distribution)
         },
         "git_commit": git.stdout.strip() or None,
         "fingerprint": dataset.fingerprint,
-        "box": rules.told_apart(dataset.schema, settings.physics),
+        "box": rules.fingerprint(dataset.schema, settings.physics),
         "ratios": plain(list(dataset.schema.ratios)),
         "jets": dataset.jets,
         "strength": _strength(settings),

@@ -8,11 +8,12 @@ import numpy as np
 
 from kerastag import data
 from kerastag.checksums import sha256
+from kerastag.data import JetDataset
 from kerastag.errors import UserError
 from kerastag.jets import Jets
 from kerastag.metrics import RankedPair
 from kerastag.results import defined
-from kerastag.schema import Schema, Separation
+from kerastag.schema import Separation
 from kerastag.simulation.variation_folders import NOMINAL, list_files
 
 
@@ -30,20 +31,19 @@ class VariedSamples:
 
     Args:
         folder: Folder of files of `kerastag simulate`.
-        schema: Schema of the jets.
+        dataset: Data set whose schema and selection the jets have.
         names: Names of the variations, of which those are taken that have a file.
-        selection: Expression that the jets fulfil, as of `kerastag.data.read_simulated`.
 
     Raises:
         UserError: if the nominal file is missing, all variations are, or files are of different samples.
     """
 
-    def __init__(self, folder: Path, schema: Schema, names: Sequence[str], selection: str | None = None):
+    def __init__(self, folder: Path, dataset: JetDataset, names: Sequence[str]):
         self._names = [name for name in names if (folder / f"{name}.root").is_file()]
         if not self._names:
             raise UserError(f"There is none of {', '.join(names)} in '{folder}'; make some with simulate --variation.")
         self._files = list_files(folder, self._names)
-        self._read = functools.partial(data.read_simulated, schema=schema, split="test", selection=selection)
+        self._read = functools.partial(data.read_simulated, schema=dataset.schema, split="test", selection=dataset.selection)
         self._nominal = self._read(self._files[NOMINAL].path)
 
     @property

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kerastag.attacks import CLEAN, Attack
 from kerastag.attacks.samples import attacked_logits
 from kerastag.errors import UserError
-from kerastag.metrics import HEADLINE, discriminator_auc
+from kerastag.metrics import HEADLINE, discriminator_auc, mean_cross_entropy
 from kerastag.results import NotDefined
 from kerastag.schema import Separation
 from kerastag.training.distribution import ALONE, Distribution
@@ -131,8 +130,7 @@ class AttackedAUC(keras.callbacks.Callback):
             logits = self.logits[name] = self._logits(tagger, attack)
             for one, area in discriminator_auc(self.y, logits, self.weights, separations=self._separations).items():
                 self._add(logs, f"val_{one}_auc{suffix}", area)
-            losses = tf.nn.softmax_cross_entropy_with_logits(self.y, logits)
-            logs[f"val_cross_entropy{suffix}"] = float(np.average(losses, weights=self.weights))
+            logs[f"val_cross_entropy{suffix}"] = mean_cross_entropy(self.y, logits, self.weights)
         if self._watch:
             self._look_for_overfitting(epoch, logs, *self._watch)
 

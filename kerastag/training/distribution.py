@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +13,7 @@ import tensorflow as tf
 
 from kerastag import environment
 from kerastag.catalogue import STRATEGIES
+from kerastag.checksums import of_content
 from kerastag.data import Share
 from kerastag.errors import UserError
 
@@ -93,8 +93,7 @@ class Distribution:
         """
         if self.workers == 1:
             return
-        digests = [hashlib.sha256(json.dumps(fact, sort_keys=True).encode()).digest() for fact in facts.values()]
-        numbers = np.array([[int.from_bytes(digest[:7]) for digest in digests]], np.int64)
+        numbers = np.array([[int(of_content(fact)[:14], 16) for fact in facts.values()]], np.int64)
         for name, of_workers in zip(facts, self.joined(numbers, self.workers).T, strict=True):
             if len(set(of_workers.tolist())) > 1:
                 raise UserError(

@@ -196,12 +196,12 @@ def test_what_a_budget_says_tells_boxes_apart(tmp_path):
     file, untied = tmp_path / "own.toml", Physics(untied=True)
     file.write_text('title = "t"\n[toy]\npt = 0.1\n')
     own = Physics(budget=str(file))
-    before = rules.told_apart(TOY, own)
-    assert before == rules.told_apart(TOY, own) != rules.told_apart(TOY, Physics())
+    before = rules.fingerprint(TOY, own)
+    assert before == rules.fingerprint(TOY, own) != rules.fingerprint(TOY, Physics())
     file.write_text('title = "t"\n[toy]\npt = 0.2\n')
-    assert rules.told_apart(TOY, own) != before
+    assert rules.fingerprint(TOY, own) != before
     special = dataclasses.replace(TOY.groups[0].variables[0], special=(1.0,))
     changed = dataclasses.replace(TOY, groups=(Group("jet", (special, *TOY.groups[0].variables[1:])), *TOY.groups[1:]))
-    assert rules.told_apart(changed, untied) != rules.told_apart(TOY, untied)
+    assert rules.fingerprint(changed, untied) != rules.fingerprint(TOY, untied)
     # In the paper's box no value is special.
-    assert rules.told_apart(changed, PAPER) == rules.told_apart(TOY, PAPER) == "paper"
+    assert rules.fingerprint(changed, PAPER) == rules.fingerprint(TOY, PAPER) == "paper"

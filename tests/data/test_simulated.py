@@ -1,6 +1,7 @@
 """Jets of simulated files: as they are read, paired with those of another file, and as a data set."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -156,7 +157,8 @@ def test_a_selection_holds_for_every_file(varied):
     np.testing.assert_array_equal(selected.features, everything.features[everything.features[:, pt] > threshold])
     of_schema = dataclasses.replace(JET_FLAVOR, selection=chosen)
     np.testing.assert_array_equal(data.read_simulated(varied / "nominal.root", of_schema).features, selected.features)
-    samples = VariedSamples(varied, JET_FLAVOR, ["d0_bias_10um+fakes"], chosen)
+    dataset = SimpleNamespace(schema=JET_FLAVOR, selection=chosen)
+    samples = VariedSamples(varied, dataset, ["d0_bias_10um+fakes"])
     seen = []
     samples.changes(lambda x: seen.append(x) or np.zeros((len(x), 3)) + x[:, [pt, 0, 1]], JET_FLAVOR.separations["BvL"])
     assert len(seen) == 2 and all(len(x) and (x[:, pt] > threshold).all() for x in seen)

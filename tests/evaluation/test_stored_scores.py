@@ -100,6 +100,16 @@ def test_probabilities_of_classes_have_every_discriminator_and_a_cross_entropy()
     )
 
 
+def test_scores_of_jets_without_weight_are_no_numbers():
+    """They ended in a traceback."""
+    values = np.where(np.arange(JETS) < 10, 0.3, np.nan)
+    jets = jets_with(p=values)
+    jets.spectators["generator_weight"] = np.where(np.arange(JETS) < 10, 0.0, 1.0)
+    scored, evaluation = evaluated("x=b:p,c:p,light:p", jets)
+    assert scored.counted.sum() == 10 and np.isnan(evaluation.cross_entropy)
+    assert all(isinstance(area, NotDefined) for area in evaluation.areas.values())
+
+
 def test_some_classes_have_the_discriminators_of_these():
     values = RNG.uniform(0, 1, JETS)
     jets = jets_with(p=values, q=1 - values)

@@ -104,6 +104,13 @@ def test_figure_has_a_panel_for_each_box_and_the_front():
 
 
 @pytest.mark.skipif(not BOARD.is_dir(), reason="an installed package has no saved_models")
+def test_stored_entries_name_no_folder_of_one_machine():
+    for entry in entry_files.read_all(BOARD):
+        words = [entry.tagger, *(word.rpartition("=")[2] for word in shlex.split(entry.command))]
+        assert not [word for word in words if Path(word).is_absolute()], entry.name
+
+
+@pytest.mark.skipif(not BOARD.is_dir(), reason="an installed package has no saved_models")
 def test_the_stored_page_is_that_of_the_stored_entries():
     entries = entry_files.read_all(BOARD)
     assert (BOARD / "README.md").read_text() == page.markdown(entries, "pareto.png")

@@ -10,6 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from kerastag import models
 from kerastag.attacks import PGD, ThreatModel, attacked_features
 from kerastag.metrics import discriminator_auc
+from kerastag.runs.leaderboard import _without_folders
 from tests.conftest import run_command
 
 JETS = 300
@@ -109,6 +110,14 @@ def test_a_tagger_is_known_by_its_weights_not_by_its_file(board, stored, attacke
     (tmp_path / "other" / f"{STEM}.json").write_text(json.dumps(content | {"tagger": str(again)}))
     done = submit(tmp_path / "attacked.npz", attacked, ["--entries", tmp_path / "other", *options[2:]])
     assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [("/a/b", "b"), ("x=/a/b", "x=b"), ("--data-dir=/a/b/", "--data-dir=b"), ("runs/b", "runs/b"), ("x, 10/2", "x, 10/2")],
+)
+def test_an_entry_names_no_folder_of_this_machine(word, shown):
+    assert _without_folders(word) == shown
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from kerastag.layers.precision import precisions
 from kerastag.recipes import Settings, run_config
 from kerastag.request import PAPER, PHYSICS, AttackGrid
 from kerastag.runs.defense_rows import Strengths
-from kerastag.runs.train import _started, check_same
+from kerastag.runs.train import _evaluate, _started, check_same
 from kerastag.saving import export_onnx, taggers
 from kerastag.training import assembly
 from kerastag.training.checkpoint import TrainingState
@@ -83,6 +83,17 @@ def test_run_directory_holds_everything(run_directory, dataset):
     assert list(metrics) == ["clean", "FGSM ε=0.01 paper's box", "FGSM ε=0.01 paper's box cap 20%"]
     area = metrics["clean"]["BvL"]
     assert area["low"] < area["value"] < area["high"]
+
+
+def test_a_run_is_evaluated_under_its_own_cap(run_directory, dataset, tmp_path):
+    settings = dataclasses.replace(run_config(run_directory)["settings"], relative_cap=0.05)
+    _evaluate(settings, dataset, kerastag.load(run_directory), tmp_path)
+    capped, usual = (
+        json.loads((folder / "metrics.json").read_text())["results"][folder.name] for folder in (tmp_path, run_directory)
+    )
+    tight, loose = "FGSM ε=0.01 paper's box cap 5%", "FGSM ε=0.01 paper's box cap 20%"
+    assert list(capped) == ["clean", "FGSM ε=0.01 paper's box", tight]
+    assert capped["clean"]["BvL"]["value"] > capped[tight]["BvL"]["value"] > usual[loose]["BvL"]["value"]
 
 
 def test_last_epoch_has_made_its_number_of_updates(dataset, run_directory):
@@ -166,7 +177,7 @@ def test_killed_and_resumed_run_ends_bit_equal(run_directory, data_dir, tmp_path
 def test_a_run_goes_on_in_its_own_box_alone(run_directory, dataset, tmp_path):
     """A version that drew the box otherwise, or a schema of other ties, went on without a word."""
     settings = dataclasses.replace(run_config(run_directory)["settings"], physics=PHYSICS)
-    config = run_config(run_directory) | {"settings": settings, "box": rules.told_apart(dataset.schema, settings.physics)}
+    config = run_config(run_directory) | {"settings": settings, "box": rules.fingerprint(dataset.schema, settings.physics)}
     check_same(config, settings, dataset, run_directory)
     for other in (f"0-{config['box'].partition('-')[2]}", f"{config['box']}0", "paper", ""):
         with pytest.raises(UserError, match="attacks of another version"):
@@ -481,7 +492,7 @@ def test_a_run_of_another_usual_weight_is_not_taken_for_the_same(dataset, tmp_pa
     settings = Settings.resolve({"config": "jet_flavor", "defense": "cure"})
     started = {"settings": settings, "fingerprint": dataset.fingerprint}
     started |= {
-        "box": rules.told_apart(dataset.schema, settings.physics),
+        "box": rules.fingerprint(dataset.schema, settings.physics),
         "ratios": None,
         "variations": {},
         "strength": {"weight": 300.0},
@@ -500,7 +511,7 @@ def test_a_wrong_size_is_refused_before_anything_is_trained(dataset, data_dir, t
         runs.benchmark_robustness(settings, tmp_path / "out", {"trades": [0]}, strengths=Strengths(betas=(-1.0,)))
     with pytest.raises(UserError, match="rho"):
         runs.benchmark_robustness(settings, tmp_path / "out", {"sam": [0]}, strengths=Strengths(factors=(-1.0,)))
-    with pytest.raises(UserError, match="None of the attacks has the size"):
+    with pytest.raises(UserError, match=r"None of the attacks has the size 0\.01 and looks at the tagger"):
         runs.benchmark_robustness(settings, tmp_path / "out", {"sam": [0]}, [Condition("noise", 0.01), Condition("fgsm", 0.05)])
     with pytest.raises(UserError, match="epsilon"):
         runs.study(settings, tmp_path / "out", train_epsilons=(0.01, -1.0))

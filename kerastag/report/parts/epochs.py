@@ -48,8 +48,8 @@ def _sample(folder: Path) -> str:
     if not (folder / "config.json").is_file():
         return "validation jets, ε unknown"
     config = run_config(folder)
-    of = config["settings"]
-    attack = Condition("fgsm", of.epsilon, of.relative_cap, of.attack_objective, of.scale, of.only, of.physics)
+    run = config["settings"]
+    attack = Condition("fgsm", run.epsilon, run.relative_cap, run.attack_objective, run.scale, run.only, run.physics)
     return f"{sum(config['jets']['validation'].values()):,} validation jets, {attack.label}"
 
 
@@ -118,11 +118,8 @@ def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
     """A point per epoch."""
     if not numbers["histories"]:
         return {}
-    return {
-        "trade_off": plots.trade_off(
-            numbers["histories"], "FGSM", "; ".join(dict.fromkeys(numbers["samples"].values())), subject.main.name
-        )
-    }
+    samples = "; ".join(dict.fromkeys(numbers["samples"].values()))
+    return {"trade_off": plots.trade_off(numbers["histories"], "FGSM", samples, subject.main.name)}
 
 
 def tables_of(numbers: Numbers) -> Mapping[str, Sequence[Row]]:

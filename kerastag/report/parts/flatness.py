@@ -102,14 +102,14 @@ def _surface(subject: Subject, steepness: np.ndarray, label: np.ndarray) -> dict
     names = list(dict.fromkeys([*subject.options.features, *steepest]))[:2]
     if len(names) < 2:
         return {}
-    first, second = columns = tuple(schema.index(name) for name in names)
+    first, second = (schema.index(name) for name in names)
     x, y, steps = subject.jets.features[jet], subject.jets.y[jet], np.linspace(-_REACH, _REACH, _STEPS)
     budget = np.asarray(subject.fgsm().threat_model(subject.dataset).budget(x[None], y[None]))[0]
     return {
         "jet": jet,
         "features": names,
         "steps": steps.tolist(),
-        "box": [float(budget[column] / scale[column]) for column in columns],
+        "box": [float(budget[column] / scale[column]) for column in (first, second)],
         "surfaces": {
             name: surface(subject.model(name), x, y, (first, second), scale, steps).tolist() for name in subject.names
         },
