@@ -14,12 +14,14 @@ import numpy as np
 import tensorflow as tf
 
 from kerastag import tables
-from kerastag.attacks import FGSM, PGD, Attack, ThreatModel, Transfer
+from kerastag.attacks import APGD, FGSM, PGD, Attack, ThreatModel, Transfer
+from kerastag.attacks.objectives import find_objective
 from kerastag.attacks.samples import attacked_features, attacked_logits
-from kerastag.bounds import worst_logits
+from kerastag.bounds import margin_bounds, worst_logits
 from kerastag.errors import UserError
 from kerastag.layers.memory import batches
 from kerastag.layers.mending import beyond_ranges
+from kerastag.schema import Separation
 
 # Mean losses that differ by less than this, relative to the larger, count as equal.
 _TOLERANCE = 1e-3
@@ -58,6 +60,7 @@ def check_robustness(
     threat_model: ThreatModel,
     sources: Mapping[str, keras.Model] | None = None,
     growth: Sequence[float] = (0.5, 1.0, 2.0, 5.0),
+    separation: Separation | None = None,
 ) -> list[Check]:
     """Look for signs of useless gradients, on the mean cross-entropy of attacked jets.
 
@@ -68,16 +71,18 @@ def check_robustness(
         threat_model: The box, best without a cap.
         sources: Other taggers on the same features, for transfer.
         growth: Rising factors on ε.
+        separation: A discriminator of the threat model, whose margin must stay within its limits too; None for none.
 
     Returns:
         The checks, in the order of the table that `markdown` makes.
     """
-    losses = Losses(tagger, x, y)
+    losses, aims = Losses(tagger, x, y), [None] if separation is None else [None, separation]
     clean = losses.clean()
     fgsm = losses.under(FGSM(threat_model))
     pgd = losses.under(PGD(threat_model, steps=_STEPS, try_corner=False))
     return [
         _many_steps(pgd, fgsm),
+        _adaptive_steps(losses.under(APGD(threat_model, steps=_STEPS)), pgd),
         _growth(losses, threat_model, growth, clean),
         _random(losses, threat_model, pgd),
         *_transfer(losses, threat_model, sources or {}, pgd),
@@ -86,7 +91,7 @@ def check_robustness(
         _saturation(losses),
         Check("attacked", _at_least(fgsm, clean), fgsm, clean, "loss under FGSM is at least that of clean jets"),
         _leaking(losses, threat_model, fgsm),
-        _certificate(losses.first(_CERTIFIED_JETS), threat_model),
+        *(_certificate(losses.first(_CERTIFIED_JETS, aim), threat_model) for aim in aims),
     ]
 
 
@@ -122,6 +127,11 @@ def _entropy(y: np.ndarray) -> float:
 
 def _many_steps(pgd: float, fgsm: float) -> Check:
     return Check("many steps", _at_least(pgd, fgsm), pgd, fgsm, f"loss under PGD-{_STEPS} is at least that under FGSM")
+
+
+def _adaptive_steps(apgd: float, pgd: float) -> Check:
+    meaning = f"loss under APGD-{_STEPS} is at least that under PGD-{_STEPS}"
+    return Check("adaptive steps", _at_least(apgd, pgd), apgd, pgd, meaning)
 
 
 def _growth(losses: "Losses", threat_model: ThreatModel, growth: Sequence[float], clean: float) -> Check:
@@ -179,52 +189,67 @@ def _leaking(losses: "Losses", threat_model: ThreatModel, fgsm: float) -> Check:
 
 
 def _certificate(losses: "Losses", threat_model: ThreatModel) -> Check:
-    """No loss under attack may exceed what limits allow; if one does the limits are wrong, not the tagger."""
+    """No attack may exceed what limits allow; if one does the limits are wrong, not the tagger."""
+    name, what = ("certificate", "loss") if (of := losses.separation) is None else (f"certificate of {of.name}", "wrong margin")
     meaning = (
-        f"largest excess of a jet's loss under PGD-{_STEPS} over what limits allow, inputs untied, of {_CERTIFIED_JETS} jets; "
-        "above 0 is a bug of kerastag"
+        f"largest excess of a jet's {what} over what limits allow, inputs untied, of {len(losses.x)} jets: clean, under FGSM, "
+        f"PGD-{_STEPS} and APGD-{_STEPS}; above 0 is a bug of kerastag"
     )
     untied = ThreatModel.from_config(threat_model.get_config() | {"ties": [], "summaries": []})
     try:
         allowed = losses.certified(untied)
     except UserError as error:
-        return Check("certificate", None, np.nan, 0.0, f"{meaning}: {error}")
-    attacked = losses.each(attacked_features(losses.tagger, losses.x, losses.y, PGD(untied, steps=_STEPS)))
-    excess = float((attacked - allowed).max())
-    return Check("certificate", excess <= _TOLERANCE, excess, 0.0, meaning)
+        return Check(name, None, np.nan, 0.0, f"{meaning}: {error}")
+    aim = losses.objective
+    attacks = [FGSM(untied, aim), PGD(untied, aim, steps=_STEPS), APGD(untied, aim, steps=_STEPS)]
+    points = [losses.x, *(attacked_features(losses.tagger, losses.x, losses.y, attack) for attack in attacks)]
+    excess = max(float((losses.each(reached) - allowed).max()) for reached in points)
+    return Check(name, excess <= _TOLERANCE, excess, 0.0, meaning)
 
 
 class Losses:
-    """Mean cross-entropies of a tagger on some jets.
+    """Losses of a tagger on some jets: cross-entropies, or margins of a discriminator on the wrong side.
 
     Args:
         tagger: From raw features to logits.
         x: Clean features `(jets, features)`.
         y: True flavours, one-hot `(jets, classes)`.
+        separation: The discriminator; None for cross-entropy.
     """
 
-    def __init__(self, tagger: keras.Model, x: np.ndarray, y: np.ndarray):
+    def __init__(self, tagger: keras.Model, x: np.ndarray, y: np.ndarray, separation: Separation | None = None):
         self.tagger, self.x, self.y = tagger, np.asarray(x, np.float32), np.asarray(y, np.float32)
+        self.separation = separation
 
-    def first(self, jets: int) -> "Losses":
-        """Those of the first jets alone."""
-        return Losses(self.tagger, self.x[:jets], self.y[:jets])
+    @property
+    def objective(self) -> str:
+        """Name of what attacks on it increase."""
+        return self.separation.name if self.separation else "cross_entropy"
+
+    def first(self, jets: int, separation: Separation | None) -> "Losses":
+        """Those of the first jets alone, cross-entropies or margins."""
+        return Losses(self.tagger, self.x[:jets], self.y[:jets], separation)
 
     def certified(self, threat_model: ThreatModel) -> np.ndarray:
-        """Largest cross-entropy that each jet can have anywhere in its box, `(jets,)`.
+        """Largest loss that each jet can have anywhere in its box, `(jets,)`.
 
         Raises:
             UserError: if there is no rule for a layer of the tagger.
         """
         with beyond_ranges(threat_model.lower is None):
             low, high = threat_model.box(self.x, self.y).ends
-            worst = worst_logits(self.tagger, low, high, tf.constant(self.y))
-        return tf.nn.softmax_cross_entropy_with_logits(self.y, worst).numpy()
+            if self.separation is None:
+                worst = worst_logits(self.tagger, low, high, tf.constant(self.y))
+                return tf.nn.softmax_cross_entropy_with_logits(self.y, worst).numpy()
+            lowest, highest = margin_bounds(self.tagger, low, high, self.separation)
+        found, rejected = (self.y[:, columns].sum(axis=1) for columns in self.separation.columns)
+        return rejected * highest.numpy() - found * lowest.numpy()
 
     def each(self, points: np.ndarray) -> np.ndarray:
-        """Cross-entropy of each jet, `(jets,)`, with other features `(jets, features)`."""
+        """Loss of each jet, `(jets,)`, with other features `(jets, features)`."""
         logits = attacked_logits(self.tagger, points, self.y, None)
-        return tf.nn.softmax_cross_entropy_with_logits(self.y, logits).numpy()
+        loss = find_objective(self.objective, [self.separation] if self.separation else [])
+        return loss(tf.constant(self.y), tf.constant(logits)).numpy()
 
     def mean(self, points: np.ndarray) -> float:
         """Mean over jets, with other features `(jets, features)`."""

@@ -75,8 +75,8 @@ class Measured:
 
     def signs(self, threat_model: ThreatModel) -> tuple[Sign, ...]:
         """Signs of useless gradients."""
-        rows = slice(_DIAGNOSED)
-        checks = check_robustness(self.tagger.attacked, self.jets.features[rows], self.jets.y[rows], threat_model)
+        x, y = self.jets.features[:_DIAGNOSED], self.jets.y[:_DIAGNOSED]
+        checks = check_robustness(self.tagger.attacked, x, y, threat_model, separation=self.main)
         return tuple(Sign(check.name, check.passed) for check in checks)
 
     def speed(self) -> float:

@@ -83,7 +83,7 @@ def evaluate(
         smoothing.check_scale(certified_boxes(under)[0].threat_model(dataset))
     progress = functools.partial(tqdm, desc="Attacking", disable=None if models else True)
     comparison = compare(models, dataset, jets, under, replicates, progress, scored)
-    checks = _diagnosed(models, jets, under[1].threat_model(dataset)) if diagnose else {}
+    checks = _diagnosed(models, jets, under[1].threat_model(dataset), dataset.schema.main) if diagnose else {}
     bounds, without = certificates(models, dataset, jets, under, replicates, certify) if certify else ({}, {})
     smoothed = _smoothed(models, dataset, jets, under, replicates, noise) if noise else []
     tags = _negative_tags(models, dataset, jets, under, replicates) if negative else []
@@ -201,7 +201,9 @@ def print_nonfinite(comparison: Comparison) -> None:
         print(f"Gradients that were not finite and were taken as 0: {counts}.")
 
 
-def _diagnosed(models: Mapping[str, keras.Model], jets: Jets, threat_model: ThreatModel) -> dict[str, list[Check]]:
+def _diagnosed(
+    models: Mapping[str, keras.Model], jets: Jets, threat_model: ThreatModel, separation: Separation
+) -> dict[str, list[Check]]:
     """Checks of each tagger, the others being sources of transferred attacks."""
     rows = slice(_DIAGNOSED)
     return {
@@ -211,6 +213,7 @@ def _diagnosed(models: Mapping[str, keras.Model], jets: Jets, threat_model: Thre
             jets.y[rows],
             threat_model,
             {source: models[source] for source in models if source != name},
+            separation=separation,
         )
         for name, model in tqdm(models.items(), "Diagnosing", disable=None)
     }

@@ -3,11 +3,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerastag.attacks import PGD, ThreatModel
+from kerastag.attacks import APGD, PGD, ThreatModel, attacked_features
 from kerastag.evaluation import diagnostics
 from kerastag.evaluation.diagnostics import Losses, check_robustness, markdown
+from kerastag.metrics import DISCRIMINATORS
 
 WIDTH = 12
+BVL = DISCRIMINATORS["BvL"]
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +60,9 @@ def by_name(tagger, jets, **options):
 
 def test_honest_tagger_passes_everything(honest, jets):
     other = keras.models.clone_model(honest)
-    checks = by_name(honest, jets, sources={"other": other})
+    checks = by_name(honest, jets, sources={"other": other}, separation=BVL)
     assert [name for name, check in checks.items() if check.passed is not True] == []
-    assert len(checks) == 10
+    assert len(checks) == 12
     assert -0.5 < checks["certificate"].value <= 0
     assert checks["many steps"].value > checks["attacked"].limit
     assert checks["growth"].value > 0.001
@@ -103,7 +105,7 @@ def test_table_says_what_was_not_looked_at(honest, jets):
     text = markdown({"a": check_robustness(honest, *jets, threat_model())})
     row = next(line for line in text.splitlines() if "transfer" in line)
     assert "not looked at" in row and "no other tagger" in row
-    assert text.count(" pass ") == 9
+    assert text.count(" pass ") == 10
 
 
 def test_limits_that_an_attack_exceeds_are_a_bug_of_ours(honest, jets, monkeypatch):
@@ -116,6 +118,28 @@ def test_limits_that_an_attack_exceeds_are_a_bug_of_ours(honest, jets, monkeypat
     assert check.passed is False and "a bug of kerastag" in check.meaning
 
 
+def test_margins_count_where_they_are_wrong(honest, jets):
+    """Of b, c and light jets: those of b that look light, and light ones that look like b; c jets are on no side."""
+    x, y = (part[:200] for part in jets)
+    logits = honest(x).numpy()
+    expected = (y[:, 2] - y[:, 0]) * (logits[:, 0] - logits[:, 2])
+    np.testing.assert_allclose(Losses(honest, x, y, BVL).each(x), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("attack", ["FGSM", "PGD", "APGD"])
+def test_each_attack_alone_shows_limits_that_are_too_narrow(honest, jets, monkeypatch, attack):
+    losses = Losses(honest, *(part[:200] for part in jets), BVL)
+    strongest = attacked_features(honest, losses.x, losses.y, APGD(threat_model(), "BvL", steps=20))
+    assert (losses.each(strongest) <= losses.certified(threat_model()) + 1e-4).all()
+    monkeypatch.setattr(Losses, "certified", lambda losses, box: losses.each(losses.x) + 0.01)
+    for name in {"FGSM", "PGD", "APGD"} - {attack}:
+        monkeypatch.setattr(diagnostics, name, lambda box, objective, **options: None)
+    check = diagnostics._certificate(losses, threat_model())
+    assert check.name == "certificate of BvL" and check.passed is False and "a bug of kerastag" in check.meaning
+    reached = losses.each(strongest) - losses.each(losses.x) - 0.01
+    assert check.value == pytest.approx(reached.max(), rel=0.1)
+
+
 def test_a_tagger_without_rules_is_not_looked_at(jets):
     inputs = keras.Input((WIDTH,))
     tagger = keras.Model(inputs, keras.layers.Dense(3)(Steps()(inputs)))
@@ -125,6 +149,7 @@ def test_a_tagger_without_rules_is_not_looked_at(jets):
 
 def test_signs_that_no_tagger_here_gives_are_seen(honest, jets, monkeypatch):
     assert diagnostics._many_steps(1.0, 1.1).passed is False and diagnostics._many_steps(1.1, 1.0).passed is True
+    assert diagnostics._adaptive_steps(1.0, 1.1).passed is False and diagnostics._adaptive_steps(1.1, 1.0).passed is True
     losses = Losses(honest, *jets)
     monkeypatch.setattr(Losses, "under", lambda losses, attack: 2.0)
     assert diagnostics._unlimited(losses, threat_model()).passed is True

@@ -287,7 +287,7 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
     fgsm, pgd = "FGSM ε=0.05 paper's box", "PGD-2 ε=0.05 paper's box"
     assert set(content["conditions"]) == {"clean", fgsm, pgd}
     whole, exported = content["results"]["whole"], content["results"]["export"]
-    assert len(content["diagnostics"]["whole"]) == 10 and "Is the robustness real?" in result.out
+    assert len(content["diagnostics"]["whole"]) == 12 and "Is the robustness real?" in result.out
     assert whole["clean"]["BvL"]["value"] == pytest.approx(exported["clean"]["BvL"]["value"], abs=1e-6)
     # An export mends what the attack moves beyond valid ranges.
     assert whole[fgsm]["BvL"]["value"] < exported[fgsm]["BvL"]["value"]
