@@ -43,9 +43,9 @@ class Tagger:
         return cls(training if seed == 1 else f"{training}, seed {seed}", training, logits, model, model)
 
     @classmethod
-    def trees(cls, train: Jets, attacked: keras.Model) -> "Tagger":
+    def trees(cls, train: Jets, attacked: keras.Model, seed: int = 0) -> "Tagger":
         """Boosted trees, trained here; attacks that need gradients follow those of a network."""
-        logits = boosted_trees(train)
+        logits = boosted_trees(train, seed)
         return cls(TREES, TREES, logits, attacked, as_model(logits, train.features.shape[1], train.classes))
 
     def under(self, attack: Attack | None, jets: Jets) -> np.ndarray:

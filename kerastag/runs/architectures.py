@@ -6,6 +6,7 @@ Every training and every evaluation is a file below the output folder, so a stud
 import dataclasses
 import functools
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from kerastag.errors import UserError
 from kerastag.evaluation.architectures import CLEAN_AREA, RESULT, TRAININGS, VARIATIONS, cost_table, name_of, points, table
 from kerastag.evaluation.certified import Certifier, certified_boxes
 from kerastag.evaluation.taggers import TREES, Tagger
+from kerastag.evaluation.trees import boosted_trees
 from kerastag.files import read_json, write_json, write_text
 from kerastag.recipes import Settings
 from kerastag.request import ARCHITECTURES, AttackGrid
@@ -36,7 +38,9 @@ from kerastag.training.assembly import make_attack
 
 # Of a training the quantities by name.
 Quantities = dict[str, float]
-_OF_ONE, _SPEED = "architecture.json", "speed.json"
+_OF_ONE, _SPEED, _SPEED_OF_TREES = "architecture.json", "speed.json", "speed_of_trees.json"
+# Attack on trees in each box whose attack needs a gradient.
+_WITHOUT_GRADIENT = "random-search-200"
 # Jets on which speeds are measured.
 _TIMED_JETS = 4_096
 # Jets that are certified, which takes a wide network a tenth of a second each.
@@ -73,7 +77,8 @@ def architectures(
 ) -> None:
     """Train what is missing below `output`, attack all on the test split, and write table, numbers and figure.
 
-    Boosted trees are a row beside the models, where attacks need gradients on jets that were attacked on the first training.
+    Boosted trees are a row beside the models. They have no gradient, so there is no adversarial training of them. Attacks that
+    need one are made on the first model of the same seed, and random search in the same box is a column of their own.
 
     Args:
         settings: Settings of all trainings; model, defence and seed are varied.
@@ -99,11 +104,13 @@ def architectures(
         folder = _folder(output, row, training)
         train_missing(training, dataset, folder)
         results.setdefault(row.name, []).append(measure.network(folder, row.name))
-    first = _folder(output, *runs[0])
-    results[TREES] = [measure.trees(first, first / "trees.json")]
+    for seed in tqdm(seeds, "Trees", disable=None):
+        first = _folder(output, rows[0], _settings(settings, rows[0], seed))
+        results.setdefault(TREES, []).append(measure.trees(first, seed, first / "trees.json"))
     firsts = {row: _settings(settings, row, seeds[0]) for row in rows}
     timed = tqdm(firsts.items(), "Timing", disable=None)
     costs = {row.name: _costs(training, dataset, _folder(output, row, training)) for row, training in timed}
+    costs[TREES] = _costs_of_trees(dataset, output / _SPEED_OF_TREES)
     _write(results, costs, dataset, measure.jets, output)
 
 
@@ -130,6 +137,10 @@ class _Measure:
         self._dataset, self._under = dataset, under
         main = dataset.schema.main.name
         self._attacks = {condition: condition.aimed_at(main).build(dataset) for condition in under}
+        follow = [one for one, attack in self._attacks.items() if attack is not None and one.sized and attack.follows_gradient]
+        # Of trees, beside the attacks that follow the gradient of a network.
+        self._searches = list(dict.fromkeys(dataclasses.replace(one, attack=_WITHOUT_GRADIENT) for one in follow))
+        self._attacks |= {search: search.aimed_at(main).build(dataset) for search in self._searches}
         self._jets = dataset.arrays("test").take(slice(max_jets))
         self._varied = None if variations is None else VariedSamples(variations, dataset, UNCERTAINTIES)
         self._made_of = plain(
@@ -150,21 +161,23 @@ class _Measure:
         """Quantities of a training."""
         return self._kept(folder / _OF_ONE, lambda: Tagger.network(saving.load(folder), name))
 
-    def trees(self, first: Path, file: Path) -> Quantities:
-        """The same of boosted trees, where attacks need gradients on jets that were attacked on the first training."""
-        return self._kept(file, lambda: Tagger.trees(self._dataset.arrays("train"), saving.load(first)))
+    def trees(self, first: Path, seed: int, file: Path) -> Quantities:
+        """The same of boosted trees, with random search where an attack needs the gradient of a network."""
+        train = self._dataset.arrays("train")
+        return self._kept(file, lambda: Tagger.trees(train, saving.load(first), seed), self._searches)
 
-    def _kept(self, file: Path, make: Callable[[], Tagger]) -> Quantities:
-        if file.is_file() and (stored := read_json(file, {"made_of": dict, "quantities": dict}))["made_of"] == self._made_of:
+    def _kept(self, file: Path, make: Callable[[], Tagger], more: Sequence[Condition] = ()) -> Quantities:
+        made_of = self._made_of | plain({"more": list(more)})
+        if file.is_file() and (stored := read_json(file, {"made_of": dict, "quantities": dict}))["made_of"] == made_of:
             return stored["quantities"]
-        quantities = self._measured(make())
-        write_json(file, {"made_of": self._made_of, "quantities": quantities})
+        quantities = self._measured(make(), [*self._under, *more])
+        write_json(file, {"made_of": made_of, "quantities": quantities})
         return quantities
 
-    def _measured(self, tagger: Tagger) -> Quantities:
+    def _measured(self, tagger: Tagger, under: Sequence[Condition]) -> Quantities:
         main, jets = self._dataset.schema.main, self._jets
         areas = {}
-        for condition in self._under:
+        for condition in under:
             logits = tagger.logits(tagger.under(self._attacks[condition], jets))
             areas[condition.label] = area_of(jets, logits, main)
         clean = areas.pop(CLEAN.label)
@@ -219,6 +232,19 @@ def _costs(settings: Settings, dataset: JetDataset, folder: Path) -> Quantities:
     return costs
 
 
+def _costs_of_trees(dataset: JetDataset, file: Path) -> Quantities:
+    """Training jets per second of the whole fit, and jets/s of inference, measured once."""
+    if file.is_file():
+        return read_json(file, {})
+    train, x, clock = dataset.arrays("train"), dataset.arrays("test").features[:_TIMED_JETS], Clock()
+    start = time.perf_counter()
+    logits = boosted_trees(train)
+    costs = {"training": len(train) / (time.perf_counter() - start)}
+    costs["scikit-learn"] = len(x) / clock.in_turns({"": functools.partial(logits, x)})[""]
+    write_json(file, costs)
+    return costs
+
+
 def _write(
     results: Mapping[str, Sequence[Quantities]],
     costs: Mapping[str, Quantities],
@@ -235,7 +261,8 @@ def _write(
     text = (
         f"{main} AUC of {jets:,} test jets and its losses, certified ones of {min(jets, _CERTIFIED_JETS):,}; mean over seeds ± "
         "their standard deviation.\n\n"
-        f"{tables.markdown(*table(over_seeds))}\n\nParameters, and jets/s:\n\n{tables.markdown(*cost_table(costs))}\n"
+        f"{tables.markdown(*table(over_seeds))}\n\nParameters, and jets/s; of trees training is the whole fit:"
+        f"\n\n{tables.markdown(*cost_table(costs))}\n"
     )
     write_text(output / "table.md", text)
     about = {"fingerprint": dataset.fingerprint, "jets": jets, "main": main}

@@ -3,10 +3,14 @@
 import importlib
 import json
 
+import keras
+import numpy as np
 import pytest
 
 from kerastag import runs, saving
 from kerastag.errors import UserError
+from kerastag.evaluation.taggers import Tagger
+from kerastag.jets import Jets
 from kerastag.metrics import discriminator_auc
 from kerastag.recipes import Settings
 from kerastag.request import AttackGrid, Physics
@@ -27,8 +31,13 @@ def test_architectures_are_compared_and_the_study_is_resumed(dataset, data_dir, 
     stored = json.loads((tmp_path / "metrics.json").read_text())
     names = ["lipschitz_mlp, nominal", "lipschitz_mlp, adversarial"]
     assert stored["fingerprint"] == dataset.fingerprint and stored["jets"] == len(dataset.arrays("test"))
-    assert list(stored["costs"]) == names and list(stored["results"]) == [*names, "boosted trees"]
-    parameters = {name: row["parameters"] for name, row in stored["costs"].items()}
+    assert list(stored["costs"]) == list(stored["results"]) == [*names, "boosted trees"]
+    assert list(stored["costs"]["boosted trees"]) == ["training", "scikit-learn"]
+    trees = stored["results"]["boosted trees"]
+    searched = trees["loss, random search-200 on margin ε=0.01 untied"]["values"]
+    assert len(searched) == 1 and searched[0] > max(0, trees["loss, FGSM on margin ε=0.01 untied"]["values"][0])
+    assert not any("search" in quantity for name in names for quantity in stored["results"][name])
+    parameters = {name: stored["costs"][name]["parameters"] for name in names}
     tagger = saving.load(tmp_path / "lipschitz_mlp-nominal-seed1")
     assert parameters["lipschitz_mlp, nominal"] == tagger.count_params() == parameters["lipschitz_mlp, adversarial"]
     assert all(speed > 0 for row in stored["costs"].values() for speed in row.values())
@@ -42,6 +51,17 @@ def test_architectures_are_compared_and_the_study_is_resumed(dataset, data_dir, 
     runs.architectures(*arguments)
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.json")}
     assert (tmp_path / "architectures.png").is_file()
+
+
+def test_trees_of_each_seed_are_a_fit_of_their_own():
+    """Of more than 10,000 jets early stopping draws those of its validation, so another seed is another fit."""
+    generator = np.random.default_rng(0)
+    label = generator.integers(0, 2, 10_100)
+    features = (label[:, None] + generator.normal(size=(10_100, 2))).astype(np.float32)
+    train = Jets(features, label, {}, 2)
+    first, again, other = (Tagger.trees(train, keras.Sequential(), seed).logits(features[:200]) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert abs(first - other).max() > 0.01
 
 
 def test_mistakes_are_said_before_anything_is_trained(tmp_path):

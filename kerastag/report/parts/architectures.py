@@ -42,10 +42,10 @@ def section(subject: Subject, numbers: Numbers) -> Section:
     return Section(
         _TITLE,
         [
-            f"Models on the same {numbers['jets']:,} jets, each trained nominally and with FGSM, beside boosted trees, which "
-            "meet jets that were attacked on the first network where attacks need gradients. A set of objects has more "
-            "structure than a list of features, and objects that see each other, as in a graph or under attention, have more "
-            "than a set.",
+            f"Models on the same {numbers['jets']:,} jets, each trained nominally and with FGSM, beside boosted trees. Where "
+            "an attack needs a gradient, trees meet jets that were attacked on the first network, and random search. A set of "
+            "objects has more structure than a list of features, and objects that see each other, as in a graph or under "
+            "attention, have more than a set.",
             *(list(architectures.answers(points)) or ["No network has more structure than the first."]),
         ],
         [
