@@ -116,7 +116,9 @@ def _largest_eigenvalue(
             image = product(vector) + shift[:, None] * vector
             return tf.math.l2_normalize(image, axis=1), tf.reduce_sum(image * vector, axis=1)
 
-        return tf.while_loop(lambda *_: True, advance, (vector, value), maximum_iterations=iterations)[1]
+        # One at a time: TensorFlow would hold what ten iterations need, 17 GB for 100 jets of CMS's RobustParTAK4.
+        loop = {"maximum_iterations": iterations, "parallel_iterations": 1}
+        return tf.while_loop(lambda *_: True, advance, (vector, value), **loop)[1]
 
     shift = tf.abs(iterate(tf.zeros_like(x[:, 0])))
     return iterate(shift) - shift
