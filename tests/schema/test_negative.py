@@ -3,13 +3,16 @@
 import dataclasses
 import itertools
 
+import awkward as ak
 import numpy as np
 import pytest
+import uproot
 from scipy import stats
 
 from kerastag.errors import UserError
 from kerastag.schema import ALL, DEEPCSV, DEEPFLAVOUR, DEEPNTUPLE, JET_FLAVOR, Group, Schema, Variable
 from kerastag.schema.negative import flipping, negative
+from kerastag.simulation import generator
 from tests.conftest import NTUPLE, needs_ntuple
 from tfds_jets import reading, sources
 from tfds_jets.cleaning import Cleaning
@@ -133,6 +136,21 @@ def test_light_jets_are_symmetric_and_b_jets_are_not(schema, sample):
     }
     assert tests["light"].pvalue > 0.01 and tests["light"].statistic < 0.05
     assert tests["b"].pvalue < 1e-12 and tests["b"].statistic > 0.1
+
+
+def test_what_is_not_symmetric_in_light_jets_are_strange_hadrons():
+    """Beyond 3 σ twice as many tracks are positive as negative; without those of strange hadrons as many, within errors."""
+    with uproot.open(f"{reading.SAMPLE_FILE}:jets") as tree:
+        tracks = tree.arrays(["track_D0", "track_D0D0", "track_PHI", "track_origin", "jet_hadron_flavour"])
+    light = tracks[tracks.jet_hadron_flavour == 0]
+    signed = np.sign(light.track_D0 * np.sin(light.track_PHI)) * abs(light.track_D0) / np.sqrt(light.track_D0D0)
+    strange = light.track_origin == generator.STRANGE
+    above, below = (
+        {of: int(ak.sum(far[rows])) for of, rows in (("strange", strange), ("other", ~strange))}
+        for far in (signed > 3, signed < -3)
+    )
+    assert above["strange"] > 1.5 * below["strange"] and above["strange"] > 5 * above["other"]
+    assert abs(above["other"] - below["other"]) < 3 * np.sqrt(above["other"] + below["other"])
 
 
 def with_flipped_tracks():
