@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 
 from kerastag.metrics import Bootstrap
-from kerastag.results import Interval, Resampled
+from kerastag.results import Interval, NotDefined, Resampled
 from kerastag.schema import Separation
 
 # Fewer moved cells of a flavour than this, and its asymmetry is left out: half of it would be chance.
@@ -31,7 +31,7 @@ class Asymmetry:
     by_feature: np.ndarray
     against_physics: np.ndarray
     magnitude: dict[str, Interval]
-    inversion: Resampled
+    inversion: Resampled | NotDefined
 
 
 def asymmetry(
@@ -65,11 +65,15 @@ def asymmetry(
     asymmetries, resampled = by_feature(bootstrap.weights), bootstrap.values(by_feature)
     against, resampled_against = (_against_physics(values, towards_b) for values in (asymmetries, resampled))
     magnitude = {
-        flavour: _mean_over_features(np.abs(asymmetries[number]), np.abs(resampled[:, number])).interval
+        flavour: _over_features(np.abs(asymmetries[number]), np.abs(resampled[:, number])).interval
         for number, flavour in enumerate(separation.class_names)
         if np.isfinite(asymmetries[number]).any()
     }
-    return Asymmetry(asymmetries[: len(classes)], against, magnitude, _mean_over_features(against, resampled_against))
+    if not np.isfinite(against).any():
+        inversion: Resampled | NotDefined = NotDefined(f"fewer than {_FEWEST} cells of a side move in every input")
+    else:
+        inversion = _over_features(against, resampled_against)
+    return Asymmetry(asymmetries[: len(classes)], against, magnitude, inversion)
 
 
 def _direction(x: np.ndarray, sides: np.ndarray, default: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -88,7 +92,7 @@ def _against_physics(asymmetries: np.ndarray, towards_b: np.ndarray) -> np.ndarr
     return towards_b * (rejected - found) / 2
 
 
-def _mean_over_features(values: np.ndarray, resampled: np.ndarray) -> Resampled:
+def _over_features(values: np.ndarray, resampled: np.ndarray) -> Resampled:
     """Mean of values `(features,)` and of each resample `(replicates, features)`."""
     return Resampled(_mean(values), np.array([_mean(replicate) for replicate in resampled]))
 

@@ -53,7 +53,8 @@ class Claim:
         """One of "holds", "fails", "undecided" and "not measured"."""
         if isinstance(self.interval, NotDefined):
             return "not measured"
-        if self.low <= self.interval.low and self.interval.high <= self.high:
+        # An attack that takes nothing more than another is not the stronger one: the limit itself does not count.
+        if self.low < self.interval.low and self.interval.high < self.high:
             return "holds"
         if self.interval.high < self.low or self.interval.low > self.high:
             return "fails"
@@ -180,12 +181,12 @@ def _late_robustness(subject: Subject, name: str, of_epochs: Numbers) -> Claim:
     return Claim(2, f"{name} is much more robust in the last epochs", quantity, ratio, low=_MUCH_MORE)
 
 
-def _inversion(subject: Subject, name: str, push: Interval) -> Claim:
+def _inversion(subject: Subject, name: str, push: Number) -> Claim:
     text = f"FGSM on {name} pushes {' and '.join(subject.main.sides)} jets towards each other"
     return Claim(3, text, _push(subject, name), push, low=_SYMMETRIC)
 
 
-def _no_direction(subject: Subject, name: str, push: Interval) -> Claim:
+def _no_direction(subject: Subject, name: str, push: Number) -> Claim:
     return Claim(3, f"FGSM on {name} has no preferred direction", _push(subject, name), push, -_SYMMETRIC, _SYMMETRIC)
 
 

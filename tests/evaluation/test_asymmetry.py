@@ -3,6 +3,8 @@ import pytest
 
 from kerastag.evaluation.asymmetry import asymmetry
 from kerastag.metrics import DISCRIMINATORS, Bootstrap
+from kerastag.report.parts import directions
+from kerastag.results import NotDefined, Resampled
 
 JETS = 3000
 LABEL = np.arange(JETS) % 3
@@ -52,3 +54,13 @@ def test_mixed_signs_give_signed_over_absolute():
     b = np.flatnonzero(LABEL == 0)
     shift[b, 0], shift[b[:250], 0] = 0.3, -0.1
     assert measured(shift).by_feature[0, 0] == pytest.approx((750 * 0.3 - 250 * 0.1) / (750 * 0.3 + 250 * 0.1), rel=1e-5)
+
+
+def test_where_hardly_anything_moves_there_is_no_direction():
+    """Of 100 jets a report said nan [nan, nan]."""
+    few = np.zeros((JETS, 4))
+    few[:150, :3] = 0.1
+    assert isinstance(measured(few).inversion, NotDefined) and "fewer than 100 cells" in str(measured(few).inversion)
+    one = Resampled(0.5, np.full(9, 0.5))
+    assert directions._of_seeds([one, measured(few).inversion]) == measured(few).inversion
+    assert directions._of_seeds([one, one]).value == 0.5

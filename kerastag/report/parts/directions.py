@@ -12,7 +12,7 @@ from kerastag.plots.style import Drawn
 from kerastag.report.page import Figure, Section, Table
 from kerastag.report.part import Numbers
 from kerastag.report.subject import Subject
-from kerastag.results import Trained
+from kerastag.results import NotDefined, Number, Resampled, Trained
 from kerastag.schema import Schema
 from kerastag.tables import Row
 
@@ -32,7 +32,7 @@ def numbers(subject: Subject) -> Numbers:
             name: {
                 "magnitude": result.magnitude,
                 "inversion": result.inversion.interval,
-                "inversion_of_seeds": Trained.of([seed.inversion for seed in of_seeds[name]]).interval,
+                "inversion_of_seeds": _of_seeds([seed.inversion for seed in of_seeds[name]]),
             }
             for name, result in asymmetries.items()
         },
@@ -47,6 +47,12 @@ def _asymmetry(subject: Subject, name: str, seed: int) -> Asymmetry:
     """That of FGSM on a seed of a tagger."""
     jets, attacked = subject.jets, subject.attacked(name, subject.fgsm(), seed)
     return asymmetry(jets.features, attacked, jets.label, subject.dataset.schema.defaults, subject.bootstrap, subject.main)
+
+
+def _of_seeds(inversions: Sequence[Resampled | NotDefined]) -> Number:
+    """Mean over the seeds, with its 95 % interval; not defined where one is not."""
+    undefined = [inversion for inversion in inversions if isinstance(inversion, NotDefined)]
+    return undefined[0] if undefined else Trained.of([one for one in inversions if isinstance(one, Resampled)]).interval
 
 
 def _most_pushed(subject: Subject, by_feature: np.ndarray) -> list[str]:
