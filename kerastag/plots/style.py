@@ -62,7 +62,7 @@ def panels(rows: int, columns: int, title: str, size: tuple[float, float] = (10,
     figure, axes = plt.subplots(
         rows, columns, figsize=(size[0] * columns, size[1] * rows), squeeze=False, layout="constrained", **options
     )
-    figure.suptitle(title)
+    figure.suptitle(title, wrap=True)
     return figure, axes
 
 

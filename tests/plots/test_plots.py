@@ -6,6 +6,7 @@ import pytest
 
 from kerastag import plots
 from kerastag.histograms import histograms
+from kerastag.plots import style
 from kerastag.plots.shapes import _ratio
 from kerastag.results import Interval, NotDefined, Seeds
 from tests.toy import TOY
@@ -245,3 +246,12 @@ def test_ratios_are_shown_for_bins_of_enough_jets_whatever_they_weigh(weight):
     counts = np.array([5.0, 50.0])
     shape = {"clean": {"b": weight * counts}, "variance": weight**2 * counts}
     np.testing.assert_array_equal(_ratio(weight * counts, weight * counts, shape), [np.nan, 1])
+
+
+def test_a_long_title_stays_on_its_figure():
+    """That of a data set with a long name was cut at both sides."""
+    with plt.style.context(style.STYLE):
+        figure, _ = style.panels(1, 1, "1,000 jets of particle_transformer_ak4, the test split; bands: 68 %, attacks ε = 0.01")
+        figure.canvas.draw()
+        extent = figure._suptitle.get_window_extent()
+    assert extent.x0 >= 0 and extent.x1 <= figure.bbox.width
