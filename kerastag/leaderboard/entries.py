@@ -197,7 +197,7 @@ class Entry:
         certified: What no attack can go below.
         varied: Changes under simulated variations.
         diagnosed: Signs of useless gradients, or that there are none.
-        seen: What trees see of the strongest attack that came with the entry.
+        seen: What trees see of the strongest attack known.
         seed: Seed of the training.
         seeds: Other seeds, under that same attack.
         cost: Of training and use.

@@ -55,13 +55,13 @@ class Measured:
 
     def under(self, condition: Condition) -> Attacked:
         """That of attacked jets."""
-        points = self._points(condition)
+        points = self.points(condition)
         elsewhere = self._gradients is not None and self._build(condition).follows_gradient
         return Attacked(self.of(points), f"{condition.title}, made on {self._gradients}" if elsewhere else condition.title)
 
-    def seen(self, condition: Condition) -> Seen:
-        """What trees see of an attack."""
-        found = Halves(self.jets.features, self.jets.label, self.jets.events).classify(self._points(condition))
+    def seen(self, attacked: np.ndarray) -> Seen:
+        """What trees see of attacked features `(jets, features)`."""
+        found = Halves(self.jets.features, self.jets.label, self.jets.events).classify(attacked)
         return Seen(found.area, found.control)
 
     def certified(self, under: Sequence[Condition], method: Method) -> Certified | None:
@@ -88,8 +88,8 @@ class Measured:
             seconds.append(time.process_time() - start)
         return len(self.jets) / min(seconds)
 
-    def _points(self, condition: Condition) -> np.ndarray:
-        """Features under an attack, made once."""
+    def points(self, condition: Condition) -> np.ndarray:
+        """Features under an attack, float32 `(jets, features)`, made once."""
         if condition not in self._attacked:
             self._attacked[condition] = self.tagger.under(self._build(condition), self.jets)
         return self._attacked[condition]

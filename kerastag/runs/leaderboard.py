@@ -171,7 +171,7 @@ def _entry(
         certified=measured.certified(under, wanted.certify) if wanted.certify else None,
         varied=largest_and_mean(samples.changes(contender.tagger.logits, measured.main)) if samples else None,
         diagnosed=measured.signs(threat_model) if wanted.diagnose else (),
-        seen=measured.seen(strongest),
+        seen=measured.seen(measured.points(strongest)),
         seeds=tuple(of_seed(other, strongest, dataset, jets) for other in tqdm(others, "Seeds", disable=None)),
         cost=cost(measured, contender),
         **contender.facts,
@@ -209,13 +209,14 @@ def submit(file: Path, tagger: str, author: str, sample: Sample, folder: Path) -
         _check_same(entry, contender.digest(jets), threat_model)
         attacked = read_attacked(file, jets.features.shape)
         points = in_box(attacked, jets, threat_model, dataset.schema)
-        area = Measured(contender.tagger, dataset, jets, entry.replicates).of(points)
+        measured = Measured(contender.tagger, dataset, jets, entry.replicates)
+        area = measured.of(points)
         said = f"The jets of {author} leave {area} of {entry.name}'s {entry.discriminator} area"
         if area.value >= entry.best.area.value:
             print(f"{said}, not below {entry.best.area} of {entry.best.attack}: nothing was changed.")
             return
         best = Attacked(area, "submitted jets", author, sha256(file))
-        entry_files.write(folder, dataclasses.replace(entry, best=best))
+        entry_files.write(folder, dataclasses.replace(entry, best=best, seen=measured.seen(points)))
         print(f"{said}, below {entry.best.area} of {entry.best.attack}: the strongest attack known from now on.")
         leaderboard(folder)
 
@@ -251,9 +252,10 @@ def _strongest(attacks: Iterable[Attacked]) -> Attacked:
 
 
 def _with_best_of(old: Entry, new: Entry) -> Entry:
-    """A new entry with the strongest attack known on the old one, if both are about the same."""
+    """A new entry with the strongest attack known on the old one and what trees see of it, if both are about the same."""
     same = all(getattr(old, name) == getattr(new, name) for name in ("weights_sha256", "sample", "threat"))
-    return dataclasses.replace(new, best=_strongest((new.best, old.best))) if same else new
+    stronger = same and _strongest((new.best, old.best)) is not new.best
+    return dataclasses.replace(new, best=old.best, seen=old.seen) if stronger else new
 
 
 def _jets_of(entry: Entry, sample: Sample) -> tuple[JetDataset, Jets]:

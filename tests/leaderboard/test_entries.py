@@ -11,7 +11,7 @@ from kerastag.attacks import Condition
 from kerastag.errors import UserError
 from kerastag.jets import Jets
 from kerastag.leaderboard import entries, entry_files, page
-from kerastag.leaderboard.entries import Attacked, Certified, Entry, Sample, Sign, Threat, Varied
+from kerastag.leaderboard.entries import Attacked, Certified, Entry, Sample, Seen, Sign, Threat, Varied
 from kerastag.request import PAPER
 from kerastag.results import Interval
 from kerastag.runs.leaderboard import _place, _with_best_of
@@ -152,10 +152,17 @@ def test_boxes_of_one_name_are_told_apart():
 
 
 def test_the_strongest_attack_stays_with_its_tagger_alone():
-    old, new = an_entry(attacked=0.7), an_entry(attacked=0.8)
-    assert _with_best_of(old, new).best == old.best
-    assert _with_best_of(new, old).best == old.best
-    assert _with_best_of(dataclasses.replace(old, weights_sha256="0" * 64), new).best == new.best
+    """And so does what trees see of it."""
+    seen = [Seen(Interval.around(area, 0.01), Interval.around(0.5, 0.01)) for area in (0.7, 0.9)]
+    old, new = an_entry(attacked=0.7, seen=seen[0]), an_entry(attacked=0.8, seen=seen[1])
+    of_old, of_new = (old.best, old.seen), (new.best, new.seen)
+    for before, after, expected in (
+        (old, new, of_old),
+        (new, old, of_old),
+        (dataclasses.replace(old, weights_sha256="0" * 64), new, of_new),
+    ):
+        kept = _with_best_of(before, after)
+        assert (kept.best, kept.seen) == expected
 
 
 def test_the_place_counts_those_that_keep_more(tmp_path):

@@ -9,6 +9,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from kerastag import models
 from kerastag.attacks import PGD, ThreatModel, attacked_features
+from kerastag.evaluation.two_sample_trees import Halves
 from kerastag.metrics import discriminator_auc
 from kerastag.runs.leaderboard import _without_folders
 from tests.conftest import run_command
@@ -77,6 +78,10 @@ def test_a_stronger_attack_of_others_counts_and_stays(board, stored, dataset, at
     area = discriminator_auc(jets.y, stored[1].predict(attacked, verbose=0), jets.weights)["BvL"]
     assert after["best"]["area"]["value"] == pytest.approx(area, abs=3e-4) and area < before["best"]["area"]["value"]
     assert after["best"]["author"] == "B. Author" and after["attacks"] == before["attacks"]
+    seen = Halves(jets.features, jets.label, jets.events).classify(attacked)
+    found = {part: pytest.approx(getattr(seen, part).value, abs=1e-9) for part in ("area", "control")}
+    assert {part: after["seen"][part]["value"] for part in found} == found
+    assert after["seen"]["area"] != before["seen"]["area"]
     assert "submitted jets by B. Author" in (folder / "leaderboard.html").read_text()
     again = submit(tmp_path / "attacked.npz", attacked, options, "--tagger", STEM, "--author", "C. Author")
     assert again.code == 0 and "nothing was changed" in again.out
@@ -84,7 +89,8 @@ def test_a_stronger_attack_of_others_counts_and_stays(board, stored, dataset, at
     refused = run_command("leaderboard", *given, *options, "--name", "mine")
     assert refused.code == 2 and "add --overwrite" in refused.err
     assert run_command("leaderboard", *given, *options, "--name", "mine", "--replicates", 20, "--overwrite").code == 0
-    assert json.loads((folder / f"{STEM}.json").read_text())["best"] == after["best"]
+    anew = json.loads((folder / f"{STEM}.json").read_text())
+    assert (anew["best"], anew["seen"]) == (after["best"], after["seen"])
 
 
 def test_a_bad_submission_changes_nothing(board, attacked, dataset, tmp_path):
