@@ -48,6 +48,12 @@ class Entry:
     float32_only: bool = False
     structure: int = 0
 
+    @property
+    def paper(self) -> str | None:
+        """Address of the first paper on arXiv that `help` names; None if it names none."""
+        number = re.search(r"arXiv:(\d{4}\.\d{4,5})", self.help)
+        return number and f"https://arxiv.org/abs/{number[1]}"
+
     def titled(self, name: str) -> str:
         """What tables call a name of this entry."""
         numbers = self.match(name) or {}
@@ -285,11 +291,18 @@ ATTACKS = Catalogue(
 MODELS = Catalogue(
     "model",
     Entry("mlp", "fully connected, on scaled features and track quantities", "kerastag.models.mlp:mlp"),
-    Entry("deep_sets", "one encoder for all tracks, for few jets", "kerastag.models.deep_sets:deep_sets", structure=1),
+    Entry(
+        "deep_sets",
+        "one encoder for all tracks, for few jets (arXiv:1703.06114)",
+        "kerastag.models.deep_sets:deep_sets",
+        structure=1,
+    ),
     Entry("paper_mlp", "the network of arXiv:2203.13890", "kerastag.models.mlp:paper_mlp"),
     Entry("pfn", "Particle Flow Network, a sum over particles (arXiv:1810.05165)", "kerastag.models.pfn:pfn", structure=1),
     Entry("particle_net", "graphs of neighbours (arXiv:1902.08570)", "kerastag.models.particle_net:particle_net", structure=2),
-    Entry("particle_net_lite", "the same, small", "kerastag.models.particle_net:particle_net_lite", structure=2),
+    Entry(
+        "particle_net_lite", "the same, small (arXiv:1902.08570)", "kerastag.models.particle_net:particle_net_lite", structure=2
+    ),
     Entry(
         "particle_transformer",
         "attention among particles, version 1 of arXiv:2202.03772",
@@ -298,7 +311,7 @@ MODELS = Catalogue(
     ),
     Entry(
         "particle_transformer_small",
-        "the same, of three blocks of width 64",
+        "the same, of three blocks of width 64 (arXiv:2202.03772)",
         "kerastag.models.particle_transformer:particle_transformer_small",
         structure=2,
     ),

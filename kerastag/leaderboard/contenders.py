@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class Contender:
         loaded: As it was loaded; None for boosted trees.
         attacked_on: Path or name of the network whose gradients attacks follow, where the tagger has none of its own.
         gradients: Name of that network for tables.
+        seconds: Time of its training, where it was trained here.
     """
 
     tagger: Tagger
@@ -37,6 +39,7 @@ class Contender:
     loaded: NamedTagger | None
     attacked_on: str | None = None
     gradients: str | None = None
+    seconds: float | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -85,10 +88,12 @@ def find(argument: str, dataset: JetDataset, attacked_on: str | None = None) -> 
         return Contender(Tagger.network(loaded.model, loaded.name), source, loaded)
     if attacked_on is None:
         raise UserError(f"'{TREES_SOURCE}' have no gradients; name a network whose attacks follow with --attacked-on TAGGER.")
-    gradients = _network(attacked_on, dataset)
-    trees = Tagger.trees(dataset.arrays("train"), gradients.model)
+    gradients, train = _network(attacked_on, dataset), dataset.arrays("train")
+    start = time.perf_counter()
+    trees = Tagger.trees(train, gradients.model)
+    seconds = time.perf_counter() - start
     trees = dataclasses.replace(trees, name=name_of(argument))
-    return Contender(trees, TREES_SOURCE, None, attacked_on.rpartition("=")[2], gradients.name)
+    return Contender(trees, TREES_SOURCE, None, attacked_on.rpartition("=")[2], gradients.name, seconds)
 
 
 def _network(argument: str, dataset: JetDataset) -> NamedTagger:

@@ -107,8 +107,9 @@ def largest_and_mean(changes: Mapping[str, float]) -> Varied:
 
 def cost(measured: Measured, contender: Contender) -> Cost:
     """What the tagger takes, and its training as far as that is known."""
-    training = contender.loaded and trainings.epochs_and_seconds(contender.loaded)
-    return Cost(measured.speed(), *(training or ()))
+    if contender.loaded is None:
+        return Cost(measured.speed(), seconds=contender.seconds)
+    return Cost(measured.speed(), *(trainings.epochs_and_seconds(contender.loaded) or ()))
 
 
 def of_seed(other: NamedTagger, strongest: Condition, dataset: JetDataset, jets: Jets) -> OfSeed:

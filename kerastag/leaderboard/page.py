@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 from kerastag import pages, plots, tables
-from kerastag.leaderboard.entries import Attacked, Entry
+from kerastag.catalogue import DEFENSES, MODELS, Catalogue
+from kerastag.leaderboard.entries import Attacked, Cost, Entry
 from kerastag.plots.style import Drawn
 from kerastag.results import Seeds
 
@@ -16,8 +17,10 @@ SUMMARY = (
     "attack known leaves, of those that came with the entry and of those that others have submitted. *Certified* is what no "
     "attack goes below in the box without ties, which is another box. Over seeds are means ± standard deviations, with the "
     "number of trainings. Changes are absolute ones under simulated variations. *Seen by trees* is the area with which boosted "
-    "trees tell attacked from clean jets; 0.5 is not at all. Speeds are of the machine that made the entry. Boosted "
-    "trees have no gradients: attacks that need them are made on a network, and random search asks the trees themselves. "
+    "trees tell jets under the strongest attack from clean ones; 0.5 is not at all. Entries made by an earlier version looked "
+    "for fewer signs of useless gradients: adaptive steps and the certificate of the margin are new. Speeds are of the machine "
+    "that made the entry, training times, without evaluation, of the one that trained. Boosted trees "
+    "have no gradients: attacks that need them are made on a network, and random search asks the trees themselves. "
     "A tagger is entered if its outputs are finite and the same each time, its gradients are not zero, and its forward pass "
     "takes none. Compare taggers on the same data set in the same box alone. What was not measured is empty."
 )
@@ -50,10 +53,12 @@ class Cell:
     Attributes:
         text: What it shows; "" where nothing was measured.
         key: Number by which it is sorted; None to sort by its text.
+        link: Where to read of it.
     """
 
     text: str
     key: float | None = None
+    link: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,8 +107,8 @@ def short(entries: Sequence[Entry]) -> str:
 
 def _table(lines: Sequence[Line], columns: Sequence[str]) -> str:
     """Some columns as a Markdown table."""
-    rows = [[_linked(line), *(_escaped(line.cells[column].text) for column in columns)] for line in lines]
-    return tables.markdown(["tagger", *columns], rows)
+    rows = [[Cell(line.name, link=line.link), *(line.cells[column] for column in columns)] for line in lines]
+    return tables.markdown(["tagger", *columns], [[_linked(cell) for cell in row] for row in rows])
 
 
 def html(entries: Sequence[Entry], png: bytes) -> str:
@@ -149,10 +154,11 @@ def _line(entry: Entry) -> Line:
         "worst change": Cell(f"{varied.worst:.4f}", varied.worst) if varied else Cell(""),
         "seen by trees": Cell(str(entry.seen.area), entry.seen.area.value) if entry.seen else Cell(""),
         "signs of useless gradients": Cell(_signs(entry)),
-        "defence": Cell(entry.defence or ""),
-        "architecture": Cell(entry.architecture or ""),
+        "defence": _named(entry.defence, DEFENSES),
+        "architecture": _named(entry.architecture, MODELS),
         "parameters": Cell("" if entry.parameters is None else f"{entry.parameters:,}", entry.parameters),
         "jets/s of a core": Cell(f"{entry.cost.jets_per_second:,.0f}", entry.cost.jets_per_second) if entry.cost else Cell(""),
+        "training, s": _training(entry.cost),
         "authors": Cell(entry.authors or ""),
     }
     return Line(entry.name, entry.link, _data(entry), entry.box, cells, _details(entry))
@@ -162,6 +168,15 @@ def _data(entry: Entry) -> str:
     """Data set and jets; the letters tell data sets of the same schema apart."""
     sample = entry.sample
     return f"{sample.config} {sample.fingerprint[:6]}, {sample.jets:,} jets of {sample.split}"
+
+
+def _named(name: str | None, catalogue: Catalogue) -> Cell:
+    """A defence or an architecture, with its paper where it is one of ours."""
+    return Cell(name or "", link=catalogue.find(name).paper if name and name in catalogue else None)
+
+
+def _training(cost: Cost | None) -> Cell:
+    return Cell("") if cost is None or cost.seconds is None else Cell(f"{cost.seconds:,.0f}", cost.seconds)
 
 
 def _by(attacked: Attacked) -> str:
@@ -205,17 +220,20 @@ def _details(entry: Entry) -> list[str]:
             f"Trees tell attacked from clean jets with an area of {entry.seen.area}, clean from clean with "
             f"{entry.seen.control}."
         )
+    if looked := [sign.name for sign in entry.diagnosed if sign.passed is not None]:
+        details.append(f"Signs of useless gradients that were looked for: {', '.join(looked)}.")
     if unseen := [sign.name for sign in entry.diagnosed if sign.passed is None]:
         details.append(f"Signs that could not be looked for: {', '.join(unseen)}.")
     if entry.seed is not None:
         details.append(f"Seeds {', '.join(str(seed) for seed in (entry.seed, *(other.seed for other in entry.seeds)))}.")
     if entry.cost and entry.cost.seconds is not None:
-        details.append(f"Trained for {entry.cost.epochs} epochs in {entry.cost.seconds:,.0f} s, without evaluation.")
+        epochs = "" if entry.cost.epochs is None else f" for {entry.cost.epochs} epochs"
+        details.append(f"Trained{epochs} in {entry.cost.seconds:,.0f} s, without evaluation.")
     return details
 
 
-def _linked(line: Line) -> str:
-    return f"[{_escaped(line.name)}]({line.link})" if line.link else _escaped(line.name)
+def _linked(cell: Cell) -> str:
+    return f"[{_escaped(cell.text)}]({cell.link})" if cell.link else _escaped(cell.text)
 
 
 def _escaped(text: str) -> str:

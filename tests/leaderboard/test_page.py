@@ -13,6 +13,7 @@ import pytest
 
 from kerastag.commands import make_parser
 from kerastag.leaderboard import entry_files, page
+from kerastag.leaderboard.entries import Cost
 from kerastag.saving import presets
 from tests.leaderboard.test_entries import FULL, an_entry
 
@@ -37,7 +38,7 @@ class Found(HTMLParser):
             self.rows[-1].append("")
 
     def handle_data(self, data):
-        if self._in in ("td", "button") and self.rows[-1]:
+        if self._in in ("td", "a", "button") and self.rows[-1]:
             self.rows[-1][-1] += data.strip()
         if self._in == "option":
             self.options.append(data.strip())
@@ -58,7 +59,8 @@ def test_html_has_every_entry_and_needs_no_other_file():
     assert (cells["worst change"], cells["signs of useless gradients"]) == ("0.0100", "random")
     assert dict(zip(header, other, strict=True))["certified, untied"] == ""
     assert {"all", "ε=0.01", "toy ffffff, 200 jets of test"} == set(found.options)
-    assert found.scripts == 1 and set(found.addresses) == {"https://example.org/tagger", "data:image/png;base64,cG5n"}
+    fgsm = "https://arxiv.org/abs/1412.6572"
+    assert found.scripts == 1 and set(found.addresses) == {"https://example.org/tagger", fgsm, "data:image/png;base64,cG5n"}
 
 
 def test_words_of_others_stay_words():
@@ -66,7 +68,30 @@ def test_words_of_others_stay_words():
     found = Found(page.html([an_entry(name, authors=authors)], b""))
     assert found.scripts == 1 and found.addresses == ["data:image/png;base64,"]
     (row,) = [line for line in page.markdown([an_entry(name, authors=authors)], "pareto.png").splitlines() if "alert" in line]
-    assert len(re.findall(r"(?<!\\)\|", row)) == 18 and r"\<script\>" in row and r"\[c\](d)" in row
+    assert len(re.findall(r"(?<!\\)\|", row)) == 19 and r"\<script\>" in row and r"\[c\](d)" in row
+
+
+def test_time_of_training_is_a_column():
+    """Trees have no epochs."""
+    entries = [an_entry("trees", cost=Cost(1e5, None, 3.4)), an_entry("net", cost=Cost(2e5, 10, 1234.5)), an_entry("other")]
+    header, *rows = Found(page.html(entries, b"")).rows
+    assert [dict(zip(header, row, strict=True))["training, s"] for row in rows] == ["3", "1,234", ""]
+    table = [[cell.strip() for cell in line.split("|")] for line in page.markdown(entries, "").splitlines() if line[:1] == "|"]
+    column = table[0].index("training, s")
+    assert [row[column] for row in table[2:]] == ["3", "1,234", ""]
+    text = page.html(entries, b"")
+    assert "Trained in 3 s, without" in text and "Trained for 10 epochs in 1,234 s, without" in text
+
+
+def test_defences_and_architectures_lead_to_their_papers():
+    """Words of others, which may name anything, lead nowhere and run nothing."""
+    entries = [an_entry("a", defence="pgd-7", architecture="pfn"), an_entry("b", defence="os:system", architecture="mine")]
+    text, table = page.html(entries, b""), page.markdown(entries, "pareto.png")
+    pgd, pfn = "https://arxiv.org/abs/1706.06083", "https://arxiv.org/abs/1810.05165"
+    assert Found(text).addresses == [pgd, pfn, "data:image/png;base64,"]
+    assert f"| [pgd-7]({pgd}) | [pfn]({pfn}) |" in re.sub(" +", " ", table) and "| os:system " in table
+    header, first, _ = Found(text).rows
+    assert dict(zip(header, first, strict=True))["defence"] == "pgd-7"
 
 
 def test_the_short_table_keeps_boxes_and_jets_apart():

@@ -141,6 +141,7 @@ def test_trees_are_asked_where_they_have_no_gradient(stored, data_dir, dataset, 
     areas = {attacked["attack"]: attacked["area"]["value"] for attacked in content["attacks"]}
     assert areas["random search-20 on margin"] < areas["FGSM on margin, made on mine.keras"] <= clean
     assert content["attacked_on"] == str(stored[0]) and "parameters" not in content
+    assert content["cost"]["seconds"] > 0 and content["cost"]["epochs"] is None
     np.savez(tmp_path / "clean.npz", features=jets.features)
     again = run_command("leaderboard", "--submit", tmp_path / "clean.npz", "--tagger", path.stem, "--author", "B", *options)
     assert again.code == 0 and "nothing was changed" in again.out, again.err
