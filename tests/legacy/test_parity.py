@@ -2,6 +2,7 @@
 
 import json
 
+import h5py
 import keras
 import numpy as np
 import onnxruntime
@@ -98,6 +99,21 @@ def by_group(name: str, x: np.ndarray) -> list[np.ndarray]:
         arrays.append(part if group.slots is None else part.reshape(len(x), -1, group.slots).transpose(0, 2, 1).copy())
         first += width
     return arrays
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("DeepCSV", 47_504), ("DeepFlavour", 268_258), ("DeepDoubleBvL", 57_540)])
+def test_taggers_have_as_many_numbers_as_the_files_of_cms(name, parameters):
+    """Of DeepFlavour without its regression, which has 20 and is no part of the tagger."""
+    assert legacy.load(name, WEIGHTS).count_params() == parameters
+    path = WEIGHTS / legacy.get(name).path
+    if name == "DeepCSV":
+        stored = [len(layer["weights"]) + len(layer["bias"]) for layer in json.loads(path.read_text())["layers"]]
+        assert sum(stored) == parameters
+    if name == "DeepDoubleBvL":
+        stored = []
+        with h5py.File(path) as file:
+            file["model_weights"].visititems(lambda _, item: stored.append(getattr(item, "size", 0)))
+        assert sum(stored) == parameters
 
 
 @pytest.fixture(scope="module", params=NAMES)

@@ -5,14 +5,18 @@ import sys
 import types
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 import kerastag
+from kerastag import legacy
 from kerastag.errors import UserError
+from kerastag.layers.class_logits import class_names
 from kerastag.saving import presets
 from kerastag.saving.taggers import find, from_preset, inputs_of
-from kerastag.schema import JET_FLAVOR
+from kerastag.schema import DEEPCSV, JET_FLAVOR
+from tests.legacy.conftest import WEIGHTS, needs_weights
 
 # Trained numbers of each.
 SHIPPED = {
@@ -43,6 +47,34 @@ def test_those_that_come_along_have_names():
 def test_they_have_as_many_parameters_as_their_networks(name, parameters):
     weights = from_preset(name).trainable_weights
     assert sum(math.prod(weight.shape) for weight in weights) == parameters
+
+
+@needs_clone
+@pytest.mark.parametrize("part", [".", "tagger.keras", "saved_model"], ids=["run directory", ".keras file", "SavedModel"])
+def test_a_path_is_loaded_as_it_is(part):
+    """All three are the same tagger, and it is the one that `load` gives."""
+    folder = presets.SHIPPED / "deepcsv_nominal"
+    x = jets(DEEPCSV)
+    found = from_preset(str(folder / part))(x)
+    np.testing.assert_array_equal(found, kerastag.load(folder / part)(x))
+    np.testing.assert_allclose(found, keras.models.load_model(folder / "tagger.keras")(x), atol=1e-4)
+    assert np.ptp(found, axis=0).min() > 0.1
+
+
+@needs_weights
+@pytest.mark.parametrize("name", ["DeepCSV", "DeepFlavour", "DeepDoubleBvL", "RobustParTAK4-nominal", "RobustParTAK4-ngm"])
+def test_a_tagger_of_cms_has_its_name(name, monkeypatch):
+    monkeypatch.setenv("KERASTAG_WEIGHTS", str(WEIGHTS))
+    x = jets(legacy.get(name).schema)
+    found = from_preset(name)
+    np.testing.assert_array_equal(found(x), legacy.load(name, WEIGHTS)(x))
+    assert class_names(found) == legacy.get(name).classes and np.ptp(found(x), axis=0).max() > 1e-3
+
+
+def jets(schema):
+    """Made-up jets of a schema, of which no two are alike, float32 `(8, features)`."""
+    noise = np.random.default_rng(0).normal(size=(8, len(schema.features)))
+    return (schema.defaults + np.where(schema.integer, 0, noise)).astype(np.float32)
 
 
 def test_without_a_clone_it_is_said_where_they_are(monkeypatch, tmp_path):
