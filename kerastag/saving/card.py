@@ -1,6 +1,6 @@
 """A model card of a run directory: what a tagger is for, how it was made, what was measured, and where its numbers end.
 
-The front matter is that of the Hugging Face Hub, as JSON, which YAML contains.
+The front matter is that of the Hugging Face Hub, as JSON, which YAML contains. The Hub takes values with their errors, as text.
 """
 
 import json
@@ -78,7 +78,7 @@ def _front_matter(name: str, schema: Schema, metrics: Mapping[str, Any]) -> str:
         {
             "task": {"type": "tabular-classification", "name": "jet flavour tagging"},
             "dataset": {"type": schema.name, "name": f"{schema.name}, {metrics['split']} split"},
-            "metrics": [{"type": "roc_auc", "name": f"{main} AUC, {condition}", "value": area.value}],
+            "metrics": [{"type": "roc_auc", "name": f"{main} AUC, {condition}", "value": str(area)}],
         }
         for condition, areas in next(iter(metrics["results"].values())).items()
         if isinstance(area := _area(areas[main]), Interval)

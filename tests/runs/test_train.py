@@ -129,6 +129,7 @@ def test_tensorboard_has_areas_settings_and_precision_against_recall(run_directo
     metadata = events.SummaryMetadata(".", "_hparams_/session_start_info").plugin_data.content
     settings = plugin_data_pb2.HParamsPluginData.FromString(metadata).session_start_info.hparams
     assert settings["defense"].string_value == "pgd-2" and settings["epsilon"].number_value == 0.01
+    assert settings["seed"].WhichOneof("kind") == "number_value" and settings["seed"].number_value == 0
     assert "data_dir" not in settings
     split = dataset.arrays("validation")
     b, light = (dataset.schema.class_names.index(name) for name in ("b", "light"))

@@ -1,6 +1,7 @@
 """Model cards, from what a run directory holds."""
 
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -28,13 +29,24 @@ def test_a_card_says_what_the_run_measured():
     ((name, results),) = measured["results"].items()
     assert model["name"] == name and json.loads(front["library_name"]) == "keras"
     found = {one["metrics"][0]["name"]: one["metrics"][0]["value"] for one in model["results"]}
-    assert found == {f"BvL AUC, {condition}": areas["BvL"]["value"] for condition, areas in results.items()}
+    assert found.keys() == {f"BvL AUC, {condition}" for condition in results}
+    table = {cells[1].strip(): cells[2].strip() for line in lines if line[:1] == "|" for cells in [line.split("|")]}
+    for condition, areas in results.items():
+        area, shown = areas["BvL"], found[f"BvL AUC, {condition}"]
+        value, error = map(float, re.fullmatch(r"(0\.\d+) ± (0\.\d+)", shown).groups())
+        assert abs(value - area["value"]) < error / 2  # to the digits that the error allows
+        assert error == pytest.approx((area["high"] - area["low"]) / 2, rel=0.15)
+        assert table[condition] == shown
     for part in (
+        "## Intended use",
+        'kerastag.from_preset("path/of/this/folder")',
+        "For studies of attacks, defences and mismodelling",
         "1,234 trained numbers",
         "(batch, 184)",
         f"{measured['jets']:,} jets of the test split",
         "Box of the attacks: paper's box.",
         "## Limits",
+        "± is half the 68 % interval",
     ):
         assert part in text
     settings = json.loads((run_directory / "config.json").read_text())
@@ -47,11 +59,36 @@ def test_the_command_of_a_card_trains_that_tagger(name, monkeypatch):
     folder = presets.SHIPPED / name
     config = run_config(folder)
     text = card(folder, schema.get(config["settings"].config), 1)
-    (line,) = [line for line in text.splitlines() if line.startswith("python scripts/train.py ")]
+    line = command_of(text)
     asked = []
     monkeypatch.setattr(runs, "train", lambda settings, output, *_: asked.append((settings, output)))
     assert not run_command("train", *shlex.split(line)[2:]).code
     assert asked == [(config["settings"], Path("saved_models") / name)]
+
+
+@needs_clone
+@pytest.mark.slow
+def test_the_command_of_a_card_gives_the_areas_of_that_tagger(tmp_path):
+    """On another kind of processor a training ends with other weights, and areas differ in the fourth digit."""
+    folder, again = presets.SHIPPED / "deepcsv_nominal", tmp_path / "again"
+    words = shlex.split(command_of(card(folder, schema.get("deepcsv"), 1)))[2:]
+    done = run_command("train", *words, "--data-dir", tmp_path / "data", "--output", again)
+    assert done.code == 0, done.err
+    assert run_config(again)["fingerprint"] == run_config(folder)["fingerprint"]
+    before, after = (json.loads((each / "metrics.json").read_text()) for each in (folder, again))
+    assert (after["jets"], after["split"]) == (before["jets"], before["split"])
+    (expected,), (results,) = before["results"].values(), after["results"].values()
+    assert results.keys() == expected.keys()
+    for condition, areas in expected.items():
+        for name in ("BvL", "CvB", "CvL"):
+            found = results[condition][name]["value"]
+            assert found == pytest.approx(areas[name]["value"], abs=0.002), (condition, name)
+
+
+def command_of(text):
+    """The training that a card prints."""
+    (line,) = [line for line in text.splitlines() if line.startswith("python scripts/train.py ")]
+    return line
 
 
 def test_a_training_of_the_installed_command_is_shown_as_such():
