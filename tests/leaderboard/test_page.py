@@ -11,6 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from kerastag import legacy
+from kerastag.catalogue import DEFENSES, MODELS
 from kerastag.commands import make_parser
 from kerastag.leaderboard import entry_files, page
 from kerastag.leaderboard.entries import Cost
@@ -141,6 +143,24 @@ def test_the_stored_page_is_that_of_the_stored_entries():
     assert (BOARD / "README.md").read_text() == page.markdown(entries, "pareto.png")
     assert page.short(entries) in (BOARD.parent / "RESULTS.md").read_text()
     assert (BOARD / "leaderboard.html").read_text() == page.html(entries, (BOARD / "pareto.png").read_bytes())
+
+
+# What no entry is asked of, and why.
+NOT_ENTERED = {
+    "particle_transformer": "of the paper's size, for a GPU; the small one is entered",
+    "DeepDoubleBvL": "no jets with its inputs are at hand",
+    "DeepDoubleCvL": "neither such jets nor its weights are at hand",
+    "DeepDoubleCvB": "neither such jets nor its weights are at hand",
+}
+
+
+@pytest.mark.skipif(not BOARD.is_dir(), reason="an installed package has no saved_models")
+def test_all_defences_and_architectures_are_on_the_board():
+    found = entry_files.read_all(BOARD)
+    entered = {DEFENSES.find(entry.defence).name for entry in found if entry.defence in DEFENSES}  # pgd-7 is a pgd-N
+    entered |= {entry.architecture.partition("-")[0] for entry in found if entry.architecture}
+    known = [*DEFENSES, *MODELS, *(name.partition("-")[0] for name in legacy.TAGGERS)]
+    assert {name for name in known if name not in entered} == NOT_ENTERED.keys()
 
 
 @pytest.mark.skipif(not BOARD.is_dir(), reason="an installed package has no saved_models")
