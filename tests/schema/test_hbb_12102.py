@@ -9,6 +9,7 @@ import pytest
 
 from kerastag import schema as schemas
 from kerastag.files import read_json
+from kerastag.leaderboard import entry_files
 from kerastag.schema import DEEPDOUBLEX
 from tests.conftest import run_command
 from tests.legacy.conftest import WEIGHTS, needs_weights
@@ -109,3 +110,20 @@ def test_the_tagger_of_cms_scores_both_formats_alike(tmp_path, monkeypatch):
     assert results[0]["jets"] == JETS and results[0]["results"].keys() == {"DeepDoubleBvL"}
     clean, again = (content["results"]["DeepDoubleBvL"]["clean"] for content in results)
     assert clean["cross_entropy"] == pytest.approx(again["cross_entropy"], rel=1e-5)
+
+
+@needs_weights
+@pytest.mark.slow
+def test_the_tagger_of_cms_can_be_entered_in_the_leaderboard(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERASTAG_WEIGHTS", str(WEIGHTS))
+    (tmp_path / "files").mkdir()
+    both_formats(tmp_path / "files", COLUMNS)
+    (tmp_path / "files" / "ntuple_merged_0.h5").unlink()
+    where = ["--config", "hbb_12102", "--manual-dir", tmp_path / "files", "--data-dir", tmp_path / "data", "--split", "all"]
+    quick = ["--attack", "fgsm", "--replicates", 5, "--entries", tmp_path / "board"]
+    done = run_command("leaderboard", "--evaluate", "DeepDoubleBvL", *where, *quick)
+    assert done.code == 0, done.err
+    entry = entry_files.read(tmp_path / "board" / "DeepDoubleBvL.json")
+    assert (entry.sample.config, entry.sample.jets, entry.discriminator) == ("hbb_12102", JETS, SCHEMA.main.name)
+    assert (entry.architecture, entry.parameters) == ("DeepDoubleBvL", 57_540)
+    assert entry.best.area.value < entry.clean.value
