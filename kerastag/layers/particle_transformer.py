@@ -128,9 +128,10 @@ class PairAttention(keras.layers.Layer):
             self._by_head(dense(x)) for dense, x in ((self.query, query), (self.key, value), (self.value, value))
         )
         scores = ops.matmul(queries * (self.width // self.heads) ** -0.5, ops.transpose(keys, (0, 1, 3, 2)))
-        scores = ops.cast(scores, "float32")  # the mask is beyond float16, and small scores would add up to nothing
+        # The mask is beyond float16, and small scores would add up to nothing.
+        scores = ops.cast(scores, keras.backend.result_type(scores.dtype, "float32"))
         if bias is not None:
-            scores = scores + ops.cast(ops.transpose(bias, (0, 3, 1, 2)), "float32")
+            scores = scores + ops.cast(ops.transpose(bias, (0, 3, 1, 2)), scores.dtype)
         if present is not None:
             scores = ops.where(ops.transpose(present, (0, 2, 1))[:, None] > 0, scores, _MASKED)
         attended = ops.matmul(ops.cast(ops.softmax(scores, axis=-1), values.dtype), values)

@@ -137,9 +137,12 @@ def test_order_of_slots_matters_as_in_the_original(case):
     assert (moved != x).mean() > 0.3
     probabilities = softmax(tagger(moved).numpy())
     np.testing.assert_allclose(probabilities, original(name, moved), atol=1e-5)
-    change = abs(probabilities - softmax(tagger(x).numpy())).max()
-    print(f"{name}: slots in another order change probabilities by {change:.1e}")
-    assert (change < 1e-6) == name.startswith("RobustParTAK4") and (change > 0.01) == (not name.startswith("RobustParTAK4"))
+    change = checks.change_by_order(tagger, legacy.get(name).schema, x)
+    if name.startswith("RobustParTAK4"):
+        checks.check_change(change, tagger, "slots in another order")
+    else:
+        print(f"{name}: slots in another order change logits by {change}")
+        assert change.largest > 0.1
 
 
 def test_more_empty_slots_than_the_original_has(case, monkeypatch):
@@ -153,9 +156,12 @@ def test_more_empty_slots_than_the_original_has(case, monkeypatch):
     monkeypatch.setattr(f"kerastag.legacy.{module}.{constant}", longer)
     other = legacy.load(name, WEIGHTS)
     assert other.input_shape[-1] == len(longer.features) > tagger.input_shape[-1]
-    change = abs(softmax(other(checks.appended(x, schema, longer)).numpy()) - softmax(tagger(x).numpy())).max()
-    print(f"{name}: three more empty slots a group change probabilities by {change:.1e}")
-    assert (change < 1e-6) == name.startswith("RobustParTAK4")
+    change = checks.change_by_empty_slots(tagger, other, schema, longer, x)
+    if name.startswith("RobustParTAK4"):
+        checks.check_change(change, tagger, "three more empty slots a group")
+    else:
+        print(f"{name}: three more empty slots a group change logits by {change}")
+        assert change.largest > 0.1
 
 
 def test_deepflavour_agrees_with_its_frozen_graph_in_probabilities_and_regression():
@@ -277,9 +283,11 @@ def test_tagger_is_frozen(case):
 @pytest.mark.slow
 def test_legacy_taggers_pass_the_harness_of_all_models(case, tmp_path):
     name, tagger, x = case
-    if name.startswith("RobustParTAK4"):
-        pytest.skip("test_particle_transformer_ak4 does the same, where it takes minutes less")
+    if name == "RobustParTAK4-nominal":
+        pytest.skip("RobustParTAK4-ngm is the same network")
     schema = legacy.get(name).schema
+    if name == "RobustParTAK4-ngm":  # full and special jets, of TeV, extremes, and one without any object
+        x = np.concatenate([x[:6], x[60:64], x[80:83], x[-3:], np.broadcast_to(schema.defaults, x[:1].shape)])
     checks.check_logits(tagger, x, schema)
     checks.check_gradients(tagger, x, schema)
     checks.check_stored(tagger, x, schema, tmp_path)

@@ -11,20 +11,18 @@ import tensorflow as tf
 from kerastag import models
 from kerastag.attacks import PGD, ThreatModel
 from kerastag.errors import UserError
+from kerastag.layers import PairFeatures
 from kerastag.schema import DEEPFLAVOUR, JET_FLAVOR, PARTICLE_TRANSFORMER_AK4, Group, Kinematics, Schema, Variable
 from tests.models import checks
 from tests.toy import TOY
 
-# On six slots ParticleNet takes five neighbours; its own 16 would be fewer with six slots than with nine.
-BUILD = {
-    "pfn": models.pfn,
-    "particle_net_lite": functools.partial(
-        models.particle_net, neighbours=5, channels=((32, 32, 32), (64, 64, 64)), hidden=(128,)
-    ),
-    "particle_transformer_small": models.particle_transformer_small,
-    "deep_jet": models.deep_jet,
-}
 SETS = ("pfn", "particle_net_lite", "particle_transformer_small")
+# One group of as many slots as the seven neighbours of ParticleNet-Lite need, the same without momenta, and three groups.
+SYMMETRIC = {
+    "particles": checks.particles(8),
+    "directions_alone": checks.particles(8, momentum=False),
+    "deepflavour": DEEPFLAVOUR,
+}
 # Kinds whose graphs take long to compile.
 SLOW = ("particle_transformer",)
 # The same code with less of everything.
@@ -55,7 +53,16 @@ def test_the_other_models_pass_the_harness(name, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ("pfn", "particle_net", "deep_jet"))
+def test_the_particle_transformer_passes_the_harness_without_momenta(tmp_path):
+    """Directions alone bias no attention."""
+    schema = checks.particles(momentum=False)
+    model = TINY["particle_transformer"](schema, checks.flat_statistics(schema))
+    assert not any(isinstance(layer, PairFeatures) for layer in model.layers)
+    checks.check_model(TINY["particle_transformer"], schema, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ("pfn", "particle_net", "particle_transformer", "deep_jet"))
 def test_every_kind_of_model_takes_jets_of_several_groups(name, tmp_path):
     """Jet, tracks and a vertex, without directions or momenta."""
     checks.check_model(TINY[name], TOY, tmp_path)
@@ -77,18 +84,39 @@ def test_groups_may_have_any_name(name):
     np.testing.assert_allclose(tf.function(model)(tf.constant(x)), model(x), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("schema", SYMMETRIC.values(), ids=SYMMETRIC)
 @pytest.mark.parametrize("name", SETS)
-def test_order_of_slots_does_not_matter(name):
-    """`deep_sets` has a test of its own, since its presence flags of whole slots reach the classifier."""
+def test_order_of_slots_does_not_matter(name, schema):
+    checks.check_order(models.get(name), schema)
+
+
+@pytest.mark.parametrize("schema", SYMMETRIC.values(), ids=SYMMETRIC)
+@pytest.mark.parametrize("name", (*SETS, "deep_jet"))
+def test_empty_slots_do_not_matter(name, schema):
+    checks.check_empty_slots(models.get(name), schema)
+
+
+@pytest.mark.parametrize("schema", (checks.particles(), DEEPFLAVOUR), ids=("particles", "deepflavour"))
+def test_order_does_not_matter_to_deep_sets_in_jets_without_empty_slots(schema):
+    """A flag for each slot reaches its classifier, so that empty slots have weights of their own, and it cannot have more."""
+    x = checks.made_up(schema, filled=True)
+    checks.check_order(models.deep_sets, schema, x)
+    model = models.deep_sets(schema, checks.flat_statistics(schema))
+    assert checks.change_by_order(model, schema, checks.made_up(schema)).largest > 0.1
+    longer = checks.with_more_slots(schema)
+    with pytest.raises(ValueError, match="not compatible"):
+        models.deep_sets(longer, checks.flat_statistics(longer)).set_weights(model.get_weights())
+
+
+def test_fewer_slots_than_neighbours_are_fewer_neighbours():
+    """Of six slots ParticleNet-Lite takes five neighbours, of nine its seven, among them empty ones."""
     schema = checks.particles()
-    keras.utils.set_random_seed(1)
-    checks.check_order(BUILD[name](schema, checks.flat_statistics(schema)), schema)
-
-
-@pytest.mark.parametrize("name", BUILD)
-def test_empty_slots_do_not_matter(name):
-    keras.utils.set_random_seed(1)
-    checks.check_empty_slots(BUILD[name], checks.particles())
+    longer, x = checks.with_more_slots(schema), checks.made_up(schema)
+    model, other = (models.particle_net_lite(one, checks.flat_statistics(one)) for one in (schema, longer))
+    other.set_weights(model.get_weights())
+    change = checks.change_by_empty_slots(model, other, schema, longer, x)
+    print(f"particle_net_lite, 6 slots: 3 more empty slots change logits by {change}")
+    assert change.largest > 1e-3
 
 
 def test_momenta_of_several_groups_bias_one_attention_and_draw_one_graph():
@@ -202,8 +230,6 @@ def test_other_networks_have_no_such_bound():
 
 def test_pairs_see_what_a_physicist_computes():
     """ln kT, ln z, ln ΔR and ln m² of two massive particles, in float64."""
-    from kerastag.layers import PairFeatures
-
     vectors = np.array([[3.0, 4.0, 2.0, 6.0], [-1.0, 0.2, -3.0, 3.5], [0.0, 0.0, 0.0, 0.0]])
     pairs = PairFeatures()(tf.constant(vectors[None], tf.float32)).numpy()[0]
     pt, phi = np.hypot(*vectors[:2, :2].T), np.arctan2(vectors[:2, 1], vectors[:2, 0])
@@ -217,8 +243,6 @@ def test_pairs_see_what_a_physicist_computes():
 
 
 def test_pairs_of_massless_particles_are_those_of_their_four_vectors():
-    from kerastag.layers import PairFeatures
-
     generator = np.random.default_rng(0)
     pt, eta, phi = generator.random((3, 1, 8)) + 0.5
     vectors = np.stack([pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), pt * np.cosh(eta)], axis=-1)
@@ -251,13 +275,11 @@ def with_equal_directions(x: np.ndarray, schema: Schema) -> np.ndarray:
 
 
 @pytest.mark.parametrize("neighbours", (1, 2, 3))
-def test_order_of_particles_of_equal_directions_does_not_matter(neighbours, monkeypatch):
+def test_order_of_particles_of_equal_directions_does_not_matter(neighbours):
     """More are equally far than there are neighbours, and they differ in what else is known of them."""
-    schema, made_up = checks.particles(), checks.made_up
-    keras.utils.set_random_seed(1)
-    model = TINY["particle_net"](schema, checks.flat_statistics(schema), neighbours=neighbours)
-    monkeypatch.setattr(checks, "made_up", lambda schema: with_equal_directions(made_up(schema), schema))
-    checks.check_order(model, schema)
+    schema = checks.particles()
+    build = functools.partial(TINY["particle_net"], neighbours=neighbours)
+    checks.check_order(build, schema, with_equal_directions(checks.made_up(schema), schema))
 
 
 def test_momenta_of_a_helix_are_those_of_its_parameters():

@@ -7,8 +7,6 @@ import pytest
 
 from kerastag import models
 from kerastag.errors import UserError
-from kerastag.schema import DEEPNTUPLE
-from kerastag.statistics import Statistics
 
 # Of each kind one; `test_every_model` looks at the others.
 KINDS = ("mlp", "deep_sets", "paper_mlp", "particle_net_lite")
@@ -35,20 +33,6 @@ def test_gives_logits_and_survives_saving(dataset, name, tmp_path, jets):
     assert (logits.sum(axis=1) != 1).all()
     model.save(tmp_path / "model.keras")
     np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(jets[0]), logits)
-
-
-def test_deep_sets_does_not_care_in_which_slot_a_track_is(random_deepntuple):
-    x = random_deepntuple
-    # The same statistics in every slot, or the scaling would tell slots apart.
-    flat = Statistics(*(np.full(x.shape[1], value) for value in (0.0, 1.0, 0.0, 1.0, 0.0)))
-    model = models.deep_sets(DEEPNTUPLE, flat)
-    swapped = x.copy()
-    first, second = (list(DEEPNTUPLE.optional_objects[slot]) for slot in (1, 4))
-    swapped[:, first], swapped[:, second] = x[:, second], x[:, first]
-    # The flags of whole slots reach the classifier: compare jets in which both tracks are there.
-    both = (x[:, first] != DEEPNTUPLE.defaults[first]).any(axis=1) & (x[:, second] != DEEPNTUPLE.defaults[second]).any(axis=1)
-    assert both.sum() > 100
-    np.testing.assert_allclose(model(swapped[both]), model(x[both]), rtol=1e-4, atol=1e-5)
 
 
 def test_unknown_models_are_refused():
