@@ -4,9 +4,8 @@ A jet has 5 quantities of its own, 60 slots of candidates with 8 variables, 40 o
 vertices with 7. CMS fills 40 of the 60 slots. Empty slots are 0.
 
 Names and order are those of CMS's public producer, cms-sw/cmssw
-RecoBTag/ONNXRuntime/plugins/DeepDoubleXONNXJetTagsProducer.cc, version "V2". They stand for branches too: no file that is known
-holds these inputs under these names, so there is a schema for each tagger but no data set. Those of DeepDoubleBvL are in CERN
-Open Data 12102 under other names, for which there is the config `hbb_12102`; H → cc jets are not in it.
+RecoBTag/ONNXRuntime/plugins/DeepDoubleXONNXJetTagsProducer.cc, version "V2". They stand for branches too. CERN Open Data 12102
+has the inputs of DeepDoubleBvL under other names, and the config `hbb_12102` reads them; H → cc jets are not in it.
 
 There is no negative tagger: signed impact parameters below -1 are -1, as in `kerastag.schema.deepflavour`.
 

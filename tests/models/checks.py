@@ -152,19 +152,20 @@ def check_empty_slots(build: Build, schema: Schema, more: int = 3) -> None:
 
 
 def check_change(change: Change, model: keras.Model, what: str) -> None:
-    """Logits change by less than 1e-6 where hidden layers compute in float64, and by less than 2e-6 of the largest in float32.
+    """Logits change by less than 1e-6 where hidden layers compute in float64, and by less than 4e-6 of the largest in float32.
 
     The first is the symmetry itself. In float32 sums in another order, or of more terms, are rounded otherwise: neighbours of a
-    logit of 24 are 2e-6 from it, so 1e-6 cannot hold there for any network with sums of large numbers.
+    logit of 24 are 2e-6 from it, so 1e-6 cannot hold there. The largest that was seen is 2e-6 of the largest logit.
     """
     exact = model.dtype_policy.compute_dtype == "float64"
     print(f"{model.name}, hidden layers in {model.dtype_policy.name}: {what} change logits by {change}")
-    assert change.largest < (1e-6 if exact else 2e-6 * change.of)
+    assert change.largest < (1e-6 if exact else 4e-6 * change.of)
 
 
 def in_both_precisions(build: Build, schema: Schema) -> Iterator[keras.Model]:
-    """The model with hidden layers in float32 and in float64, with the same weights."""
+    """The model with hidden layers in float32 and in float64, with the same weights, biases and moments among them not 0."""
     model = build(schema, flat_statistics(schema))
+    stir(model)
     yield model
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float64")
@@ -174,6 +175,14 @@ def in_both_precisions(build: Build, schema: Schema) -> Iterator[keras.Model]:
         keras.config.set_dtype_policy(before)
     exact.set_weights(model.get_weights())
     yield exact
+
+
+def stir(model: keras.Model, seed: int = 0) -> None:
+    """Move every weight a little: where biases are 0, as before training, so are codes of empty slots, masked or not."""
+    generator = np.random.default_rng(seed)
+    for weight in model.weights:
+        moved = weight.numpy() + 0.1 * generator.normal(size=weight.shape)
+        weight.assign(abs(moved) + 0.1 if weight.name == "moving_variance" else moved)
 
 
 def change_by_order(model: keras.Model, schema: Schema, x: np.ndarray) -> Change:

@@ -113,6 +113,7 @@ def test_fewer_slots_than_neighbours_are_fewer_neighbours():
     schema = checks.particles()
     longer, x = checks.with_more_slots(schema), checks.made_up(schema)
     model, other = (models.particle_net_lite(one, checks.flat_statistics(one)) for one in (schema, longer))
+    checks.stir(model)
     other.set_weights(model.get_weights())
     change = checks.change_by_empty_slots(model, other, schema, longer, x)
     print(f"particle_net_lite, 6 slots: 3 more empty slots change logits by {change}")
@@ -137,23 +138,38 @@ def of_features(number: int, classes: int, slots: int = 20) -> Schema:
     return Schema("particles", (group,), tuple(JET_FLAVOR.classes[0] for _ in range(classes)), kinematics=kinematics)
 
 
-@pytest.mark.parametrize(
-    ("name", "features", "classes", "published"),
-    [
-        ("particle_net", 7, 2, 366_160),
-        ("particle_net", 17, 10, 370_156),
-        ("particle_net", 7, 10, 368_216),
-        ("particle_net_lite", 4, 2, 26_122),
-        ("particle_transformer", 17, 10, 2_143_486),
-        ("pfn", 4, 2, 82_558),
-        ("wide_pfn", 17, 10, 86_154),
-    ],
-)
+# Network, features of a particle, classes, and the published number of trainable parameters.
+PUBLISHED = [
+    ("particle_net", 7, 2, 366_160),
+    ("particle_net", 17, 10, 370_156),
+    ("particle_net", 7, 10, 368_216),
+    ("particle_net_lite", 4, 2, 26_122),
+    ("particle_transformer", 17, 10, 2_143_486),
+    ("pfn", 4, 2, 82_558),
+    ("wide_pfn", 17, 10, 86_154),
+]
+
+
+def network(name):
+    return {"wide_pfn": functools.partial(models.pfn, encoder=(128,) * 3, hidden=(128,) * 3)}.get(name) or models.get(name)
+
+
+@pytest.mark.parametrize(("name", "features", "classes", "published"), PUBLISHED)
 def test_trainable_parameters_are_as_many_as_published(name, features, classes, published):
-    build = {"wide_pfn": functools.partial(models.pfn, encoder=(128,) * 3, hidden=(128,) * 3)}.get(name) or models.get(name)
     schema = of_features(features, classes)
-    model = build(schema, checks.flat_statistics(schema))
-    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == published
+    model = network(name)(schema, checks.flat_statistics(schema))
+    counted = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    print(f"{name}, {features} features, {classes} classes: {counted:,} trainable parameters")
+    assert counted == published
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "features", "classes"), [row[:3] for row in PUBLISHED])
+def test_networks_of_published_size_do_not_depend_on_slots(name, features, classes):
+    print(f"{name}, {features} features, {classes} classes:")
+    schema = of_features(features, classes)
+    checks.check_order(network(name), schema)
+    checks.check_empty_slots(network(name), schema)
 
 
 def test_deep_jet_has_the_layers_of_cms():

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from kerastag import models
 from kerastag.errors import UserError
+from tests.models import checks
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "data" / "golden"
 NETWORKS = {"particle_net_full": 370_156, "particle_net_kin": 368_216, "particle_transformer_small": 70_894}
@@ -38,6 +39,20 @@ def test_logits_are_the_published_ones_in_every_jet(name):
         difference = abs(logits.numpy() - expected).max(axis=1) / abs(expected).max(axis=1)
         print(f"{name}: {len(difference)} jets, largest relative difference {difference.max():.1e}")
         assert difference.max() < 1e-5
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_published_weights_do_not_depend_on_slots(name):
+    """To the rounding of float32, of which `checks.check_change` tells."""
+    model, inputs, expected = golden(name)
+    slots = inputs["mask"].shape[1]
+    order = np.random.default_rng(0).permutation(slots)
+    permuted = model({key: tf.gather(values, order, axis=1) for key, values in inputs.items()})
+    longer = models.published(GOLDEN / f"{name}.npz", slots=slots + 3)
+    appended = longer({key: tf.pad(values, ((0, 0), (0, 3), (0, 0))) for key, values in inputs.items()})
+    for what, logits in (("slots in another order", permuted), ("3 more empty slots", appended)):
+        change = checks.Change(float(abs(logits - model(inputs)).numpy().max()), float(abs(expected).max()))
+        checks.check_change(change, model, what)
 
 
 def test_rounding_of_masses_is_what_compilation_changes():
