@@ -67,7 +67,7 @@ def test_scores_are_those_that_cms_stored(converted):
         print(f"{name}: median {np.median(values):.4f}, largest {values.max():.4f}, {near} of {len(values)} to 2^-11")
     assert (len(without), len(some)) == (32, 20)
     assert np.median(without) < DIGITS and np.quantile(without, 0.75) < DIGITS and without.max() < 0.01
-    assert np.median(some) < 0.004
+    assert np.median(some) < 0.0035
     assert max(others) < 0.015
     assert worst < 0.06 and (pt[difference >= second] > 1000).all()
 
