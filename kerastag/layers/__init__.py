@@ -4,6 +4,7 @@ import kerastag.backend  # noqa: F401  (before Keras is imported)
 from kerastag.layers.class_logits import ClassLogits, FlavourLogits
 from kerastag.layers.deep_flavour import AbsentTogether
 from kerastag.layers.edges import EdgeFeatures
+from kerastag.layers.jetclass_inputs import JetClassInputs
 from kerastag.layers.kinematics import Kinematics
 from kerastag.layers.lipschitz import GroupSort, NormedDense
 from kerastag.layers.lwtnn_inputs import LwtnnInputs
@@ -21,6 +22,7 @@ __all__ = [
     "EdgeFeatures",
     "FlavourLogits",
     "GroupSort",
+    "JetClassInputs",
     "Kinematics",
     "LwtnnInputs",
     "Mend",

@@ -12,6 +12,7 @@ from kerastag.layers import SelectFeatures
 from kerastag.layers.precision import hidden_layers_in
 from kerastag.models.deep_jet import deep_jet
 from kerastag.models.deep_sets import deep_sets
+from kerastag.models.jetclass import published_tagger
 from kerastag.models.lipschitz_mlp import largest_change, lipschitz_mlp
 from kerastag.models.mlp import mlp, paper_mlp
 from kerastag.models.particle_net import particle_net, particle_net_lite
@@ -83,4 +84,5 @@ __all__ = [
     "particle_transformer_small",
     "pfn",
     "published",
+    "published_tagger",
 ]

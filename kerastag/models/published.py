@@ -43,7 +43,7 @@ def published(path: str | Path, slots: int = 128, neighbours: int = 16) -> keras
     Returns:
         A model from a dictionary to logits `(batch, classes)`. It takes `features` `(batch, slots, channels)` and `mask`
         `(batch, slots, 1)`; ParticleNet `points` `(batch, slots, 2)` as well, the Particle Transformer `vectors` (px, py, pz,
-        E), `(batch, slots, 4)`. Put layers in front that make these of raw features, and it is a tagger.
+        E), `(batch, slots, 4)`. `published_tagger` puts a layer in front that makes these of raw features of JetClass.
 
     Raises:
         UserError: if the file is none of these networks.

@@ -14,14 +14,16 @@ from kerastag import saving
 from kerastag.attacks import CLEAN, Attack, Condition, attacked_logits
 from kerastag.attacks.base import RandomDraws
 from kerastag.errors import UserError
+from kerastag.evaluation.architectures import TRAININGS
 from kerastag.files import read_json, write_json
 from kerastag.metrics import DISCRIMINATORS, RankedPair
 from kerastag.recipes import Settings
 from kerastag.report import subject as subjects
 from kerastag.report.parts import PARTS, flatness
 from kerastag.report.subject import Subject
-from kerastag.request import PAPER, Physics, ReportOptions, Sample
+from kerastag.request import PAPER, AttackGrid, Physics, ReportOptions, Sample
 from kerastag.results import Interval, NotDefined, Seeds
+from kerastag.runs import architectures
 from kerastag.runs.report import report
 from kerastag.runs.train import train
 from tests.conftest import make_reports_quick
@@ -62,9 +64,9 @@ def taggers(runs):
     return [f"nominal={runs / 'n0'}", f"nominal={runs / 'n1'}", f"robust={runs / 'a0'}"]
 
 
-def make(taggers, output, data_dir, scan=None, split="test", **options):
+def make(taggers, output, data_dir, scan=None, split="test", study=None, **options):
     sample = Sample(data_dir=str(data_dir), split=split, max_jets=JETS)
-    report(taggers, sample, output, ReportOptions(**{**OPTIONS, **options}), scan)
+    report(taggers, sample, output, ReportOptions(**{**OPTIONS, **options}), scan, study=study)
 
 
 class Calls:
@@ -267,12 +269,43 @@ def test_a_scan_is_taken_in_without_the_rest_being_done_again(report_folder, tag
     assert claim["interval"].value == pytest.approx(1) and claim["verdict"] == "holds"
 
 
+def test_a_study_of_architectures_is_taken_in_without_the_rest_being_done_again(
+    report_folder, taggers, data_dir, tmp_path, dataset, monkeypatch
+):
+    """Of two networks with one seed, trained here, attacked and timed; then what it measured is in page, tables and numbers."""
+    settings = Settings.resolve({"config": "jet_flavor", "epochs": 1, "data_dir": str(data_dir), "paper": True})
+    grid = AttackGrid(("fgsm",), (0.01,), (None,), objectives=("margin",), physics=PAPER)
+    study = tmp_path / "study"
+    architectures(settings, study, ["paper_mlp", "pfn"], [0], grid)
+    shutil.copytree(report_folder, tmp_path / "report")
+    for part in PARTS:
+        if part.NAME != "architectures":
+            monkeypatch.setattr(part, "numbers", None)
+    before, output = (report_folder / "report.md").read_text(), tmp_path / "report"
+    make(taggers, output, data_dir, study=study)
+    text, measured = (output / "report.md").read_text(), read_json(study / "metrics.json")
+    assert "run scripts/study.py --models" in before and "run scripts/study.py --models" not in text
+    assert (output / "figures" / "architectures.png").is_file() and "figures/architectures.png" in text
+    assert f"Models on the same {measured['jets']:,} jets" in text and "one seed tells nothing" in text
+    with (output / "architectures.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    loss = "loss, FGSM on margin ε=0.01 paper's box"
+    assert {(row["model"], row["training"]) for row in rows} >= {(m, t) for m in ("paper_mlp", "pfn") for t in TRAININGS}
+    for name in ("paper_mlp, nominal", "pfn, adversarial"):
+        assert f"| {name} " in text
+        (value,) = measured["results"][name][loss].values
+        (row,) = (row for row in rows if f"{row['model']}, {row['training']}" == name and row["loss"] == loss)
+        assert float(row["value_mean"]) == pytest.approx(value)
+    assert read_json(output / "parts" / "architectures.json")["numbers"] == measured
+
+
 def test_mistakes_are_said(dataset, taggers, runs, data_dir, tmp_path):
     for wrong, options, sentence in (
         ([str(runs / "n0"), str(runs / "n0")], {}, "Two taggers are called 'n0'"),
         (taggers, {"features": ("track_0_d0",)}, "the nearest are"),
         (taggers, {"split": "nonsense"}, "has no split 'nonsense'"),
         (taggers, {"scan": tmp_path}, "make it with scripts/scan_inputs.py"),
+        (taggers, {"study": tmp_path}, "make it with scripts/study.py --models"),
         (taggers, {"epsilon": -1.0}, "--epsilon must be"),
         (taggers, {"replicates": 1}, "'replicates' must be"),
     ):
