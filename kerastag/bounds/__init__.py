@@ -7,8 +7,8 @@ scaling and track quantities, is enclosed in intervals. Limits are right up to t
 References: intervals, Gowal et al., arXiv:1810.12715; CROWN, Zhang et al., arXiv:1811.00866.
 """
 
-from kerastag.bounds.margins import margin_bounds, worst_logits
+from kerastag.bounds.margins import all_margin_bounds, margin_bounds, worst_logits
 from kerastag.bounds.nodes import Node
 from kerastag.bounds.rules import enclose
 
-__all__ = ["Node", "enclose", "margin_bounds", "worst_logits"]
+__all__ = ["Node", "all_margin_bounds", "enclose", "margin_bounds", "worst_logits"]

@@ -1,10 +1,12 @@
-"""How low and how high a discriminator can come."""
+"""How low and how high discriminators can come."""
+
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kerastag.bounds.nodes import lowest
+from kerastag.bounds.nodes import Node, lowest
 from kerastag.bounds.rules import enclose
 from kerastag.request import Method
 from kerastag.schema import Separation
@@ -26,8 +28,19 @@ def margin_bounds(
     Raises:
         UserError: if a layer has no rule.
     """
-    tight = method == "crown"
-    logits = enclose(tagger, low, high, tight=tight)
+    return all_margin_bounds(tagger, low, high, [separation], method)[0]
+
+
+def all_margin_bounds(
+    tagger: keras.Model, low: tf.Tensor, high: tf.Tensor, separations: Sequence[Separation], method: Method = "crown"
+) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """`margin_bounds` of several discriminators, for which the layers are enclosed once."""
+    logits = enclose(tagger, low, high, tight=method == "crown")
+    return [_margin_bounds(logits, separation, tight=method == "crown") for separation in separations]
+
+
+def _margin_bounds(logits: Node, separation: Separation, tight: bool) -> tuple[tf.Tensor, tf.Tensor]:
+    """Limits of one discriminator from enclosed logits."""
     if len(separation.over) > 1 or len(separation.against) > 1:
         logits = logits.tightened() if tight else logits
         lows, highs = ((_log_sum(end, separation.over), _log_sum(end, separation.against)) for end in (logits.low, logits.high))

@@ -11,16 +11,16 @@ from tqdm.auto import tqdm
 
 from kerastag import tables
 from kerastag.attacks import Condition, ThreatModel, attacked_logits
-from kerastag.bounds import margin_bounds
+from kerastag.bounds import all_margin_bounds
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
-from kerastag.evaluation.comparison import tagged_shares
+from kerastag.evaluation.comparison import MISTAG_RATES, tagged_shares
 from kerastag.jets import Jets
 from kerastag.layers.mending import beyond_ranges
 from kerastag.metrics import Bootstrap, RankedPair, discriminant
 from kerastag.request import Method
 from kerastag.results import Interval, NotDefined, Resampled
-from kerastag.schema import Separation
+from kerastag.schema import Schema, Separation
 
 # Wraps the first jets of batches, for a progress bar.
 Progress = Callable[[range], Iterable[int]]
@@ -35,16 +35,16 @@ class Certificate:
 
     Attributes:
         box: What tables call the box.
-        area: Smallest area of the main discriminator.
-        loss: Largest loss of it.
-        tagged: Smallest share of the jets to find, and largest of those to reject, that are tagged at the threshold of clean
-            jets, by class.
+        areas: Smallest area of each discriminator of tables, each under attacks of its own.
+        loss: Largest loss of the main one.
+        tagged: Smallest share of the jets to find by it, and largest of those to reject, that are tagged at thresholds of clean
+            jets, by their mistag rate and by class.
     """
 
     box: str
-    area: Resampled | NotDefined
+    areas: dict[str, Resampled | NotDefined]
     loss: Resampled | NotDefined
-    tagged: dict[str, Interval | NotDefined]
+    tagged: dict[float, dict[str, Interval | NotDefined]]
 
 
 def certificates(
@@ -65,47 +65,58 @@ def certificates(
         replicates: Bootstrap resamples.
         method: As of `Certifier`.
     """
-    main, bootstrap = dataset.schema.main, Bootstrap(jets.events, replicates, weights=jets.weights)
+    schema, bootstrap = dataset.schema, Bootstrap(jets.events, replicates, weights=jets.weights)
     boxes = certified_boxes(under)
     found: dict[str, list[Certificate]] = {}
     reasons: dict[str, str] = {}
     for name, tagger in models_by_name.items():
-        clean = discriminant(attacked_logits(tagger, jets.features, jets.y, None), main)
-        clean_area = bootstrap.area(RankedPair(jets.y, clean, main))
-        certifier, progress = Certifier(tagger, main, method), functools.partial(tqdm, desc=f"Certifying {name}", disable=None)
+        clean = discriminant(attacked_logits(tagger, jets.features, jets.y, None), schema.main)
+        certifier = Certifier(tagger, schema.main, method, schema.in_tables)
+        progress = functools.partial(tqdm, desc=f"Certifying {name}", disable=None)
         try:
-            values = [certifier(jets, box.threat_model(dataset), progress) for box in boxes]
+            values = [certifier.each(jets, box.threat_model(dataset), progress) for box in boxes]
         except UserError as error:
             reasons[name] = str(error)
             continue
-        for box, worst in zip(boxes, values, strict=True):
-            area = bootstrap.area(RankedPair(jets.y, worst, main))
-            tagged = tagged_shares(jets.label, worst, clean, bootstrap, main)
-            sides = {
-                flavour: tagged[flavour] for side in main.columns for flavour in (main.class_names[column] for column in side)
-            }
-            found.setdefault(name, []).append(Certificate(box.box_label, area, clean_area - area, sides))
+        found[name] = [
+            _certificate(box.box_label, jets, clean, worst, bootstrap, schema) for box, worst in zip(boxes, values, strict=True)
+        ]
     return found, reasons
 
 
+def _certificate(
+    box: str, jets: Jets, clean: np.ndarray, worst: Mapping[str, np.ndarray], bootstrap: Bootstrap, schema: Schema
+) -> Certificate:
+    """What the worst values of each discriminator leave; `clean` are values of the main one."""
+    main = schema.main
+    areas = {one.name: bootstrap.area(RankedPair(jets.y, worst[one.name], one)) for one in schema.in_tables}
+    loss = bootstrap.area(RankedPair(jets.y, clean, main)) - areas[main.name]
+    tagged = {}
+    for rate in MISTAG_RATES:
+        shares = tagged_shares(jets.label, worst[main.name], clean, bootstrap, main, rate)
+        tagged[rate] = {flavour: shares[flavour] for side in _classes(main) for flavour in side}
+    return Certificate(box, areas, loss, tagged)
+
+
+def _classes(separation: Separation) -> list[list[str]]:
+    """Names of the classes to find, and of those to reject."""
+    return [[separation.class_names[column] for column in columns] for columns in separation.columns]
+
+
 def markdown(found: Mapping[str, Sequence[Certificate]], main: Separation) -> str:
-    """A table with a row per tagger and box; ± is half the 68 % interval."""
-    names = [[main.class_names[column] for column in columns] for columns in main.columns]
-    tag = main.sides[0]
-    header = [
-        "tagger",
-        "box",
-        f"{main.name} AUC, at least",
-        "loss, at most",
-        *(f"{name} jets {tag}-tagged, at least" for name in names[0]),
-        *(f"{name} jets {tag}-tagged, at most" for name in names[1]),
+    """Two tables with a row per tagger and box, areas and working points; ± is half the 68 % interval."""
+    (over, against), (tag, rejected) = _classes(main), main.sides
+    each = [(name, one) for name, of_tagger in found.items() for one in of_tagger]
+    header = ["tagger", "box", *(f"{name} AUC, at least" for name in each[0][1].areas), f"loss of {main.name} AUC, at most"]
+    rows = [[name, one.box, *(str(area.interval) for area in one.areas.values()), str(one.loss.interval)] for name, one in each]
+    point = ["tagger", "box", "clean mistag rate"]
+    point += [f"{name} jets {tag}-tagged, at least" for name in over]
+    point += [f"{name} jets {tag}-tagged, at most" for name in against]
+    rates = [
+        [name, one.box, f"{rate:.0%}", *map(str, shares.values())] for name, one in each for rate, shares in one.tagged.items()
     ]
-    rows = [
-        [name, one.box, str(one.area.interval), str(one.loss.interval), *map(str, one.tagged.values())]
-        for name, of_tagger in found.items()
-        for one in of_tagger
-    ]
-    return tables.markdown(header, rows)
+    text = f"{tag}-tagging at the threshold that this share of the clean {rejected} jets pass:"
+    return "\n\n".join([tables.markdown(header, rows), text, tables.markdown(point, rates)])
 
 
 def certified_boxes(under: Iterable[Condition]) -> list[Condition]:
@@ -132,15 +143,18 @@ class Certifier:
             are narrower than what its constant says.
         separation: The discriminator.
         method: As of `kerastag.bounds.margin_bounds`.
+        others: More discriminators, for `each`.
     """
 
-    def __init__(self, tagger: keras.Model, separation: Separation, method: Method = "crown"):
-        self._tagger, self._separation = tagger, separation
+    def __init__(
+        self, tagger: keras.Model, separation: Separation, method: Method = "crown", others: Sequence[Separation] = ()
+    ):
+        self._tagger, self._separations = tagger, {one.name: one for one in (separation, *others)}
 
         @tf.function(autograph=False)
-        def limits(low: tf.Tensor, high: tf.Tensor, beyond: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        def limits(low: tf.Tensor, high: tf.Tensor, beyond: bool) -> list[tuple[tf.Tensor, tf.Tensor]]:
             with beyond_ranges(beyond):
-                return margin_bounds(tagger, low, high, separation, method)
+                return all_margin_bounds(tagger, low, high, list(self._separations.values()), method)
 
         # Traced once for all boxes.
         self._limits = limits
@@ -156,17 +170,26 @@ class Certifier:
         Raises:
             UserError: if there is no rule for a layer of the tagger.
         """
-        over, against = (np.isin(jets.label, columns) for columns in self._separation.columns)
-        clean = discriminant(attacked_logits(self._tagger, jets.features, jets.y, None), self._separation)
-        low, high = self._limits_of(jets, threat_model, progress)
-        return np.where(over, low, np.where(against, high, clean)).astype(np.float32)
+        return next(iter(self.each(jets, threat_model, progress).values()))
 
-    def _limits_of(self, jets: Jets, threat_model: ThreatModel, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+    def each(self, jets: Jets, threat_model: ThreatModel, progress: Progress = iter) -> dict[str, np.ndarray]:
+        """The values of each discriminator by its name, as of a call, which takes hardly longer than one."""
+        logits = attacked_logits(self._tagger, jets.features, jets.y, None)
+        found = {}
+        for one, (low, high) in zip(self._separations.values(), self._limits_of(jets, threat_model, progress), strict=True):
+            over, against = (np.isin(jets.label, columns) for columns in one.columns)
+            values = np.where(over, low, np.where(against, high, discriminant(logits, one)))
+            found[one.name] = values.astype(np.float32)
+        return found
+
+    def _limits_of(self, jets: Jets, threat_model: ThreatModel, progress: Progress) -> list[tuple[np.ndarray, np.ndarray]]:
         batches = []
         for start in progress(range(0, len(jets), _AT_ONCE)):
             rows = np.arange(start, start + _AT_ONCE) % len(jets)  # the last batch is filled up, so that all are alike
             low, high = threat_model.box(jets.features[rows], jets.y[rows]).ends
-            batches.append([ends.numpy() for ends in self._limits(low, high, threat_model.lower is None)])
-        low, high = (np.concatenate(ends)[: len(jets)] for ends in zip(*batches, strict=True))
+            found = self._limits(low, high, threat_model.lower is None)
+            batches.append(np.array([[end.numpy() for end in ends] for ends in found]))
+        lows, highs = np.moveaxis(np.concatenate(batches, axis=2)[..., : len(jets)], 1, 0)
         # A cell without limits, as of an input that is a function of others, leaves no limit and may end in NaN.
-        return np.nan_to_num(low, nan=-np.inf, neginf=-np.inf), np.nan_to_num(high, nan=np.inf, posinf=np.inf)
+        lows, highs = np.nan_to_num(lows, nan=-np.inf, neginf=-np.inf), np.nan_to_num(highs, nan=np.inf, posinf=np.inf)
+        return list(zip(lows, highs, strict=True))

@@ -23,6 +23,8 @@ _DRAWN_SIZES = (EPSILON, 5 * EPSILON)
 
 # Mistag rate of the clean jets to reject, light ones with b, c and light, that sets the threshold of tagging.
 MISTAG_RATE = 0.01
+# Those of certificates and of smoothed taggers.
+MISTAG_RATES = (0.1, MISTAG_RATE)
 
 # Logits `(jets, classes)` for each column of a table.
 ByDiscriminator = Mapping[str, np.ndarray]
@@ -94,9 +96,14 @@ def evaluate_stored(scored: ScoredJets, jets: Jets, bootstrap: Bootstrap, schema
 
 
 def tagged_shares(
-    label: np.ndarray, logits: np.ndarray, clean: np.ndarray, bootstrap: Bootstrap, main: Separation
+    label: np.ndarray,
+    logits: np.ndarray,
+    clean: np.ndarray,
+    bootstrap: Bootstrap,
+    main: Separation,
+    mistag_rate: float = MISTAG_RATE,
 ) -> dict[str, Interval | NotDefined]:
-    """Share of each class above the threshold that `MISTAG_RATE` of the clean jets to reject pass.
+    """Share of each class above the threshold that a share of the clean jets to reject pass.
 
     Args:
         label: Class indices, `(jets,)`.
@@ -104,10 +111,11 @@ def tagged_shares(
         clean: The same of clean jets.
         bootstrap: Resamples, and the weights of the jets.
         main: The discriminator.
+        mistag_rate: The share that sets the threshold.
     """
     if not np.isin(label, main.columns[1]).any():
         return dict.fromkeys(main.class_names, NotDefined(f"no {main.sides[1]} jets"))
-    rows = working_points(label, {"clean": clean, "attacked": logits}, {}, bootstrap, main, (MISTAG_RATE,))
+    rows = working_points(label, {"clean": clean, "attacked": logits}, {}, bootstrap, main, (mistag_rate,))
     return {row["flavour"]: row["rate"] for row in rows if row["condition"] == "attacked"}
 
 

@@ -8,6 +8,7 @@ Reference: Cohen, Rosenfeld and Kolter, arXiv:1902.02918.
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from tqdm.auto import tqdm
 from kerastag import tables
 from kerastag.attacks import ThreatModel, attacked_logits
 from kerastag.errors import UserError
-from kerastag.evaluation.comparison import MISTAG_RATE
+from kerastag.evaluation.comparison import MISTAG_RATES
 from kerastag.evaluation.working_points import threshold
 from kerastag.jets import Jets
 from kerastag.layers.memory import jets_at_once
@@ -64,13 +65,13 @@ def smooth(
     jets: Jets,
     threat_model: ThreatModel,
     separation: Separation,
-    cut: float,
+    cuts: Sequence[float],
     noise: float,
     draws: int = DRAWS,
     seed: int = 0,
     progress: Callable[[range], Iterable[int]] = iter,
-) -> Smoothed:
-    """Smooth the decisions of a tagger at a working point.
+) -> list[Smoothed]:
+    """Smooth the decisions of a tagger at working points, with the same draws for all.
 
     Noise is normal, in the cells that the threat model lets move on their own: whole numbers, defaults and special values
     stay. It may leave valid ranges, where the tagger sees what is there. The share of tagged draws has an exact binomial
@@ -82,7 +83,7 @@ def smooth(
         jets: The jets.
         threat_model: Says which cells move, and their scale; its ε and cap do not count.
         separation: The discriminator.
-        cut: Threshold on the logarithm of its ratio, see `kerastag.metrics.discriminant`.
+        cuts: Thresholds on the logarithm of its ratio, see `kerastag.metrics.discriminant`.
         noise: Standard deviation of the noise in units of the scale.
         draws: Number of draws for each jet.
         seed: Seed of the noise.
@@ -107,15 +108,19 @@ def smooth(
         normal = tf.random.stateless_normal((x.shape[0], draws, x.shape[1]), tf.stack([seed, number]))
         moved = tf.reshape(x[:, None] + normal * reach[:, None], (-1, x.shape[1]))
         logits = tagger(moved, training=False)
-        passed = log_sum(logits, over) - log_sum(logits, against) > cut
-        return tf.reduce_sum(tf.cast(tf.reshape(passed, (-1, draws)), tf.int32), axis=1)
+        values = tf.reshape(log_sum(logits, over) - log_sum(logits, against), (-1, draws, 1))
+        return tf.reduce_sum(tf.cast(values > np.array(cuts, np.float32), tf.int32), axis=1)
 
-    counts = [np.zeros(0, np.int32)]
+    counts = [np.zeros((0, len(cuts)), np.int32)]
     with beyond_ranges():
         for start in progress(range(0, len(jets), at_once)):
             rows = np.arange(start, start + at_once) % len(jets)  # the last batch is filled up
             counts.append(count(jets.features[rows], tf.constant(start)).numpy())
-    tagged = np.concatenate(counts)[: len(jets)]
+    return [_smoothed(tagged, draws, noise) for tagged in np.concatenate(counts)[: len(jets)].T]
+
+
+def _smoothed(tagged: np.ndarray, draws: int, noise: float) -> Smoothed:
+    """What the number of draws that are tagged, `(jets,)`, says."""
     most = np.maximum(tagged, draws - tagged)
     least = stats.beta.ppf(_WRONG / 2, most, draws - most + 1)
     return Smoothed(2 * tagged > draws, noise * np.maximum(stats.norm.ppf(least), 0.0))
@@ -135,7 +140,7 @@ def smoothed_rows(
     noise: float,
     bootstrap: Bootstrap,
 ) -> list[dict[str, Any]]:
-    """Efficiencies and mistag rates of smoothed taggers, at the threshold that 1 % of the clean jets to reject pass.
+    """Efficiencies and mistag rates of smoothed taggers, at thresholds that 10 % and 1 % of the clean jets to reject pass.
 
     Args:
         models: Taggers by name.
@@ -146,21 +151,22 @@ def smoothed_rows(
         bootstrap: Resamples, and the weights of the jets.
 
     Returns:
-        A row for each tagger and `radius`: the share of the jets of each class that are `tagged` at least, of those to find,
-        or at most, of those to reject, whatever change of that length is made.
+        A row for each tagger, `working_point` (the mistag rate) and `radius`: the share of the jets of each class that are
+        `tagged` at least, of those to find, or at most, of those to reject, whatever change of that length is made.
     """
     found, rejected = (np.isin(jets.label, columns) for columns in separation.columns)
     rows = []
     for name, model in models.items():
         clean = discriminant(attacked_logits(model, jets.features, jets.y, None), separation)
-        cut = threshold(clean[rejected], bootstrap.weights[rejected], MISTAG_RATE)
+        cuts = [threshold(clean[rejected], bootstrap.weights[rejected], rate) for rate in MISTAG_RATES]
         progress = functools.partial(tqdm, desc=f"Smoothing {name}", disable=None)
-        smoothed = smooth(model, jets, threat_model, separation, cut, noise, progress=progress)
-        for radius in (0.0, noise / 2, noise, 2 * noise):
+        at_cuts = smooth(model, jets, threat_model, separation, cuts, noise, progress=progress)
+        radii = (0.0, noise / 2, noise, 2 * noise)
+        for (rate, smoothed), radius in itertools.product(zip(MISTAG_RATES, at_cuts, strict=True), radii):
             passed = np.where(found, smoothed.surely_tagged(radius), ~smoothed.surely_rejected(radius))
             sides = zip(separation.sides, (found, rejected), strict=True)
             shares = {side: bootstrap.resample(_share(passed, of_side)).interval for side, of_side in sides}
-            rows.append({"tagger": name, "radius": radius, "tagged": shares})
+            rows.append({"tagger": name, "working_point": rate, "radius": radius, "tagged": shares})
     return rows
 
 
@@ -175,8 +181,11 @@ def _share(passed: np.ndarray, of_side: np.ndarray) -> Callable[[np.ndarray], fl
 
 
 def markdown(rows: Sequence[Row], separation: Separation, unit: str = "σ") -> str:
-    """A line per tagger and radius, in this unit; ± is half the 68 % interval."""
+    """A line per tagger, working point and radius, in this unit; ± is half the 68 % interval."""
     (over, against), tag = separation.sides, separation.sides[0]
-    header = ["tagger", f"length of Δx/{unit}", f"{over} jets {tag}-tagged, at least", f"{against} jets {tag}-tagged, at most"]
-    lines = [[row["tagger"], f"{row['radius']:g}", *map(str, row["tagged"].values())] for row in rows]
+    header = ["tagger", "clean mistag rate", f"length of Δx/{unit}"]
+    header += [f"{over} jets {tag}-tagged, at least", f"{against} jets {tag}-tagged, at most"]
+    lines = [
+        [row["tagger"], f"{row['working_point']:.0%}", f"{row['radius']:g}", *map(str, row["tagged"].values())] for row in rows
+    ]
     return tables.markdown(header, lines)

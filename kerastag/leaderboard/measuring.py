@@ -71,7 +71,7 @@ class Measured:
         if name in reasons:
             print(f"{name} has no certificate. {reasons[name]}")
             return None
-        return Certified(defined(found[name][0].area, f"certified AUC of {name}").interval, method)
+        return Certified(defined(found[name][0].areas[self.main.name], f"certified AUC of {name}").interval, method)
 
     def signs(self, threat_model: ThreatModel) -> tuple[Sign, ...]:
         """Signs of useless gradients."""

@@ -2,11 +2,13 @@
 
 import keras
 import numpy as np
+import pytest
 from scipy import stats
 
 from kerastag.evaluation.smoothing import smooth, smoothed_rows
 from kerastag.jets import Jets
 from kerastag.metrics import Bootstrap
+from kerastag.tables import where
 from tests.models import checks
 from tests.toy import SCALE, TOY, toy_threat_model
 
@@ -29,7 +31,8 @@ def test_the_radius_is_the_distance_to_the_plane_less_what_the_draws_leave_open(
     # What moves decides how far the plane is; what stays only shifts it.
     slope = np.sqrt((free * direction**2).sum(axis=1))
     cut = float(np.median(values))
-    found = smooth(linear(direction), Jets(x, np.arange(60) % 3, {}, 3), threat_model, TOY.main, cut, noise=0.5, draws=2_000)
+    jets = Jets(x, np.arange(60) % 3, {}, 3)
+    (found,) = smooth(linear(direction), jets, threat_model, TOY.main, [cut], noise=0.5, draws=2_000)
     distance = np.abs(values - cut) / slope
     clear = distance > 0.1
     assert clear.sum() > 40 and (found.tagged == (values > cut))[clear].all()
@@ -46,8 +49,8 @@ def test_what_cannot_move_has_no_noise_and_the_seed_decides_the_rest():
     x = checks.made_up(TOY, jets=10)
     x[0] = TOY.defaults
     jets = Jets(x, np.arange(10) % 3, {}, 3)
-    first, again, other = (
-        smooth(linear(np.ones(20)), jets, toy_threat_model(), TOY.main, 0.0, noise=1.0, draws=50, seed=seed)
+    (first,), (again,), (other,) = (
+        smooth(linear(np.ones(20)), jets, toy_threat_model(), TOY.main, [0.0], noise=1.0, draws=50, seed=seed)
         for seed in (3, 3, 4)
     )
     np.testing.assert_array_equal(first.radius, again.radius)
@@ -61,10 +64,13 @@ def test_rates_at_most_rise_and_rates_at_least_fall_with_the_length():
     jets, direction = Jets(x, label, {}, 3), np.random.default_rng(1).normal(size=20)
     bootstrap = Bootstrap(np.arange(900), 5)
     rows = smoothed_rows({"linear": linear(direction)}, jets, toy_threat_model(0.1, bounds=True), TOY.main, 0.5, bootstrap)
-    rates = {flavour: [row["tagged"][flavour].value for row in rows] for flavour in ("b", "light")}
-    assert [row["radius"] for row in rows] == [0, 0.25, 0.5, 1]
-    assert rates["b"] == sorted(rates["b"], reverse=True) and rates["b"][0] > rates["b"][-1]
-    assert rates["light"] == sorted(rates["light"]) and rates["light"][0] < rates["light"][-1]
     values = (x / SCALE) @ direction
-    cut = np.sort(values[label == 2])[::-1][2]  # 1 % of 300
-    assert rates["light"][0] >= (values[label == 2] > cut).mean()
+    for working_point, passing in ((0.1, 30), (0.01, 3)):  # of 300
+        of_point = where(rows, working_point=working_point)
+        rates = {flavour: [row["tagged"][flavour].value for row in of_point] for flavour in ("b", "light")}
+        assert [row["radius"] for row in of_point] == [0, 0.25, 0.5, 1]
+        assert rates["b"] == sorted(rates["b"], reverse=True) and rates["b"][0] > rates["b"][-1]
+        assert rates["light"] == sorted(rates["light"]) and rates["light"][0] < rates["light"][-1]
+        cut = np.sort(values[label == 2])[::-1][passing - 1]
+        assert rates["light"][0] >= (values[label == 2] > cut).mean() == pytest.approx((passing - 1) / 300)
+        assert rates["b"][0] <= (values[label == 0] > cut).mean() + 0.02  # a draw of most may lie above a cut just missed

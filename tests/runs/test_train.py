@@ -295,10 +295,16 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
     assert whole[fgsm]["BvL"]["loss"] > 0 and whole[fgsm]["tagged"]["b"] != whole["clean"]["tagged"]["b"]
     (certificate,) = content["certified"].pop("whole")
     assert certificate["box"] == "ε=0.05 paper's box" and not content["certified"]
-    assert certificate["area"]["value"] < whole[pgd]["BvL"]["value"]
+    assert all(certificate["areas"][name]["value"] < whole[pgd][name]["value"] for name in ("BvL", "CvB", "CvL"))
+    assert [(rate, *shares) for rate, shares in certificate["tagged"].items()] == [
+        ("0.1", "b", "light"),
+        ("0.01", "b", "light"),
+    ]
+    assert "CvB AUC, at least" in result.out
     assert "export has no certificate. No bounds can be had: the layer" in result.out
     lengths = [row["tagged"]["b"]["value"] for row in content["smoothed"] if row["tagger"] == "export"]
-    assert len(lengths) == 4 and lengths == sorted(lengths, reverse=True)
+    assert len(lengths) == 8
+    assert all(lengths[point] == sorted(lengths[point], reverse=True) for point in (slice(4), slice(4, 8)))
     tags = content["negative_tags"]
     assert [row["condition"] for row in tags] == 2 * 2 * ["clean", fgsm, pgd]
     assert 0 < tags[0]["negative_of_all"]["value"] < 1 and tags[0]["mistagged"] == {"not_defined": "fewer than 20 jets"}
