@@ -141,7 +141,7 @@ def _epsilon_panel(axis: plt.Axes, rows: Sequence[Row], styles: Mapping[str, Sty
 
 @styled
 def certified(rows: Sequence[Row], main: str, title: str, unit: str = "σ") -> Drawn:
-    """Area against ε: what an attack leaves, solid, and what no attack can pass, dashed, with the band between them.
+    """Area against ε: what the strongest attack leaves, solid, and what no attack can pass, dashed, with the band between them.
 
     Certified areas far below 0.5, which say nothing, are cut off.
 
@@ -159,7 +159,7 @@ def certified(rows: Sequence[Row], main: str, title: str, unit: str = "σ") -> D
         for name, dashes in (("attacked", "-"), ("certified", "--")):
             values = [row[name] for row in curve]
             errors = np.transpose([(max(one.value - one.low, 0), max(one.high - one.value, 0)) for one in values])
-            label = f"{tagger}, {'PGD on the margin' if name == 'attacked' else 'certified'}"
+            label = f"{tagger}, {'strongest attack' if name == 'attacked' else 'certified'}"
             axis.errorbar(sizes, [one.value for one in values], errors, linestyle=dashes, label=label, capsize=3, **style)
         ends = ([row[name].value for row in curve] for name in ("certified", "attacked"))
         axis.fill_between(sizes, *ends, color=style["color"], alpha=0.15)

@@ -28,6 +28,7 @@ from kerastag.report.parts import (
     PARTS,
     architectures,
     areas,
+    certified,
     directions,
     epochs,
     flatness,
@@ -45,6 +46,7 @@ from kerastag.runs.opening import opened, schema_of
 _DPI = 60
 # What changed in the numbers of a part since the version: those of older reports are made anew.
 _FORMATS = {
+    certified.NAME: ["the stronger of two attacks"],
     claims.NAME: ["all seeds"],
     directions.NAME: ["all seeds"],
     epochs.NAME: ["all seeds"],

@@ -202,7 +202,7 @@ def test_certificates_lie_below_attacks_with_a_band_between_them():
     ]
     _, ((axis,),) = plots.certified(rows, "BvL", "")
     labels = [text.get_text() for text in axis.get_legend().get_texts()]
-    assert labels == ["a, PGD on the margin", "a, certified", "b, PGD on the margin", "b, certified"]
+    assert labels == ["a, strongest attack", "a, certified", "b, strongest attack", "b, certified"]
     first, second, *_ = [container[0] for container in axis.containers]
     assert list(first.get_ydata()) == [0.9, 0.7] and list(second.get_ydata()) == [0.8, 0.1]
     assert axis.get_xscale() == "log" and axis.get_ylim()[0] > 0.4
