@@ -16,12 +16,13 @@ examples:
   TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 %(prog)s --clock cpu
                                                    one thread, NumPy's too, where others use the machine
 
-Steps, epochs and inference use the training jets of the data set; what is built and read is made up. Each limit is measured in
-turns with what it limits. A step's is its matrix products alone, of the same shapes: forward, in the weights and in the inputs,
-as often as it makes them. GFLOP/s count these products. Steps of input-gradient and pgd-7 look at the box of their recipe, the
-paper's for paper_mlp, the physical one for mlp. Files that were just read or written lie in memory, so plain reading is faster
-than any disk. With --clock cpu jets/s are those of one core, and waiting for a disk costs nothing. The part trace tells by
-TensorFlow's profiler what the operations of a step of the default network take.
+Steps, epochs and inference use the training jets of the data set, certificates 2,000 of its test jets; what is built and read
+is made up. Each limit is measured in turns with what it limits. A step's is its matrix products alone, of the same shapes:
+forward, in the weights and in the inputs, as often as it makes them; a certificate's are those of one forward pass. GFLOP/s
+count these products. Steps of input-gradient and pgd-7 look at the box of their recipe, the paper's for paper_mlp, the physical
+one for mlp. Files that were just read or written lie in memory, so plain reading is faster than any disk. With --clock cpu
+jets/s are those of one core, and waiting for a disk costs nothing. The part trace tells by TensorFlow's profiler what the
+operations of a step of the default network take.
 
 The part growth takes each size of --sizes once. It builds, trains an epoch with FGSM as in the paper, in batches of 8192, and
 evaluates the test split, each in a process of its own for its peak memory. 10,000,000 jets take half an hour of a core.
@@ -34,10 +35,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--parts",
         nargs="+",
-        choices=(*(usual := ("data", "steps", "trace", "callbacks", "inference")), "growth"),
+        choices=(*(usual := ("data", "steps", "trace", "callbacks", "inference", "certificates")), "growth"),
         default=list(usual),
         metavar="PART",
-        help="what to measure: data, steps, trace, callbacks, inference, growth (default: all but growth)",
+        help="what to measure: data, steps, trace, callbacks, inference, certificates, growth (default: all but growth)",
     )
     parser.add_argument(
         "--jets", type=int, default=100_000, metavar="N", help="made-up jets to build and read (default: %(default)s)"

@@ -21,7 +21,7 @@ from kerastag.recipes import Settings
 from kerastag.request import Sample
 from kerastag.runs.opening import opened
 from kerastag.schema import JET_FLAVOR
-from kerastag.speed import callbacks, growth, inference, machine, pipeline, products, steps, trace
+from kerastag.speed import callbacks, certificates, growth, inference, machine, pipeline, products, steps, trace
 from kerastag.speed.clock import Clock
 from kerastag.speed.rows import Row, markdown
 from kerastag.training import fitting
@@ -32,6 +32,7 @@ PARTS = {
     "trace": "Where the time of a step goes",
     "callbacks": "What callbacks take of an epoch",
     "inference": "Inference",
+    "certificates": "Certificates",
     "growth": "Cost against the number of jets",
 }
 """What can be measured, by name, and its title."""
@@ -57,7 +58,7 @@ def benchmark(
 
     Args:
         output: Folder of the results; None to print them alone.
-        sample: Names the data set, of which are the jets in steps, epochs and inference.
+        sample: Names the data set, of which are the jets in steps, epochs, inference and certificates.
         parts: Names in `PARTS`.
         jets: Number of made-up jets that are built and read.
         batch_size: Jets in a step of the default network.
@@ -82,6 +83,7 @@ def benchmark(
             "trace": lambda: _trace(dataset, batch_size),
             "callbacks": lambda: _callbacks(dataset, clock),
             "inference": lambda: _inference(dataset, inference_batches, clock),
+            "certificates": lambda: _certificates(dataset, clock),
             "growth": lambda: growth.rows(sorted(set(sizes)), clock.kind, scratch),
         }
         heading = _heading(clock)
@@ -136,3 +138,8 @@ def _callbacks(dataset: JetDataset, clock: Clock) -> Iterator[Row]:
 def _inference(dataset: JetDataset, batch_sizes: Sequence[int], clock: Clock) -> Iterator[Row]:
     tagger = fitting.build_tagger(Settings(), dataset)
     yield from inference.rows(dataset, tagger, batch_sizes, clock)
+
+
+def _certificates(dataset: JetDataset, clock: Clock) -> Iterator[Row]:
+    for network in (steps.PAPER, steps.DEFAULT):
+        yield from certificates.rows(dataset, network, clock)

@@ -99,6 +99,16 @@ def test_steps_and_callbacks(sample, tmp_path):
         assert callbacks[f"{defense}: all callbacks"] < callbacks[f"{defense}: an epoch"] == 1
 
 
+def test_certificates_of_both_networks_by_both_methods(sample, tmp_path):
+    runs.benchmark(tmp_path / "speed", sample, parts=["certificates"], clock=QUICK)
+    rows = _rows(tmp_path / "speed")
+    _check(rows)
+    assert [row["what"] for row in rows] == [f"{net}: {how}" for net in ("paper_mlp", "mlp") for how in ("intervals", "CROWN")]
+    assert all(float(row["20,000 jets, s"]) == pytest.approx(20_000 / float(row["jets/s"])) for row in rows)
+    assert all(float(row["time / limit"]) > 1 for row in rows)
+    assert "20,000 jets, s" in (tmp_path / "speed" / "table.md").read_text()
+
+
 @pytest.mark.slow
 def test_growth_is_measured_in_processes_of_their_own(sample, tmp_path):
     runs.benchmark(tmp_path / "speed", sample, parts=["growth"], sizes=[4_000, 2_000, 4_000], clock=QUICK, scratch=tmp_path)
@@ -136,7 +146,9 @@ def test_options_name_the_parts_and_clocks_that_there_are():
 
 
 def test_mistakes_are_one_sentence(tmp_path):
-    with pytest.raises(UserError, match="no part 'speed'; choose among data, steps, trace, callbacks, inference, growth"):
+    with pytest.raises(
+        UserError, match="no part 'speed'; choose among data, steps, trace, callbacks, inference, certificates, growth"
+    ):
         runs.benchmark(parts=["speed"])
     for option in ("--paper-batches", "--inference-batches", "--batch-size", "--sizes"):
         outcome = run_command("benchmark", option, "0")
