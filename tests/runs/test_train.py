@@ -446,8 +446,8 @@ def test_patience_stops_a_training_that_gets_no_better(dataset, data_dir, tmp_pa
 @pytest.mark.parametrize(
     "defense",
     [
-        *("trades", "consistency", "free", "input-gradient", "cure", "crown-ibp", "awp", "ngm", "noise", "rdsa", "fgsm-mixed"),
-        *("variations-fgsm", "variations-input-gradient"),
+        *("trades", "consistency", "free", "input-gradient", "cure", "ibp", "crown-ibp", "awp", "ngm", "noise", "rdsa"),
+        *("fgsm-mixed", "variations-fgsm", "variations-input-gradient"),
     ],
 )
 def test_every_defense_can_be_named(dataset, defense):
@@ -459,6 +459,28 @@ def test_every_defense_can_be_named(dataset, defense):
     threat_model = made.threat_model if made.attack is None else made.attack.threat_model
     assert not threat_model.alone[:2].any() and threat_model.alone.any()
     np.testing.assert_allclose(threat_model.scale, dataset.scale("core"), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("defense", "method"), [("ibp", "interval"), ("crown-ibp", "crown")])
+def test_certified_losses_are_those_of_their_method_in_a_box_without_ties(dataset, defense, method):
+    made = assembly.make_defense(Settings.resolve({"config": "jet_flavor", "defense": defense}), dataset, steps_per_epoch=10)
+    assert made.method == method and made.threat_model.limits_all
+    assert not assembly.make_threat_model(Settings.resolve({"config": "jet_flavor"}), dataset).limits_all
+
+
+@pytest.mark.parametrize("defense", ["ibp", "crown-ibp", "domain"])
+def test_what_should_rise_slowly_takes_half_of_the_steps_unless_told_otherwise(dataset, defense):
+    """Of 4 epochs of 10 steps it waits for 4 and rises in 20."""
+    given = {"defense": defense, "epochs": 4} | ({"unlabelled": "data"} if defense == "domain" else {})
+    told = {"warmup_epochs": 1, "ramp_epochs": 2}
+    usual, ours, attacked = (
+        assembly.make_defense(Settings.resolve(settings), dataset, steps_per_epoch=10)
+        for settings in (given, given | told, {"defense": "fgsm", "epochs": 4})
+    )
+
+    assert [float(usual.ramp(tf.constant(step))) for step in (0, 3, 4, 13, 23, 39)] == pytest.approx([0, 0, 0.05, 0.5, 1, 1])
+    assert [float(ours.ramp(tf.constant(step))) for step in (9, 10, 19, 29)] == pytest.approx([0, 0.05, 0.5, 1])
+    assert attacked.ramp is None
 
 
 @pytest.mark.parametrize("defense", ["sam", "asam", "awp"])
