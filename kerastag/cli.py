@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from kerastag import __version__, environment, outputs
-from kerastag.errors import UserError
+from kerastag.errors import Defect, UserError
 from kerastag.options import LARGEST_SEED, check_finite
 from kerastag.request import REPLICATES
 
@@ -25,7 +25,7 @@ def run(main: Callable[[], None]) -> None:
     """Call `main` and turn its outcome into an exit code.
 
     0: done; 2: the user's mistake, or a file that cannot be read or written, one line on stderr; 130: interrupted; 143:
-    terminated. Anything else is a defect of ours: traceback, 1.
+    terminated. Anything else is a defect of ours, 1: a sentence where results show it, else a traceback.
     """
     try:
         if threading.current_thread() is threading.main_thread():
@@ -41,13 +41,18 @@ def run(main: Callable[[], None]) -> None:
         _exit(f"terminated; {_GO_ON}", 143)
     except KeyboardInterrupt:
         _exit(f"interrupted; {_GO_ON}", 130)
+    except Defect as error:
+        _exit(f"This is a defect of kerastag {__version__}: {error}; please report it with the command: {_command()}", 1)
     except Exception:
-        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
         print(
-            f"This is a defect of kerastag {__version__}; please report what follows and the command: {command}",
+            f"This is a defect of kerastag {__version__}; please report what follows and the command: {_command()}",
             file=sys.stderr,
         )
         raise
+
+
+def _command() -> str:
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 class _Terminated(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""The one exception for mistakes that a user can mend, and what they may have meant."""
+"""Exceptions: for mistakes that a user can mend, with what they may have meant, and for a defect that results show."""
 
 import difflib
 from collections.abc import Sequence
@@ -8,6 +8,13 @@ class UserError(ValueError):
     """A mistake in the input, said in one sentence that names what is wrong and what to do.
 
     Scripts print it without a traceback and exit with 2.
+    """
+
+
+class Defect(Exception):
+    """A result that cannot be right, whatever the input, said in one sentence.
+
+    Scripts print it without a traceback and exit with 1.
     """
 
 

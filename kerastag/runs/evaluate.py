@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from kerastag import outputs, plots
 from kerastag.attacks import CLEAN, Condition, ThreatModel, conditions
 from kerastag.data import JetDataset
-from kerastag.errors import UserError
+from kerastag.errors import Defect, UserError
 from kerastag.evaluation import certified, diagnostics, negative_tags, smoothing
 from kerastag.evaluation.certified import Certificate, certificates, certified_boxes
 from kerastag.evaluation.comparison import Comparison, compare, drawn_logits, markdown, to_json
@@ -63,6 +63,7 @@ def evaluate(
 
     Raises:
         UserError: if a tagger does not fit the data set, a split does not exist, or there is nothing to evaluate or to flip.
+        Defect: once all is written, if an attack has exceeded a certificate.
     """
     if not (taggers or scores):
         raise UserError("There is nothing to evaluate; name taggers, or scores that files hold with --scores.")
@@ -121,6 +122,8 @@ def evaluate(
     print(text)
     print_nonfinite(comparison)
     print(f"Numbers {output / 'metrics.json'}, table {output / 'table.md'}, figure {output / 'roc.png'}.")
+    if broken := diagnostics.beyond_limits(checks):
+        raise Defect(f"attacks exceed the certificate of {', '.join(broken)}, as '{output / 'table.md'}' shows")
 
 
 def _guarantees(

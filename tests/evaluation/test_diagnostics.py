@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -114,8 +116,12 @@ def test_limits_that_an_attack_exceeds_are_a_bug_of_ours(honest, jets, monkeypat
         return tagger(middle) - tf.reduce_sum(y * tagger(middle), axis=1, keepdims=True)
 
     monkeypatch.setattr(diagnostics, "worst_logits", too_narrow)
-    check = by_name(honest, jets)["certificate"]
+    checks = by_name(honest, jets)
+    check = checks["certificate"]
     assert check.passed is False and "a bug of kerastag" in check.meaning
+    others = [one for one in checks.values() if one is not check]
+    failed = dataclasses.replace(others[0], passed=False)
+    assert diagnostics.beyond_limits({"fine": [*others, failed], "beyond": list(checks.values())}) == ["beyond"]
 
 
 def test_margins_count_where_they_are_wrong(honest, jets):

@@ -18,6 +18,8 @@ import kerastag
 from kerastag import runs
 from kerastag.attacks import CLEAN, Condition, rules
 from kerastag.errors import UserError
+from kerastag.evaluation import diagnostics
+from kerastag.evaluation.diagnostics import Check
 from kerastag.evaluation.taggers import TREES
 from kerastag.files import write_json
 from kerastag.layers.precision import precisions
@@ -316,6 +318,26 @@ def test_evaluate_compares_taggers_and_writes_what_it_says(run_directory, data_d
     in_budget = ["--budget", "envelope", "--smooth", "0.1", *options[:2], "--output", tmp_path / "none"]
     refused = run_command("evaluate", run_directory, *in_budget)
     assert "leave --budget out" in refused.err and "Attacking" not in refused.err
+
+
+@pytest.mark.parametrize("passed", [True, None, False])
+def test_a_certificate_that_an_attack_exceeds_ends_in_a_sentence_behind_the_results(
+    run_directory, data_dir, tmp_path, monkeypatch, passed
+):
+    check = Check("certificate of BvL", passed, 0.1, 0.0, "largest excess")
+    another = Check("growth", False, 0.1, 0.2, "a sign of useless gradients")
+    monkeypatch.setattr(diagnostics, "check_robustness", lambda *_, **__: [another, check])
+    options = ["--config=jet_flavor", f"--data-dir={data_dir}", "--replicates=2", "--max-jets=60", "--attack=fgsm", "--paper"]
+    result = run_command("evaluate", f"net={run_directory}", *options, "--diagnose", "--output", tmp_path / "results")
+    table = tmp_path / "results" / "table.md"
+    assert table.read_text().strip() in result.out and "| certificate of BvL |" in result.out
+    stored = json.loads((tmp_path / "results" / "metrics.json").read_text())["diagnostics"]["net"]
+    assert [one["passed"] for one in stored] == [False, passed]
+    last = result.err.strip().splitlines()[-1]
+    sentence = f"attacks exceed the certificate of net, as '{table}' shows; please report"
+    assert result.code == (1 if passed is False else 0)
+    assert (last.startswith("This is a defect of kerastag") and sentence in last) == (passed is False)
+    assert "Traceback" not in result.err
 
 
 @pytest.mark.parametrize(
