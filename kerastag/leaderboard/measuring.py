@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 
+import keras
 import numpy as np
 
 from kerastag.attacks import Attack, Condition, ThreatModel
@@ -18,7 +19,9 @@ from kerastag.leaderboard.entries import Attacked, Certified, Cost, OfSeed, Seen
 from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.request import Method
 from kerastag.results import Interval, defined
-from kerastag.saving.taggers import NamedTagger
+from kerastag.saving import presets
+from kerastag.saving.taggers import NamedTagger, inputs_of, load
+from kerastag.schema import Schema
 
 # Jets on which taggers are diagnosed.
 _DIAGNOSED = 5000
@@ -74,9 +77,10 @@ class Measured:
         return Certified(defined(found[name][0].areas[self.main.name], f"certified AUC of {name}").interval, method)
 
     def signs(self, threat_model: ThreatModel) -> tuple[Sign, ...]:
-        """Signs of useless gradients."""
+        """Signs of useless gradients, also whether a tagger that comes along gives a stronger attack."""
         x, y = self.jets.features[:_DIAGNOSED], self.jets.y[:_DIAGNOSED]
-        checks = check_robustness(self.tagger.attacked, x, y, threat_model, separation=self.main)
+        source = source_of_transfer(self.tagger.attacked, self.dataset.schema)
+        checks = check_robustness(self.tagger.attacked, x, y, threat_model, source, separation=self.main)
         return tuple(Sign(check.name, check.passed) for check in checks)
 
     def speed(self) -> float:
@@ -96,6 +100,19 @@ class Measured:
 
     def _build(self, condition: Condition) -> Attack:
         return condition.aimed_at(self.main.name).build_attack(self.dataset)
+
+
+def source_of_transfer(tagger: keras.Model, schema: Schema) -> dict[str, keras.Model]:
+    """By its name the first tagger that comes along, is on these inputs and has other weights; empty if there is none."""
+    for name in presets.shipped():
+        known = inputs_of(name)
+        if known is None or known.features != schema.features:
+            continue
+        source = load(name, schema).model
+        weights, others = (model.get_weights() for model in (tagger, source))
+        if not (len(weights) == len(others) and all(map(np.array_equal, weights, others))):
+            return {name: source}
+    return {}
 
 
 def largest_and_mean(changes: Mapping[str, float]) -> Varied:
