@@ -32,6 +32,7 @@ class Entry:
         looks: Whether an attack looks at the tagger; a distortion does not.
         sized: Whether ε means anything to a defence or an attack.
         float32_only: Whether what it promises holds without rounding to 16 bits alone.
+        model: The model that a defence consists of; any if empty.
         structure: What a model takes a jet for: 0 a list of features, 1 a set of objects, 2 objects that see each other.
     """
 
@@ -46,6 +47,7 @@ class Entry:
     looks: bool = True
     sized: bool = True
     float32_only: bool = False
+    model: str = ""
     structure: int = 0
 
     @property
@@ -479,6 +481,13 @@ DEFENSES = Catalogue(
         arguments={"attack": "rdsa"},
         uses=("every", *_RAMP),
         sized=False,
+    ),
+    Entry(
+        "lipschitz",
+        "nominal training of the model lipschitz_mlp, whose logits move by a known amount at most (arXiv:2112.00038)",
+        "kerastag.training.assembly:nominal",
+        sized=False,
+        model="lipschitz_mlp",
     ),
     own=True,
     own_uses=_RAMP,

@@ -272,6 +272,8 @@ class Settings:
         if "budget" in values:  # who names a budget and no multiple of it means the budget
             values.setdefault("epsilon", 1.0)
         overrides = {name: value for name, value in values.items() if name in of_recipe}
+        if of_defense := DEFENSES.find(str(values.get("defense", cls.defense))).model:
+            overrides.setdefault("model", of_defense)
         if "batch_size" in overrides:  # who names a size wants it
             overrides.setdefault("fixed_steps", 0)
         settings = cls(
@@ -292,7 +294,10 @@ class Settings:
         if self.patience is not None and self.select == "last":
             raise UserError("'patience' needs 'select', the entry of the logs that must get better.")
         self._check_precision()
-        uses = DEFENSES.find(self.defense).uses
+        entry = DEFENSES.find(self.defense)
+        uses, model = entry.uses, self.hyperparameters.model
+        if entry.model and model != entry.model:
+            raise UserError(f"The defence '{self.defense}' trains the model {entry.model}, not {model}; leave 'model' out.")
         for name in (name for name in OF_DEFENSES if name not in uses):
             if getattr(self, name) != type(self).__dataclass_fields__[name].default:
                 raise UserError(f"The defence '{self.defense}' knows no '{name}'; leave it out.")

@@ -45,7 +45,7 @@ def test_other_names_are_refused_with_those_that_exist(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"), [("lipschitz", "lipschitz_mlp"), ("Lipschitz-MLP", "lipschitz_mlp"), ("pfn", "pfn")]
+    ("name", "meant"), [("Lipschitz-MLP", "lipschitz_mlp"), ("particle-net", "particle_net"), ("pfn", "pfn")]
 )
 def test_a_model_given_as_a_defence_is_known(name, meant):
     with pytest.raises(UserError, match=f"^There is no defence '{name}'; it is a model: --model {meant}[.]$"):

@@ -45,8 +45,10 @@ def trainings(
     """
     rows = {}
     for defense, seeds in defenses.items():
-        uses = DEFENSES.find(defense).uses
-        own = {name: value for name, value in files.items() if name in uses}
+        entry = DEFENSES.find(defense)
+        own: dict[str, str | None] = {name: value for name, value in files.items() if name in entry.uses}
+        if entry.model:
+            own["model"] = entry.model
         for name, strength in _strengths(defense, strengths):
             given = settings.to_dict() | dict.fromkeys(files) | own | {"defense": defense} | strength
             rows[name] = [Settings.resolve(given | {"seed": seed}) for seed in seeds]

@@ -25,10 +25,10 @@ from kerastag.files import write_json
 from kerastag.layers.precision import precisions
 from kerastag.recipes import Settings, run_config
 from kerastag.request import PAPER, PHYSICS, AttackGrid
-from kerastag.runs.defense_rows import Strengths
+from kerastag.runs.defense_rows import Strengths, trainings
 from kerastag.runs.train import _evaluate, _started, check_same
 from kerastag.saving import export_onnx, taggers
-from kerastag.training import assembly
+from kerastag.training import assembly, fitting
 from kerastag.training.checkpoint import TrainingState
 from tests.conftest import run_command
 
@@ -351,7 +351,11 @@ def test_a_certificate_that_an_attack_exceeds_ends_in_a_sentence_behind_the_resu
             "No feature of jet_flavor matches 'trak_*'",
         ),
         (["train", "--select", "val_nonsense", "--config", "jet_flavor"], "cannot be selected by 'val_nonsense'"),
-        (["train", "--defense", "lipschitz"], "There is no defence 'lipschitz'; it is a model: --model lipschitz_mlp."),
+        (["train", "--defense", "pfn"], "There is no defence 'pfn'; it is a model: --model pfn."),
+        (
+            ["train", "--defense", "lipschitz", "--model", "pfn"],
+            "The defence 'lipschitz' trains the model lipschitz_mlp, not pfn; leave 'model' out.",
+        ),
         (["train", "--defense", "my:Own", "--adversarial"], "leave it out with --defense my:Own"),
         (["train", "--settings", "/no/such.toml"], "'/no/such.toml' cannot be read"),
         (["evaluate", "/no/such/run", "--config", "jet_flavor", "--output", "/tmp/never"], "is no tagger"),
@@ -503,6 +507,22 @@ def test_what_should_rise_slowly_takes_half_of_the_steps_unless_told_otherwise(d
     assert [float(usual.ramp(tf.constant(step))) for step in (0, 3, 4, 13, 23, 39)] == pytest.approx([0, 0, 0.05, 0.5, 1, 1])
     assert [float(ours.ramp(tf.constant(step))) for step in (9, 10, 19, 29)] == pytest.approx([0, 0.05, 0.5, 1])
     assert attacked.ramp is None
+
+
+def test_a_defence_that_is_a_model_trains_that_nominally_whatever_the_recipe(dataset):
+    for given in ({}, {"recipe": "paper"}, {"model": "lipschitz_mlp"}):
+        settings = Settings.resolve({"config": "jet_flavor", "defense": "lipschitz"} | given)
+        assert Settings.resolve(settings.to_dict()) == settings
+        assert fitting.build_tagger(settings, dataset).name == "lipschitz_mlp"
+        assert assembly.make_defense(settings, dataset, steps_per_epoch=10) is None
+    assert Settings.resolve({"recipe": "paper", "defense": "fgsm"}).hyperparameters.model == "paper_mlp"
+
+
+@pytest.mark.parametrize("model", ["mlp", "pfn"])
+def test_beside_other_defences_it_keeps_its_model(model):
+    rows = trainings(Settings.resolve({"model": model}), {"fgsm": [0], "lipschitz": [1]}, Strengths([0.01, 0.02]), {})
+    found = {name: [(one.seed, one.hyperparameters.model) for one in seeds] for name, seeds in rows.items()}
+    assert found == {"fgsm": [(0, model)], "fgsm ε=0.02": [(0, model)], "lipschitz": [(1, "lipschitz_mlp")]}
 
 
 @pytest.mark.parametrize("defense", ["sam", "asam", "awp"])

@@ -47,7 +47,7 @@ def trained(tagger, defense, x, y, jit, optimizer=None):
 def test_every_defence_is_compiled_here():
     """A new line in the catalogue needs one here."""
     other_names = {"pgd-N": "pgd", "ngm": "ngm every second", "variations": "nominal", "variations-fgsm": "fgsm"}
-    other_names |= {"variations-input-gradient": "input-gradient"}
+    other_names |= {"variations-input-gradient": "input-gradient", "lipschitz": "nominal"}
     assert {other_names.get(name, name) for name in CATALOGUE} <= DETERMINISTIC.keys() | RANDOM.keys()
     assert set(MODELS) <= TINY.keys() | SAME_CODE.keys() | {"mlp", "paper_mlp", "deep_sets"}
 
