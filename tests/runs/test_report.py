@@ -276,7 +276,7 @@ def test_a_study_of_architectures_is_taken_in_without_the_rest_being_done_again(
     settings = Settings.resolve({"config": "jet_flavor", "epochs": 1, "data_dir": str(data_dir), "paper": True})
     grid = AttackGrid(("fgsm",), (0.01,), (None,), objectives=("margin",), physics=PAPER)
     study = tmp_path / "study"
-    architectures(settings, study, ["paper_mlp", "pfn"], [0], grid)
+    architectures(settings, study, ["paper_mlp", "pfn"], [0], grid, max_jets=100)
     shutil.copytree(report_folder, tmp_path / "report")
     for part in PARTS:
         if part.NAME != "architectures":
