@@ -147,6 +147,7 @@ def test_the_stored_page_is_that_of_the_stored_entries():
 
 # What no entry is asked of, and why.
 NOT_ENTERED = {
+    "lipschitz": "nominal training of lipschitz_mlp, which is entered",
     "particle_net": "of the paper's size, for a GPU; particle_net_lite is entered",
     "particle_transformer": "of the paper's size, for a GPU; the small one is entered",
     "DeepDoubleBvL": "no jets with its inputs are at hand",
