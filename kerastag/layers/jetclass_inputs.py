@@ -1,6 +1,6 @@
 """What networks of JetClass are fed with by their authors, made of raw features of the schema `jetclass`.
 
-Reference: Qu, Li and Qian, arXiv:2202.03772, appendix; order and scales from github.com/jet-universe/particle_transformer.
+Reference: Qu, Li and Qian, arXiv:2202.03772; order and scales from github.com/jet-universe/particle_transformer.
 """
 
 import itertools
