@@ -229,6 +229,7 @@ class ReportOptions:
         uncertainty: Relative uncertainty of a bin against which distributions are held.
         features: Names of inputs for the figures by flavour and of the loss surface; none lets numbers decide.
         replicates: Bootstrap resamples.
+        objective: What attacks increase, as of `kerastag.attacks.Attack`.
         scale: Unit of ε, without a budget.
         physics: Which rules attacks obey, and their budget.
 
@@ -250,6 +251,12 @@ class ReportOptions:
         (), "inputs to show by flavour, the first two over the loss surface (default: those pushed most)"
     )
     replicates: int = option(REPLICATES, "bootstrap resamples", metavar="N", positive=True)
+    objective: str = option(
+        "cross_entropy",
+        "what attacks increase: cross_entropy; a discriminator of the data set, such as BvL (its margin); paper (the loss of "
+        "arXiv:2203.13890); or your own module:function(y, logits)",
+        metavar="NAME",
+    )
     scale: str = option("sigma", choices=SCALES)
     physics: Physics = section(PHYSICS)
 

@@ -48,7 +48,7 @@ class Subject:
         say: Called with what is being computed, for a progress bar.
 
     Raises:
-        UserError: if a tagger, the split or a feature does not fit the data set.
+        UserError: if a tagger, the split or a feature does not fit the data set, or there is no such objective.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Subject:
         self._attacks: dict[Condition, Attack | None] = {}
         self._attacked_jets: cachetools.LRUCache = cachetools.LRUCache(CACHE_BYTES, getsizeof=operator.attrgetter("nbytes"))
         self._areas: dict[tuple, Resampled] = {}
+        self.attack(self.fgsm())  # an objective that does not exist is found before anything is computed
 
     @property
     def names(self) -> list[str]:
@@ -93,10 +94,11 @@ class Subject:
 
     @property
     def title(self) -> str:
-        """Number and origin of the jets, for titles."""
+        """Number and origin of the jets, and at what attacks aim if that is not the cross-entropy, for titles."""
         changed = [name for name in self.dataset.variations if name != "nominal"]
         simulated = f", simulated with {', '.join(changed)}" if changed else ""
-        return f"{len(self.jets):,} jets of {self.dataset.schema.name}{simulated}, {self.sample.of_split}"
+        aim = "" if self.options.objective == "cross_entropy" else f", attacks on {self.options.objective}"
+        return f"{len(self.jets):,} jets of {self.dataset.schema.name}{simulated}, {self.sample.of_split}{aim}"
 
     def model(self, name: str) -> keras.Model:
         """The tagger, of several seeds the first."""
@@ -185,11 +187,13 @@ class Subject:
         return Seeds(tuple(self.area(name, condition, seed=seed).value for seed in range(len(self.taggers[name]))))
 
     def condition(
-        self, attack: str, epsilon: float | None = None, cap: float | None = None, objective: str = "cross_entropy"
+        self, attack: str, epsilon: float | None = None, cap: float | None = None, objective: str | None = None
     ) -> Condition:
-        """An attack or distortion under the report's rules of physics, of the headline's size unless told otherwise."""
+        """An attack or distortion under the report's rules of physics, of the headline's size and aim unless told otherwise."""
         size = self.options.epsilon if epsilon is None else epsilon
-        return Condition(attack, size, cap, objective, self.options.scale, physics=self.options.physics)
+        condition = Condition(attack, size, cap, scale=self.options.scale, physics=self.options.physics)
+        aim = self.options.objective if objective is None else objective
+        return dataclasses.replace(condition, objective=aim) if condition.is_attack else condition
 
     def fgsm(self, cap: float | None = None) -> Condition:
         """FGSM of the headline's size."""
@@ -197,7 +201,8 @@ class Subject:
 
     def strong_attacks(self, cap: float | None = None) -> list[Condition]:
         """The attacks of which the strongest is looked for, FGSM and PGD first."""
-        apgd = [self.condition("apgd-50", cap=cap, objective=objective) for objective in ("cross_entropy", self.main.name)]
+        aims = dict.fromkeys((self.options.objective, self.main.name))
+        apgd = [self.condition("apgd-50", cap=cap, objective=aim) for aim in aims]
         return [self.fgsm(cap), self.condition("pgd-20", cap=cap), *apgd]
 
     @functools.cached_property

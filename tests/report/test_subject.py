@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from kerastag.report.subject import Subject
-from kerastag.request import Sample
+from kerastag.request import ReportOptions, Sample
 
 
 @pytest.mark.parametrize(
@@ -18,5 +18,5 @@ from kerastag.request import Sample
 )
 def test_jets_of_a_variation_are_not_titled_as_nominal_ones(variations, said):
     dataset = SimpleNamespace(schema=SimpleNamespace(name="toy"), variations=variations)
-    about = SimpleNamespace(jets=range(9), dataset=dataset, sample=Sample())
+    about = SimpleNamespace(jets=range(9), dataset=dataset, sample=Sample(), options=ReportOptions())
     assert Subject.title.fget(about) == said

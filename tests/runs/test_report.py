@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kerastag import saving
-from kerastag.attacks import CLEAN, Attack, Condition, attacked_logits
+from kerastag.attacks import CLEAN, Attack, Condition, attacked_features, attacked_logits
 from kerastag.attacks.base import RandomDraws
 from kerastag.errors import UserError
 from kerastag.evaluation.architectures import TRAININGS
@@ -307,6 +307,7 @@ def test_mistakes_are_said(dataset, taggers, runs, data_dir, tmp_path):
         (taggers, {"scan": tmp_path}, "make it with scripts/scan_inputs.py"),
         (taggers, {"study": tmp_path}, "make it with scripts/study.py --models"),
         (taggers, {"epsilon": -1.0}, "--epsilon must be"),
+        (taggers, {"objective": "nonsense"}, "There is no attack objective 'nonsense'"),
         (taggers, {"replicates": 1}, "'replicates' must be"),
     ):
         with pytest.raises(UserError, match=re.escape(sentence)):
@@ -344,6 +345,16 @@ def test_moves_are_in_the_unit_asked_for(subject, dataset, taggers, tmp_path):
     steepness, usual = (of.steepness(slice(5)) for of in (other, subject))
     np.testing.assert_allclose(steepness, usual * core / sigma, rtol=1e-5)
     assert ReportOptions(physics=Physics(budget="envelope")).unit == "envelope"
+
+
+def test_attacks_aim_at_what_is_asked_for(subject, dataset, taggers, tmp_path):
+    aimed = Subject(taggers, dataset, subject.sample, ReportOptions(**OPTIONS, objective="CvL"), tmp_path)
+    assert aimed.title == f"{subject.title}, attacks on CvL" and aimed.fgsm().label == "FGSM on CvL ε=0.01 paper's box"
+    expected = attacked_features(aimed.model("robust"), aimed.jets.features, aimed.jets.y, aimed.fgsm().build(dataset))
+    np.testing.assert_array_equal(aimed.attacked("robust", aimed.fgsm()), expected)
+    assert (expected != subject.attacked("robust", subject.fgsm())).any()
+    assert [condition.objective for condition in aimed.strong_attacks()] == ["CvL", "CvL", "CvL", "BvL"]
+    assert aimed.distortions() == subject.distortions()
 
 
 def test_the_box_around_the_surface_is_that_of_its_jet(subject):
