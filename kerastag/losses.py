@@ -1,5 +1,9 @@
 """The focal loss of arXiv:2203.13890, which takes softmax of outputs that are already probabilities."""
 
+import kerastag.backend  # noqa: F401  (before Keras is imported)
+
+# isort: split
+
 from typing import Any
 
 import keras

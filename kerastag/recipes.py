@@ -296,6 +296,8 @@ class Settings:
         self._check_precision()
         entry = DEFENSES.find(self.defense)
         uses, model = entry.uses, self.hyperparameters.model
+        if ":" not in model:  # one of the user's own is looked for when it is made
+            MODELS.find(model)
         if entry.model and model != entry.model:
             raise UserError(f"The defence '{self.defense}' trains the model {entry.model}, not {model}; leave 'model' out.")
         for name in (name for name in OF_DEFENSES if name not in uses):

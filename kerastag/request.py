@@ -253,8 +253,8 @@ class ReportOptions:
     replicates: int = option(REPLICATES, "bootstrap resamples", metavar="N", positive=True)
     objective: str = option(
         "cross_entropy",
-        "what attacks increase: cross_entropy; a discriminator of the data set, such as BvL (its margin); paper (the loss of "
-        "arXiv:2203.13890); or your own module:function(y, logits)",
+        "what attacks increase: cross_entropy; a discriminator of the data set, such as CvL (its margin; areas are its own "
+        "then); paper (the loss of arXiv:2203.13890); or your own module:function(y, logits)",
         metavar="NAME",
     )
     scale: str = option("sigma", choices=SCALES)

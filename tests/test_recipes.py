@@ -107,3 +107,9 @@ def test_a_budget_counts_once_unless_a_multiple_is_given(given, sizes):
 def test_runs_of_older_versions_had_the_papers_box():
     old = {name: value for name, value in Settings().to_dict().items() if name not in PHYSICS_OPTIONS}
     assert Settings.stored(old).physics == PAPER and Settings.stored(Settings().to_dict()).physics == PHYSICS
+
+
+def test_a_model_that_does_not_exist_is_said_before_the_data_are_read():
+    with pytest.raises(UserError, match="There is no model 'particle_net_light'; choose one of mlp, "):
+        Settings.resolve({"model": "particle_net_light"})
+    assert Settings.resolve({"model": "mine:network"}).hyperparameters.model == "mine:network"

@@ -225,8 +225,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         if self.builder_config.schema in SAMPLE_SCHEMAS:
             return SAMPLE_FILE, [reading.RootFile.of(SAMPLE_FILE)]
         raise UserError(
-            f"No files were given for config '{self.builder_config.schema.name}'; add --manual_dir DIR, "
-            "a folder that holds them (train.py: --manual-dir)."
+            f"No files were given for config '{self.builder_config.schema.name}'; name the folder "
+            "that holds them with --manual-dir (tfds build: --manual_dir)."
         )
 
     def _found(self, directory: Path) -> list[reading.RootFile]:

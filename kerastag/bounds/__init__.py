@@ -7,6 +7,7 @@ scaling and track quantities, is enclosed in intervals. Limits are right up to t
 References: intervals, Gowal et al., arXiv:1810.12715; CROWN, Zhang et al., arXiv:1811.00866.
 """
 
+import kerastag.backend  # noqa: F401  (before Keras is imported)
 from kerastag.bounds.margins import all_margin_bounds, margin_bounds, worst_logits
 from kerastag.bounds.nodes import Node
 from kerastag.bounds.rules import enclose

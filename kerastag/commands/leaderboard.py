@@ -26,10 +26,12 @@ refused here.
 
 Anybody's attacked jets lower an entry if they stay in its box. The file holds the array features, float32 (jets, features), of
 the jets of the entry in their order:
-  from kerastag import data
-  jets = data.prepare("jet_flavor").arrays("test").take(slice(4000))
-  attacked = my_attack(jets.features, jets.y)
-  numpy.savez("attacked.npz", features=attacked)
+  from kerastag import attacks, data, from_preset
+  dataset = data.prepare("jet_flavor")
+  box = attacks.Condition("apgd-100", 0.01).threat_model(dataset)
+  jets, tagger = dataset.arrays("test").take(slice(4000)), from_preset("jet_flavor_nominal")
+  attack = attacks.APGD(box, objective="BvL", steps=100)   # or one of your own
+  numpy.savez("attacked.npz", features=attacks.attacked_features(tagger, jets.features, jets.y, attack))
 Cells that must not move are equal to those of jets.features; ThreatModel.project makes the nearest point of the box of any.
 """
 

@@ -6,6 +6,10 @@ Architectures are built here. Only arrays of known names and shapes are read fro
 A tagger keeps its own classes, which attacks and evaluation add up to flavours, and it is frozen.
 """
 
+import kerastag.backend  # noqa: F401  (before Keras is imported)
+
+# isort: split
+
 from pathlib import Path
 
 import keras

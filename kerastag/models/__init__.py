@@ -1,5 +1,9 @@
 """Taggers: functions `(schema, statistics, ...)` that return a `keras.Model` from raw features to logits."""
 
+import kerastag.backend  # noqa: F401  (before Keras is imported)
+
+# isort: split
+
 import inspect
 from collections.abc import Callable, Sequence
 

@@ -46,8 +46,10 @@ def published(path: str | Path, slots: int = 128, neighbours: int = 16) -> keras
         E), `(batch, slots, 4)`. `published_tagger` puts a layer in front that makes these of raw features of JetClass.
 
     Raises:
-        UserError: if the file is none of these networks.
+        UserError: if the file is none of these networks, or `neighbours` is no number of them.
     """
+    if not (isinstance(neighbours, int) and neighbours > 0):
+        raise UserError(f"'neighbours' must be a whole number above 0, not {neighbours}.")
     path = Path(path)
     weights = _read(path)
     try:

@@ -84,8 +84,9 @@ class Subject:
 
     @property
     def main(self) -> Separation:
-        """The discriminator that areas are of where none is named."""
-        return self.dataset.schema.main
+        """The discriminator that areas are of where none is named: that at which attacks aim, else the schema's main one."""
+        schema = self.dataset.schema
+        return schema.separations.get(self.options.objective, schema.main)
 
     @property
     def scale(self) -> np.ndarray:

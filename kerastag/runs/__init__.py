@@ -1,5 +1,6 @@
 """What the commands run, a module each of the command's name, for use from Python as well.
 
+import kerastag.backend  # noqa: F401  (before Keras is imported)
 from pathlib import Path
 from kerastag import runs
 from kerastag.request import Sample

@@ -115,7 +115,8 @@ def _training(config: Mapping[str, Any]) -> str:
     jets = ", ".join(f"{split} {sum(of_class.values()):,}" for split, of_class in config["jets"].items())
     return (
         f"## Training\n\n```bash\n{_command(config['command'])}\n```\n\nJets: {jets}. Seed "
-        f"{config['settings'].seed}. Data set `{config['fingerprint'][:16]}`. {versions}. `config.json` has all settings.\n"
+        f"{config['settings'].seed}. Data set `{config['fingerprint'][:16]}`. {versions}. "
+        "`config.json` of the training has all settings.\n"
     )
 
 

@@ -57,6 +57,12 @@ def test_another_keras_backend_is_refused_in_one_sentence():
     assert "WrongBackend: kerastag needs Keras' TensorFlow backend" in imported.stderr.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("room", ["bounds", "legacy", "losses", "models", "runs"])
+def test_whatever_is_imported_first_loads_tensorflow_without_a_wall_of_lines(room):
+    assert run(sys.executable, "-c", f"import kerastag.{room}").stderr == ""
+
+
 def test_a_parser_loads_no_tensorflow():
     loaded = (
         "import sys; from kerastag import commands\n"

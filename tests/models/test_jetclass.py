@@ -187,5 +187,8 @@ def test_schemas_that_lack_something_are_refused():
     ):
         with pytest.raises(UserError, match=sentence):
             models.published_tagger(weights, schema)
+    for neighbours in (0, -1, 2.5):
+        with pytest.raises(UserError, match="'neighbours' must be a whole number above 0"):
+            models.published_tagger(weights, SCHEMA, neighbours)
     with pytest.raises(UserError, match="take 7, 13 or 17 features of a particle, not 4"):
         JetClassInputs.from_schema(SCHEMA, 4)

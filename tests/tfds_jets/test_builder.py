@@ -108,7 +108,7 @@ def test_existing_data_set_of_other_files_is_refused(tmp_path):
 
 
 def test_without_files_one_sentence_says_what_to_do(tmp_path):
-    with pytest.raises(UserError, match="add --manual_dir DIR"):
+    with pytest.raises(UserError, match="the folder that holds them with --manual-dir"):
         data.prepare("deepntuple", data_dir=tmp_path)
 
 

@@ -96,7 +96,7 @@ def _ratio_of_medians(
 def _surface(subject: Subject, steepness: np.ndarray, label: np.ndarray) -> dict[str, Any]:
     """The loss over two inputs around the jet to reject, such as light, of median gradient norm; empty without two inputs."""
     schema, scale = subject.dataset.schema, subject.scale
-    rejected = np.flatnonzero(np.isin(label, schema.main.columns[1]))
+    rejected = np.flatnonzero(np.isin(label, subject.main.columns[1]))
     jet = int(rejected[np.argsort(steepness[rejected])[len(rejected) // 2]]) if len(rejected) else 0
     steepest = one_of_each_variable(schema, subject.steepness(slice(jet, jet + 1))[0], 3)
     names = list(dict.fromkeys([*subject.options.features, *steepest]))[:2]
@@ -126,7 +126,7 @@ def draw(subject: Subject, numbers: Numbers) -> Mapping[str, Drawn]:
         first, second = (schema.features[schema.index(name)].label for name in numbers["surface"]["features"])
         surfaces = {name: np.array(values) for name, values in numbers["surface"]["surfaces"].items()}
         steps = np.array(numbers["surface"]["steps"])
-        title = f"a {schema.main.sides[1]} jet of {split}; box: ε = {epsilon:g}"
+        title = f"a {subject.main.sides[1]} jet of {split}; box: ε = {epsilon:g}"
         unit, box = subject.options.unit_of_moves, numbers["surface"]["box"]
         figures["loss_surface"] = plots.loss_surface(surfaces, steps, (first, second), box, title, unit)
     return figures
