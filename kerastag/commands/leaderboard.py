@@ -50,7 +50,7 @@ _OF_EVALUATE = (
     "max_jets",
 )
 _OF_SUBMIT = ("tagger", "author")
-# So few that random search and certificates take a minute; of entries that come along DeepFlavour alone has fewer.
+# So few that random search and certificates take a minute; of entries that come along some of CMS alone have fewer.
 _SAMPLE = Sample(max_jets=4000)
 
 

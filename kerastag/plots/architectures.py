@@ -14,12 +14,15 @@ _COLUMNS = 3
 def architectures(rows: Sequence[Row], main: str) -> Drawn:
     """Clean area against what is lost, a panel per attack; a model's nominal training is open, its adversarial one filled.
 
+    What was measured of one model alone has no panel.
+
     Args:
         rows: `model`, `training`, `loss`, the name of what is lost, and over seeds `clean` and `value`; error bars are their
             spread.
         main: Name of the discriminator.
     """
-    losses = unique(rows, "loss")
+    losses = [loss for loss in unique(rows, "loss") if len(unique(where(rows, loss=loss), "model")) > 1]
+    losses = losses or unique(rows, "loss")
     styles = tagger_styles(unique(rows, "model"))
     columns = min(len(losses), _COLUMNS)
     title = "Architectures: open nominal, filled adversarial training; bars: standard deviation over seeds"
