@@ -43,7 +43,7 @@ def section(subject: Subject, numbers: Numbers) -> Section:
         _TITLE,
         [
             f"Models on the same {numbers['jets']:,} jets, each trained nominally and with FGSM, beside boosted trees. Where "
-            "an attack needs a gradient, trees meet jets that were attacked on the first network, and random search. A set of "
+            "an attack needs a gradient, trees meet jets that were attacked on the first model, and random search. A set of "
             "objects has more structure than a list of features, and objects that see each other, as in a graph or under "
             "attention, have more than a set.",
             *(list(architectures.answers(points)) or ["No network has more structure than the first."]),
