@@ -20,13 +20,13 @@ SUMMARY = (
 COLUMNS = (
     "*Certified* is what no attack goes below in the box without ties; where a box has ties, that is another one. Over "
     "seeds are means ± standard deviations, with the number of trainings. Changes are absolute ones under simulated "
-    "variations. *Seen by trees* is the area with which boosted trees tell jets under the strongest attack from clean ones;"
-    " 0.5 is not at all. Entries made by an earlier version looked for fewer signs of useless gradients: adaptive steps, "
-    "transfer and the certificate of the margin are new. Parameters are all numbers of a network, moments of its "
+    "variations. *Seen by trees* is the area with which boosted trees tell jets under the strongest attack from clean "
+    "ones; 0.5 is not at all. Entries made by an earlier version looked for fewer signs of useless gradients: adaptive "
+    "steps, transfer and the certificate of the margin are new. Parameters are all numbers of a network, moments of its "
     "normalisations among them. Speeds are of the machine that made the entry, training times, without evaluation, of the "
     "one that trained. Boosted trees have no gradients: attacks that need them are made on a network, and random search "
-    "asks the trees themselves. A tagger is entered if its outputs are finite and the same each time, its gradients are not"
-    " zero, and its forward pass takes none. What was not measured is empty."
+    "asks the trees themselves. A tagger is entered if its outputs are finite and the same each time, its gradients are "
+    "not zero, and its forward pass takes none. What was not measured is empty."
 )
 # Columns of the short table.
 _SHORT = (
