@@ -29,7 +29,7 @@ needs_ntuple = pytest.mark.skipif(not NTUPLE.is_file(), reason="the CMS ntuple i
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup():
-    """The same random numbers in each run, for fixtures too: weights that nobody seeded once failed a test in 500."""
+    """The same random numbers in each run, for fixtures too: weights that nobody seeded failed a test in 1 % of runs."""
     keras.utils.set_random_seed(0)
 
 

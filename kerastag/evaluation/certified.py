@@ -14,7 +14,8 @@ from kerastag.attacks import Condition, ThreatModel, attacked_logits
 from kerastag.bounds import all_margin_bounds
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
-from kerastag.evaluation.comparison import MISTAG_RATES, tagged_shares
+from kerastag.evaluation.comparison import tagged_shares
+from kerastag.evaluation.working_points import MISTAG_RATES
 from kerastag.jets import Jets
 from kerastag.layers.mending import beyond_ranges
 from kerastag.metrics import Bootstrap, RankedPair, discriminant

@@ -11,7 +11,7 @@ from kerastag import tables
 from kerastag.attacks import Attack, Condition, attacked_logits
 from kerastag.data import JetDataset
 from kerastag.evaluation.stored_scores import ScoredJets
-from kerastag.evaluation.working_points import working_points
+from kerastag.evaluation.working_points import MISTAG_RATE, working_points
 from kerastag.jets import Jets
 from kerastag.metrics import Bootstrap, RankedPair, mean_cross_entropy
 from kerastag.request import EPSILON, REPLICATES
@@ -20,11 +20,6 @@ from kerastag.schema import Schema, Separation
 
 # Sizes of the attack that figures show, where there are several.
 _DRAWN_SIZES = (EPSILON, 5 * EPSILON)
-
-# Mistag rate of the clean jets to reject, light ones with b, c and light, that sets the threshold of tagging.
-MISTAG_RATE = 0.01
-# Those of certificates and of smoothed taggers.
-MISTAG_RATES = (0.1, MISTAG_RATE)
 
 # Logits `(jets, classes)` for each column of a table.
 ByDiscriminator = Mapping[str, np.ndarray]

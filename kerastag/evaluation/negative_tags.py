@@ -9,15 +9,13 @@ import numpy as np
 from kerastag import tables
 from kerastag.attacks import Condition, attacked_features, attacked_logits
 from kerastag.data import JetDataset
-from kerastag.evaluation.working_points import threshold
+from kerastag.evaluation.working_points import MISTAG_RATES, threshold
 from kerastag.jets import Jets
 from kerastag.metrics import MINIMUM_MISTAGGED, Bootstrap, discriminant
 from kerastag.results import NotDefined, Resampled
 from kerastag.schema import Separation
 from kerastag.schema.negative import negative
 from kerastag.tables import Row
-
-RATES = (0.1, 0.01)
 
 
 def negative_tags(
@@ -79,7 +77,7 @@ def rates(
     rejected = np.isin(label, separation.columns[1])
     clean = next(iter(scores.values()))[0]
     rows = []
-    for rate in RATES:
+    for rate in MISTAG_RATES:
         cut = threshold(clean[rejected], bootstrap.weights[rejected], rate)
         simulated = None
         for condition, (tagger, flipped) in scores.items():

@@ -21,8 +21,7 @@ from tqdm.auto import tqdm
 from kerastag import tables
 from kerastag.attacks import ThreatModel, attacked_logits
 from kerastag.errors import UserError
-from kerastag.evaluation.comparison import MISTAG_RATES
-from kerastag.evaluation.working_points import threshold
+from kerastag.evaluation.working_points import MISTAG_RATES, threshold
 from kerastag.jets import Jets
 from kerastag.layers.memory import jets_at_once
 from kerastag.layers.mending import beyond_ranges

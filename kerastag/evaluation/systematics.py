@@ -17,7 +17,7 @@ from scipy import stats
 from kerastag.data import paired
 from kerastag.evaluation.trends import rank_correlation
 from kerastag.evaluation.two_samples import compare_shapes
-from kerastag.evaluation.working_points import threshold
+from kerastag.evaluation.working_points import MISTAG_RATE, MISTAG_RATES, threshold
 from kerastag.flavours import FLAVOURS
 from kerastag.jets import Jets
 from kerastag.metrics import DISCRIMINATORS, HEADLINE, MINIMUM_MISTAGGED, Bootstrap, RankedPair, discriminant
@@ -28,8 +28,6 @@ from kerastag.schema import Separation
 _BVL = DISCRIMINATORS["BvL"]
 # File of the results in the folder of a run.
 RESULT = "systematics.json"
-# Mistag rates of nominal light jets that set the thresholds of b-tagging, and the one whose factors tables show.
-RATES, SHOWN_RATE = (0.1, 0.01), 0.01
 # What a tagger is ranked by: absolute changes, so that the least is best. "Relative" is that of 1 - AUC, since what a better
 # tagger has to lose is less.
 QUANTITIES = ("area", "relative", "b efficiency", "light mistag rate", "shape")
@@ -160,7 +158,7 @@ class Change:
     factors: list[Factor]
     shapes: dict[str, float]
 
-    def factor(self, flavour: str, rate: float = SHOWN_RATE) -> Resampled | NotDefined:
+    def factor(self, flavour: str, rate: float = MISTAG_RATE) -> Resampled | NotDefined:
         """The scale factor of a flavour at a working point."""
         return next(row.factor for row in self.factors if (row.flavour, row.working_point) == (flavour, rate))
 
@@ -193,7 +191,7 @@ def _size(change: Resampled | NotDefined) -> Resampled | NotDefined:
 
 
 def thresholds(
-    label: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None, rates: Sequence[float] = RATES
+    label: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None, rates: Sequence[float] = MISTAG_RATES
 ) -> dict[float, float]:
     """Thresholds of the BvL discriminator that shares of the light jets pass, by share.
 
