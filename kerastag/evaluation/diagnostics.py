@@ -100,7 +100,7 @@ def check_robustness(
 def markdown(checks: Mapping[str, Sequence[Check]]) -> str:
     """A table of the checks of several taggers."""
     rows = [
-        [tagger, check.name, _verdict(check), f"{check.value:.4g}", f"{check.limit:.4g}", check.meaning]
+        [tagger, check.name, _verdict(check), *_compared(check), check.meaning]
         for tagger, tagger_checks in checks.items()
         for check in tagger_checks
     ]
@@ -118,6 +118,11 @@ def beyond_limits(checks: Mapping[str, Sequence[Check]]) -> list[str]:
 
 def _verdict(check: Check) -> str:
     return "not looked at" if check.passed is None else "pass" if check.passed else "FAIL"
+
+
+def _compared(check: Check) -> tuple[str, str]:
+    """A number and what it is held against; nothing where it was not looked at."""
+    return ("", "") if check.passed is None else (f"{check.value:.4g}", f"{check.limit:.4g}")
 
 
 def _at_least(larger: float, smaller: float) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from kerastag import tables
 from kerastag.attacks import CLEAN
-from kerastag.results import Number, Seeds
+from kerastag.results import Number, Seeds, decimals
 
 RESULT = "inputs.json"
 
@@ -35,4 +35,4 @@ def markdown(rows: Sequence[Mapping[str, Any]], main: str) -> str:
 
 
 def _with_seeds(number: Number, seeds: Seeds) -> str:
-    return f"{number}" if seeds.spread is None else f"{number} (seeds {seeds.spread:.4f})"
+    return f"{number}" if seeds.spread is None else f"{number} (seeds {seeds.spread:.{decimals(seeds.spread)}f})"

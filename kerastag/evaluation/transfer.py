@@ -113,6 +113,11 @@ class Matrix:
             above, values=np.where(above.values > 0, above.values, np.nan)
         )
 
+    def losses_alone(self, condition: Condition, source: str, target: str) -> dict[str, Resampled | NotDefined]:
+        """Loss of the main area if jets of one side alone are attacked, by side; none between taggers of other inputs."""
+        duel, clean = self.duels[condition][source][target], self.area(CLEAN, target, target)
+        return {} if isinstance(duel, NotDefined) else {side: clean - area for side, area in duel.evaluation.alone.items()}
+
     def excess(self, condition: Condition, tagger: str) -> Resampled | NotDefined:
         """Relative loss of the main area, white-box, beyond that of the first tagger that has one."""
         losses = (self.relative_loss(condition, name, name) for name in self.inputs)

@@ -45,7 +45,7 @@ def _pareto_panel(axis: plt.Axes, rows: Sequence[Row], styles: Mapping[str, Styl
             **styles[row["tagger"]],
         )
     points = [(row["clean"].mean, row["attacked"].mean) for row in rows]
-    axis.plot(*zip(*_front(points), strict=True), ":", color="gray", zorder=0, label="front")
+    _draw_front(axis, points)
 
 
 def _label(axis: plt.Axes, attack: str, main: str) -> None:
@@ -54,6 +54,13 @@ def _label(axis: plt.Axes, attack: str, main: str) -> None:
     axis.margins(0.15)
     axis.ticklabel_format(useOffset=False)
     axis.tick_params(axis="x", labelrotation=30)
+
+
+def _draw_front(axis: plt.Axes, points: Sequence[tuple[float, float]]) -> None:
+    """A dotted line through the front; a single point that is best in both needs none."""
+    front = _front(points)
+    if len(front) > 1:
+        axis.plot(*zip(*front, strict=True), ":", color="gray", zorder=0, label="front")
 
 
 def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -77,7 +84,7 @@ def fronts(rows: Sequence[Row], title: str) -> Drawn:
         for row, style in zip(of_group, tagger_styles(range(len(of_group))).values(), strict=True):
             axis.plot(row["clean"].value, row["attacked"].value, linestyle="none", markersize=14, label=row["tagger"], **style)
         points = [(row["clean"].value, row["attacked"].value) for row in of_group]
-        axis.plot(*zip(*_front(points), strict=True), ":", color="gray", zorder=0, label="front")
+        _draw_front(axis, points)
         # All met the same jets, so one bar for all says more than many that overlap; no tagger is best in both.
         errors = [np.mean([row[name].error for row in of_group]) for name in ("clean", "attacked")]
         corner = np.max(points, axis=0)

@@ -106,7 +106,7 @@ def test_saturation_is_seen(honest, jets):
 def test_table_says_what_was_not_looked_at(honest, jets):
     text = markdown({"a": check_robustness(honest, *jets, threat_model())})
     row = next(line for line in text.splitlines() if "transfer" in line)
-    assert "not looked at" in row and "no other tagger" in row
+    assert "not looked at" in row and "no other tagger" in row and "nan" not in row
     assert text.count(" pass ") == 10
 
 

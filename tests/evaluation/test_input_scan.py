@@ -26,7 +26,12 @@ def test_a_line_per_set_of_inputs_with_clean_area_and_loss_under_attack():
 
 def test_the_spread_is_told_where_there_are_several_seeds():
     _, lines = table(rows((0.94, 0.95, 0.96)), "BvL")
-    assert lines[0][3:] == ["0.9461 ± 0.0025 (seeds 0.0100)", "0.0000 ± 0.0011 (seeds 0.0001)"]
+    assert lines[0][3:] == ["0.9461 ± 0.0025 (seeds 0.010)", "0.0000 ± 0.0011 (seeds 0.00010)"]
+
+
+def test_a_small_spread_keeps_its_digits():
+    _, lines = table(rows((0.95, 0.95001)), "BvL")
+    assert lines[0][3].endswith("(seeds 0.000007)")
 
 
 def test_rows_come_back_from_a_file_as_they_were(tmp_path):

@@ -80,6 +80,15 @@ def test_front_is_of_the_taggers_that_none_exceeds():
     assert all(container.has_xerr and not container.has_yerr for container in axes[0, 0].containers)
 
 
+def test_one_that_is_best_in_both_is_no_front():
+    rows = [
+        {"tagger": name, "attack": "FGSM", "clean": Seeds((clean,)), "attacked": Seeds((0.9 * clean,))}
+        for name, clean in (("best", 0.95), ("worse", 0.94))
+    ]
+    _, axes = plots.pareto(rows, "", "BvL")
+    assert axes[0, 0].get_legend_handles_labels()[1] == ["best", "worse"]
+
+
 def test_losses_within_their_error_leave_a_gap():
     rows = [
         {"tagger": "a", "kind": "noise", "is_attack": False, "size": size, "loss": Interval(0.01, low, 0.02)}

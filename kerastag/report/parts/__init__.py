@@ -17,6 +17,7 @@ from kerastag.report.parts import (
     realism,
     shapes,
     trainings,
+    transfer,
     vulnerability,
     working_points,
 )
@@ -24,6 +25,7 @@ from kerastag.report.parts import (
 PARTS: tuple[Part, ...] = (
     vulnerability,
     certified,
+    transfer,
     shapes,
     hidden,
     directions,
