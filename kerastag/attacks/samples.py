@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kerastag.attacks.base import Attack
 from kerastag.layers.class_logits import flavour_logits
+from kerastag.layers.graphs import as_traced
 from kerastag.layers.memory import jets_at_once
 from kerastag.layers.mending import beyond_ranges
 
@@ -88,4 +89,5 @@ def _by_batches(
         attack.restart()
     jets = batch_size or jets_at_once(tagger)
     batches = ([tf.constant(part[i : i + jets]) for part in (x, y)] for i in range(0, len(x), jets))
-    return np.concatenate([graph(*batch, tf.constant(strength, tf.float32)).numpy() for batch in batches])
+    with as_traced(len(x)):
+        return np.concatenate([graph(*batch, tf.constant(strength, tf.float32)).numpy() for batch in batches])

@@ -13,6 +13,7 @@ import tensorflow as tf
 from kerastag.attacks import FGSM, ThreatModel
 from kerastag.attacks.threat_model import Box
 from kerastag.layers.class_logits import flavour_logits
+from kerastag.layers.graphs import as_traced
 from kerastag.layers.memory import batches
 
 QUANTITIES = ("gradient_norm", "curvature", "rise_random", "rise_adversarial")
@@ -85,7 +86,8 @@ def flatness(
         }
 
     numbers = np.arange(len(x), dtype=np.int64)
-    parts = [measure(*jets, number[0]) for *jets, number in batches(tagger, x, y, numbers, most=_BATCH)]
+    with as_traced(len(x)):
+        parts = [measure(*jets, number[0]) for *jets, number in batches(tagger, x, y, numbers, most=_BATCH)]
     return {name: np.concatenate([part[name].numpy() for part in parts]) for name in QUANTITIES}
 
 
