@@ -5,9 +5,13 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from kerastag.plots.style import Drawn, Style, legend_below, panels, styled, tagger_styles
+from kerastag.plots.style import LINES, TAGGERS, Drawn, Style, legend_below, panels, styled, tagger_styles
 from kerastag.results import Seeds
 from kerastag.tables import Row, unique, where
+
+# Defences whose points can have their strength beside them, and the marker of the smallest strength of more.
+_LABELLED = 6
+_SMALLEST = 9
 
 
 @styled
@@ -102,6 +106,8 @@ def fronts(rows: Sequence[Row], title: str) -> Drawn:
 def pareto_curves(rows: Sequence[Row], title: str, main: str) -> Drawn:
     """Clean area against what is left, a panel per attack or certificate, a curve per defence with a point for each strength.
 
+    Strengths stand beside the points; of many defences, whose points lie close, larger markers are larger strengths.
+
     Args:
         rows: `defence`; `strength`, a pair of a label and a number for whatever varies; `attack`; and the areas of the seeds,
             `clean` and `attacked`. Error bars are their spread.
@@ -110,42 +116,50 @@ def pareto_curves(rows: Sequence[Row], title: str, main: str) -> Drawn:
     """
     attacks = unique(rows, "attack")
     styles = tagger_styles(unique(rows, "defence"))
+    many = len(styles) > _LABELLED
+    marks = "larger markers: more strength in training" if many else "numbers: strength in training"
+    if any(row["clean"].spread is not None for row in rows):
+        marks += "; bars: standard deviation over seeds"
     columns = 2 if len(attacks) == 4 else min(len(attacks), 3)
-    figure, axes = panels(-(-len(attacks) // columns), columns, title)
+    figure, axes = panels(-(-len(attacks) // columns), columns, f"{title}; {marks}")
     for axis, attack in zip(axes.flat, attacks, strict=False):
-        for defence, style in styles.items():
+        for place, (defence, style) in enumerate(styles.items()):
             if points := where(rows, attack=attack, defence=defence):
-                _curve(axis, points, style)
+                _curve(axis, points, {**style, "linestyle": LINES[place // len(TAGGERS)]}, labelled=not many)
         _label(axis, attack, main)
         axis.set_ylabel(f"{main} AUC left")
     for axis in axes.flat[len(attacks) :]:
         axis.set_axis_off()
-    axes.flat[0].legend(fontsize="x-small", loc="best")
+    if many:
+        figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize="x-small")
+    else:
+        axes.flat[0].legend(fontsize="x-small", loc="best")
     return figure, axes
 
 
-def _curve(axis: plt.Axes, rows: Sequence[Row], style: Style) -> None:
+def _curve(axis: plt.Axes, rows: Sequence[Row], style: Style, labelled: bool) -> None:
     """A defence, its points joined and each with what of its strength differs."""
     rows = sorted(rows, key=lambda row: row["strength"])
     clean, attacked = ([row[key] for row in rows] for key in ("clean", "attacked"))
+    at = [(row["clean"].mean, row["attacked"].mean) for row in rows]
     axis.errorbar(
-        [seeds.mean for seeds in clean],
-        [seeds.mean for seeds in attacked],
+        *zip(*at, strict=True),
         xerr=_spreads(clean),
         yerr=_spreads(attacked),
-        linestyle="-",
         linewidth=2,
-        markersize=12,
+        markersize=12 if labelled else _SMALLEST,
         capsize=4,
         label=rows[0]["defence"],
         **style,
     )
-    if len(rows) > 1:
-        for row in rows:
-            at = (row["clean"].mean, row["attacked"].mean)
+    if not labelled:
+        for place, point in enumerate(at[1:], start=1):
+            axis.plot(*point, markersize=_SMALLEST * (1 + place / 2), **{**style, "linestyle": "none"})
+    elif len(rows) > 1:
+        for row, point in zip(rows, at, strict=True):
             varied = [size for size in row["strength"] if any(size not in other["strength"] for other in rows)]
             mark = " ".join(f"{label}{number:g}" for label, number in varied)
-            axis.annotate(mark, at, (8, -18), textcoords="offset points", fontsize="xx-small")
+            axis.annotate(mark, point, (8, -18), textcoords="offset points", fontsize="xx-small")
 
 
 def _spreads(areas: Sequence[Seeds]) -> list[float]:

@@ -272,7 +272,7 @@ def _draw(
         }
         for label, name, left in points
     ]
-    title = "Clean area, and what is left of it; numbers: strength in training; bars: standard deviation over seeds"
+    title = "Clean area, and what is left of it"
     plots.save(plots.pareto_curves(rows, title, main)[0], output / "pareto.png", output / "pareto.pdf")
 
 

@@ -198,6 +198,28 @@ def test_a_curve_joins_the_sizes_of_a_defence():
     assert shown == [["nominal", "fgsm", "trades"], ["fgsm", "trades"]]
 
 
+def test_many_defences_show_their_strength_by_the_size_of_markers():
+    rows = [
+        {"defence": f"defence {number}", "strength": (("", size),), "attack": "FGSM"}
+        | {"clean": Seeds((0.95 - size,)), "attacked": Seeds((0.9 + size / 10 + number / 100,))}
+        for number in range(10)
+        for size in (0.03, 0.01, 0.02)
+    ]
+    figure, ((axis,),) = plots.pareto_curves(rows, "Areas", "BvL")
+    assert not axis.texts and axis.get_legend() is None and "larger markers" in figure.get_suptitle()
+    assert "bars" not in figure.get_suptitle()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [f"defence {number}" for number in range(10)]
+    curves = [container.lines[0] for container in axis.containers]
+    looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in curves}
+    assert len(curves) == len(looks) == 10
+    for line in curves:  # the weakest has the marker of the line
+        stronger = [point for point in axis.lines if len(point.get_xdata()) == 1 and point.get_color() == line.get_color()]
+        stronger = [point for point in stronger if point.get_marker() == line.get_marker()]
+        assert [line.get_xdata()[0], *(point.get_xdata()[0] for point in stronger)] == pytest.approx([0.94, 0.93, 0.92])
+        sizes = [line.get_markersize(), *(point.get_markersize() for point in stronger)]
+        assert sizes == sorted(set(sizes))
+
+
 def test_certificates_lie_below_attacks_with_a_band_between_them():
     rows = [
         {
