@@ -191,6 +191,8 @@ def _verdict(rows: Sequence[Row]) -> str:
     count = f"of {len(rows)} networks of more structure {more} lose more and {less} less"
     if more and less:
         return f"it depends on the network, {count}"
-    if more or less:
+    if len(rows) in (more, less):
         return f"more structure makes a tagger {'more' if more else 'less'} vulnerable, {count}"
+    if more or less:
+        return f"more structure makes a tagger {'more' if more else 'less'} vulnerable or no different within errors, {count}"
     return f"undecided, {count}"

@@ -104,25 +104,24 @@ class Matrix:
         self, condition: Condition, source: str, target: str, discriminator: str | None = None
     ) -> Resampled | NotDefined:
         """Loss over what the clean area is above 0.5."""
-        above = self.area(CLEAN, target, target, discriminator) - 0.5
-        if isinstance(above, NotDefined):
-            return above
-        if above.value <= 0:
-            return NotDefined("a guess")  # there is nothing to lose
-        return self.loss(condition, source, target, discriminator) / dataclasses.replace(
-            above, values=np.where(above.values > 0, above.values, np.nan)
-        )
-
-    def losses_alone(self, condition: Condition, source: str, target: str) -> dict[str, Resampled | NotDefined]:
-        """Loss of the main area if jets of one side alone are attacked, by side; none between taggers of other inputs."""
-        duel, clean = self.duels[condition][source][target], self.area(CLEAN, target, target)
-        return {} if isinstance(duel, NotDefined) else {side: clean - area for side, area in duel.evaluation.alone.items()}
+        clean = self.area(CLEAN, target, target, discriminator)
+        return relative_loss(clean, self.area(condition, source, target, discriminator))
 
     def excess(self, condition: Condition, tagger: str) -> Resampled | NotDefined:
         """Relative loss of the main area, white-box, beyond that of the first tagger that has one."""
         losses = (self.relative_loss(condition, name, name) for name in self.inputs)
         first = next((loss for loss in losses if isinstance(loss, Resampled)), NotDefined("a guess"))
         return self.relative_loss(condition, tagger, tagger) - first
+
+
+def relative_loss(clean: Resampled | NotDefined, attacked: Resampled | NotDefined) -> Resampled | NotDefined:
+    """Clean minus attacked area, over what the clean one is above 0.5; not defined of a guess, which has nothing to lose."""
+    above = clean - 0.5
+    if isinstance(above, NotDefined):
+        return above
+    if above.value <= 0:
+        return NotDefined("a guess")
+    return (clean - attacked) / dataclasses.replace(above, values=np.where(above.values > 0, above.values, np.nan))
 
 
 def shared_jets(spectators: Sequence[dict[str, np.ndarray]]) -> list[np.ndarray]:

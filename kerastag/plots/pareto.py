@@ -143,7 +143,8 @@ def _curve(axis: plt.Axes, rows: Sequence[Row], style: Style, labelled: bool) ->
     clean, attacked = ([row[key] for row in rows] for key in ("clean", "attacked"))
     at = [(row["clean"].mean, row["attacked"].mean) for row in rows]
     axis.errorbar(
-        *zip(*at, strict=True),
+        [x for x, _ in at],
+        [y for _, y in at],
         xerr=_spreads(clean),
         yerr=_spreads(attacked),
         linewidth=2,

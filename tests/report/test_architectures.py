@@ -97,6 +97,11 @@ def test_correlation_is_over_networks_of_known_structure_with_the_share_of_all_t
         ),
         ((0.020, 0.022), (0.002, 0.004), "it depends on the network, of 2 networks of more structure 1 lose more and 1"),
         ((0.010, 0.022), (0.004, 0.016), "undecided, of 2 networks of more structure 0 lose more and 0 less"),
+        (
+            (0.020, 0.022),
+            (0.004, 0.016),
+            "more structure makes a tagger more vulnerable or no different within errors, of 2 networks of more structure 1",
+        ),
         ((0.020,), (0.004,), "one seed tells nothing"),
     ],
 )

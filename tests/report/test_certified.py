@@ -37,6 +37,7 @@ def test_what_is_left_lies_between_the_certificate_and_the_stronger_of_two_attac
     jets, bootstrap = Jets(x, np.arange(len(x)) % 3, {}, 3), Bootstrap(np.arange(len(x)), 5)
     keras.utils.set_random_seed(3)
     model = models.mlp(TOY, checks.flat_statistics(TOY), hidden=(16, 16))
+    dataset = SimpleNamespace(schema=TOY, scale=lambda name: SCALE)
     subject = SimpleNamespace(
         names=["net"],
         main=TOY.main,
@@ -44,7 +45,8 @@ def test_what_is_left_lies_between_the_certificate_and_the_stronger_of_two_attac
         bootstrap=bootstrap,
         model=lambda name: model,
         say=lambda text: None,
-        dataset=SimpleNamespace(schema=TOY, scale=lambda name: SCALE),
+        dataset=dataset,
+        attack=lambda condition: condition.build(dataset),
         options=SimpleNamespace(epsilon=sizes[0], epsilons=sizes, scale="sigma", physics=Physics()),
     )
     numbers = certified.numbers(subject)

@@ -40,7 +40,7 @@ def _curve(subject: Subject, name: str) -> Iterator[Row]:
     bootstrap = subject.bootstrap.of(np.arange(len(subject.jets)) < _JETS)
     untied = dataclasses.replace(subject.options.physics, untied=True)
     attempts = [Condition(name, 1.0, None, main.name, subject.options.scale, physics=untied) for name in _ATTACKS]
-    attacks, certifier = {one.title: one.build(subject.dataset) for one in attempts}, Certifier(model, main)
+    attacks, certifier = {one.title: subject.attack(one) for one in attempts}, Certifier(model, main)
 
     def area(values: np.ndarray) -> Resampled:
         return defined(bootstrap.area(RankedPair(jets.y, values, main)), f"{main.name} AUC of {len(jets):,} jets")
