@@ -79,7 +79,7 @@ class Catalogue:
     Args:
         kind: What they are, for messages.
         entries: One for each.
-        own: Whether "module:Class" is a name too, of something of the user's own.
+        own: How something of the user's own is named, such as "module:Class"; "" if there can be none.
         own_uses: `uses` of what is the user's own.
         others: Catalogues of other kinds that a name may have been meant of, by their option.
     """
@@ -88,7 +88,7 @@ class Catalogue:
         self,
         kind: str,
         *entries: Entry,
-        own: bool = False,
+        own: str = "",
         own_uses: tuple[str, ...] = (),
         others: Mapping[str, "Catalogue"] | None = None,
     ):
@@ -107,7 +107,7 @@ class Catalogue:
     def help(self) -> str:
         """Each name with what it is, for `--help`."""
         names = "; ".join(f"{entry.name}: {entry.help}" for entry in self.entries)
-        return f"{names}; or your own module:Class" if self.own else names
+        return f"{names}; or your own {self.own}" if self.own else names
 
     def find(self, name: str) -> Entry:
         """The entry of a name.
@@ -124,7 +124,7 @@ class Catalogue:
             for meant in other:
                 if name.lower().replace("-", "_") in (meant, meant.partition("_")[0]):
                     raise UserError(f"There is no {self.kind} '{name}'; it is a {other.kind}: {option} {meant}.")
-        of_ones_own = ", or give module:name of your own" if self.own else ""
+        of_ones_own = f", or give your own {self.own}" if self.own else ""
         raise UserError(f"There is no {self.kind} '{name}'; choose one of {', '.join(self)}{of_ones_own}.")
 
     def build(self, name: str, *arguments: Any, **offered: Any) -> Any:
@@ -287,7 +287,7 @@ ATTACKS = Catalogue(
         title="correlated",
         looks=False,
     ),
-    own=True,
+    own="module:Class",
 )
 
 MODELS = Catalogue(
@@ -326,6 +326,7 @@ MODELS = Catalogue(
         "kerastag.models.lipschitz_mlp:lipschitz_mlp",
         float32_only=True,
     ),
+    own="module:function(schema, statistics)",
 )
 
 _RAMP = ("warmup_epochs", "ramp_epochs", "random_epsilon")
@@ -489,7 +490,7 @@ DEFENSES = Catalogue(
         sized=False,
         model="lipschitz_mlp",
     ),
-    own=True,
+    own="module:Class",
     own_uses=_RAMP,
     others={"--model": MODELS},
 )

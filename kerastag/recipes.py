@@ -64,7 +64,7 @@ class Recipe:
             overrides the batch size.
     """
 
-    model: str = option("mlp", f"{MODELS.help}; or your own module:function(schema, statistics)", group=_TRAINING)
+    model: str = option("mlp", MODELS.help, group=_TRAINING)
     epochs: int = option(30, "passes over the training jets", metavar="N", positive=True, group=_TRAINING)
     batch_size: int = option(512, "jets in a step", metavar="N", positive=True, group=_TRAINING)
     learning_rate: float = option(1e-3, "at the start", metavar="RATE", positive=True, group=_TRAINING)
@@ -296,8 +296,7 @@ class Settings:
         self._check_precision()
         entry = DEFENSES.find(self.defense)
         uses, model = entry.uses, self.hyperparameters.model
-        if ":" not in model:  # one of the user's own is looked for when it is made
-            MODELS.find(model)
+        MODELS.find(model)  # one of the user's own is looked for when it is made
         if entry.model and model != entry.model:
             raise UserError(f"The defence '{self.defense}' trains the model {entry.model}, not {model}; leave 'model' out.")
         for name in (name for name in OF_DEFENSES if name not in uses):

@@ -34,10 +34,8 @@ def get(name: str) -> Callable[..., keras.Model]:
     Raises:
         UserError: if there is none, or it does not take a schema and statistics by these names.
     """
-    if name in MODELS:
-        return imported(MODELS.find(name).path)
     if ":" not in name:
-        raise UserError(f"There is no model '{name}'; choose one of {', '.join(MODELS)}, or give module:function.")
+        return imported(MODELS.find(name).path)
     function = own(name, "model")
     # By the names of its arguments, so that nothing is called that was not written to be a model.
     if not inspect.isfunction(function) or tuple(inspect.signature(function).parameters)[:2] != ("schema", "statistics"):

@@ -83,7 +83,7 @@ def test_attack_and_objective_are_named_as_module_and_name(toy_tagger, toy_jets)
         ("tests.nowhere:Halfway", "The module 'tests.nowhere' cannot be imported"),
         ("tests.own_networks:Nothing", "The attack 'tests.own_networks:Nothing' cannot be imported"),
         ("os:system", "no class below kerastag's Attack"),
-        ("halfway", "There is no attack 'halfway'.*or give module:name of your own"),
+        ("halfway", "There is no attack 'halfway'.*or give your own module:Class"),
     ],
 )
 def test_what_is_no_attack_is_refused(name, sentence):
