@@ -9,8 +9,8 @@ from kerastag.plots.style import LINES, TAGGERS, Drawn, Style, legend_below, pan
 from kerastag.results import Seeds
 from kerastag.tables import Row, unique, where
 
-# Defences whose points can have their strength beside them, and the marker of the smallest strength of more.
-_LABELLED = 6
+# Points that can have their strength beside them, and the marker of the smallest strength of more.
+_LABELLED = 10
 _SMALLEST = 9
 
 
@@ -106,7 +106,7 @@ def fronts(rows: Sequence[Row], title: str) -> Drawn:
 def pareto_curves(rows: Sequence[Row], title: str, main: str) -> Drawn:
     """Clean area against what is left, a panel per attack or certificate, a curve per defence with a point for each strength.
 
-    Strengths stand beside the points; of many defences, whose points lie close, larger markers are larger strengths.
+    Strengths stand beside the points; of many points, which lie close, larger markers are larger strengths.
 
     Args:
         rows: `defence`; `strength`, a pair of a label and a number for whatever varies; `attack`; and the areas of the seeds,
@@ -116,7 +116,7 @@ def pareto_curves(rows: Sequence[Row], title: str, main: str) -> Drawn:
     """
     attacks = unique(rows, "attack")
     styles = tagger_styles(unique(rows, "defence"))
-    many = len(styles) > _LABELLED
+    many = max(len(where(rows, attack=attack)) for attack in attacks) > _LABELLED
     marks = "larger markers: more strength in training" if many else "numbers: strength in training"
     if any(row["clean"].spread is not None for row in rows):
         marks += "; bars: standard deviation over seeds"
@@ -131,7 +131,7 @@ def pareto_curves(rows: Sequence[Row], title: str, main: str) -> Drawn:
     for axis in axes.flat[len(attacks) :]:
         axis.set_axis_off()
     if many:
-        figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize="x-small")
+        figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     else:
         axes.flat[0].legend(fontsize="x-small", loc="best")
     return figure, axes
