@@ -125,7 +125,7 @@ def pareto_curves(rows: Sequence[Row], title: str, main: str) -> Drawn:
     for axis, attack in zip(axes.flat, attacks, strict=False):
         for place, (defence, style) in enumerate(styles.items()):
             if points := where(rows, attack=attack, defence=defence):
-                _curve(axis, points, {**style, "linestyle": LINES[place // len(TAGGERS)]}, labelled=not many)
+                _curve(axis, points, {**style, "linestyle": LINES[place // len(TAGGERS) % len(LINES)]}, labelled=not many)
         _label(axis, attack, main)
         axis.set_ylabel(f"{main} AUC left")
     for axis in axes.flat[len(attacks) :]:

@@ -110,9 +110,12 @@ def report_folder(folder_and_calls):
 def test_no_jets_are_attacked_twice(folder_and_calls):
     _, calls = folder_and_calls
     assert set(calls.of_subject.values()) == {1}
-    # The part on certificates has two attacks of its own, on a box without ties.
-    certified = read_json(folder_and_calls[0] / "parts" / "certified.json")["numbers"]["rows"]
-    assert calls.restarts == len(calls.of_subject) + 2 * sum(row["epsilon"] > 0 for row in certified)
+    # The part on certificates has two attacks of its own, on a box without ties, and the one on transfer those on the margin.
+    certified, transferred = (
+        read_json(folder_and_calls[0] / "parts" / f"{name}.json")["numbers"]["rows"] for name in ("certified", "transfer")
+    )
+    on_margin = sum(row["attacked_on"] == row["evaluated_on"] for row in transferred)
+    assert calls.restarts == len(calls.of_subject) + 2 * sum(row["epsilon"] > 0 for row in certified) + on_margin
     conditions = collections.Counter(attack for _, attack in calls.of_subject)
     looks = {attack: not type(attack).__name__.endswith(("Shift", "Noise")) for attack, _ in conditions}
     assert any(looks.values()) and not all(looks.values())
