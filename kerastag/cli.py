@@ -84,6 +84,8 @@ def load_tensorflow(look_for_gpus: bool = True) -> None:
 # Smallest number of each option that is no field of a dataclass.
 _AT_LEAST = {
     "batch_size": 1,
+    "betas": 0,
+    "factors": 0,
     "files": 1,
     "inference_batches": 1,
     "jets": 1,
@@ -95,6 +97,7 @@ _AT_LEAST = {
     "seed": 0,
     "seeds": 0,
     "sizes": 1,
+    "train_epsilons": 0,
 }
 
 

@@ -97,6 +97,12 @@ def test_every_defence_takes_the_seeds_asked_for(monkeypatch, tmp_path):
     assert asked.pop() == {"nominal": (0, 1, 2, 3, 4), "pgd-7": (0,)}
 
 
+@pytest.mark.parametrize("option", ["--train-epsilons", "--betas", "--factors"])
+def test_a_strength_below_zero_is_refused_by_the_name_of_its_option(option, tmp_path):
+    outcome = run_command("benchmark_robustness", option, "1", "-1", "--output", tmp_path / "out")
+    assert outcome.code == 2 and f"{option} must be at least 0, not -1" in outcome.err
+
+
 @pytest.mark.slow
 def test_quantities_are_those_of_other_commands(dataset, data_dir, tmp_path, capsys):
     """The strongest attack is the least area of the table; certificates are below attacks; calibration as by hand."""
