@@ -93,8 +93,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     entry.add_argument(
         "--other-seeds",
         nargs="+",
-        metavar="DIR",
-        help="run directories of further trainings that differ in the seed alone, for means and spreads over seeds",
+        metavar="DIR|SEED",
+        help="run directories of further trainings that differ in the seed alone, for means and spreads over seeds; with "
+        "--evaluate trees, whole numbers to train more with",
     )
     entry.add_argument(
         "--attacked-on",

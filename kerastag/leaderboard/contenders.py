@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from kerastag.saving.taggers import NamedTagger, check_inputs, load
 
 # What boosted trees are called where a path is asked for.
 TREES_SOURCE = "trees"
+# Seed with which they are trained.
+_SEED_OF_TREES = 0
 # Digits behind the point of the logits by which trees are known again.
 _DIGITS = 4
 
@@ -45,7 +48,7 @@ class Contender:
     def facts(self) -> dict[str, Any]:
         """What is known of it, by field of an entry."""
         if self.loaded is None:
-            known = {"architecture": "scikit-learn's gradient-boosted trees", "defence": "nominal", "seed": 0}
+            known = {"architecture": "scikit-learn's gradient-boosted trees", "defence": "nominal", "seed": _SEED_OF_TREES}
             return known | {"attacked_on": self.attacked_on}
         return {"parameters": self.loaded.model.count_params(), **trainings.facts(self.loaded)}
 
@@ -90,10 +93,43 @@ def find(argument: str, dataset: JetDataset, attacked_on: str | None = None) -> 
         raise UserError(f"'{TREES_SOURCE}' have no gradients; name a network whose attacks follow with --attacked-on TAGGER.")
     gradients, train = _network(attacked_on, dataset), dataset.arrays("train")
     start = time.perf_counter()
-    trees = Tagger.trees(train, gradients.model)
+    trees = Tagger.trees(train, gradients.model, _SEED_OF_TREES)
     seconds = time.perf_counter() - start
     trees = dataclasses.replace(trees, name=name_of(argument))
     return Contender(trees, TREES_SOURCE, None, attacked_on.rpartition("=")[2], gradients.name, seconds)
+
+
+def other_seeds(contender: Contender, given: Sequence[str], dataset: JetDataset) -> list[tuple[int, Tagger]]:
+    """Trainings like that of a contender but for the seed, with their seeds.
+
+    Args:
+        contender: The contender.
+        given: Run directories; for trees, which are trained here, the seeds.
+        dataset: Data set of the jets.
+
+    Raises:
+        UserError: if one cannot be loaded or differs in something else.
+    """
+    if contender.loaded is None:
+        train, gradients = dataset.arrays("train"), contender.tagger.attacked
+        return [(seed, Tagger.trees(train, gradients, seed)) for seed in seeds_of_trees(given)]
+    others = trainings.other_seeds(contender.loaded, given, dataset)
+    return [(trainings.settings_of(other)["seed"], Tagger.network(other.model, other.name)) for other in others]
+
+
+def seeds_of_trees(given: Sequence[str]) -> list[int]:
+    """Seeds of further trees from a command line.
+
+    Raises:
+        UserError: if one is no whole number that scikit-learn takes, or comes twice or with the entry itself.
+    """
+    seeds = [int(word) if word.isascii() and word.isdecimal() else -1 for word in given]
+    if not all(0 < seed < 2**32 for seed in seeds) or len(set(seeds)) < len(seeds):
+        raise UserError(
+            f"--other-seeds of {TREES_SOURCE}, which are trained here with seed {_SEED_OF_TREES}, takes other whole numbers, "
+            f"each once, such as 1 2; it is {' '.join(given)}."
+        )
+    return seeds
 
 
 def _network(argument: str, dataset: JetDataset) -> NamedTagger:

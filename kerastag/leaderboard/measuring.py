@@ -20,7 +20,7 @@ from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.request import Method
 from kerastag.results import Interval, defined
 from kerastag.saving import presets
-from kerastag.saving.taggers import NamedTagger, inputs_of, load
+from kerastag.saving.taggers import inputs_of, load
 from kerastag.schema import Schema
 
 # Jets on which taggers are diagnosed.
@@ -129,8 +129,7 @@ def cost(measured: Measured, contender: Contender) -> Cost:
     return Cost(measured.speed(), *(trainings.epochs_and_seconds(contender.loaded) or ()))
 
 
-def of_seed(other: NamedTagger, strongest: Condition, dataset: JetDataset, jets: Jets) -> OfSeed:
+def of_seed(seed: int, tagger: Tagger, strongest: Condition, dataset: JetDataset, jets: Jets) -> OfSeed:
     """Clean area of another training, and its area under an attack."""
-    measured = Measured(Tagger.network(other.model, other.name), dataset, jets, _NO_INTERVAL)
-    attacked = measured.under(strongest).area.value
-    return OfSeed(trainings.settings_of(other)["seed"], measured.of(jets.features).value, attacked)
+    measured = Measured(tagger, dataset, jets, _NO_INTERVAL)
+    return OfSeed(seed, measured.of(jets.features).value, measured.under(strongest).area.value)

@@ -16,7 +16,7 @@ from kerastag.data import JetDataset
 from kerastag.errors import UserError, nearest
 from kerastag.files import write_text
 from kerastag.jets import Jets
-from kerastag.leaderboard import contenders, entries, entry_files, page, trainings
+from kerastag.leaderboard import contenders, entries, entry_files, page
 from kerastag.leaderboard.conditions import check_conditions
 from kerastag.leaderboard.contenders import TREES_SOURCE, Contender
 from kerastag.leaderboard.entries import Attacked, Entry, Threat
@@ -66,7 +66,7 @@ class Measurements:
         diagnose: Whether to look for signs of useless gradients.
         certify: How to bound what any attack can do; None to leave it.
         variations: Folder of simulated variations; None to leave them.
-        seeds: Run directories of further trainings, which differ in the seed alone.
+        seeds: Run directories of further trainings, which differ in the seed alone; of trees, their seeds.
     """
 
     replicates: int = REPLICATES
@@ -75,11 +75,12 @@ class Measurements:
     variations: Path | None = None
     seeds: Sequence[str] = ()
 
-    def check_without_gradients(self) -> None:
-        """Raise a `UserError` if one is wanted that only a network has."""
-        for option, wanted in (("diagnose", self.diagnose), ("certify", self.certify), ("other-seeds", self.seeds)):
+    def check_of_trees(self) -> None:
+        """Raise a `UserError` if one is wanted that only a network has, or seeds are no numbers."""
+        for option, wanted in (("diagnose", self.diagnose), ("certify", self.certify)):
             if wanted:
                 raise UserError(f"--{option} looks at a network; leave it out with {TREES_SOURCE}.")
+        contenders.seeds_of_trees(self.seeds)
 
 
 def enter(
@@ -113,7 +114,7 @@ def enter(
     under = _in_one_box(grid)
     entry_files.check_words(**dataclasses.asdict(words))
     if tagger.rpartition("=")[2] == TREES_SOURCE:
-        measurements.check_without_gradients()
+        measurements.check_of_trees()
     name = words.name or contenders.name_of(tagger)
     path = folder / entries.file_name(name, under[0].box_label)
     if path.exists() and not overwrite:
@@ -147,7 +148,7 @@ def _entry(
     Raises:
         UserError: if the tagger does not meet the conditions, or other seeds are of another training.
     """
-    others = trainings.other_seeds(contender.loaded, wanted.seeds, dataset) if contender.loaded else []
+    others = contenders.other_seeds(contender, wanted.seeds, dataset)
     samples = None if wanted.variations is None else VariedSamples(wanted.variations, dataset, UNCERTAINTIES)
     threat_model = under[0].threat_model(dataset)
     print(check_conditions(contender.tagger, jets, threat_model, has_gradient=contender.loaded is not None))
@@ -172,7 +173,7 @@ def _entry(
         varied=largest_and_mean(samples.changes(contender.tagger.logits, measured.main)) if samples else None,
         diagnosed=measured.signs(threat_model) if wanted.diagnose else (),
         seen=measured.seen(measured.points(strongest)),
-        seeds=tuple(of_seed(other, strongest, dataset, jets) for other in tqdm(others, "Seeds", disable=None)),
+        seeds=tuple(of_seed(*other, strongest, dataset, jets) for other in tqdm(others, "Seeds", disable=None)),
         cost=cost(measured, contender),
         **contender.facts,
     )

@@ -130,16 +130,19 @@ def test_an_entry_names_no_folder_of_this_machine(word, shown):
 def test_trees_are_asked_where_they_have_no_gradient(stored, data_dir, dataset, tmp_path):
     options = ["--config", "jet_flavor", "--data-dir", data_dir, "--entries", tmp_path / "board"]
     given = ["--evaluate", "trees", "--max-jets", JETS, "--epsilon", EPSILON, "--replicates", 20]
-    done = run_command("leaderboard", *given, *options, "--attacked-on", stored[0], "--attack", "fgsm", "random-search-20")
+    attacks = ["--attacked-on", stored[0], "--attack", "fgsm", "random-search-20"]
+    done = run_command("leaderboard", *given, *options, *attacks, "--other-seeds", 5)
     assert done.code == 0 and "It has no gradient" in done.out, done.err
     (path,) = (tmp_path / "board").glob("*.json")
     content = json.loads(path.read_text())
     jets, train = dataset.arrays("test").take(slice(JETS)), dataset.arrays("train")
-    trees = HistGradientBoostingClassifier(random_state=0).fit(train.features, train.label)
-    clean = discriminator_auc(jets.y, np.log(trees.predict_proba(jets.features)), jets.weights)["BvL"]
-    assert content["clean"]["value"] == pytest.approx(clean, abs=3e-4)
+    for seed, area in ((0, content["clean"]["value"]), (5, content["seeds"][0]["clean"])):
+        trees = HistGradientBoostingClassifier(random_state=seed).fit(train.features, train.label)
+        clean = discriminator_auc(jets.y, np.log(trees.predict_proba(jets.features)), jets.weights)["BvL"]
+        assert area == pytest.approx(clean, abs=3e-4)
+    assert content["seeds"][0]["seed"] == 5 and content["seeds"][0]["attacked"] < content["seeds"][0]["clean"]
     areas = {attacked["attack"]: attacked["area"]["value"] for attacked in content["attacks"]}
-    assert areas["random search-20 on margin"] < areas["FGSM on margin, made on mine.keras"] <= clean
+    assert areas["random search-20 on margin"] < areas["FGSM on margin, made on mine.keras"] <= content["clean"]["value"]
     assert content["attacked_on"] == str(stored[0]) and "parameters" not in content
     assert content["cost"]["seconds"] > 0 and content["cost"]["epochs"] is None
     np.savez(tmp_path / "clean.npz", features=jets.features)
@@ -151,6 +154,8 @@ def test_trees_are_asked_where_they_have_no_gradient(stored, data_dir, dataset, 
         ([], "'trees' have no gradients; name a network"),
         (["--attacked-on", stored[0], "--diagnose"], "--diagnose looks at a network; leave it out with trees"),
         (["--attacked-on", stored[0], "--certify", "crown"], "--certify looks at a network; leave it out with trees"),
+        (["--attacked-on", stored[0], "--other-seeds", "1", "runs/mine"], "takes other whole numbers, each once, such as 1 2"),
+        (["--attacked-on", stored[0], "--other-seeds", "0"], "--other-seeds of trees, which are trained here with seed 0"),
     ):
         refused = run_command("leaderboard", *given, *options, "--name", "x", *words)
         assert refused.code == 2 and said in refused.err and refused.err.count("\n") == 1, refused.err
