@@ -21,7 +21,7 @@ import pytest
 
 from kerastag.schema import DEEPNTUPLE, JET_FLAVOR
 
-pytest_plugins = ["tests.toy"]
+pytest_plugins = ["tests.toy", "tests.browser"]
 
 NTUPLE = Path(__file__).parents[2] / "shared" / "data" / "ntuple_ttbar.root"
 needs_ntuple = pytest.mark.skipif(not NTUPLE.is_file(), reason="the CMS ntuple is not part of the repository")

@@ -1,8 +1,13 @@
 """The site has every page, and no link of it is broken: a broken one stops the build."""
 
+import contextlib
+import io
 import subprocess
 import sys
+import threading
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -11,6 +16,7 @@ import pytest
 from kerastag.docs.__main__ import main
 from kerastag.docs.site import docs
 from kerastag.errors import UserError
+from tests.browser import DESK, PHONE
 
 ROOT = Path(__file__).parents[2]
 # Of MkDocs and its plugins.
@@ -55,12 +61,20 @@ def test_broken_links_are_found(tmp_path):
     assert sorted(broken(tmp_path)) == ["index.html: lost.png", "page.html: #lost"]
 
 
-@pytest.mark.slow
-def test_the_site_has_every_page_and_no_broken_link(tmp_path, capsys):
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The site of this checkout: its folder of results."""
     pytest.importorskip("mkdocstrings")
-    main(["--output", str(tmp_path / "site")])
-    html = tmp_path / "site" / "html"
-    assert capsys.readouterr().out == f"Site: {html / 'index.html'}.\n"
+    folder, said = tmp_path_factory.mktemp("docs") / "site", io.StringIO()
+    with contextlib.redirect_stdout(said):
+        main(["--output", str(folder)])
+    assert said.getvalue() == f"Site: {folder / 'html' / 'index.html'}.\n"
+    return folder
+
+
+@pytest.mark.slow
+def test_the_site_has_every_page_and_no_broken_link(site):
+    html = site / "html"
     tracked = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True).stdout.split()
     pages = [Path(name) for name in tracked if "templates" not in name]
     missing = [
@@ -70,7 +84,40 @@ def test_the_site_has_every_page_and_no_broken_link(tmp_path, capsys):
     assert not broken(html)
     assert "kerastag.attacks.PGD" in (html / "api" / "attacks.html").read_text()
     with pytest.raises(UserError, match=r"There are results in .* already"):
-        main(["--output", str(tmp_path / "site")])
+        main(["--output", str(site)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+def test_pages_of_the_site_fit_the_screen_have_one_title_and_no_script_fails(viewport, site, browser):
+    context, failed = browser.new_context(viewport=viewport), []
+    page = context.new_page()
+    page.on("pageerror", lambda error: failed.append(f"{page.url}: {error}"))
+    pages = sorted((site / "html").rglob("*.html"))
+    assert len(pages) > 40
+    for path in pages:
+        page.goto(path.as_uri())
+        if page.evaluate("document.documentElement.scrollWidth") > viewport["width"]:
+            failed.append(f"{path} moves sideways")
+        if page.locator("h1").count() != 1:
+            failed.append(f"{path} has {page.locator('h1').count()} titles")
+    context.close()
+    assert not failed
+
+
+@pytest.mark.slow
+def test_words_are_found_where_a_server_gives_the_site(site, browser):
+    quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    with ThreadingHTTPServer(("localhost", 0), partial(quiet, directory=site / "html")) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = browser.new_page()
+        page.goto(f"http://localhost:{server.server_port}/index.html")
+        page.get_by_role("textbox", name="Search").fill("covariance")
+        page.locator(".md-search-result__link").first.click()
+        page.wait_for_url(lambda address: not address.endswith("/index.html"))
+        assert "ovariance" in page.locator("main").inner_text()
+        page.close()
+        server.shutdown()
 
 
 @pytest.mark.slow

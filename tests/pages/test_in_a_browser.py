@@ -1,11 +1,7 @@
-"""The leaderboard and a report as a reader has them: in a browser, on a desk and on a phone, in the dark and on paper.
-
-Needs the package playwright and Chromium, of the system or of playwright.
-"""
+"""The leaderboard and a report as a reader has them: in a browser, on a desk and on a phone, in the dark and on paper."""
 
 import dataclasses
 import re
-import shutil
 
 import matplotlib.pyplot as plt
 import pytest
@@ -14,22 +10,10 @@ from kerastag.leaderboard import page as leaderboard
 from kerastag.leaderboard.entries import Certified, Cost
 from kerastag.report import page as report
 from kerastag.results import Interval
+from tests.browser import DESK, PHONE
 from tests.leaderboard.test_entries import FULL, an_entry
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
-DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 PAGES = ("leaderboard", "report")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as started:
-        try:
-            found = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        except sync_api.Error as error:
-            pytest.skip(f"there is no Chromium: {error}")
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
