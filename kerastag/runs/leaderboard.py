@@ -173,7 +173,7 @@ def _entry(
         varied=largest_and_mean(samples.changes(contender.tagger.logits, measured.main)) if samples else None,
         diagnosed=measured.signs(threat_model) if wanted.diagnose else (),
         seen=measured.seen(measured.points(strongest)),
-        seeds=tuple(of_seed(*other, strongest, dataset, jets) for other in tqdm(others, "Seeds", disable=None)),
+        seeds=tuple(of_seed(seed, tagger, strongest, dataset, jets) for seed, tagger in tqdm(others, "Seeds", disable=None)),
         cost=cost(measured, contender),
         **contender.facts,
     )
