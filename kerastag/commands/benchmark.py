@@ -24,6 +24,8 @@ one for mlp. Files that were just read or written lie in memory, so plain readin
 jets/s are those of one core, and waiting for a disk costs nothing. The part trace tells by TensorFlow's profiler what the
 operations of a step of the default network take.
 
+The part pytorch, which needs that package, compares steps of the paper's network with the same ones in plain PyTorch, in turns.
+
 The part growth takes each size of --sizes once. It builds, trains an epoch with FGSM as in the paper, in batches of 8192, and
 evaluates the test split, each in a process of its own for its peak memory. 10,000,000 jets take half an hour of a core.
 """
@@ -35,10 +37,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--parts",
         nargs="+",
-        choices=(*(usual := ("data", "steps", "trace", "callbacks", "inference", "certificates")), "growth"),
+        choices=(*(usual := ("data", "steps", "trace", "callbacks", "inference", "certificates")), "pytorch", "growth"),
         default=list(usual),
         metavar="PART",
-        help="what to measure: data, steps, trace, callbacks, inference, certificates, growth (default: all but growth)",
+        help="what to measure: data, steps, trace, callbacks, inference, certificates, pytorch, growth (default: all "
+        "but the last two)",
     )
     parser.add_argument(
         "--jets", type=int, default=100_000, metavar="N", help="made-up jets to build and read (default: %(default)s)"

@@ -21,7 +21,7 @@ from kerastag.recipes import Settings
 from kerastag.request import Sample
 from kerastag.runs.opening import opened
 from kerastag.schema import JET_FLAVOR
-from kerastag.speed import callbacks, certificates, growth, inference, machine, pipeline, products, steps, trace
+from kerastag.speed import callbacks, certificates, growth, inference, machine, pipeline, products, pytorch, steps, trace
 from kerastag.speed.clock import Clock
 from kerastag.speed.rows import Row, markdown
 from kerastag.training import fitting
@@ -33,11 +33,12 @@ PARTS = {
     "callbacks": "What callbacks take of an epoch",
     "inference": "Inference",
     "certificates": "Certificates",
+    "pytorch": "Steps of training, beside plain PyTorch",
     "growth": "Cost against the number of jets",
 }
 """What can be measured, by name, and its title."""
-USUAL = tuple(name for name in PARTS if name != "growth")
-"""What takes minutes."""
+USUAL = tuple(name for name in PARTS if name not in ("pytorch", "growth"))
+"""What takes minutes, and needs no other packages."""
 _TIME = {"wall": "Time is that of the clock on the wall", "cpu": "Time is that of the processor, of all threads together"}
 
 
@@ -84,6 +85,7 @@ def benchmark(
             "callbacks": lambda: _callbacks(dataset, clock),
             "inference": lambda: _inference(dataset, inference_batches, clock),
             "certificates": lambda: _certificates(dataset, clock),
+            "pytorch": lambda: _pytorch(dataset, paper_batches, clock),
             "growth": lambda: growth.rows(sorted(set(sizes)), clock.kind, scratch),
         }
         heading = _heading(clock)
@@ -143,3 +145,8 @@ def _inference(dataset: JetDataset, batch_sizes: Sequence[int], clock: Clock) ->
 def _certificates(dataset: JetDataset, clock: Clock) -> Iterator[Row]:
     for network in (steps.PAPER, steps.DEFAULT):
         yield from certificates.rows(dataset, network, clock)
+
+
+def _pytorch(dataset: JetDataset, paper_batches: Sequence[int], clock: Clock) -> Iterator[Row]:
+    for size in paper_batches:
+        yield from pytorch.rows(dataset, size, clock)

@@ -10,6 +10,8 @@ FORMATS = {
     "jets/s": ",.0f",
     "limit, jets/s": ",.0f",
     "ratio": ".0%",
+    "plain PyTorch, jets/s": ",.0f",
+    "times as fast": ".2f",
     "time / limit": ",.0f",
     "GFLOP/s": ".1f",
     "time / nominal": ".2f",

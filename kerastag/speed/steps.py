@@ -79,6 +79,19 @@ def rows(dataset: JetDataset, network: Network, batch_size: int, clock: Clock) -
         yield row(f"{name}: {label}", jets / measured[label], limit, "the same on one batch", operations)
 
 
+def executions(dataset: JetDataset, batch_size: int) -> dict[str, tuple[str, keras.Model, Action]]:
+    """Steps of the paper's network on one large batch, nominal and with FGSM in the paper's box.
+
+    Returns:
+        By defence the name of a row, the trainer, and what makes a step.
+    """
+    found, batch = {}, tf.data.Dataset.from_tensors(one_batch(dataset, batch_size)).repeat()
+    for kind in (_Step("nominal"), _Step("fgsm")):
+        model = _model(dataset, PAPER, kind, batch_size, 1, batch)
+        found[kind.defense] = f"{PAPER.model}, {batch_size:,}: {kind}", model, _execution(model, batch)
+    return found
+
+
 def one_batch(dataset: JetDataset, batch_size: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Features, one-hot labels and weights of 1 of so many training jets."""
     jets = dataset.arrays("train")
