@@ -70,10 +70,12 @@ def benchmark(
         scratch: Folder in which about 3 kB a made-up jet are written; None for a temporary one.
 
     Raises:
-        UserError: if there is no such part, or the data set cannot be prepared.
+        UserError: if there is no such part, the data set cannot be prepared, or PyTorch is wanted and not installed.
     """
     if unknown := [part for part in parts if part not in PARTS]:
         raise UserError(f"There is no part '{unknown[0]}'; choose among {', '.join(PARTS)}.")
+    if "pytorch" in parts:
+        pytorch.package()
     # TensorFlow takes it for a mistake that several models are trained.
     tf.get_logger().setLevel("ERROR")
     with contextlib.nullcontext() if output is None else outputs.claimed(output, "benchmark"):

@@ -30,7 +30,7 @@ def rows(dataset: JetDataset, batch_size: int, clock: Clock) -> Iterator[Row]:
     Raises:
         UserError: if PyTorch is not installed.
     """
-    torch = _torch()
+    torch = package()
     torch.set_num_threads(machine.threads() or torch.get_num_threads())
     for kind, (name, model, action) in steps.executions(dataset, batch_size).items():
         plain = PlainTraining(model.tagger, dataset)
@@ -55,7 +55,7 @@ class PlainTraining:
     """
 
     def __init__(self, tagger: keras.Model, dataset: JetDataset):
-        torch = _torch()
+        torch = package()
         sigma = dataset.statistics.sigma
         self._scale = torch.tensor(np.where(sigma > 0, sigma, 1), dtype=torch.float32)
         self._mean = torch.tensor(dataset.statistics.mean, dtype=torch.float32)
@@ -71,7 +71,7 @@ class PlainTraining:
 
     def attacked(self, features: Any, label: Any) -> Any:
         """Features under FGSM, by class indices `(jets,)`."""
-        torch = _torch()
+        torch = package()
         features = features.clone().requires_grad_()
         self.network.eval()
         (gradient,) = torch.autograd.grad(torch.nn.functional.cross_entropy(self.logits(features), label), features)
@@ -80,7 +80,7 @@ class PlainTraining:
 
     def step(self, features: Any, label: Any, attack: bool) -> None:
         """Attack the batch if asked, and update the weights."""
-        torch = _torch()
+        torch = package()
         if attack:
             features = self.attacked(features, label)
         self.network.train()
@@ -90,7 +90,7 @@ class PlainTraining:
 
 
 def _layers(tagger: keras.Model) -> Iterator[Any]:
-    torch = _torch()
+    torch = package()
     for layer in tagger.layers:
         if isinstance(layer, keras.layers.Dropout):
             yield torch.nn.Dropout(layer.rate)
@@ -105,7 +105,12 @@ def _layers(tagger: keras.Model) -> Iterator[Any]:
                 yield torch.nn.ReLU()
 
 
-def _torch() -> Any:
+def package() -> Any:
+    """PyTorch.
+
+    Raises:
+        UserError: if it is not installed.
+    """
     try:
         import torch
     except ImportError as error:

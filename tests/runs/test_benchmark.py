@@ -55,6 +55,17 @@ def test_reading_is_written_with_its_limits(sample, tmp_path, capsys):
     assert all(f"| {row['what']} " in table for row in rows)
 
 
+def test_pytorch_is_beside_ours(sample, tmp_path):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    runs.benchmark(tmp_path / "speed", sample, parts=["pytorch"], paper_batches=[5_000], clock=QUICK)
+    rows = _rows(tmp_path / "speed")
+    _check(rows)
+    assert [row["what"] for row in rows] == ["paper_mlp, 5,000: nominal", "paper_mlp, 5,000: FGSM, paper's box"]
+    for row in rows:
+        ratio = float(row["jets/s"]) / float(row["plain PyTorch, jets/s"])
+        assert float(row["times as fast"]) == pytest.approx(ratio)
+
+
 def test_without_onnx_a_sentence_stands_for_its_rows(sample, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     runs.benchmark(tmp_path / "speed", sample, parts=["inference"], inference_batches=[5_000], clock=QUICK)
@@ -141,14 +152,12 @@ def test_lines_and_slopes():
 
 def test_options_name_the_parts_and_clocks_that_there_are():
     options = commands.make_parser("benchmark", "benchmark").parse_args(["--clock", "cpu"])
-    assert options.parts == list(USUAL) and {*USUAL, "growth"} == set(PARTS)
+    assert options.parts == list(USUAL) and {*USUAL, "pytorch", "growth"} == set(PARTS)
     assert set(CLOCKS) == {"wall", "cpu"} and options.clock in CLOCKS
 
 
 def test_mistakes_are_one_sentence(tmp_path):
-    with pytest.raises(
-        UserError, match="no part 'speed'; choose among data, steps, trace, callbacks, inference, certificates, growth"
-    ):
+    with pytest.raises(UserError, match=f"no part 'speed'; choose among {', '.join(PARTS)}"):
         runs.benchmark(parts=["speed"])
     for option in ("--paper-batches", "--inference-batches", "--batch-size", "--sizes"):
         outcome = run_command("benchmark", option, "0")

@@ -5,18 +5,18 @@ import sys
 import numpy as np
 import pytest
 
-from kerastag import models
+from kerastag import models, runs
 from kerastag.attacks import FGSM, Condition, attacked_features
 from kerastag.errors import UserError
 from kerastag.request import Physics
 from kerastag.speed import pytorch
-from kerastag.speed.clock import Clock
 
 
-def test_without_pytorch_a_sentence_says_so(dataset, monkeypatch):
+def test_without_pytorch_a_sentence_says_so_before_anything_is_measured(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(UserError, match="not installed: pip install torch"):
-        next(pytorch.rows(dataset, 64, Clock()))
+        runs.benchmark(tmp_path / "speed", parts=["data", "pytorch"])
+    assert not (tmp_path / "speed").exists()
 
 
 @pytest.fixture
