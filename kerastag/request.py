@@ -85,12 +85,12 @@ class Sample:
     @property
     def of_split(self) -> str:
         """Which jets of the data set they are, in words."""
-        return "all splits" if self.of_all_splits else f"the {self.split} split"
+        return "all splits" if self.split == ALL_SPLITS else f"the {self.split} split"
 
     @property
-    def of_all_splits(self) -> bool:
+    def has_training_jets(self) -> bool:
         """Whether training jets are among them."""
-        return self.split == ALL_SPLITS
+        return self.split in ("train", ALL_SPLITS)
 
 
 # Sizes of a curve.

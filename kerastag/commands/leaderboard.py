@@ -21,11 +21,15 @@ Without --evaluate and --submit, README.md and leaderboard.html are made of the 
 An entry is a tagger in one box, of one size, by default the physical one of ε = 0.01, on the first 4,000 test jets unless
 told. A tagger is entered if its outputs are finite and the same each time, its gradients are not zero, and its forward pass
 takes none. Boosted trees have no gradients: attacks that need them are made on the network of --attacked-on, random-search-N
-asks the trees. A tagger is known again by its weights. Attacks without a box, such as track-dropout, fake-track and noise, are
-refused here.
+asks the trees. A tagger is known again by its weights. Refused are attacks without a box, such as track-dropout and fake-track,
+and noise, which does not look at the tagger.
+
+Entries have a place if they met all attacks that are made without --attack and --objective, and have 100 resamples or more.
+Further attacks may be added. Points of an attack of your own must lie in the box, like those of --submit.
 
 Anybody's attacked jets lower an entry if they stay in its box. The file holds the array features, float32 (jets, features), of
 the jets of the entry in their order:
+  import numpy
   from kerastag import attacks, data, from_preset
   dataset = data.prepare("jet_flavor")
   box = attacks.Condition("apgd-100", 0.01).threat_model(dataset)

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from kerastag.errors import UserError
 from kerastag.evaluation.taggers import TREES, Tagger
 from kerastag.jets import Jets
 from kerastag.leaderboard import trainings
-from kerastag.saving.taggers import NamedTagger, check_inputs, load
+from kerastag.saving.taggers import NamedTagger, check_inputs, load, name_and_source
 
 # What boosted trees are called where a path is asked for.
 TREES_SOURCE = "trees"
@@ -50,7 +49,8 @@ class Contender:
         if self.loaded is None:
             known = {"architecture": "scikit-learn's gradient-boosted trees", "defence": "nominal", "seed": _SEED_OF_TREES}
             return known | {"attacked_on": self.attacked_on}
-        return {"parameters": self.loaded.model.count_params(), **trainings.facts(self.loaded)}
+        known = {"parameters": self.loaded.model.count_params(), "training": trainings.command(self.loaded)}
+        return known | trainings.facts(self.loaded)
 
     def digest(self, jets: Jets) -> str:
         """SHA-256 by which it is known again: of its weights in their order, or of the logits of trees, rounded."""
@@ -68,8 +68,8 @@ class Contender:
 
 def name_of(argument: str) -> str:
     """What tables call the contender of NAME=SOURCE or SOURCE, before it is loaded or trained."""
-    name, _, source = argument.rpartition("=")
-    return name or (TREES if source == TREES_SOURCE else Path(source).name)
+    name, source = name_and_source(argument)
+    return TREES if (name, source) == (TREES_SOURCE, TREES_SOURCE) else name
 
 
 def find(argument: str, dataset: JetDataset, attacked_on: str | None = None) -> Contender:
@@ -83,7 +83,7 @@ def find(argument: str, dataset: JetDataset, attacked_on: str | None = None) -> 
     Raises:
         UserError: if there is none, it does not fit the jets, or trees have no network beside them.
     """
-    source = argument.rpartition("=")[2]
+    _, source = name_and_source(argument)
     if source != TREES_SOURCE:
         if attacked_on is not None:
             raise UserError(f"--attacked-on is for {TREES_SOURCE}; '{source}' has gradients of its own, which attacks follow.")
@@ -96,7 +96,7 @@ def find(argument: str, dataset: JetDataset, attacked_on: str | None = None) -> 
     trees = Tagger.trees(train, gradients.model, _SEED_OF_TREES)
     seconds = time.perf_counter() - start
     trees = dataclasses.replace(trees, name=name_of(argument))
-    return Contender(trees, TREES_SOURCE, None, attacked_on.rpartition("=")[2], gradients.name, seconds)
+    return Contender(trees, TREES_SOURCE, None, name_and_source(attacked_on)[1], gradients.name, seconds)
 
 
 def other_seeds(contender: Contender, given: Sequence[str], dataset: JetDataset) -> list[tuple[int, Tagger]]:

@@ -4,15 +4,20 @@ import dataclasses
 import hashlib
 import re
 
-from kerastag.attacks import CLEAN, Condition, ThreatModel
+from kerastag.attacks import CLEAN, Condition, ThreatModel, conditions
 from kerastag.checksums import of_content
 from kerastag.jets import Jets
-from kerastag.request import EPSILON, Physics
+from kerastag.request import EPSILON, LEADERBOARD, Physics
 from kerastag.results import Interval
 from kerastag.schema.plain import STRICT
 
 # What tables call the box of an entry unless told otherwise.
 USUAL_BOX = dataclasses.replace(CLEAN, attack="fgsm", epsilon=EPSILON).box_label
+# Attacks that a tagger must have met to have a place, and resamples behind its intervals.
+RANKED_UNDER = tuple(condition.title for condition in conditions(LEADERBOARD) if not condition.is_clean)
+_FEWEST_REPLICATES = 100
+# What tables say of an attack on a tagger without gradients.
+ELSEWHERE = ", made on "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,6 +193,7 @@ class Entry:
         weights_sha256: Of its weights in their order; of boosted trees, of their rounded logits of the jets.
         version: Version of kerastag.
         command: What made the entry.
+        training: What trained the tagger, where it is known.
         parameters: Number of its weights.
         attacked_on: Path or name of the network that attacks were made on, where the tagger has no gradient.
         authors: Who made the tagger.
@@ -215,6 +221,7 @@ class Entry:
     weights_sha256: str
     version: str
     command: str
+    training: str | None = None
     parameters: int | None = None
     attacked_on: str | None = None
     authors: str | None = None
@@ -236,6 +243,14 @@ class Entry:
         """What entries must share to be compared, the jets and the box, in words by which they are sorted."""
         sample = self.sample
         return sample.config, sample.fingerprint, sample.split, sample.jets, self.threat.label, self.threat.sha256
+
+    @property
+    def why_unranked(self) -> str | None:
+        """Why it has no place among the others; None if it has one."""
+        made = {attacked.attack.partition(ELSEWHERE)[0] for attacked in self.attacks}
+        if missing := [title for title in RANKED_UNDER if title not in made]:
+            return f"without {', '.join(missing)}"
+        return None if self.replicates >= _FEWEST_REPLICATES else f"fewer than {_FEWEST_REPLICATES} resamples"
 
     @property
     def box(self) -> str:

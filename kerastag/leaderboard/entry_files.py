@@ -11,7 +11,22 @@ from kerastag.leaderboard.entries import Entry
 from kerastag.results import Interval, plain
 from kerastag.schema.plain import build
 
-_LONGEST_TEXT = 200
+_LONGEST_TEXT, _LONGEST_COMMAND = 200, 4000
+# Of a file name with its box, in most file systems.
+_LONGEST_NAME = 200
+_WORDS = (
+    "name",
+    "tagger",
+    "authors",
+    "link",
+    "architecture",
+    "defence",
+    "discriminator",
+    "version",
+    "attacked_on",
+    "command",
+    "training",
+)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -35,13 +50,15 @@ def read(path: Path) -> Entry:
 def read_all(folder: Path) -> list[Entry]:
     """The entries of a folder, those on the same jets in the same box together, of these the ones that withstand most first.
 
+    Those that have no place come last.
+
     Raises:
         UserError: if there are none, or as `read`.
     """
     entries = [read(path) for path in sorted(folder.glob("*.json"))]
     if not entries:
         raise UserError(f"There are no entries in '{folder}'; make one with --evaluate, or name another folder with --entries.")
-    return sorted(entries, key=lambda entry: (*entry.contest, -entry.best.area.value))
+    return sorted(entries, key=lambda entry: (*entry.contest, entry.why_unranked is not None, -entry.best.area.value))
 
 
 def write(folder: Path, entry: Entry) -> Path:
@@ -75,6 +92,11 @@ def _check(entry: Entry) -> None:
     for name, area in _areas(entry):
         if not (0 <= area.value <= 1 and 0 <= area.low <= area.high <= 1):
             raise UserError(f"The field '{name}' must be an area between 0 and 1 with its interval, not {area.value}.")
+    seeds = [entry.seed, *(other.seed for other in entry.seeds)]
+    if entry.seeds and len(set(seeds)) < len(seeds):
+        raise UserError("The field 'seeds' must have each seed once, and not that of the entry.")
+    if entry.varied is not None and entry.varied.worst < entry.varied.mean:
+        raise UserError("The field 'worst' must be at least the mean change.")
     for name, number in (("jets", entry.sample.jets), ("parameters", entry.parameters), ("replicates", entry.replicates)):
         if number is not None and number < 1:
             raise UserError(f"The field '{name}' must be at least 1, not {number}.")
@@ -85,6 +107,8 @@ def _check(entry: Entry) -> None:
         raise UserError(f"The field 'label' must say what the box is, '{label}', not '{entry.threat.label}'.")
     if not entry.attacks or entry.best.area.value > min(attacked.area.value for attacked in entry.attacks):
         raise UserError("The field 'best' must be the smallest of all areas under attack.")
+    if entry.best not in entry.attacks and None in (entry.best.author, entry.best.sha256):
+        raise UserError("The field 'best' must be one of the attacks, or have its author and the SHA-256 of its file.")
 
 
 def check_words(**words: str | None) -> None:
@@ -99,11 +123,14 @@ def check_words(**words: str | None) -> None:
     for name, text in words.items():
         if text is None:
             continue
-        if not (len(text) <= _LONGEST_TEXT and text.isprintable() and text.strip()):
-            raise UserError(f"The field '{name}' must be a line of 1 to {_LONGEST_TEXT} characters.")
+        longest = _LONGEST_COMMAND if name in ("command", "training") else _LONGEST_TEXT
+        if not (len(text) <= longest and text.isprintable() and text.strip()):
+            raise UserError(f"The field '{name}' must be a line of 1 to {longest} characters.")
+        if name == "name" and len(text.encode()) > _LONGEST_NAME:
+            raise UserError(f"The field 'name' must be at most {_LONGEST_NAME} bytes long, so that a file can be called by it.")
         if name == "name" and not re.search(r"\w", text):
             raise UserError(f"The field 'name' must have a letter or a digit, not '{text}'.")
-        if name == "link" and not re.fullmatch(r"https?://[^\s\"'<>()]+", text):
+        if name == "link" and not re.fullmatch(r"https?://[^\s\"'<>()|\\`]+", text):
             raise UserError(f"The field 'link' must be an address that begins with https:// or http://, not '{text}'.")
 
 
@@ -113,10 +140,19 @@ def _check_digest(name: str, digest: str | None) -> None:
 
 
 def _texts(entry: Entry) -> Iterator[tuple[str, str]]:
-    for name in ("name", "tagger", "authors", "link", "architecture", "defence", "discriminator", "version", "attacked_on"):
+    for name in _WORDS:
         if (text := getattr(entry, name)) is not None:
             yield name, text
-    yield from (("config", entry.sample.config), ("label", entry.threat.label))
+    sample, threat = entry.sample, entry.threat
+    yield from (("config", sample.config), ("split", sample.split), ("fingerprint", sample.fingerprint))
+    yield from (("label", threat.label), ("scale", threat.scale), *(("only", name) for name in threat.only))
+    if threat.budget is not None:
+        yield "budget", threat.budget
+    if entry.varied is not None:
+        yield "variation", entry.varied.variation
+    if entry.certified is not None:
+        yield "method", entry.certified.method
+    yield from (("diagnosed", sign.name) for sign in entry.diagnosed)
     for attacked in (entry.best, *entry.attacks):
         yield "attack", attacked.attack
         if attacked.author is not None:

@@ -15,7 +15,8 @@ from kerastag.evaluation.two_sample_trees import Halves
 from kerastag.jets import Jets
 from kerastag.leaderboard import trainings
 from kerastag.leaderboard.contenders import Contender
-from kerastag.leaderboard.entries import Attacked, Certified, Cost, OfSeed, Seen, Sign, Varied
+from kerastag.leaderboard.entries import ELSEWHERE, Attacked, Certified, Cost, OfSeed, Seen, Sign, Varied
+from kerastag.leaderboard.submission import in_box
 from kerastag.metrics import Bootstrap, RankedPair
 from kerastag.request import Method
 from kerastag.results import Interval, defined
@@ -25,6 +26,8 @@ from kerastag.schema import Schema
 
 # Jets on which taggers are diagnosed.
 _DIAGNOSED = 5000
+# Area by which a random search must take more to count as better: both may find the same corner of a box.
+_TIE = 5e-4
 # Resamples where the interval is not looked at.
 _NO_INTERVAL = 2
 
@@ -60,7 +63,7 @@ class Measured:
         """That of attacked jets."""
         points = self.points(condition)
         elsewhere = self._gradients is not None and self._build(condition).follows_gradient
-        return Attacked(self.of(points), f"{condition.title}, made on {self._gradients}" if elsewhere else condition.title)
+        return Attacked(self.of(points), f"{condition.title}{ELSEWHERE}{self._gradients}" if elsewhere else condition.title)
 
     def seen(self, attacked: np.ndarray) -> Seen:
         """What trees see of attacked features `(jets, features)`."""
@@ -83,6 +86,14 @@ class Measured:
         checks = check_robustness(self.tagger.attacked, x, y, threat_model, source, separation=self.main)
         return tuple(Sign(check.name, check.passed) for check in checks)
 
+    def search(self, under: Sequence[Condition]) -> Sign:
+        """Whether a random search takes more than all that follow the gradient; None where only one kind was tried."""
+        left: dict[bool, list[float]] = {True: [], False: []}
+        for condition in under:
+            left[self._build(condition).follows_gradient].append(self.of(self.points(condition)).value)
+        passed = min(left[True]) < min(left[False]) + _TIE if left[True] and left[False] else None
+        return Sign("random search", passed)
+
     def speed(self) -> float:
         """Jets per second of a core, the better of two passes; what else the machine does hardly matters to CPU time."""
         seconds = []
@@ -93,9 +104,16 @@ class Measured:
         return len(self.jets) / min(seconds)
 
     def points(self, condition: Condition) -> np.ndarray:
-        """Features under an attack, float32 `(jets, features)`, made once."""
+        """Features under an attack, float32 `(jets, features)`, made once.
+
+        Raises:
+            UserError: if those of a user's own attack are not in their box.
+        """
         if condition not in self._attacked:
-            self._attacked[condition] = self.tagger.under(self._build(condition), self.jets)
+            points = self.tagger.under(self._build(condition), self.jets)
+            if ":" in (condition.attack or ""):
+                points = in_box(points, self.jets, condition.threat_model(self.dataset), self.dataset.schema)
+            self._attacked[condition] = points
         return self._attacked[condition]
 
     def _build(self, condition: Condition) -> Attack:

@@ -3,7 +3,9 @@
 import dataclasses
 import itertools
 import re
+import shlex
 from collections.abc import Sequence
+from pathlib import Path, PurePath
 
 from kerastag import pages, plots, tables
 from kerastag.catalogue import DEFENSES, MODELS, Catalogue
@@ -12,6 +14,7 @@ from kerastag.plots.style import Drawn
 from kerastag.results import Seeds
 
 TITLE = "Leaderboard of jet taggers under attack"
+_USUAL_FOLDER = Path("saved_models/leaderboard")
 SUMMARY = (
     "Areas (AUC) of each tagger's main discriminator; ± is half the 68 % bootstrap interval. *Attacked* is what the strongest "
     "attack known leaves, of those that came with the entry and of those that others have submitted. Compare taggers on the "
@@ -19,14 +22,15 @@ SUMMARY = (
 )
 COLUMNS = (
     "*Certified* is what no attack goes below in the box without ties; where a box has ties, that is another one. Over "
-    "seeds are means ± standard deviations, with the number of trainings. Changes are absolute ones under simulated "
-    "variations. *Seen by trees* is the area with which boosted trees tell jets under the strongest attack from clean "
-    "ones; 0.5 is not at all. Entries made by an earlier version looked for fewer signs of useless gradients: adaptive "
-    "steps, transfer and the certificate of the margin are new. Parameters are all numbers of a network, moments of its "
-    "normalisations among them. Speeds are of the machine that made the entry, training times, without evaluation, of the "
-    "one that trained. Boosted trees have no gradients: attacks that need them are made on a network, and random search "
-    "asks the trees themselves. A tagger is entered if its outputs are finite and the same each time, its gradients are "
-    "not zero, and its forward pass takes none. What was not measured is empty."
+    "seeds are means ± standard deviations, with the number of trainings, under the strongest attack that came with the "
+    "entry. Changes are absolute ones under simulated variations. *Seen by trees* is the area with which boosted trees tell "
+    "jets under the strongest attack from clean ones; 0.5 is not at all. *Random search* among the signs of useless "
+    "gradients means that it takes more than all attacks that follow them. Parameters are all numbers of a network, moments "
+    "of its normalisations among them. Speeds are of the machine that made the entry, training times, without evaluation, "
+    "of the one that trained. Boosted trees have no gradients: attacks that need them are made on a network, and random "
+    "search asks the trees themselves. A tagger is entered if its outputs are finite and the same each time, its gradients "
+    "are not zero, and its forward pass takes none. Whether it searches without gradients is not looked at. Entries without "
+    "all attacks have no place, and stand last. What was not measured is empty."
 )
 # Columns of the short table.
 _SHORT = (
@@ -38,14 +42,16 @@ _SHORT = (
     "mean change",
     "defence",
 )
+_EXAMPLE = "jet_flavor_nominal"
 _JOIN = """\
 The [same page as HTML](leaderboard.html) is sorted by a click, and has what else there is to know of each entry.
 
-To enter a tagger, or to attack one better than we did (`--help` tells how the file is made):
+To enter a tagger, or to attack one better than we did (`--help` tells how the file is made). The tagger must be at hand:
+it comes along, is CMS's, or is trained first, by the command that its entry names.
 
 ```bash
-python scripts/leaderboard.py --evaluate runs/mine --name "my tagger" --authors "A. Author" --diagnose
-python scripts/leaderboard.py --submit attacked.npz --tagger jet_flavor_nominal --author "B. Author"
+python scripts/leaderboard.py --evaluate runs/mine --name "my tagger" --authors "A. Author" --diagnose{folder}
+python scripts/leaderboard.py --submit attacked.npz --tagger {tagger} --author "B. Author"{folder}
 ```
 """
 
@@ -86,16 +92,20 @@ class Line:
     details: list[str]
 
 
-def markdown(entries: Sequence[Entry], figure: str) -> str:
+def markdown(entries: Sequence[Entry], figure: str, folder: Path = _USUAL_FOLDER) -> str:
     """The leaderboard as Markdown.
 
     Args:
         entries: The entries, in their order.
         figure: Path of the figure from that of the page.
+        folder: Folder of the entries.
     """
     lines = [_line(entry) for entry in entries]
     table = _table(lines, list(lines[0].cells))
-    return f"# {TITLE}\n\n{SUMMARY}\n\n{COLUMNS}\n\n{_JOIN}\n{table}\n\n![Clean against attacked area]({figure})\n"
+    usual = folder.resolve().parts[-2:] == _USUAL_FOLDER.parts
+    words = {"tagger": _EXAMPLE if usual else PurePath(entries[0].file_name).stem}
+    join = _JOIN.format(**words, folder="" if usual else f" --entries {shlex.quote(folder.name)}")
+    return f"# {TITLE}\n\n{SUMMARY}\n\n{COLUMNS}\n\n{join}\n{table}\n\n![Clean against attacked area]({figure})\n"
 
 
 def short(entries: Sequence[Entry]) -> str:
@@ -106,7 +116,8 @@ def short(entries: Sequence[Entry]) -> str:
     """
     contests = itertools.groupby(entries, key=lambda entry: entry.contest)
     parts = [[_line(entry) for entry in contest] for _, contest in contests]
-    return "\n\n".join(f"{lines[0].data}, {lines[0].box}:\n\n{_table(lines, _SHORT)}" for lines in parts)
+    titles = [_escaped(f"{lines[0].data}, {lines[0].box}:") for lines in parts]
+    return "\n\n".join(f"{title}\n\n{_table(lines, _SHORT)}" for title, lines in zip(titles, parts, strict=True))
 
 
 def _table(lines: Sequence[Line], columns: Sequence[str]) -> str:
@@ -152,7 +163,7 @@ def _line(entry: Entry) -> Line:
         "clean": Cell(str(entry.clean), entry.clean.value),
         "attacked": Cell(str(entry.best.area), entry.best.area.value),
         "clean and attacked, over seeds": _over_seeds(entry),
-        "strongest attack": Cell(_by(entry.best)),
+        "strongest attack": Cell(_by(entry.best) + (f"; no place: {why}" if (why := entry.why_unranked) else "")),
         "certified, untied": Cell(str(certified.area), certified.area.value) if certified else Cell(""),
         "mean change": Cell(f"{varied.mean:.4f}", varied.mean) if varied else Cell(""),
         "worst change": Cell(f"{varied.worst:.4f}", varied.worst) if varied else Cell(""),
@@ -210,9 +221,11 @@ def _details(entry: Entry) -> list[str]:
         f"{entry.discriminator} areas, {entry.replicates} resamples, under {attacks}.",
         f"Data set {entry.sample.fingerprint}, jets {entry.sample.sha256}.",
         f"Threat model {entry.threat.sha256}.",
-        f"Tagger {entry.tagger}, weights {entry.weights_sha256}.",
+        f"Tagger {_shown(entry.tagger)}, weights {entry.weights_sha256}.",
         f"kerastag {entry.version}: {entry.command}",
     ]
+    if entry.training:
+        details.append(f"Trained by: {entry.training}")
     if entry.best.sha256:
         details.insert(1, f"Best known attack: file {entry.best.sha256} of {entry.best.author}.")
     if entry.certified:
@@ -236,10 +249,15 @@ def _details(entry: Entry) -> list[str]:
     return details
 
 
+def _shown(path: str) -> str:
+    """A path or a name without the folders of somebody's machine."""
+    return PurePath(path).name if PurePath(path).is_absolute() else path
+
+
 def _linked(cell: Cell) -> str:
     return f"[{_escaped(cell.text)}]({cell.link})" if cell.link else _escaped(cell.text)
 
 
 def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    return re.sub(r"([\\`*\[\]|<>])", r"\\\1", text)
+    """Text that Markdown shows as it is; underscores inside words are no marks."""
+    return re.sub(r"([\\`*\[\]|<>~&#]|(?<!\w)_|_(?!\w))", r"\\\1", text)

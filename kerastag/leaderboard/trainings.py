@@ -1,6 +1,7 @@
 """What is known of the training of a tagger from its run directory."""
 
 import csv
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,20 @@ def facts(found: NamedTagger) -> dict[str, Any]:
 def settings_of(found: NamedTagger) -> dict[str, Any]:
     """Settings of the training; empty where they are not known."""
     return _config(found).get("settings", {})
+
+
+def command(found: NamedTagger) -> str | None:
+    """What trained a tagger, without the folders of this machine; None where it is not known."""
+    words = _config(found).get("command")
+    if not (isinstance(words, list) and words and all(isinstance(word, str) for word in words)):
+        return None
+    return shlex.join(map(without_folders, words))
+
+
+def without_folders(word: str) -> str:
+    """A word of a command line for everybody's eyes: the path of a folder on this machine is its name."""
+    name, equals, path = word.rpartition("=")
+    return name + equals + (Path(path).name if Path(path).is_absolute() else path)
 
 
 def _config(found: NamedTagger) -> dict[str, Any]:

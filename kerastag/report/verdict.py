@@ -97,7 +97,7 @@ def _unseen(subject: Subject, numbers: Mapping[str, Numbers]) -> str:
     answer, preserving = numbers[shapes.NAME]["answers"][first], hidden.preserving(numbers[hidden.NAME], first)
     return (
         f"{answer['normal']} of the {answer['moving']} inputs that FGSM moves look normal within "
-        f"{subject.options.uncertainty:.0%}. Where it preserves all their distributions, it takes {preserving['loss']}."
+        f"{subject.options.uncertainty:.0%}. FGSM that keeps all their distributions takes {preserving['loss']}."
     )
 
 

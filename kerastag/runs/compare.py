@@ -69,7 +69,7 @@ def compare(
         shared += f"; only the jets that {' and '.join(datasets)} share, each tagger attacked in its own inputs"
     text = "".join(_foreword(tagger, jets[inputs[tagger.name]], matrix) for tagger in loaded if tagger.record)
     text += f"{shared}; ± is half the 68 % bootstrap interval.\n\n{transfer.markdown(matrix)}\n"
-    if sample.of_all_splits and not all(tagger.record for tagger in loaded):
+    if sample.has_training_jets and not all(tagger.record for tagger in loaded):
         text += f"\n{FLATTERED}\n"
     content = {
         "command": sys.argv,

@@ -175,7 +175,7 @@ def _negative_tags(
 
 def _notes(sample: Sample, jets: Jets, found: Sequence[NamedTagger], stored: Sequence[StoredScores]) -> Iterator[str]:
     """What must be known before areas of taggers are compared."""
-    if sample.of_all_splits and not all(tagger.record for tagger in found):
+    if sample.has_training_jets and not all(tagger.record for tagger in found):
         yield FLATTERED
     if found and stored:
         yield f"{NO_ATTACK[0].upper()}{NO_ATTACK[1:]}; they have the row of clean jets alone."

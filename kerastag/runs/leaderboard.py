@@ -16,7 +16,7 @@ from kerastag.data import JetDataset
 from kerastag.errors import UserError, nearest
 from kerastag.files import write_text
 from kerastag.jets import Jets
-from kerastag.leaderboard import contenders, entries, entry_files, page
+from kerastag.leaderboard import contenders, entries, entry_files, page, trainings
 from kerastag.leaderboard.conditions import check_conditions
 from kerastag.leaderboard.contenders import TREES_SOURCE, Contender
 from kerastag.leaderboard.entries import Attacked, Entry, Threat
@@ -25,18 +25,22 @@ from kerastag.leaderboard.submission import in_box, read_attacked
 from kerastag.request import FLATTERED, LEADERBOARD, REPLICATES, AttackGrid, Method, Sample
 from kerastag.runs.opening import read
 from kerastag.runs.varied_samples import VariedSamples
+from kerastag.saving.taggers import name_and_source
 from kerastag.simulation.catalogue import UNCERTAINTIES
+
+_PAGES = ("README.md", "table.md", "leaderboard.html", "pareto.png")
 
 
 def leaderboard(folder: Path) -> None:
     """Make the page of the entries of a folder: `README.md`, `leaderboard.html`, `pareto.png`; and `table.md`, a short one.
 
     Raises:
-        UserError: if there are no entries, or one is damaged.
+        UserError: if there are no entries, one is damaged, or the folder has such files of somebody else.
     """
+    _check_folder(folder)
     found = entry_files.read_all(folder)
     plots.save(page.draw(found)[0], folder / "pareto.png", dpi=60)
-    write_text(folder / "README.md", page.markdown(found, "pareto.png"))
+    write_text(folder / "README.md", page.markdown(found, "pareto.png", folder))
     write_text(folder / "table.md", page.short(found) + "\n")
     write_text(folder / "leaderboard.html", page.html(found, (folder / "pareto.png").read_bytes()))
     print(f"Entries: {len(found)}; page: {folder / 'README.md'}, {folder / 'leaderboard.html'}.")
@@ -112,16 +116,21 @@ def enter(
             jets, the attacks are not in one box, or other seeds are of another training.
     """
     under = _in_one_box(grid)
+    _check_folder(folder)
     entry_files.check_words(**dataclasses.asdict(words))
-    if tagger.rpartition("=")[2] == TREES_SOURCE:
+    if name_and_source(tagger)[1] == TREES_SOURCE:
         measurements.check_of_trees()
     name = words.name or contenders.name_of(tagger)
     path = folder / entries.file_name(name, under[0].box_label)
     if path.exists() and not overwrite:
         raise UserError(f"There is an entry '{path}' already; add --overwrite, or give another --name.")
     old = entry_files.read(path) if path.exists() else None
+    if old is not None and (old.name, old.threat.budget) != (name, under[0].physics.budget):
+        raise UserError(f"'{path}' is the entry of '{old.name}' in the box {old.threat.label}; give another --name.")
     dataset, jets = read(sample, [attacked_on or tagger])
     contender = contenders.find(tagger, dataset, attacked_on)
+    if old is not None:
+        _check_not_lost(old, path, contender.digest(jets), _sample(sample, dataset, jets), under[0], dataset)
     with _kept(folder):
         entry = _entry(contender, name, sample, dataset, jets, under, measurements)
         entry = dataclasses.replace(entry, authors=words.authors, link=words.link)
@@ -129,7 +138,7 @@ def enter(
             entry = _with_best_of(old, entry)
         print(f"{entry_files.write(folder, entry)}: clean {entry.clean}, {entry.best.attack} {entry.best.area}.")
         print(_place(folder, entry))
-        if sample.of_all_splits and not (contender.loaded and contender.loaded.record):
+        if sample.has_training_jets and not (contender.loaded and contender.loaded.record):
             print(FLATTERED)
         leaderboard(folder)
 
@@ -168,21 +177,15 @@ def _entry(
         replicates=wanted.replicates,
         weights_sha256=contender.digest(jets),
         version=__version__,
-        command=shlex.join([Path(sys.argv[0]).name, *map(_without_folders, sys.argv[1:])]),
+        command=shlex.join([Path(sys.argv[0]).name, *map(trainings.without_folders, sys.argv[1:])]),
         certified=measured.certified(under, wanted.certify) if wanted.certify else None,
         varied=largest_and_mean(samples.changes(contender.tagger.logits, measured.main)) if samples else None,
-        diagnosed=measured.signs(threat_model) if wanted.diagnose else (),
+        diagnosed=(*measured.signs(threat_model), measured.search(under)) if wanted.diagnose else (),
         seen=measured.seen(measured.points(strongest)),
         seeds=tuple(of_seed(seed, tagger, strongest, dataset, jets) for seed, tagger in tqdm(others, "Seeds", disable=None)),
         cost=cost(measured, contender),
         **contender.facts,
     )
-
-
-def _without_folders(word: str) -> str:
-    """A word of the command line for everybody's eyes: the path of a folder on this machine is its name."""
-    name, equals, path = word.rpartition("=")
-    return name + equals + (Path(path).name if Path(path).is_absolute() else path)
 
 
 def submit(file: Path, tagger: str, author: str, sample: Sample, folder: Path) -> None:
@@ -204,8 +207,9 @@ def submit(file: Path, tagger: str, author: str, sample: Sample, folder: Path) -
         raise UserError(f"There is no entry '{tagger}' in '{folder}'; the nearest are {nearest(tagger, known)}.")
     with _kept(folder):
         entry = entry_files.read(folder / f"{tagger}.json")
-        dataset, jets = _jets_of(entry, sample)
-        contender = contenders.find(entry.tagger, dataset, entry.attacked_on)
+        with _of_entry(entry):
+            dataset, jets = _jets_of(entry, sample)
+            contender = contenders.find(entry.tagger, dataset, entry.attacked_on)
         threat_model = entry.threat.condition.threat_model(dataset)
         _check_same(entry, contender.digest(jets), threat_model)
         attacked = read_attacked(file, jets.features.shape)
@@ -224,7 +228,10 @@ def submit(file: Path, tagger: str, author: str, sample: Sample, folder: Path) -
 
 def _place(folder: Path, entry: Entry) -> str:
     """A sentence that says where a tagger stands among those on the same jets in the same box."""
-    rivals = [other.best.area.value for other in entry_files.read_all(folder) if other.contest == entry.contest]
+    if entry.why_unranked:
+        return f"No place: {entry.why_unranked}. Leave out --attack, --objective and --replicates, or add to them."
+    known = [other for other in entry_files.read_all(folder) if other.contest == entry.contest]
+    rivals = [other.best.area.value for other in known if not other.why_unranked]
     place = 1 + sum(area > entry.best.area.value for area in rivals)
     return f"Place {place} of {len(rivals)} on these jets in this box, by the area under attack."
 
@@ -238,6 +245,8 @@ def _in_one_box(grid: AttackGrid) -> list[Condition]:
     if len(grid.epsilons) > 1:
         raise UserError("An entry is about one box, so --epsilon takes one size; make an entry for each.")
     under = [condition for condition in conditions(grid) if not condition.is_clean]
+    if not under or not under[0].epsilon:
+        raise UserError("An entry is about attacks, so --epsilon must be above 0.")
     for condition in under:
         if not condition.sized:
             raise UserError(f"'{condition.attack}' has no box, or does not look at the tagger; take attacks such as pgd-20.")
@@ -281,6 +290,41 @@ def _check_same(entry: Entry, digest: str, threat_model: ThreatModel) -> None:
         raise UserError(f"'{entry.tagger}' has other weights than the entry of '{entry.name}'; make the entry anew.")
     if entries.threat_digest(threat_model) != entry.threat.sha256:
         raise UserError(f"The box of the entry of '{entry.name}' is another one today; make the entry anew.")
+
+
+def _check_not_lost(
+    old: Entry, path: Path, digest: str, sample: entries.Sample, condition: Condition, dataset: JetDataset
+) -> None:
+    """Raise a `UserError` if a new entry would lose what somebody else has found out about an old one."""
+    threat = Threat.of(condition, condition.threat_model(dataset))
+    if old.best.author and (old.weights_sha256, old.sample, old.threat) != (digest, sample, threat):
+        raise UserError(
+            f"'{path}' holds an attack by {old.best.author} on other weights or jets, or in another box. A new entry would "
+            "lose it: give another --name, or move the file away."
+        )
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise a `UserError` if the page would replace files that it has not made."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"'{folder}' (--entries) is a file; name a folder.")
+    first = folder / _PAGES[0]
+    ours = first.is_file() and first.read_text(encoding="utf-8", errors="replace").startswith(f"# {page.TITLE}\n")
+    if not ours and (others := [name for name in _PAGES if (folder / name).exists()]):
+        raise UserError(
+            f"'{folder / others[0]}' was not made by kerastag leaderboard, which would replace it; name another folder with "
+            "--entries."
+        )
+
+
+@contextlib.contextmanager
+def _of_entry(entry: Entry) -> Iterator[None]:
+    """Say with a mistake how the entry was made, which tells what must be at hand."""
+    try:
+        yield
+    except UserError as error:
+        trained = f" The tagger was trained by `{entry.training}`." if entry.training else ""
+        raise UserError(f"The entry of '{entry.name}' needs what is not here. {error}{trained}") from error
 
 
 @contextlib.contextmanager

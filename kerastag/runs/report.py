@@ -248,7 +248,7 @@ def _settings(subject: Subject, nonfinite: int) -> Section:
     ]
     text = [f"Gradient cells that were not finite and were taken as 0: {nonfinite:,}."] if nonfinite else []
     records = [tagger.record for seeds in subject.taggers.values() for tagger in seeds]
-    if subject.sample.of_all_splits and not all(records):
+    if subject.sample.has_training_jets and not all(records):
         text.append(FLATTERED)
     if np.ptp(jets.weights):
         text.append("Jets have weights. Two-sample tests, trees, flatness and correlations count each jet once.")

@@ -1,6 +1,7 @@
 """Taggers that the user names, of ours or legacy, checked against the jets that they are to see."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,10 +45,9 @@ def find(argument: str) -> NamedTagger:
     Raises:
         UserError: if there is none.
     """
-    name, _, source = argument.rpartition("=")
+    name, source = name_and_source(argument)
     if not source:
         raise UserError(f"'{argument}' names no tagger; put a path or a legacy name behind it.")
-    name = name or Path(source).name
     if (path := presets.locate(source)) is not None:
         return NamedTagger(name, str(path), saving.load(path), saving.description(path))
     if legacy.known(source):
@@ -59,7 +59,14 @@ def find(argument: str) -> NamedTagger:
     raise UserError(f"'{source}' is no tagger: there is no such file or folder, and known by name are {names}{ours}.")
 
 
-def from_preset(name: str) -> keras.Model:
+def name_and_source(argument: str) -> tuple[str, str]:
+    """What tables call a tagger, and where it is, from NAME=SOURCE or SOURCE; a path that exists may have = in it."""
+    splits = (("", argument), argument.split("=", 1), argument.rpartition("=")[::2])
+    name, source = next((split for split in splits if len(split) == 2 and Path(split[1]).exists()), splits[-1])
+    return name or Path(source).name, source
+
+
+def from_preset(name: str | os.PathLike[str]) -> keras.Model:
     """A tagger from raw features to logits, differentiable and ready to be attacked.
 
     Example:
@@ -74,12 +81,13 @@ def from_preset(name: str) -> keras.Model:
     Raises:
         UserError: if there is none, or it holds code that a tagger does not need.
     """
-    return find(name).model
+    path = os.fspath(name)
+    return find(path).model
 
 
 def inputs_of(argument: str) -> Schema | None:
     """The schema of a tagger that `find` would find, as it is known today; None where it is not known."""
-    source = argument.rpartition("=")[2]
+    _, source = name_and_source(argument)
     if (path := presets.locate(source)) is not None:
         stored = saving.description(path)
         return schemas.current(stored) if stored else None

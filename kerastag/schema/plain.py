@@ -40,7 +40,7 @@ def _sentence(errors: Sequence[Any], content: Mapping[str, Any]) -> str:
     if first["type"] == "missing":
         return f"The field '{name}'{inside} is missing."
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        return f"There is no field '{name}'{inside}."
+        return f"There is no field '{name}'{inside} in this version."
     expected = str(first["msg"]).removeprefix("Input should be ").partition(" [")[0]
     expected = expected.replace("a valid integer", "an integer").replace("a valid ", "a ")
     return f"The field '{name}'{inside} must be {expected}, not {value!r}."

@@ -24,7 +24,12 @@ def an_entry(name="a tagger", clean=0.9, attacked=0.8, **values):
     best = Attacked(Interval.around(attacked, 0.01), "PGD-20 on margin")
     given = {
         "threat": Threat.of(Condition("fgsm", 0.01), toy_threat_model()),
-        "attacks": (Attacked(Interval.around(attacked + 0.01, 0.01), "FGSM on margin"), best),
+        "attacks": (
+            Attacked(Interval.around(attacked + 0.01, 0.01), "FGSM on margin"),
+            best,
+            Attacked(Interval.around(attacked + 0.001, 0.01), "APGD-20 on margin"),
+            Attacked(Interval.around(attacked + 0.05, 0.01), "random search-200 on margin"),
+        ),
         "best": best,
         "parameters": 12_345,
     }
@@ -34,7 +39,7 @@ def an_entry(name="a tagger", clean=0.9, attacked=0.8, **values):
         sample=Sample("toy", "f" * 20, "test", 200, DIGEST),
         discriminator="BvL",
         clean=Interval.around(clean, 0.01),
-        replicates=20,
+        replicates=200,
         weights_sha256=DIGEST,
         version="0.1.0",
         command="leaderboard.py --evaluate runs/mine",
@@ -114,6 +119,17 @@ def changed(*place, to):
         (changed("name", to="../"), "'name' must have a letter"),
         (changed("name", to="x" * 301), "'name' must be a line"),
         (changed("best", "area", "value", to=0.81), "'best' must be the smallest"),
+        (changed("best", "area", "value", to=0.5), "'best' must be one of the attacks, or have its author"),
+        (changed("sample", "split", to="test\n\n# Hacked"), "'split' must be a line"),
+        (changed("command", to="a\nb"), "'command' must be a line"),
+        (changed("training", to="x" * 5000), "'training' must be a line of 1 to 4000 characters"),
+        (changed("diagnosed", 0, "name", to=""), "'diagnosed' must be a line"),
+        (changed("varied", "variation", to="\n"), "'variation' must be a line"),
+        (changed("varied", "worst", to=0.001), "'worst' must be at least the mean"),
+        (changed("threat", "only", to=["a\nb"]), "'only' must be a line"),
+        (changed("seeds", to=[{"seed": 1, "clean": 0.9, "attacked": 0.8}] * 2), "'seeds' must have each seed once"),
+        (changed("link", to="https://example.org/a|b"), "'link' must be an address"),
+        (changed("name", to="漢" * 100), "'name' must be at most 200 bytes long"),
         (changed("attacks", to=[]), "'best' must be the smallest"),
         (changed("name", to="another"), "call it 'another.json'"),
     ],
@@ -169,3 +185,21 @@ def test_the_place_counts_those_that_keep_more(tmp_path):
     for name, attacked in (("first", 0.9), ("last", 0.6), ("mine", 0.8)):
         entry_files.write(tmp_path, an_entry(name, attacked=attacked))
     assert _place(tmp_path, an_entry("mine", attacked=0.8)).startswith("Place 2 of 3 ")
+
+
+def test_who_met_fewer_attacks_has_no_place(tmp_path):
+    """A weak attack, the clean jets for one, would be the way to the top."""
+    weak = dataclasses.replace(an_entry("weak", attacked=0.95), attacks=an_entry(attacked=0.95).attacks[:2])
+    noisy = dataclasses.replace(an_entry("noisy", attacked=0.94), replicates=2)
+    for entry in (weak, noisy, an_entry("mine", attacked=0.8)):
+        entry_files.write(tmp_path, entry)
+    assert [entry.name for entry in entry_files.read_all(tmp_path)] == ["mine", "weak", "noisy"]
+    assert _place(tmp_path, an_entry("mine", attacked=0.8)).startswith("Place 1 of 1 ")
+    assert _place(tmp_path, weak).startswith("No place: without APGD-20 on margin, random search-200 on margin.")
+    assert _place(tmp_path, noisy).startswith("No place: fewer than 100 resamples.")
+    assert "no place: fewer than 100 resamples" in page.markdown([noisy], "pareto.png")
+
+
+def test_attacks_made_on_a_network_count_for_trees():
+    attacks = [dataclasses.replace(one, attack=f"{one.attack}{entries.ELSEWHERE}a net") for one in an_entry().attacks]
+    assert dataclasses.replace(an_entry(), attacks=tuple(attacks)).why_unranked is None

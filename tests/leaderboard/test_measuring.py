@@ -5,11 +5,13 @@ import inspect
 import numpy as np
 import pytest
 
-from kerastag.attacks import ThreatModel
+from kerastag.attacks import Condition, ThreatModel
 from kerastag.evaluation.diagnostics import Check, check_robustness
 from kerastag.evaluation.taggers import Tagger
 from kerastag.leaderboard import measuring
+from kerastag.leaderboard.entries import Sign
 from kerastag.leaderboard.measuring import Measured, source_of_transfer
+from kerastag.results import Interval
 from kerastag.saving import presets
 from kerastag.saving.taggers import from_preset
 from kerastag.schema import DEEPFLAVOUR, JET_FLAVOR
@@ -44,3 +46,16 @@ def test_signs_are_looked_for_from_there(dataset, monkeypatch):
     (found,) = asked
     assert found["sources"].keys() == source_of_transfer(tagger, JET_FLAVOR).keys() != set()
     assert found["tagger"] is tagger and found["separation"] is dataset.schema.main
+
+
+@pytest.mark.parametrize(
+    ("left", "passed"),
+    [({"fgsm": 0.8, "random-search-9": 0.79}, False), ({"fgsm": 0.8, "random-search-9": 0.7998}, True), ({"fgsm": 0.8}, None)],
+)
+def test_a_random_search_that_takes_more_is_a_sign(left, passed, dataset, monkeypatch):
+    tagger, jets = Tagger.network(from_preset("jet_flavor_nominal"), "it"), dataset.arrays("test").take(slice(20))
+    measured = Measured(tagger, dataset, jets, 2)
+    under = {Condition(name, 0.01, objective="margin"): area for name, area in left.items()}
+    monkeypatch.setattr(measured, "points", under.get)
+    monkeypatch.setattr(measured, "of", lambda area: Interval.around(area, 0))
+    assert measured.search(list(under)) == Sign("random search", passed)

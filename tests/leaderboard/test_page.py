@@ -73,6 +73,26 @@ def test_words_of_others_stay_words():
     assert len(re.findall(r"(?<!\\)\|", row)) == 19 and r"\<script\>" in row and r"\[c\](d)" in row
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("~~x~~ _y_ &amp; #z", r"\~\~x\~\~ \_y\_ \&amp; \#z"),
+        ("jet_flavor_nominal", "jet_flavor_nominal"),
+        ("a|b<c>", r"a\|b\<c\>"),
+    ],
+)
+def test_no_word_is_a_mark_of_markdown(text, shown):
+    assert f"| {shown} " in page.markdown([an_entry(text)], "pareto.png")
+    hidden = dataclasses.replace(an_entry().sample, config=text)
+    assert page.short([dataclasses.replace(an_entry(), sample=hidden)]).startswith(f"{shown} ffffff, 200 jets of test")
+
+
+def test_folders_of_somebody_s_machine_are_not_shown():
+    entry = dataclasses.replace(an_entry(), tagger="/home/me/runs/mine", training="train.py --output runs/mine")
+    text = page.html([entry], b"")
+    assert "Tagger mine, weights" in text and "/home/me" not in text and "Trained by: train.py --output runs/mine" in text
+
+
 def test_time_of_training_is_a_column():
     """Trees have no epochs."""
     entries = [an_entry("trees", cost=Cost(1e5, None, 3.4)), an_entry("net", cost=Cost(2e5, 10, 1234.5)), an_entry("other")]
@@ -117,6 +137,8 @@ def test_the_page_says_how_to_join_with_commands_that_exist():
     parser = make_parser("leaderboard", "leaderboard")
     parsed = [parser.parse_args(shlex.split(command)) for command in commands]
     assert (parsed[0].evaluate, str(parsed[1].submit)) == ("runs/mine", "attacked.npz")
+    elsewhere = page.markdown([FULL], "pareto.png", Path("my board"))
+    assert elsewhere.count(" --entries 'my board'") == 2 and "--tagger a-tagger " in elsewhere
 
 
 def test_figure_has_a_panel_for_each_box_and_the_front():
@@ -133,7 +155,8 @@ def test_figure_has_a_panel_for_each_box_and_the_front():
 @pytest.mark.skipif(not BOARD.is_dir(), reason="an installed package has no saved_models")
 def test_stored_entries_name_no_folder_of_one_machine():
     for entry in entry_files.read_all(BOARD):
-        words = [entry.tagger, *(word.rpartition("=")[2] for word in shlex.split(entry.command))]
+        commands = shlex.split(f"{entry.command} {entry.training or ''}")
+        words = [entry.tagger, entry.attacked_on or "", *(word.rpartition("=")[2] for word in commands)]
         assert not [word for word in words if Path(word).is_absolute()], entry.name
 
 

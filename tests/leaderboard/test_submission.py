@@ -131,8 +131,33 @@ BAD = {
     "no array inside": (lambda path: zip_of(path, b"text"), "is no file of attacked jets"),
     "cut off": (lambda path: zip_of(path, npy((6, 4))[:-5]), "is no file of attacked jets"),
     "a huge claim": (lambda path: zip_of(path, npy((6, 4)).replace(b"(6, 4)", b"(6, 9999999999)")), "shape"),
+    "a huge header": (
+        lambda path: zip_of(path, b"\x93NUMPY\x02\x00" + (1 << 29).to_bytes(4, "little") + b" " * 9999),
+        "is no file",
+    ),
+    "a cut header": (lambda path: zip_of(path, header("{'descr': ('<f4', 'fortran")), "is no file of attacked jets"),
+    "a header of signs": (lambda path: zip_of(path, header("-" * 3000)), "is no file of attacked jets"),
+    "an odd header": (lambda path: zip_of(path, header("{[]: 1}")), "is no file of attacked jets"),
+    "an odd type": (
+        lambda path: zip_of(path, header("{'descr': ('<f4',), 'fortran_order': False, 'shape': (6, 4)}")),
+        "is no file of attacked jets",
+    ),
+    "bad compression": (lambda path: lzma_damaged(path), "is no file of attacked jets"),
     "missing": (lambda path: None, "cannot be read"),
 }
+
+
+def header(text):
+    """An array that says of itself what it should not."""
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+def lzma_damaged(path):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("features.npy", npy((6, 4)) * 50)
+    content = bytearray(path.read_bytes())
+    content[60:90] = bytes(30)
+    path.write_bytes(bytes(content))
 
 
 def npy(shape):

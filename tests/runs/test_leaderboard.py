@@ -10,8 +10,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from kerastag import models
 from kerastag.attacks import PGD, ThreatModel, attacked_features
 from kerastag.evaluation.two_sample_trees import Halves
+from kerastag.leaderboard.trainings import without_folders
 from kerastag.metrics import discriminator_auc
-from kerastag.runs.leaderboard import _without_folders
 from tests.conftest import run_command
 
 JETS = 300
@@ -39,7 +39,7 @@ def board(stored, data_dir, tmp_path_factory):
     options = ["--entries", folder, "--data-dir", data_dir]
     given = ["--evaluate", stored[0], "--config", "jet_flavor", "--max-jets", JETS, "--attack", "fgsm", "--epsilon", EPSILON]
     done = run_command("leaderboard", *given, "--replicates", 20, *options, "--name", "mine", "--authors", "A. Author")
-    assert done.code == 0 and "Place 1 of 1 on these jets in this box" in done.out, done.err
+    assert done.code == 0 and "No place: without PGD-20 on margin, APGD-20 on margin" in done.out, done.err
     return folder, options, given
 
 
@@ -93,6 +93,63 @@ def test_a_stronger_attack_of_others_counts_and_stays(board, stored, dataset, at
     assert (anew["best"], anew["seen"]) == (after["best"], after["seen"])
 
 
+def test_what_others_found_is_not_lost_unasked(board, stored, attacked, tmp_path):
+    """Not to an entry of the same name on other jets, nor to another whose file would have that name."""
+    folder, options, given = board
+    submit(tmp_path / "attacked.npz", attacked, options)
+    before = (folder / f"{STEM}.json").read_bytes()
+    fewer = ["--max-jets", JETS - 1, "--replicates", 20, "--overwrite"]
+    refused = run_command("leaderboard", *given, *options, "--name", "mine", *fewer)
+    assert refused.code == 2 and "holds an attack by B. Author on other weights or jets" in refused.err
+    refused = run_command("leaderboard", *given, *options, "--name", "mine:", *fewer)
+    assert refused.code == 2 and "is the entry of 'mine' in the box ε=0.3; give another --name" in refused.err
+    assert (folder / f"{STEM}.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["README.md", "table.md", "leaderboard.html", "pareto.png"])
+def test_pages_of_somebody_else_are_not_replaced(name, board, tmp_path):
+    folder, _, given = board
+    (tmp_path / f"{STEM}.json").write_bytes((folder / f"{STEM}.json").read_bytes())
+    (tmp_path / name).write_text("# My project\n")
+    for words in ([], [*given, "--name", "other"]):
+        refused = run_command("leaderboard", *words, "--entries", tmp_path)
+        assert refused.code == 2 and f"{name}' was not made by kerastag leaderboard" in refused.err
+    assert (tmp_path / name).read_text() == "# My project\n"
+    refused = run_command("leaderboard", "--entries", tmp_path / name)
+    assert refused.code == 2 and "is a file; name a folder" in refused.err
+
+
+OWN = """
+from kerastag.attacks import FGSM
+
+class Far(FGSM):
+    def __call__(self, tagger, x, y, *, training=False, strength=1.0):
+        return x + 1000.0
+"""
+
+
+def test_points_of_ones_own_attack_must_lie_in_the_box(board, tmp_path, monkeypatch):
+    _, options, given = board
+    (tmp_path / "far_attack.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    words = [*given, *options[2:], "--entries", tmp_path / "board", "--attack", "far_attack:Far"]
+    refused = run_command("leaderboard", *words)
+    assert refused.code == 2 and refused.err.startswith("error: Jet 0: ") and not list(tmp_path.glob("board/*.json"))
+
+
+def test_who_wants_to_attack_learns_how_the_tagger_was_trained(board, tmp_path):
+    folder, options, _ = board
+    content = json.loads((folder / f"{STEM}.json").read_text())
+    content |= {"tagger": "runs/gone", "training": "scripts/train.py --output runs/gone"}
+    (tmp_path / f"{STEM}.json").write_text(json.dumps(content))
+    np.savez(tmp_path / "attacked.npz", features=np.zeros((JETS, 3), np.float32))
+    words = ["--submit", tmp_path / "attacked.npz", "--tagger", STEM, "--author", "B"]
+    refused = run_command("leaderboard", *words, "--entries", tmp_path, *options[2:])
+    assert refused.code == 2 and refused.err.count("\n") == 1, refused.err
+    assert "The entry of 'mine' needs what is not here. 'runs/gone' is no tagger" in refused.err
+    assert "was trained by `scripts/train.py --output runs/gone`" in refused.err
+
+
 def test_a_bad_submission_changes_nothing(board, attacked, dataset, tmp_path):
     folder, options, _ = board
     before = (folder / f"{STEM}.json").read_bytes()
@@ -123,7 +180,7 @@ def test_a_tagger_is_known_by_its_weights_not_by_its_file(board, stored, attacke
     [("/a/b", "b"), ("x=/a/b", "x=b"), ("--data-dir=/a/b/", "--data-dir=b"), ("runs/b", "runs/b"), ("x, 10/2", "x, 10/2")],
 )
 def test_an_entry_names_no_folder_of_this_machine(word, shown):
-    assert _without_folders(word) == shown
+    assert without_folders(word) == shown
 
 
 @pytest.mark.slow
@@ -183,6 +240,7 @@ def run_directory(folder, stored, fingerprint="1", **settings):
     folder.mkdir()
     (folder / "tagger.keras").write_bytes(stored[0].read_bytes())
     config = {"settings": {"defense": "fgsm", "model": "mlp", "epochs": 2} | settings, "fingerprint": fingerprint}
+    config["command"] = ["scripts/train.py", "--output", "runs/mine"]
     (folder / "config.json").write_text(json.dumps(config | {"jets": {"train": {"b": 200, "c": 100, "light": 200}}}))
     (folder / "history.csv").write_text("epoch,jets_per_second\n1,100\n2,100\n")
     return folder
@@ -214,6 +272,7 @@ def test_other_seeds_are_measured_and_what_is_none_is_refused(stored, data_dir, 
     assert done.code == 0, done.err
     content = json.loads(next((tmp_path / "board").glob("*.json")).read_text())
     assert (content["seed"], content["defence"], content["architecture"]) == (0, "fgsm", "mlp")
+    assert content["training"] == "scripts/train.py --output runs/mine"
     (of_seed,) = content["seeds"]  # the same weights
     assert of_seed["seed"] == 3
     assert of_seed["clean"] == content["clean"]["value"] and of_seed["attacked"] == content["best"]["area"]["value"]
@@ -232,6 +291,8 @@ def test_other_seeds_are_measured_and_what_is_none_is_refused(stored, data_dir, 
         (["--data-dir", "x"], "--data-dir needs --evaluate TAGGER or --submit FILE"),
         (["--evaluate", "x", "--epsilon", "0.01", "0.02"], "--epsilon takes one size"),
         (["--evaluate", "x", "--attack", "track-dropout"], "'track-dropout' has no box"),
+        (["--evaluate", "x", "--epsilon", "0"], "--epsilon must be above 0"),
+        (["--evaluate", "x", "--name", "漢" * 100], "'name' must be at most 200 bytes long"),
         (["--submit", "x.npz", "--tagger", "x", "--author", "y"], "There is no entry 'x'"),
         ([], "There are no entries in"),
     ],

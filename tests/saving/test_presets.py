@@ -1,6 +1,7 @@
 """Taggers by a short name."""
 
 import math
+import shutil
 import sys
 import types
 from pathlib import Path
@@ -47,6 +48,18 @@ def test_those_that_come_along_have_names():
 def test_they_have_as_many_parameters_as_their_networks(name, parameters):
     weights = from_preset(name).trainable_weights
     assert sum(math.prod(weight.shape) for weight in weights) == parameters
+
+
+@needs_clone
+def test_a_path_may_have_an_equals_sign_and_be_a_path(tmp_path):
+    """Which in NAME=SOURCE parts the name from the tagger."""
+    folder = tmp_path / "eps=0.01"
+    shutil.copytree(presets.SHIPPED / "deepcsv_nominal", folder)
+    x = jets(DEEPCSV)
+    for path in (folder, str(folder)):
+        np.testing.assert_array_equal(from_preset(path)(x), from_preset("deepcsv_nominal")(x))
+    assert (find(str(folder)).name, find(f"a={folder}").name) == ("eps=0.01", "a")
+    assert inputs_of(str(folder)) == inputs_of(f"a={folder}") == inputs_of("deepcsv_nominal")
 
 
 @needs_clone
