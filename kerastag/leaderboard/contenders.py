@@ -13,6 +13,7 @@ from kerastag.errors import UserError
 from kerastag.evaluation.taggers import TREES, Tagger
 from kerastag.jets import Jets
 from kerastag.leaderboard import trainings
+from kerastag.saving import presets
 from kerastag.saving.taggers import NamedTagger, check_inputs, load, name_and_source
 
 # What boosted trees are called where a path is asked for.
@@ -88,7 +89,7 @@ def find(argument: str, dataset: JetDataset, attacked_on: str | None = None) -> 
         if attacked_on is not None:
             raise UserError(f"--attacked-on is for {TREES_SOURCE}; '{source}' has gradients of its own, which attacks follow.")
         loaded = _network(argument, dataset)
-        return Contender(Tagger.network(loaded.model, loaded.name), source, loaded)
+        return Contender(Tagger.network(loaded.model, loaded.name), presets.short(source), loaded)
     if attacked_on is None:
         raise UserError(f"'{TREES_SOURCE}' have no gradients; name a network whose attacks follow with --attacked-on TAGGER.")
     gradients, train = _network(attacked_on, dataset), dataset.arrays("train")
@@ -96,7 +97,7 @@ def find(argument: str, dataset: JetDataset, attacked_on: str | None = None) -> 
     trees = Tagger.trees(train, gradients.model, _SEED_OF_TREES)
     seconds = time.perf_counter() - start
     trees = dataclasses.replace(trees, name=name_of(argument))
-    return Contender(trees, TREES_SOURCE, None, name_and_source(attacked_on)[1], gradients.name, seconds)
+    return Contender(trees, TREES_SOURCE, None, presets.short(name_and_source(attacked_on)[1]), gradients.name, seconds)
 
 
 def other_seeds(contender: Contender, given: Sequence[str], dataset: JetDataset) -> list[tuple[int, Tagger]]:

@@ -76,17 +76,22 @@ def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 def fronts(rows: Sequence[Row], title: str) -> Drawn:
     """Clean against attacked area, a panel for each group of taggers that met the same jets in the same box.
 
+    Groups of one tagger, which is compared with none, are left out if there are others. A tagger looks the same in all panels.
+
     Args:
         rows: `group`, `tagger`, `discriminator`, and the areas `clean` and `attacked`, `Interval` each.
         title: Title of the figure.
     """
     groups = unique(rows, "group")
+    groups = [group for group in groups if len(where(rows, group=group)) > 1] or groups
+    styles = tagger_styles(unique(rows, "tagger"))
     columns = min(len(groups), 2)
     figure, axes = panels(-(-len(groups) // columns), columns, title)
     for axis, group in zip(axes.flat, groups, strict=False):
         of_group = where(rows, group=group)
-        for row, style in zip(of_group, tagger_styles(range(len(of_group))).values(), strict=True):
-            axis.plot(row["clean"].value, row["attacked"].value, linestyle="none", markersize=14, label=row["tagger"], **style)
+        for row in of_group:
+            style = {"linestyle": "none", "markersize": 14, **styles[row["tagger"]]}
+            axis.plot(row["clean"].value, row["attacked"].value, label=row["tagger"], **style)
         points = [(row["clean"].value, row["attacked"].value) for row in of_group]
         _draw_front(axis, points)
         # All met the same jets, so one bar for all says more than many that overlap; no tagger is best in both.

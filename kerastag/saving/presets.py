@@ -17,6 +17,12 @@ def shipped() -> list[str]:
     return sorted(folder.parent.name for folder in SHIPPED.glob("*/tagger.keras"))
 
 
+def short(source: str) -> str:
+    """The name of a tagger that comes along in place of its path, by which it is found from every folder; others stay."""
+    path = Path(source)
+    return path.name if path.name in shipped() and path.resolve() == (SHIPPED / path.name).resolve() else source
+
+
 def locate(name: str) -> Path | None:
     """Where a tagger lies that is named by its path, as one that comes along, or as `hf://user/name`; None for anything else.
 

@@ -144,9 +144,13 @@ def test_the_page_says_how_to_join_with_commands_that_exist():
 def test_figure_has_a_panel_for_each_box_and_the_front():
     entries = [an_entry("a", 0.9, 0.7), an_entry("b", 0.85, 0.8), an_entry("c", 0.84, 0.75)]
     other = dataclasses.replace(FULL.threat, label="ε=0.02")
-    figure, axes = page.draw([*entries, an_entry("d", 0.9, 0.6, threat=other)])
+    alone = dataclasses.replace(FULL.threat, label="ε=0.03")
+    others = [an_entry("d", 0.9, 0.6, threat=other), an_entry("b", 0.8, 0.7, threat=other), an_entry("a", threat=alone)]
+    figure, axes = page.draw([*entries, *others])
     drawn = [ax for ax in axes.flat if ax.lines]
-    assert len(drawn) == 2
+    assert [ax.get_title() for ax in drawn] == [f"toy ffffff, 200 jets of test, ε={size}" for size in (0.01, 0.02)]
+    looks = [{line.get_label(): (line.get_marker(), line.get_color()) for line in ax.lines} for ax in drawn]
+    assert looks[0]["b"] == looks[1]["b"] != looks[1]["d"]
     front = next(line for line in drawn[0].lines if line.get_label() == "front")
     np.testing.assert_allclose(front.get_xydata(), [(0.85, 0.8), (0.9, 0.7)])
     plt.close(figure)

@@ -51,6 +51,16 @@ def test_they_have_as_many_parameters_as_their_networks(name, parameters):
 
 
 @needs_clone
+def test_what_comes_along_is_found_from_every_folder_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(presets.SHIPPED.parent)
+    assert presets.short("saved_models/deepcsv_nominal") == presets.short("deepcsv_nominal") == "deepcsv_nominal"
+    assert presets.short(str(presets.SHIPPED / "deepcsv_nominal")) == "deepcsv_nominal"
+    assert presets.short("runs/deepcsv_nominal") == "runs/deepcsv_nominal" and presets.short("DeepCSV") == "DeepCSV"
+    monkeypatch.chdir(tmp_path)
+    assert presets.short("saved_models/deepcsv_nominal") == "saved_models/deepcsv_nominal"
+
+
+@needs_clone
 def test_a_path_may_have_an_equals_sign_and_be_a_path(tmp_path):
     """Which in NAME=SOURCE parts the name from the tagger."""
     folder = tmp_path / "eps=0.01"
