@@ -222,7 +222,8 @@ def submit(file: Path, tagger: str, author: str, sample: Sample, folder: Path) -
             return
         best = Attacked(area, "submitted jets", author, sha256(file))
         entry_files.write(folder, dataclasses.replace(entry, best=best, seen=measured.seen(points)))
-        print(f"{said}, below {entry.best.area} of {entry.best.attack}: the strongest attack known from now on.")
+        less = entry.best.area.value - area.value
+        print(f"{said}, {less:.2g} less than {entry.best.attack}: the strongest attack known from now on.")
         leaderboard(folder)
 
 

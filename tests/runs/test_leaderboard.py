@@ -300,3 +300,12 @@ def test_other_seeds_are_measured_and_what_is_none_is_refused(stored, data_dir, 
 def test_mistakes_are_one_sentence(words, said, tmp_path):
     refused = run_command("leaderboard", *words, "--entries", tmp_path / "board")
     assert refused.code == 2 and refused.err.count("\n") == 1 and said in refused.err
+
+
+def test_areas_on_training_jets_are_said_to_flatter(board, tmp_path):
+    _, options, given = board
+    words = [*given, *options[2:], "--entries", tmp_path / "board", "--replicates", 20]
+    done = run_command("leaderboard", *words, "--split", "train")
+    assert done.code == 0 and "Jets that a tagger was trained on are among them" in done.out, done.err
+    done = run_command("leaderboard", *words, "--name", "on validation jets", "--split", "validation", "--max-jets", 100)
+    assert done.code == 0 and "was trained on" not in done.out, done.err
