@@ -230,7 +230,7 @@ def submit(file: Path, tagger: str, author: str, sample: Sample, folder: Path) -
 def _place(folder: Path, entry: Entry) -> str:
     """A sentence that says where a tagger stands among those on the same jets in the same box."""
     if entry.why_unranked:
-        return f"No place: {entry.why_unranked}. Leave out --attack, --objective and --replicates, or add to them."
+        return f"No place: {entry.why_unranked}. Leave out --attack, --objective and --replicates, or give them what is missing too."
     known = [other for other in entry_files.read_all(folder) if other.contest == entry.contest]
     rivals = [other.best.area.value for other in known if not other.why_unranked]
     place = 1 + sum(area > entry.best.area.value for area in rivals)
@@ -324,8 +324,8 @@ def _of_entry(entry: Entry) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        trained = f" The tagger was trained by `{entry.training}`." if entry.training else ""
-        raise UserError(f"The entry of '{entry.name}' needs what is not here. {error}{trained}") from error
+        how = f"Its tagger was trained by `{entry.training}`" if entry.training else f"It was made by `{entry.command}`"
+        raise UserError(f"The entry of '{entry.name}' needs what is not here. {error} {how}.") from error
 
 
 @contextlib.contextmanager

@@ -147,7 +147,10 @@ def test_who_wants_to_attack_learns_how_the_tagger_was_trained(board, tmp_path):
     refused = run_command("leaderboard", *words, "--entries", tmp_path, *options[2:])
     assert refused.code == 2 and refused.err.count("\n") == 1, refused.err
     assert "The entry of 'mine' needs what is not here. 'runs/gone' is no tagger" in refused.err
-    assert "was trained by `scripts/train.py --output runs/gone`" in refused.err
+    assert "Its tagger was trained by `scripts/train.py --output runs/gone`." in refused.err
+    (tmp_path / f"{STEM}.json").write_text(json.dumps(content | {"training": None}))
+    refused = run_command("leaderboard", *words, "--entries", tmp_path, *options[2:])
+    assert refused.code == 2 and f"It was made by `{content['command']}`." in refused.err
 
 
 def test_a_bad_submission_changes_nothing(board, attacked, dataset, tmp_path):
