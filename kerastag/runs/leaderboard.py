@@ -230,7 +230,7 @@ def submit(file: Path, tagger: str, author: str, sample: Sample, folder: Path) -
 def _place(folder: Path, entry: Entry) -> str:
     """A sentence that says where a tagger stands among those on the same jets in the same box."""
     if entry.why_unranked:
-        return f"No place: {entry.why_unranked}. Leave out --attack, --objective and --replicates, or give them what is missing too."
+        return f"No place: {entry.why_unranked}. Leave out --attack, --objective and --replicates, or give what is missing."
     known = [other for other in entry_files.read_all(folder) if other.contest == entry.contest]
     rivals = [other.best.area.value for other in known if not other.why_unranked]
     place = 1 + sum(area > entry.best.area.value for area in rivals)
