@@ -27,8 +27,9 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 # Tol's muted palette without the hues of the flavours, which are red, orange and blue.
 TAGGERS = ("#332288", "#44AA99", "#882255", "#999933", "#AA4499", "#117733", "#88CCEE", "#DDCC77", "#CC6677")
 LINES = ("-", "--", "-.", ":")
-# Characters that fit side by side under an axis, in all columns of a legend.
-_LINE = 88
+# Characters that fit side by side under an axis, in all columns of a legend, by size; and labels that may be larger.
+_LINE = {"x-small": 72, "xx-small": 88}
+_FEW_LABELS = 8
 # Of another number than colours, so that a pair of them comes back late.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 
@@ -75,9 +76,10 @@ def legend_below(axis: plt.Axes, columns: int = 2, room: float = 0.12) -> None:
         room: What ticks and label take under the axis, in its heights.
     """
     _, labels = axis.get_legend_handles_labels()
-    if any(len(label) > _LINE / columns for label in labels):
+    size = "x-small" if len(labels) <= _FEW_LABELS else "xx-small"
+    if any(len(label) > _LINE[size] / columns for label in labels):
         columns = 1
-    axis.legend(fontsize="xx-small", loc="upper center", bbox_to_anchor=(0.5, -room), ncols=columns)
+    axis.legend(fontsize=size, loc="upper center", bbox_to_anchor=(0.5, -room), ncols=columns)
 
 
 def save(figure: plt.Figure, *paths: Path, dpi: int = 100) -> None:
