@@ -247,7 +247,9 @@ class Entry:
     @property
     def why_unranked(self) -> str | None:
         """Why it has no place among the others; None if it has one."""
-        made = {attacked.attack.partition(ELSEWHERE)[0] for attacked in self.attacks}
+        made = {attacked.attack for attacked in self.attacks}
+        if self.attacked_on is not None:
+            made = {attack.partition(ELSEWHERE)[0] for attack in made}
         if missing := [title for title in RANKED_UNDER if title not in made]:
             return f"without {', '.join(missing)}"
         return None if self.replicates >= _FEWEST_REPLICATES else f"fewer than {_FEWEST_REPLICATES} resamples"

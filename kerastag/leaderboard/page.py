@@ -17,11 +17,12 @@ TITLE = "Leaderboard of jet taggers under attack"
 _USUAL_FOLDER = Path("saved_models/leaderboard")
 SUMMARY = (
     "Areas (AUC) of each tagger's main discriminator; ± is half the 68 % bootstrap interval. *Attacked* is what the strongest "
-    "attack known leaves, of those that came with the entry and of those that others have submitted. Compare taggers on the "
-    "same data set in the same box alone."
+    "attack known leaves, of those that came with the entry and of those that others have submitted. Compare taggers "
+    "only where jets and box are the same."
 )
 COLUMNS = (
-    "*Certified* is what no attack goes below in the box without ties; where a box has ties, that is another one. Over "
+    "*Certified* is what no attack goes below in the box without ties. Where a box has ties, what follows others may move "
+    "further than there, so what is attacked may lie below what is certified. Over "
     "seeds are means ± standard deviations, with the number of trainings, under the strongest attack that came with the "
     "entry. Changes are absolute ones under simulated variations. *Seen by trees* is the area with which boosted trees tell "
     "jets under the strongest attack from clean ones; 0.5 is not at all. *Random search* among the signs of useless "
@@ -30,7 +31,9 @@ COLUMNS = (
     "of the one that trained. Boosted trees have no gradients: attacks that need them are made on a network, and random "
     "search asks the trees themselves. A tagger is entered if its outputs are finite and the same each time, its gradients "
     "are not zero, and its forward pass takes none. Whether it searches without gradients is not looked at. Entries without "
-    "all attacks have no place, and stand last. What was not measured is empty."
+    "all attacks, or with fewer than 100 resamples, have no place and stand last. What was not measured is empty; of trees no "
+    "signs are looked for. The figure has the taggers that met the same jets as others. What boxes are, and how kerastag's own "
+    "taggers were trained, is in RESULTS of its repository, section Leaderboard."
 )
 # Columns of the short table.
 _SHORT = (
@@ -102,9 +105,11 @@ def markdown(entries: Sequence[Entry], figure: str, folder: Path = _USUAL_FOLDER
     """
     lines = [_line(entry) for entry in entries]
     table = _table(lines, list(lines[0].cells))
-    usual = folder.resolve().parts[-2:] == _USUAL_FOLDER.parts
-    words = {"tagger": _EXAMPLE if usual else PurePath(entries[0].file_name).stem}
-    join = _JOIN.format(**words, folder="" if usual else f" --entries {shlex.quote(folder.name)}")
+    join = _JOIN.format(tagger=_EXAMPLE, folder="")
+    if folder.resolve().parts[-2:] != _USUAL_FOLDER.parts:  # which is in a clone, with the scripts and shipped taggers
+        where = folder.name if folder.is_absolute() else folder
+        words = {"tagger": PurePath(entries[0].file_name).stem, "folder": f" --entries {shlex.quote(str(where))}"}
+        join = _JOIN.format(**words).replace("python scripts/leaderboard.py", "kerastag leaderboard")
     return f"# {TITLE}\n\n{SUMMARY}\n\n{COLUMNS}\n\n{join}\n{table}\n\n![Clean against attacked area]({figure})\n"
 
 
@@ -141,7 +146,8 @@ def html(entries: Sequence[Entry], png: bytes) -> str:
 
 
 def draw(entries: Sequence[Entry]) -> Drawn:
-    """Clean against attacked area, a panel for each data set and box."""
+    """Clean against attacked area, a panel for each data set and box, of the entries that have a place if any has one."""
+    ranked = [entry for entry in entries if not entry.why_unranked] or entries
     rows = [
         {
             "group": f"{_data(entry)}, {entry.box}",
@@ -150,7 +156,7 @@ def draw(entries: Sequence[Entry]) -> Drawn:
             "clean": entry.clean,
             "attacked": entry.best.area,
         }
-        for entry in entries
+        for entry in ranked
     ]
     return plots.fronts(rows, "Strongest attack known")
 

@@ -32,6 +32,8 @@ def read_attacked(path: Path, shape: tuple[int, int]) -> np.ndarray:
     Raises:
         UserError: if it cannot be read, is no such file, or the array is of another type or shape.
     """
+    if path.exists() and not path.is_file():
+        raise UserError(f"'{path}' is no file of attacked jets, but a folder or a device.")
     try:
         with zipfile.ZipFile(path) as archive:
             if f"{ARRAY}.npy" not in archive.namelist():
@@ -66,9 +68,11 @@ def _check_header(path: Path, stream: IO[bytes], shape: tuple[int, int]) -> None
     if dtype.hasobject:
         raise UserError(f"'{path}' holds Python objects, which are not read; '{ARRAY}' must be float32.")
     if dtype != np.float32:
-        raise UserError(f"'{ARRAY}' of '{path}' is {dtype}; it must be float32.")
+        raise UserError(f"'{ARRAY}' of '{path}' is {dtype!s:.40}; it must be float32.")
     if found != shape:
-        raise UserError(f"'{ARRAY}' of '{path}' is of shape {found}; the entry has {shape[0]:,} jets of {shape[1]} features.")
+        raise UserError(
+            f"'{ARRAY}' of '{path}' is of shape {found!s:.60}; the entry has {shape[0]:,} jets of {shape[1]} features."
+        )
 
 
 def in_box(attacked: np.ndarray, jets: Jets, threat_model: ThreatModel, schema: Schema) -> np.ndarray:

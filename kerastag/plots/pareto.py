@@ -68,8 +68,8 @@ def _draw_front(axis: plt.Axes, points: Sequence[tuple[float, float]]) -> None:
 
 
 def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points that no other exceeds in both coordinates, from left to right."""
-    return sorted(point for point in points if not any(x > point[0] and y > point[1] for x, y in points))
+    """The points than which no other is better in one coordinate and as good in the other, from left to right."""
+    return sorted({one for one in points if not any(x >= one[0] and y >= one[1] and (x, y) != one for x, y in points)})
 
 
 @styled

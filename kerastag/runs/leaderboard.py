@@ -28,6 +28,8 @@ from kerastag.runs.varied_samples import VariedSamples
 from kerastag.saving.taggers import name_and_source
 from kerastag.simulation.catalogue import UNCERTAINTIES
 
+# Bytes, in most file systems, less what is added while a file is written.
+_LONGEST_FILE_NAME = 200
 _PAGES = ("README.md", "table.md", "leaderboard.html", "pareto.png")
 
 
@@ -39,8 +41,8 @@ def leaderboard(folder: Path) -> None:
     """
     _check_folder(folder)
     found = entry_files.read_all(folder)
+    write_text(folder / "README.md", page.markdown(found, "pareto.png", folder))  # first, since it says whose the others are
     plots.save(page.draw(found)[0], folder / "pareto.png", dpi=60)
-    write_text(folder / "README.md", page.markdown(found, "pareto.png", folder))
     write_text(folder / "table.md", page.short(found) + "\n")
     write_text(folder / "leaderboard.html", page.html(found, (folder / "pareto.png").read_bytes()))
     print(f"Entries: {len(found)}; page: {folder / 'README.md'}, {folder / 'leaderboard.html'}.")
@@ -122,16 +124,20 @@ def enter(
         measurements.check_of_trees()
     name = words.name or contenders.name_of(tagger)
     path = folder / entries.file_name(name, under[0].box_label)
-    if path.exists() and not overwrite:
-        raise UserError(f"There is an entry '{path}' already; add --overwrite, or give another --name.")
+    if len(path.name.encode()) > _LONGEST_FILE_NAME:
+        raise UserError(f"A file cannot be called '{path.name[:40]}…', by --name and the box; give a shorter --name.")
     old = entry_files.read(path) if path.exists() else None
     if old is not None and (old.name, old.threat.budget) != (name, under[0].physics.budget):
         raise UserError(f"'{path}' is the entry of '{old.name}' in the box {old.threat.label}; give another --name.")
+    if old is not None and not overwrite:
+        raise UserError(f"There is an entry '{path}' already; add --overwrite, or give another --name.")
     dataset, jets = read(sample, [attacked_on or tagger])
     contender = contenders.find(tagger, dataset, attacked_on)
     if old is not None:
         _check_not_lost(old, path, contender.digest(jets), _sample(sample, dataset, jets), under[0], dataset)
     with _kept(folder):
+        if old != (entry_files.read(path) if path.exists() else None):
+            raise UserError(f"'{path}' was changed by somebody else just now; call this command again.")
         entry = _entry(contender, name, sample, dataset, jets, under, measurements)
         entry = dataclasses.replace(entry, authors=words.authors, link=words.link)
         if old is not None:
@@ -202,6 +208,7 @@ def submit(file: Path, tagger: str, author: str, sample: Sample, folder: Path) -
         UserError: if there is no such entry, its jets, tagger or box are not at hand, or the file is refused.
     """
     entry_files.check_words(author=author)
+    _check_folder(folder)
     known = [path.stem for path in folder.glob("*.json")]
     if tagger not in known:
         raise UserError(f"There is no entry '{tagger}' in '{folder}'; the nearest are {nearest(tagger, known)}.")
@@ -306,16 +313,18 @@ def _check_not_lost(
 
 
 def _check_folder(folder: Path) -> None:
-    """Raise a `UserError` if the page would replace files that it has not made."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"'{folder}' (--entries) is a file; name a folder.")
+    """Raise a `UserError` if the page would replace files that it has not made, or could not be made for a damaged entry."""
+    if (there := next(path for path in (folder, *folder.absolute().parents) if path.exists())) and not there.is_dir():
+        raise UserError(f"'{there}' (--entries) is a file; name a folder.")
     first = folder / _PAGES[0]
     ours = first.is_file() and first.read_text(encoding="utf-8", errors="replace").startswith(f"# {page.TITLE}\n")
     if not ours and (others := [name for name in _PAGES if (folder / name).exists()]):
         raise UserError(
-            f"'{folder / others[0]}' was not made by kerastag leaderboard, which would replace it; name another folder with "
-            "--entries."
+            f"'{folder / others[0]}' would be replaced, and no {_PAGES[0]} beside it says that kerastag leaderboard made it; "
+            "move it away, or name another folder with --entries."
         )
+    if any(folder.glob("*.json")):
+        entry_files.read_all(folder)
 
 
 @contextlib.contextmanager

@@ -202,4 +202,6 @@ def test_who_met_fewer_attacks_has_no_place(tmp_path):
 
 def test_attacks_made_on_a_network_count_for_trees():
     attacks = [dataclasses.replace(one, attack=f"{one.attack}{entries.ELSEWHERE}a net") for one in an_entry().attacks]
-    assert dataclasses.replace(an_entry(), attacks=tuple(attacks)).why_unranked is None
+    entry = dataclasses.replace(an_entry(), attacks=tuple(attacks))
+    assert dataclasses.replace(entry, attacked_on="a net").why_unranked is None
+    assert entry.why_unranked.startswith("without FGSM on margin, PGD-20 on margin, ")

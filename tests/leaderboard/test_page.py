@@ -139,6 +139,8 @@ def test_the_page_says_how_to_join_with_commands_that_exist():
     assert (parsed[0].evaluate, str(parsed[1].submit)) == ("runs/mine", "attacked.npz")
     elsewhere = page.markdown([FULL], "pareto.png", Path("my board"))
     assert elsewhere.count(" --entries 'my board'") == 2 and "--tagger a-tagger " in elsewhere
+    assert elsewhere.count("\nkerastag leaderboard --") == 2 and "scripts/" not in elsewhere
+    assert " --entries deep/board\n" in page.markdown([FULL], "pareto.png", Path("deep/board"))
 
 
 def test_figure_has_a_panel_for_each_box_and_the_front():
@@ -151,6 +153,9 @@ def test_figure_has_a_panel_for_each_box_and_the_front():
     assert [ax.get_title() for ax in drawn] == [f"toy ffffff, 200 jets of test, ε={size}" for size in (0.01, 0.02)]
     looks = [{line.get_label(): (line.get_marker(), line.get_color()) for line in ax.lines} for ax in drawn]
     assert looks[0]["b"] == looks[1]["b"] != looks[1]["d"]
+    weak = dataclasses.replace(an_entry("weak", 0.95, 0.94), replicates=2)
+    with_weak, weak_alone = (page.draw(some)[1].flat[0].lines for some in ([*entries, weak], [weak]))
+    assert "weak" not in [line.get_label() for line in with_weak] and weak_alone
     front = next(line for line in drawn[0].lines if line.get_label() == "front")
     np.testing.assert_allclose(front.get_xydata(), [(0.85, 0.8), (0.9, 0.7)])
     plt.close(figure)

@@ -10,6 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from kerastag import models
 from kerastag.attacks import PGD, ThreatModel, attacked_features
 from kerastag.evaluation.two_sample_trees import Halves
+from kerastag.leaderboard import contenders
 from kerastag.leaderboard.trainings import without_folders
 from kerastag.metrics import discriminator_auc
 from tests.conftest import run_command
@@ -113,10 +114,41 @@ def test_pages_of_somebody_else_are_not_replaced(name, board, tmp_path):
     (tmp_path / name).write_text("# My project\n")
     for words in ([], [*given, "--name", "other"]):
         refused = run_command("leaderboard", *words, "--entries", tmp_path)
-        assert refused.code == 2 and f"{name}' was not made by kerastag leaderboard" in refused.err
+        assert refused.code == 2 and f"{name}' would be replaced" in refused.err
     assert (tmp_path / name).read_text() == "# My project\n"
-    refused = run_command("leaderboard", "--entries", tmp_path / name)
-    assert refused.code == 2 and "is a file; name a folder" in refused.err
+    for entries in (tmp_path / name, tmp_path / name / "sub"):
+        refused = run_command("leaderboard", "--entries", entries)
+        assert refused.code == 2 and f"{name}' (--entries) is a file; name a folder" in refused.err
+    (tmp_path / "attacked.npz").write_bytes(b"")
+    words = ["--submit", tmp_path / "attacked.npz", "--tagger", STEM, "--author", "B"]
+    refused = run_command("leaderboard", *words, "--entries", tmp_path)
+    assert refused.code == 2 and f"{name}' would be replaced" in refused.err
+
+
+def test_a_damaged_entry_is_said_before_anything_is_measured(board, tmp_path):
+    (tmp_path / "notes.json").write_text("{}")
+    refused = run_command("leaderboard", *board[2], "--entries", tmp_path)
+    assert refused.code == 2 and "notes.json' is damaged" in refused.err and "Data set" not in refused.out
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.json"]
+
+
+def test_what_comes_while_a_tagger_is_loaded_is_not_lost(board, tmp_path, monkeypatch):
+    """Somebody's attack is entered between the first look at an entry and the lock."""
+    folder, options, given = board
+    file = tmp_path / f"{STEM}.json"
+    content = json.loads((folder / f"{STEM}.json").read_text())
+    file.write_text(json.dumps(content))
+    find = contenders.find
+
+    def slow(*arguments):
+        file.write_text(json.dumps(content | {"authors": "somebody else"}))
+        return find(*arguments)
+
+    monkeypatch.setattr(contenders, "find", slow)
+    words = [*given, *options[2:], "--name", "mine", "--replicates", 20, "--overwrite", "--entries", tmp_path]
+    refused = run_command("leaderboard", *words)
+    assert refused.code == 2 and "was changed by somebody else just now" in refused.err
+    assert json.loads(file.read_text())["authors"] == "somebody else"
 
 
 OWN = """
@@ -296,6 +328,7 @@ def test_other_seeds_are_measured_and_what_is_none_is_refused(stored, data_dir, 
         (["--evaluate", "x", "--attack", "track-dropout"], "'track-dropout' has no box"),
         (["--evaluate", "x", "--epsilon", "0"], "--epsilon must be above 0"),
         (["--evaluate", "x", "--name", "漢" * 100], "'name' must be at most 200 bytes long"),
+        (["--evaluate", "x", "--name", "x" * 190, "--epsilon", "0.3"], "A file cannot be called 'xxxx"),
         (["--submit", "x.npz", "--tagger", "x", "--author", "y"], "There is no entry 'x'"),
         ([], "There are no entries in"),
     ],
