@@ -14,6 +14,8 @@ from tests.browser import DESK, PHONE
 from tests.leaderboard.test_entries import FULL, an_entry
 
 PAGES = ("leaderboard", "report")
+# A minute of one process, and Chromium is not on every machine.
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
