@@ -12,8 +12,6 @@ from kerastag.results import Interval, plain
 from kerastag.schema.plain import build
 
 _LONGEST_TEXT, _LONGEST_COMMAND = 200, 4000
-# Of a file name with its box, in most file systems.
-_LONGEST_NAME = 200
 _WORDS = (
     "name",
     "tagger",
@@ -126,8 +124,6 @@ def check_words(**words: str | None) -> None:
         longest = _LONGEST_COMMAND if name in ("command", "training") else _LONGEST_TEXT
         if not (len(text) <= longest and text.isprintable() and text.strip()):
             raise UserError(f"The field '{name}' must be a line of 1 to {longest} characters.")
-        if name == "name" and len(text.encode()) > _LONGEST_NAME:
-            raise UserError(f"The field 'name' must be at most {_LONGEST_NAME} bytes long, so that a file can be called by it.")
         if name == "name" and not re.search(r"\w", text):
             raise UserError(f"The field 'name' must have a letter or a digit, not '{text}'.")
         if name == "link" and not re.fullmatch(r"https?://[^\s\"'<>()|\\`]+", text):

@@ -86,12 +86,17 @@ class Measured:
         checks = check_robustness(self.tagger.attacked, x, y, threat_model, source, separation=self.main)
         return tuple(Sign(check.name, check.passed) for check in checks)
 
-    def search(self, under: Sequence[Condition]) -> Sign:
-        """Whether a random search takes more than all that follow the gradient; None where only one kind was tried."""
+    def search(self, under: Sequence[Condition], attacks: Sequence[Attacked]) -> Sign:
+        """Whether a random search takes more than all that follow the gradient; None where only one kind was tried.
+
+        Args:
+            under: The attacks.
+            attacks: What each has left.
+        """
         left: dict[bool, list[float]] = {True: [], False: []}
-        for condition in under:
-            left[self._build(condition).follows_gradient].append(self.of(self.points(condition)).value)
-        passed = min(left[True]) < min(left[False]) + _TIE if left[True] and left[False] else None
+        for condition, attacked in zip(under, attacks, strict=True):
+            left[self._build(condition).follows_gradient].append(attacked.area.value)
+        passed = min(left[True]) < min(left[False]) + _TIE if all(left.values()) else None
         return Sign("random search", passed)
 
     def speed(self) -> float:

@@ -124,19 +124,13 @@ def enter(
         measurements.check_of_trees()
     name = words.name or contenders.name_of(tagger)
     path = folder / entries.file_name(name, under[0].box_label)
-    if len(path.name.encode()) > _LONGEST_FILE_NAME:
-        raise UserError(f"A file cannot be called '{path.name[:40]}…', by --name and the box; give a shorter --name.")
-    old = entry_files.read(path) if path.exists() else None
-    if old is not None and (old.name, old.threat.budget) != (name, under[0].physics.budget):
-        raise UserError(f"'{path}' is the entry of '{old.name}' in the box {old.threat.label}; give another --name.")
-    if old is not None and not overwrite:
-        raise UserError(f"There is an entry '{path}' already; add --overwrite, or give another --name.")
+    old = _replaced(path, name, under[0], overwrite)
     dataset, jets = read(sample, [attacked_on or tagger])
     contender = contenders.find(tagger, dataset, attacked_on)
     if old is not None:
         _check_not_lost(old, path, contender.digest(jets), _sample(sample, dataset, jets), under[0], dataset)
     with _kept(folder):
-        if old != (entry_files.read(path) if path.exists() else None):
+        if old != _there(path):
             raise UserError(f"'{path}' was changed by somebody else just now; call this command again.")
         entry = _entry(contender, name, sample, dataset, jets, under, measurements)
         entry = dataclasses.replace(entry, authors=words.authors, link=words.link)
@@ -186,7 +180,7 @@ def _entry(
         command=shlex.join([Path(sys.argv[0]).name, *map(trainings.without_folders, sys.argv[1:])]),
         certified=measured.certified(under, wanted.certify) if wanted.certify else None,
         varied=largest_and_mean(samples.changes(contender.tagger.logits, measured.main)) if samples else None,
-        diagnosed=(*measured.signs(threat_model), measured.search(under)) if wanted.diagnose else (),
+        diagnosed=(*measured.signs(threat_model), measured.search(under, attacks)) if wanted.diagnose else (),
         seen=measured.seen(measured.points(strongest)),
         seeds=tuple(of_seed(seed, tagger, strongest, dataset, jets) for seed, tagger in tqdm(others, "Seeds", disable=None)),
         cost=cost(measured, contender),
@@ -212,6 +206,7 @@ def submit(file: Path, tagger: str, author: str, sample: Sample, folder: Path) -
     known = [path.stem for path in folder.glob("*.json")]
     if tagger not in known:
         raise UserError(f"There is no entry '{tagger}' in '{folder}'; the nearest are {nearest(tagger, known)}.")
+    entry_files.read_all(folder)  # the page is made of them
     with _kept(folder):
         entry = entry_files.read(folder / f"{tagger}.json")
         with _of_entry(entry):
@@ -300,6 +295,29 @@ def _check_same(entry: Entry, digest: str, threat_model: ThreatModel) -> None:
         raise UserError(f"The box of the entry of '{entry.name}' is another one today; make the entry anew.")
 
 
+def _there(path: Path) -> Entry | None:
+    """The entry of a file; None if there is none."""
+    return entry_files.read(path) if path.exists() else None
+
+
+def _replaced(path: Path, name: str, condition: Condition, overwrite: bool) -> Entry | None:
+    """The entry that a new one takes the place of, if any; all others are looked at too, since the page is made of them.
+
+    Raises:
+        UserError: if it may not be replaced, is of another tagger or box, an entry is damaged, or no file can be called so.
+    """
+    if len(path.name.encode()) > _LONGEST_FILE_NAME:
+        raise UserError(f"A file cannot be called '{path.name[:40]}…', by --name and the box; give a shorter --name.")
+    if any(path.parent.glob("*.json")):
+        entry_files.read_all(path.parent)
+    old = _there(path)
+    if old is not None and (old.name, old.threat.budget) != (name, condition.physics.budget):
+        raise UserError(f"'{path}' is the entry of '{old.name}' in the box {old.threat.label}; give another --name.")
+    if old is not None and not overwrite:
+        raise UserError(f"There is an entry '{path}' already; add --overwrite, or give another --name.")
+    return old
+
+
 def _check_not_lost(
     old: Entry, path: Path, digest: str, sample: entries.Sample, condition: Condition, dataset: JetDataset
 ) -> None:
@@ -313,7 +331,7 @@ def _check_not_lost(
 
 
 def _check_folder(folder: Path) -> None:
-    """Raise a `UserError` if the page would replace files that it has not made, or could not be made for a damaged entry."""
+    """Raise a `UserError` if the page would replace files that it has not made."""
     if (there := next(path for path in (folder, *folder.absolute().parents) if path.exists())) and not there.is_dir():
         raise UserError(f"'{there}' (--entries) is a file; name a folder.")
     first = folder / _PAGES[0]
@@ -323,8 +341,6 @@ def _check_folder(folder: Path) -> None:
             f"'{folder / others[0]}' would be replaced, and no {_PAGES[0]} beside it says that kerastag leaderboard made it; "
             "move it away, or name another folder with --entries."
         )
-    if any(folder.glob("*.json")):
-        entry_files.read_all(folder)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import numpy as np
 
 from kerastag.data import JetDataset
 from kerastag.errors import UserError
+from kerastag.recipes import RECIPES
 from kerastag.request import EPSILON
 from kerastag.speed import machine, steps
 from kerastag.speed.clock import Clock
@@ -55,7 +56,7 @@ class PlainTraining:
     """
 
     def __init__(self, tagger: keras.Model, dataset: JetDataset):
-        torch = package()
+        self._torch = torch = package()
         sigma = dataset.statistics.sigma
         self._scale = torch.tensor(np.where(sigma > 0, sigma, 1), dtype=torch.float32)
         self._mean = torch.tensor(dataset.statistics.mean, dtype=torch.float32)
@@ -63,7 +64,7 @@ class PlainTraining:
         self._continuous = torch.tensor(~dataset.schema.integer)
         self._defaults = torch.tensor(dataset.schema.defaults, dtype=torch.float32)
         self.network = torch.nn.Sequential(*_layers(tagger))
-        self._optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-4)
+        self._optimizer = torch.optim.Adam(self.network.parameters(), lr=RECIPES[steps.PAPER.recipe].learning_rate)
 
     def logits(self, features: Any) -> Any:
         """From raw features `(jets, features)`."""
@@ -71,7 +72,7 @@ class PlainTraining:
 
     def attacked(self, features: Any, label: Any) -> Any:
         """Features under FGSM, by class indices `(jets,)`."""
-        torch = package()
+        torch = self._torch
         features = features.clone().requires_grad_()
         self.network.eval()
         (gradient,) = torch.autograd.grad(torch.nn.functional.cross_entropy(self.logits(features), label), features)
@@ -80,12 +81,11 @@ class PlainTraining:
 
     def step(self, features: Any, label: Any, attack: bool) -> None:
         """Attack the batch if asked, and update the weights."""
-        torch = package()
         if attack:
             features = self.attacked(features, label)
         self.network.train()
         self._optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(self.logits(features), label).backward()
+        self._torch.nn.functional.cross_entropy(self.logits(features), label).backward()
         self._optimizer.step()
 
 

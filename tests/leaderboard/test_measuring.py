@@ -9,7 +9,7 @@ from kerastag.attacks import Condition, ThreatModel
 from kerastag.evaluation.diagnostics import Check, check_robustness
 from kerastag.evaluation.taggers import Tagger
 from kerastag.leaderboard import measuring
-from kerastag.leaderboard.entries import Sign
+from kerastag.leaderboard.entries import Attacked, Sign
 from kerastag.leaderboard.measuring import Measured, source_of_transfer
 from kerastag.results import Interval
 from kerastag.saving import presets
@@ -52,10 +52,9 @@ def test_signs_are_looked_for_from_there(dataset, monkeypatch):
     ("left", "passed"),
     [({"fgsm": 0.8, "random-search-9": 0.79}, False), ({"fgsm": 0.8, "random-search-9": 0.7998}, True), ({"fgsm": 0.8}, None)],
 )
-def test_a_random_search_that_takes_more_is_a_sign(left, passed, dataset, monkeypatch):
+def test_a_random_search_that_takes_more_is_a_sign(left, passed, dataset):
     tagger, jets = Tagger.network(from_preset("jet_flavor_nominal"), "it"), dataset.arrays("test").take(slice(20))
     measured = Measured(tagger, dataset, jets, 2)
-    under = {Condition(name, 0.01, objective="margin"): area for name, area in left.items()}
-    monkeypatch.setattr(measured, "points", under.get)
-    monkeypatch.setattr(measured, "of", lambda area: Interval.around(area, 0))
-    assert measured.search(list(under)) == Sign("random search", passed)
+    under = [Condition(name, 0.01, objective="margin") for name in left]
+    attacks = [Attacked(Interval.around(area, 0), name) for name, area in left.items()]
+    assert measured.search(under, attacks) == Sign("random search", passed)

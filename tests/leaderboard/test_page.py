@@ -88,9 +88,9 @@ def test_no_word_is_a_mark_of_markdown(text, shown):
 
 
 def test_folders_of_somebody_s_machine_are_not_shown():
-    entry = dataclasses.replace(an_entry(), tagger="/home/me/runs/mine", training="train.py --output runs/mine")
+    entry = dataclasses.replace(an_entry(), tagger="/somewhere/runs/mine", training="train.py --output runs/mine")
     text = page.html([entry], b"")
-    assert "Tagger mine, weights" in text and "/home/me" not in text and "Trained by: train.py --output runs/mine" in text
+    assert "Tagger mine, weights" in text and "/somewhere" not in text and "Trained by: train.py --output runs/mine" in text
 
 
 def test_time_of_training_is_a_column():
